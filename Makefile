@@ -1,0 +1,52 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# PYTHON=python3.11  interpreter for .venv      APT=0  never install system packages
+# RUNS_DIR=DIR       where `make run` writes    ARGS=  more arguments for run, test and lock
+export PYTHON APT
+
+PY := .venv/bin/python
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^# \(\(PYTHON\|RUNS_DIR\)=.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Make .venv with everything locked in requirements.lock (done once, then instant)
+	@bash scripts/setup.sh
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo '.venv is ready')
+
+.PHONY: run
+run: setup ## Train: recipe=hot ssr=0.5
+	$(PY) -m resnet_exp recipe=hot ssr=0.5 $(if $(RUNS_DIR),'runs_dir=$(RUNS_DIR)') $(ARGS)
+
+.PHONY: test
+test: setup ## Run the tests
+	$(PY) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup ## Check style, format and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+.PHONY: format
+format: setup ## Format the code and fix what ruff can
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+.PHONY: lock
+lock: setup ## Resolve requirements.lock anew (ARGS=--upgrade to move to newer versions)
+	.venv/bin/uv pip compile --quiet --python $(PY) --universal --python-version 3.10 --generate-hashes \
+	  --no-build-isolation --no-emit-package opencv-python --custom-compile-command 'make lock' \
+	  --group dev pyproject.toml requirements.in -o requirements.lock $(ARGS)
+
+.PHONY: wheel
+wheel: setup ## Build dist/*.whl
+	$(PY) -m hatchling build -t wheel
+
+.PHONY: clean
+clean: ## Remove .venv, dist and tool caches
+	rm -rf .venv .venv.lock dist build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
