@@ -10,6 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # A PYTHONPATH set for other software would leak its packages into the builds below.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Nor may a personal "always --user" steer pip out of .venv.
+export PIP_USER=0
 export UV_PYTHON_DOWNLOADS=never
 # The CUDA wheels are gigabytes; uv's own 30 s between bytes is short on a slow link.
 export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
@@ -21,16 +23,17 @@ refuse() {
     exit 2
 }
 
-# "VERSION DIGEST", where DIGEST covers everything else that .venv is built from. The checkout's path
-# is part of it because scripts in .venv/bin and the editable install hold absolute paths.
+# "VERSION@PLACE DIGEST". PLACE stands for the checkout's path, which scripts in .venv/bin hold; DIGEST for
+# the files that say what goes into .venv.
 probe() {
     "$1" - 2>/dev/null <<'PY'
 import hashlib, os, sys
-digest = hashlib.sha256(os.getcwd().encode())
+place = hashlib.sha256(os.getcwd().encode()).hexdigest()[:12]
+digest = hashlib.sha256()
 for name in ("requirements.lock", "pyproject.toml", "scripts/setup.sh"):
     with open(name, "rb") as file:
         digest.update(file.read())
-print("%d.%d.%d %s" % (sys.version_info[0], sys.version_info[1], sys.version_info[2], digest.hexdigest()))
+print("%d.%d.%d@%s %s" % (tuple(sys.version_info[:3]) + (place, digest.hexdigest())))
 PY
 }
 
@@ -43,14 +46,17 @@ choose_python() {
         candidates=(.venv/bin/python "${candidates[@]}")
     fi
     for candidate in "${candidates[@]}"; do
-        key=$(probe "$candidate") || continue
+        if ! key=$(probe "$candidate"); then
+            [[ $candidate != "${PYTHON:-}" ]] || found="$candidate, which does not run"
+            continue
+        fi
         case $key in
             3.10.* | 3.11.* | 3.12.*)
                 python=$candidate
                 return
                 ;;
         esac
-        found+="${found:+, }$candidate is ${key%% *}"
+        found+="${found:+, }$candidate is ${key%%@*}"
     done
     refuse "needs Python 3.10, 3.11 or 3.12 (found: ${found:-none}); install one and name it: make setup PYTHON=/path/to/python3.11"
 }
@@ -71,7 +77,7 @@ lacking() {
 
 # Package names for the needs given, by package manager.
 packages() {
-    local manager=$1 minor=${key%% *} need
+    local manager=$1 minor=${key%%@*} need
     minor=${minor%.*}
     shift
     for need in "$@"; do
@@ -91,7 +97,7 @@ packages() {
             conda:venv | conda:headers) echo "python=$minor" ;;
             conda:compiler) echo cxx-compiler ;;
             conda:pkg-config) echo pkg-config ;;
-            conda:opencv) echo libopencv ;;
+            conda:opencv) echo opencv ;;
             conda:turbojpeg) echo libjpeg-turbo ;;
         esac
     done | sort -u | paste -sd ' ' -
@@ -148,12 +154,12 @@ PY
 
 build() {
     local uv=.venv/bin/uv
-    # Without a stamp .venv is missing, half made or foreign, and with another interpreter its packages
-    # are of no use: both start afresh. uv's cache makes that cheap.
+    # Without a stamp .venv is missing, half made or foreign; with another interpreter or place it is of no
+    # use. Either way it starts afresh, which uv's cache makes cheap.
     if [[ -s $stamp && $(<"$stamp") == "${key%% *} "* ]] && .venv/bin/python -c '' 2>/dev/null; then
         rm -f "$stamp"
     else
-        say "making .venv with Python ${key%% *}"
+        say "making .venv with Python ${key%%@*}"
         rm -f "$stamp"
         "$python" -m venv --clear .venv
     fi
