@@ -1,0 +1,125 @@
+"""Composer algorithms with the original system's behaviour where today's Composer differs (docs/fidelity.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from composer.algorithms import StochasticDepth as ComposerStochasticDepth
+from composer.algorithms.sam.sam import SAMOptimizer
+from composer.core import Algorithm, Event, State
+from composer.loggers import Logger
+from torch import nn
+from torch.optim import Optimizer
+from torchvision.models.resnet import Bottleneck
+
+STEP = "sam_step"
+
+
+class ResumableSAMOptimizer(SAMOptimizer):
+    """Composer's SAM optimizer with one state shared with the optimizer it wraps.
+
+    Composer 0.32.1 checkpoints neither the momentum of the wrapped optimizer nor the step counter, so that a resumed
+    run silently starts both anew.
+    """
+
+    def __init__(self, base_optimizer: Optimizer, rho: float, epsilon: float, interval: int) -> None:
+        """See ``composer.algorithms.SAM``."""
+        super().__init__(base_optimizer, rho=rho, epsilon=epsilon, interval=interval)
+        self._share()
+        self.global_step = 0
+
+    def _share(self) -> None:
+        self.param_groups = self.base_optimizer.param_groups
+        self.state = self.base_optimizer.state
+
+    @property
+    def global_step(self) -> int:
+        """Steps taken; kept in the first parameter group, which checkpoints carry."""
+        return self.param_groups[0][STEP]
+
+    @global_step.setter
+    def global_step(self, value: int) -> None:
+        # Composer's constructor sets it before there are parameter groups.
+        if self.__dict__.get("param_groups"):
+            self.param_groups[0][STEP] = value
+
+    def step(self, closure: Callable[..., Any] | None = None) -> Any:  # pyright: ignore
+        """One step. Without a closure nothing is done: loading a checkpoint calls it so, to make the state exist."""
+        if closure is None:
+            return self.base_optimizer.step()
+        loss = super().step(closure)
+        for state in self.state.values():
+            state.pop("e_w", None)
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the shared state."""
+        self.base_optimizer.load_state_dict(state_dict)
+        self._share()
+
+
+class SAM(Algorithm):
+    """Sharpness-aware minimization every ``interval`` batches (Foret et al., 2020), wrapped around the optimizer.
+
+    Runs on ``Event.INIT``, as in Composer 0.7.1, so that a checkpoint is loaded into the wrapped optimizer.
+    """
+
+    def __init__(self, rho: float, epsilon: float, interval: int) -> None:
+        """See ``composer.algorithms.SAM``."""
+        self.rho, self.epsilon, self.interval = rho, epsilon, interval
+
+    def match(self, event: Event, state: State) -> bool:
+        """True on ``Event.INIT``."""
+        return event == Event.INIT
+
+    def apply(self, event: Event, state: State, logger: Logger) -> None:
+        """Wrap the optimizer."""
+        assert state.optimizers is not None
+        state.optimizers = tuple(
+            ResumableSAMOptimizer(optimizer, self.rho, self.epsilon, self.interval) for optimizer in state.optimizers
+        )
+
+
+class StochasticDepth(ComposerStochasticDepth):
+    """Composer's stochastic depth, with the choice of what weights the blocks start from.
+
+    Composer 0.7.1 replaced each bottleneck by a new one, so that the recipe's initial weights survived only in the
+    stem, the downsampling convolutions and the classifier (fixed in 0.8.0, #1085). The published Hot runs are of 0.7.1.
+    """
+
+    def __init__(self, reset_blocks: bool, **settings: Any) -> None:
+        """`reset_blocks` gives the blocks PyTorch's default weights; the rest as ``composer.algorithms``."""
+        super().__init__(**settings)
+        self.reset_blocks = reset_blocks
+
+    def apply(self, event: Event, state: State, logger: Logger) -> int | None:
+        """Make the blocks stochastic, on ``Event.INIT``."""
+        if event == Event.INIT and self.reset_blocks:
+            for block in state.model.modules():
+                if isinstance(block, Bottleneck):
+                    _reset(block)
+        return super().apply(event, state, logger)
+
+
+def _reset(block: Bottleneck) -> None:
+    kept = set(block.downsample.modules()) if block.downsample is not None else set()
+    for module in block.modules():
+        if module not in kept and isinstance(module, (nn.Conv2d, nn.BatchNorm2d)):
+            module.reset_parameters()
+
+
+def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torch.Tensor]:
+    """State of the network under torchvision's names, with the averaged weights where EMA is on.
+
+    Composer leaves EMA's weights or the raw ones in the model after training, depending on whether it saved last.
+    """
+    from composer.algorithms import EMA
+
+    weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    for algorithm in algorithms:
+        if isinstance(algorithm, EMA) and algorithm.ema_model is not None and not algorithm.ema_weights_active:
+            averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
+            weights |= {name: value.detach().cpu().clone() for name, value in averaged.items()}
+    return {name.removeprefix("module."): value for name, value in weights.items() if name.startswith("module.")}

@@ -1,0 +1,276 @@
+"""Validate a composed configuration and fill in what depends on the machine. No torch, nothing is written."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
+
+from resnet_exp import devices, identity, tree
+from resnet_exp.errors import RequestError
+
+PRECISIONS = ("fp32", "amp_fp16", "amp_bf16")
+LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
+INITIALIZERS = (
+    "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
+    "linear_log_constant_bias",
+)  # fmt: skip
+OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
+DURATION = re.compile(r"(\d+)(ep|ba)")
+MAX_SEED = 2**32 - 1  # composer.utils.reproducibility.MAX_SEED
+
+
+def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Resolve, complete and validate a composed configuration.
+
+    Args:
+        composed: what Hydra composed.
+        overrides: the command line's overrides, to tell settings that a user asked for from a recipe's leftovers.
+
+    Returns:
+        Plain nested dictionaries with a ``run_id``, ready for ``config.yaml``.
+
+    Raises:
+        RequestError: a value is missing, of no use, or at odds with another one.
+    """
+    composed = composed.copy()
+    _drop_leftovers(composed, overrides or [])
+    _require(composed)
+    _find_hardware(composed)
+    _count_classes(composed)
+    try:
+        config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (OmegaConfBaseException, InterpolationResolutionError) as error:
+        raise RequestError(str(error).split("\n")[0]) from error
+    assert isinstance(config, dict)
+    values: dict[str, Any] = {str(key): value for key, value in config.items()}
+    validate(values)
+    values["run_id"] = values["run_id"] or identity.run_id(values)
+    return values
+
+
+def _require(composed: DictConfig) -> None:
+    for key, fix in (("recipe", "recipe=baseline|mild|medium|hot"), ("dataset.dir", "dataset.dir=PATH")):
+        try:
+            OmegaConf.select(composed, key, throw_on_missing=True)
+        except MissingMandatoryValue:
+            raise RequestError(f"{key} is not set; use {fix}") from None
+
+
+def _drop_leftovers(composed: DictConfig, overrides: list[str]) -> None:
+    """Forget a recipe's settings of algorithms that ``algorithms=[...]`` on the command line left out."""
+    if not any(override.startswith("algorithms=") for override in overrides):
+        return
+    for name, entry in list(composed.algorithms.items()):
+        asked = any(override.lstrip("+").startswith(f"algorithms.{name}") for override in overrides)
+        if not asked and OmegaConf.is_dict(entry) and "_target_" not in entry:
+            del composed.algorithms[name]
+
+
+def _find_hardware(composed: DictConfig) -> None:
+    hardware = composed.hardware
+    if hardware.device == "auto":
+        gpus = devices.visible_gpus()
+        hardware.name = devices.slug(gpus)
+        hardware.device = "gpu" if gpus else "cpu"
+        hardware.devices = len(gpus)
+        if gpus:
+            hardware.gpu = gpus[0].name
+        hardware.cpus = devices.usable_cpus()
+    if hardware.precision == "auto":
+        hardware.precision = "amp_fp16" if hardware.device == "gpu" else "fp32"
+
+
+def _count_classes(composed: DictConfig) -> None:
+    dataset = composed.dataset
+    if dataset.num_classes is None:
+        if dataset.dir is None:
+            raise RequestError("dataset.dir is not set; use dataset.dir=PATH")
+        names = tree.class_names(tree.Path(dataset.dir) / "train")
+        if not names:
+            raise RequestError(f"dataset.dir: {dataset.dir}/train holds no class folders; {tree.LAYOUT}")
+        dataset.num_classes = len(names)
+
+
+def validate(config: dict[str, Any]) -> None:
+    """Check a resolved configuration; raises `RequestError` on the first thing that is wrong."""
+    _validate_schedule(config)
+    _validate_hardware(config["hardware"])
+    _validate_batches(config)
+    _validate_model(config)
+    _validate_open_groups(config)
+    _validate_sizes(config)
+    if not 0 <= config["seed"] <= MAX_SEED:
+        raise RequestError(f"seed={config['seed']} is out of range; use 0 to {MAX_SEED}")
+
+
+def duration(text: str, key: str) -> tuple[int, str]:
+    """Split ``90ep`` into 90 and ``ep``; `key` names the setting in the error."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        raise RequestError(f"{key}={text} is no duration; use whole epochs (90ep) or batches (56250ba)")
+    return int(match[1]), match[2]
+
+
+def scaled_duration(config: dict[str, Any]) -> tuple[int, str]:
+    """Length of the run: ``max_duration * ssr``, truncated as Composer does (90 * 0.7 is 62.99..., so 62)."""
+    length, unit = duration(config["schedule"]["max_duration"], "schedule.max_duration")
+    return int(length * config["ssr"]), unit
+
+
+def _validate_schedule(config: dict[str, Any]) -> None:
+    ssr, schedule = config["ssr"], config["schedule"]
+    if not (math.isfinite(ssr) and ssr > 0):
+        raise RequestError(f"ssr={ssr} must be above 0; ssr=1 is the recipe's full {schedule['max_duration']}")
+    length, unit = scaled_duration(config)
+    if length < 1:
+        full, _ = duration(schedule["max_duration"], "schedule.max_duration")
+        shortest = math.ceil(1e4 / full) / 1e4
+        raise RequestError(f"ssr={ssr} leaves 0 of {schedule['max_duration']}; use ssr={shortest} or more")
+    if duration(schedule["warmup"], "schedule.warmup")[1] == "ba" and unit == "ep":
+        raise RequestError(f"schedule.warmup={schedule['warmup']} must be in epochs, as schedule.max_duration is")
+    if not 0 <= schedule["alpha_f"] <= 1:
+        raise RequestError(f"schedule.alpha_f={schedule['alpha_f']} must be between 0 and 1")
+    for key in ("eval_interval", "checkpoint_interval"):
+        if duration(config[key], key)[0] < 1:
+            raise RequestError(f"{key}={config[key]} must be at least 1ep or 1ba")
+
+
+def _validate_hardware(hardware: dict[str, Any]) -> None:
+    name, device, precision = hardware["name"], hardware["device"], hardware["precision"]
+    if device not in ("cpu", "gpu"):
+        raise RequestError(f"hardware.device={device} is unknown; use cpu, gpu or auto")
+    if precision not in PRECISIONS:
+        raise RequestError(f"hardware.precision={precision} is unknown; use {', '.join(PRECISIONS)} or auto")
+    if device == "cpu" and precision != "fp32":
+        raise RequestError(f"hardware.precision={precision} needs a GPU, hardware={name} has none; use fp32 or auto")
+    if device == "gpu" and hardware["devices"] < 1:
+        raise RequestError(f"hardware.devices={hardware['devices']} with hardware={name}: use 1 or more GPUs")
+    if device == "cpu" and hardware["devices"] < 0:
+        raise RequestError(f"hardware.devices={hardware['devices']} must be 0 or more")
+    if hardware["nodes"] < 1:
+        raise RequestError(f"hardware.nodes={hardware['nodes']} must be 1 or more")
+    microbatch = hardware["device_train_microbatch_size"]
+    if microbatch not in (None, "auto") and not (str(microbatch).isdigit() and int(microbatch) > 0):
+        raise RequestError(f"hardware.device_train_microbatch_size={microbatch}: use auto or a number of images")
+    if microbatch == "auto" and device == "cpu":
+        raise RequestError("hardware.device_train_microbatch_size=auto needs a GPU; use a number of images")
+
+
+def ranks_per_node(hardware: dict[str, Any]) -> int:
+    """Processes that a node runs: one a device; on a CPU one, unless ``hardware.devices`` asks for more."""
+    return max(1, hardware["devices"])
+
+
+def world_size(hardware: dict[str, Any]) -> int:
+    """Number of ranks of a run."""
+    return ranks_per_node(hardware) * hardware["nodes"]
+
+
+def _validate_batches(config: dict[str, Any]) -> None:
+    ranks = world_size(config["hardware"])
+    for key in ("train_batch_size", "eval_batch_size"):
+        size = config[key]
+        if size < 1:
+            raise RequestError(f"{key}={size} must be 1 or more")
+        if size % ranks:
+            nearest = max(ranks, size // ranks * ranks)
+            raise RequestError(
+                f"{key}={size} cannot be split over {ranks} devices (hardware={config['hardware']['name']}); "
+                f"use a multiple of {ranks}, such as {nearest}"
+            )
+
+
+def _validate_model(config: dict[str, Any]) -> None:
+    model = config["model"]
+    _one_of("model.block", model["block"], ("basic", "bottleneck"))
+    _one_of("model.loss", model["loss"], LOSSES)
+    for initializer in model["initializers"]:
+        _one_of("model.initializers", initializer, INITIALIZERS)
+    if model["num_classes"] < 2:
+        raise RequestError(f"model.num_classes={model['num_classes']}: a classifier needs 2 classes or more")
+    if len(model["layers"]) != 4 or min(model["layers"]) < 1:
+        raise RequestError(f"model.layers={model['layers']}: use four numbers of blocks, such as [3,4,6,3]")
+    for key in ("lr", "momentum", "weight_decay"):
+        value = config["optimizer"][key]
+        if not (math.isfinite(value) and value >= 0):
+            raise RequestError(f"optimizer.{key}={value} must be 0 or more")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise RequestError(f"{key}={value} is unknown; use one of {', '.join(allowed)}")
+
+
+def _validate_open_groups(config: dict[str, Any]) -> None:
+    for group in OPEN_GROUPS:
+        for name, entry in config[group].items():
+            if not isinstance(entry, dict) or "_target_" not in entry:
+                raise RequestError(
+                    f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
+                )
+    if "_target_" not in config["data"]["loader"]:
+        raise RequestError("data.loader has no _target_; name the function that makes the loader")
+    targets = [entry["_target_"] for entry in config["algorithms"].values()]
+    if any(target.endswith(".RandAugment") for target in targets) and config["data"]["name"] != "imagefolder":
+        raise RequestError(
+            f"data={config['data']['name']} cannot run algorithms.randaugment, which works on PIL images; "
+            "use data=imagefolder or ~algorithms.randaugment"
+        )
+
+
+def _validate_sizes(config: dict[str, Any]) -> None:
+    sizes, dataset, workers = config["resolution"], config["dataset"], config["data"]["num_workers"]
+    for key, pixels in sizes.items():
+        if pixels < 8:
+            raise RequestError(f"resolution.{key}={pixels} is too small; use 8 pixels or more")
+    if sizes["eval_resize"] < sizes["eval_crop"]:
+        raise RequestError(
+            f"resolution.eval_resize={sizes['eval_resize']} is smaller than resolution.eval_crop={sizes['eval_crop']}"
+            "; use the same or more"
+        )
+    for key in ("crop_scale", "crop_ratio"):
+        low_high = dataset[key]
+        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+            raise RequestError(f"dataset.{key}={low_high}: use [smallest,largest], both above 0")
+    if workers is not None and workers < 0:
+        raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
+
+
+def notes(config: dict[str, Any]) -> list[str]:
+    """What a user should know about a valid request before it costs time."""
+    remarks = []
+    info, ssr = config["recipe_info"], config["ssr"]
+    above, up_to = info["ssr_above"], info["ssr_up_to"]
+    if ssr < above or (up_to is not None and ssr > up_to):
+        meant = f"above {above}" if up_to is None else f"{above} to {up_to}"
+        remarks.append(f"ssr={ssr} is outside the range that recipe={config['recipe']} is meant for ({meant})")
+    length, unit = scaled_duration(config)
+    warmup, warmup_unit = duration(config["schedule"]["warmup"], "schedule.warmup")
+    if unit == warmup_unit and length <= warmup:
+        remarks.append(
+            f"{length}{unit} never leave the warm-up of {warmup}{warmup_unit} (ssr does not scale it): "
+            "the learning rate only rises, accuracy stays low"
+        )
+    if "stochastic_depth" in config["algorithms"] and config["model"]["block"] != "bottleneck":
+        remarks.append(
+            f"algorithms.stochastic_depth does nothing: model={config['model']['name']} has no bottleneck blocks"
+        )
+    return remarks
+
+
+def check_devices(hardware: dict[str, Any]) -> None:
+    """Check that this machine has what the configuration wants; raises `RequestError` if not."""
+    if hardware["device"] != "gpu":
+        return
+    gpus, wanted = devices.visible_gpus(), hardware["devices"]
+    if len(gpus) < wanted:
+        raise RequestError(
+            f"hardware={hardware['name']} wants {wanted} GPUs, this machine shows {len(gpus)}; "
+            "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
+        )
+    if hardware["precision"] == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):
+        raise RequestError(f"hardware.precision=amp_bf16 is not supported by {gpus[0].name}; use amp_fp16")

@@ -1,0 +1,177 @@
+"""The run configuration: what may be set, its types, and where the YAML files are.
+
+The closed parts are dataclasses, so that a misspelt key or a wrong type fails when the configuration is composed.
+The open parts (algorithms, callbacks, loggers, the data loader) are mappings of name to ``{_target_, kwargs}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional  # noqa: UP035  OmegaConf 2.3 evaluates these on Python 3.10
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+
+@dataclass
+class ModelConfig:
+    """A torchvision ``ResNet``: block kind, blocks per stage, widths, initial weights, loss."""
+
+    name: str = MISSING
+    block: str = MISSING
+    layers: List[int] = MISSING
+    num_classes: int = MISSING
+    groups: int = 1
+    width_per_group: int = 64
+    initializers: List[str] = field(default_factory=list)
+    loss: str = "soft_cross_entropy"
+    sync_batchnorm: bool = False
+
+
+@dataclass
+class OptimizerConfig:
+    """Settings of ``composer.optim.DecoupledSGDW``; ``lr`` is the peak learning rate of the schedule."""
+
+    lr: float = MISSING
+    momentum: float = MISSING
+    weight_decay: float = MISSING
+    dampening: float = 0.0
+    nesterov: bool = False
+
+
+@dataclass
+class ScheduleConfig:
+    """Linear warm-up, then cosine decay, stepped every batch; only ``max_duration`` is scaled by ``ssr``."""
+
+    max_duration: str = MISSING
+    warmup: str = MISSING
+    alpha_f: float = 0.0
+
+
+@dataclass
+class ResolutionConfig:
+    """Image sizes in pixels: the training crop, and for evaluation the resized short side and the centre crop."""
+
+    train: int = MISSING
+    eval_resize: int = MISSING
+    eval_crop: int = MISSING
+
+
+@dataclass
+class DatasetConfig:
+    """What is learned. ``image_scale`` and ``batch_scale`` shrink the recipes' ImageNet sizes to a small dataset."""
+
+    name: str = MISSING
+    title: str = MISSING
+    dir: Optional[str] = None
+    num_classes: Optional[int] = None
+    image_scale: float = 1.0
+    batch_scale: float = 1.0
+    crop_scale: List[float] = field(default_factory=lambda: [0.08, 1.0])
+    crop_ratio: List[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
+    hflip: bool = True
+    mean: List[float] = MISSING
+    std: List[float] = MISSING
+    min_images_per_class: int = 2
+
+
+@dataclass
+class DataConfig:
+    """The data format: how the images are stored and loaded."""
+
+    name: str = MISSING
+    num_workers: Optional[int] = None
+    prefetch_factor: int = 2
+    cache_dir: str = MISSING
+    loader: Dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class HardwareConfig:
+    """Devices, nodes, precision, and the dated price of one node."""
+
+    name: str = MISSING
+    device: str = MISSING
+    devices: int = MISSING
+    nodes: int = 1
+    precision: str = MISSING
+    device_train_microbatch_size: Optional[str] = None
+    gpu: Optional[str] = None
+    cpus: Optional[int] = None
+    memory_gib: Optional[float] = None
+    cloud: Optional[str] = None
+    usd_per_node_hour: Optional[float] = None
+    price_date: Optional[str] = None
+    price_source: Optional[str] = None
+
+
+@dataclass
+class RecipeInfo:
+    """Where a recipe comes from and what it is for; shown to the user, never part of a run's identity."""
+
+    source: str = ""
+    ssr_above: float = 0.0
+    ssr_up_to: Optional[float] = None
+    published: str = "not published"
+
+
+@dataclass
+class RunConfig:
+    """One training run."""
+
+    recipe: str = MISSING
+    recipe_info: RecipeInfo = field(default_factory=RecipeInfo)
+    ssr: float = 1.0
+    seed: int = 17
+    train_batch_size: int = MISSING
+    eval_batch_size: int = MISSING
+    eval_interval: str = "1ep"
+    checkpoint_interval: str = "1ep"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    algorithms: Dict[str, Any] = field(default_factory=dict)
+    callbacks: Dict[str, Any] = field(default_factory=dict)
+    loggers: Dict[str, Any] = field(default_factory=dict)
+    trace: bool = False
+    runs_dir: str = "runs"
+    run_id: Optional[str] = None
+
+
+def conf_dir() -> Path:
+    """Folder of the YAML files: inside an installed package, else beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def _scaled_pixels(pixels: int, image_scale: float) -> int:
+    if image_scale == 1:
+        return pixels
+    # Progressive resizing works in steps of 4 pixels: any other full size would never be reached.
+    return max(4, 4 * round(pixels * image_scale / 4))
+
+
+def _scaled_batch(images: int, batch_scale: float) -> int:
+    return max(1, round(images * batch_scale))
+
+
+def register() -> None:
+    """Register the schema and the resolvers; safe to call twice.
+
+    ``${px:176}`` and ``${batch:2048}`` are a recipe's ImageNet numbers at the dataset's scale; ``${lr:2.048}``
+    follows the batch linearly. At a scale of 1 (every dataset but digits) each is the number itself.
+    """
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    OmegaConf.register_new_resolver(
+        "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True
+    )
+    OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.batch_scale, replace=True)

@@ -1,0 +1,86 @@
+"""The loader contract: what every data format gives to the trainer.
+
+A *make_loader* takes a `Split` and its own settings and returns a `Loader`: an iterable with a length and a
+``batch_size`` that yields ``(images, labels)``, images as uint8 NCHW and labels as int64 N. Normalisation is done once,
+on the device, by `normalized`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from composer.core import DataSpec
+from composer.devices import Device
+from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One half of a dataset as one rank sees it; sizes in pixels, ``batch_size`` in images a rank."""
+
+    train: bool
+    root: str
+    classes: int
+    batch_size: int
+    crop: int
+    resize: int
+    crop_scale: tuple[float, float]
+    crop_ratio: tuple[float, float]
+    hflip: bool
+    seed: int
+    rank: int
+    world_size: int
+    num_workers: int
+    prefetch_factor: int
+    on_gpu: bool
+
+    @property
+    def name(self) -> str:
+        """``train`` or ``val``: the folder, and the name in messages."""
+        return "train" if self.train else "val"
+
+
+class Loader(Protocol):
+    """An iterable of batches that can start an epoch at a given batch."""
+
+    batch_size: int
+    images: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def seek(self, epoch: int, batch: int) -> None:
+        """Let the next iteration be that of `epoch`, without its first `batch` batches."""
+        ...
+
+
+class Normalize:
+    """Move a uint8 batch to the device and give its channels zero mean and unit deviation there."""
+
+    def __init__(self, device: Device, mean: list[float], std: list[float], dtype: torch.dtype) -> None:
+        """`mean` and `std` are of the pixels, 0 to 255; `dtype` is that of the resulting images."""
+        self._device = device
+        self._dtype = dtype
+        self._mean = torch.tensor(mean).view(1, 3, 1, 1)
+        self._std = torch.tensor(std).view(1, 3, 1, 1)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return normalized images, shape NCHW, and labels, both on the device."""
+        images, labels = self._device.batch_to_device(batch)
+        mean, std = (value.to(images.device, self._dtype) for value in (self._mean, self._std))
+        return images.to(self._dtype).sub_(mean).div_(std), labels
+
+
+def normalized(loader: Loader, normalize: Normalize) -> DataSpec:
+    """Wrap a loader for Composer.
+
+    The transform runs before the algorithms, so that progressive resizing, MixUp and ColOut work on the device, as they
+    did in Composer 0.7.1.
+    """
+    return DataSpec(loader, batch_transforms=normalize, get_num_samples_in_batch=lambda batch: len(batch[1]))

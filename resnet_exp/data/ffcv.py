@@ -1,0 +1,132 @@
+"""FFCV files: one memory-mapped file a split, decoded and cropped by compiled code in threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ffcv.fields.decoders import CenterCropRGBImageDecoder, IntDecoder, RandomResizedCropRGBImageDecoder
+from ffcv.loader import Loader as FFCVReader
+from ffcv.pipeline import compiler
+from ffcv.transforms import RandomHorizontalFlip, ToDevice, ToTensor, ToTorchImage
+from ffcv.traversal_order.base import TraversalOrder
+
+from resnet_exp.data.contract import Batch, Loader, Split
+from resnet_exp.data.ffcv_files import split_file
+from resnet_exp.errors import RunFailed
+
+Order = npt.NDArray[np.uint64]
+
+
+def _set_numba_threads(cls: type[compiler.Compiler], n: int) -> None:
+    # FFCV's own version also sets torch's thread count, which makes training on a CPU slow.
+    cls.num_threads = n
+    compiler.set_num_threads(n)
+
+
+compiler.Compiler.set_num_threads = classmethod(_set_numba_threads)  # pyright: ignore
+
+
+class RankOrder(TraversalOrder):
+    """The samples of one rank in an epoch: all of them in order, or a permutation that depends on (seed, epoch).
+
+    FFCV's own random order ignores the run's seed when distributed and pads each rank with samples of others.
+    """
+
+    def __init__(self, split: Split) -> None:
+        """Takes the loader later: FFCV calls an order that it is given."""
+        self.split = split
+        self.skip = 0
+
+    def __call__(self, loader: FFCVReader) -> RankOrder:
+        """Bind to the loader."""
+        self.indices: Order = loader.indices
+        return self
+
+    def sample_order(self, epoch: int) -> Sequence[int]:
+        """Indices of this rank for `epoch`; every rank has as many when training."""
+        split, indices = self.split, self.indices
+        if split.train:
+            indices = np.random.default_rng((split.seed, epoch)).permutation(indices)
+            indices = indices[: len(indices) // split.world_size * split.world_size]
+        return indices[split.rank :: split.world_size][self.skip :]  # pyright: ignore[reportReturnType]
+
+
+class FFCVLoader:
+    """FFCV's loader behind the loader contract."""
+
+    def __init__(self, reader: FFCVReader, order: RankOrder) -> None:
+        """Wrap a reader whose order is `order`."""
+        self._reader = reader
+        self._order = order
+        self.batch_size: int = reader.batch_size
+        self.images = int(reader.reader.num_samples)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._reader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield uint8 NCHW images and int64 labels; both are buffers that FFCV uses again a few batches later."""
+        batches = iter(self._reader)
+        self._order.skip = 0
+        for images, labels in batches:
+            yield images, labels.reshape(-1)
+
+    def seek(self, epoch: int, batch: int) -> None:
+        """Let the next iteration be that of `epoch` without its first `batch` batches."""
+        self._reader.next_epoch = epoch
+        self._order.skip = batch * self.batch_size
+
+
+def _image_pipeline(split: Split) -> list[Any]:
+    size = (split.crop, split.crop)
+    if split.train:
+        steps: list[Any] = [RandomResizedCropRGBImageDecoder(size, scale=split.crop_scale, ratio=split.crop_ratio)]
+        steps += [RandomHorizontalFlip()] if split.hflip else []
+    else:
+        steps = [CenterCropRGBImageDecoder(size, ratio=split.crop / split.resize)]
+    return [*steps, ToTensor(), *_to_device(split), ToTorchImage()]
+
+
+def _to_device(split: Split) -> list[Any]:
+    return [ToDevice(torch.device("cuda", torch.cuda.current_device()))] if split.on_gpu else []
+
+
+def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
+    """Loader of the FFCV file of a split.
+
+    Pipelines of Composer 0.7.1 ``composer/datasets/imagenet.py``: random resized crop and flip to train, centre crop at
+    crop/resize of the short side to evaluate.
+
+    Args:
+        split: what to load.
+        os_cache: leave caching to the operating system (FFCV's ``os_cache``).
+        files: the settings of the file itself; see `resnet_exp.data.ffcv_files`.
+
+    Raises:
+        RunFailed: the file cannot be opened.
+    """
+    path = split_file(split.root, split.name, files)
+    order = RankOrder(split)
+    try:
+        reader = FFCVReader(
+            str(path),
+            batch_size=split.batch_size,
+            num_workers=max(1, split.num_workers),
+            order=order,  # pyright: ignore[reportArgumentType]
+            os_cache=os_cache,
+            drop_last=split.train,
+            batches_ahead=split.prefetch_factor,
+            seed=split.seed,
+            pipelines={
+                "image": _image_pipeline(split),
+                "label": [IntDecoder(), ToTensor(), *_to_device(split)],
+            },
+        )
+    except (OSError, ValueError, AssertionError, IndexError) as error:
+        raise RunFailed(f"FFCV file {path} cannot be opened ({error}); remove it to write it again") from error
+    return FFCVLoader(reader, order)

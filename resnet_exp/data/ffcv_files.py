@@ -1,0 +1,107 @@
+"""Where the FFCV file of a split is, and how it gets there. No torch: the front asks whether a conversion is due."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resnet_exp import tree
+from resnet_exp.errors import RequestError, RunFailed
+
+# What the content of a file depends on, in its cache folder's name.
+CONTENT = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality")
+
+
+def split_file(root: str, split: str, settings: dict[str, Any]) -> Path:
+    """Path of a split's FFCV file: the one that the user named, else the cached one for this folder and settings.
+
+    The cache key holds the folder, its classes and their modification times: files that are added, removed or renamed
+    make a new file. Changing the content of an image in place is not seen.
+    """
+    given = settings[f"{split}_file"]
+    if given is not None:
+        return Path(given)
+    base = Path(root).resolve()
+    classes = [(name, (base / split / name).stat().st_mtime_ns) for name in tree.class_names(base / split)]
+    key = json.dumps([str(base), classes, [settings[name] for name in CONTENT]])
+    folder = f"{base.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    return Path(settings["cache_dir"]) / "ffcv" / folder / f"{split}.ffcv"
+
+
+def prepare(root: str, settings: dict[str, Any], workers: int, say: Callable[[str], None]) -> list[Path]:
+    """Write the FFCV files of both splits that are not there yet; a second process waits for the first.
+
+    Raises:
+        RequestError: a file named by the user does not exist, or the cache cannot be written or hold it.
+        RunFailed: the conversion failed; nothing is left under the file's name.
+    """
+    paths = []
+    for split in tree.SPLITS:
+        path = split_file(root, split, settings)
+        if not path.is_file():
+            if settings[f"{split}_file"] is not None:
+                raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
+            _convert(path, Path(root) / split, settings, workers, say)
+        paths.append(path)
+    return paths
+
+
+def _convert(path: Path, source: Path, settings: dict[str, Any], workers: int, say: Callable[[str], None]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = (path.parent / f".{path.name}.lock").open("w")
+    except OSError as error:
+        raise RequestError(
+            f"data.cache_dir={settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.is_file():
+            return
+        _check_space(path, source, settings)
+        say(f"writing {path} (once, then reused)")
+        partial = path.with_name(f".{path.name}.partial")
+        request = {"source": str(source), "target": str(partial), "workers": workers}
+        request |= {name: settings[name] for name in CONTENT}
+        try:
+            _run_writer(request)
+            partial.rename(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                partial.unlink()
+
+
+def _check_space(path: Path, source: Path, settings: dict[str, Any]) -> None:
+    """Refuse at once what cannot fit: even the smallest result holds a tenth of the source's bytes."""
+    needed = sum(os.path.getsize(file) for file in tree.images(source)) // 10
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise RequestError(
+            f"data.cache_dir={settings['cache_dir']} has {free / 2**20:,.0f} MiB free, the FFCV file of {source} needs "
+            f"more than {needed / 2**20:,.0f}; free some or set data.cache_dir=PATH"
+        )
+
+
+def _run_writer(request: dict[str, Any]) -> None:
+    """Run the writer in a process group of its own: FFCV's writer hangs when one of its workers dies."""
+    command = [sys.executable, "-m", "resnet_exp.data.ffcv_writer", json.dumps(request)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        _, errors = process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode:
+        lines = [line for line in (errors or "").strip().splitlines() if line] or [f"exit code {process.returncode}"]
+        raise RunFailed(f"conversion of {request['source']} failed: {lines[-1]}")

@@ -1,0 +1,66 @@
+"""What devices this machine has, without importing torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+import pynvml
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One visible GPU; ``capability`` is the CUDA compute capability (major, minor)."""
+
+    name: str
+    memory_gib: float
+    capability: tuple[int, int]
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on (a SLURM or container limit counts)."""
+    return len(os.sched_getaffinity(0))
+
+
+def visible_gpus() -> list[Gpu]:
+    """NVIDIA GPUs that CUDA would use, ``CUDA_VISIBLE_DEVICES`` respected; empty without a driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        gpus = [_describe(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
+    finally:
+        pynvml.nvmlShutdown()
+    return _select(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _describe(handle: object) -> Gpu:
+    name = pynvml.nvmlDeviceGetName(handle)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    return Gpu(name=str(name), memory_gib=int(memory.total) / 2**30, capability=(int(major), int(minor)))
+
+
+def _select(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
+    if visible is None:
+        return gpus
+    chosen: list[Gpu] = []
+    for entry in (part.strip() for part in visible.split(",") if part.strip()):
+        if entry.isdigit() and int(entry) < len(gpus):
+            chosen.append(gpus[int(entry)])
+        elif entry.startswith(("GPU-", "MIG-")) and gpus:
+            chosen.append(gpus[0])
+        else:
+            # CUDA ignores everything from the first invalid entry on.
+            break
+    return chosen
+
+
+def slug(gpus: list[Gpu]) -> str:
+    """A name for a hardware found by itself, such as ``h100-80gb-hbm3-x8`` or ``cpu``."""
+    if not gpus:
+        return "cpu"
+    name = re.sub(r"^nvidia\s+", "", gpus[0].name.lower())
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-") + f"-x{len(gpus)}"

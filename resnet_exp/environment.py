@@ -1,0 +1,94 @@
+"""With what a run was made: ``environment.json``. Standard library and psutil until a worker adds its versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from resnet_exp import rundir
+from resnet_exp.devices import usable_cpus, visible_gpus
+from resnet_exp.rundir import RunDir
+
+PACKAGES = ("torch", "torchvision", "mosaicml", "ffcv", "hydra-core", "omegaconf", "numpy", "numba", "pillow")
+SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
+
+
+def of_launcher() -> dict[str, Any]:
+    """Commit, host and versions, as the front sees them."""
+    return {
+        "schema": rundir.SCHEMA,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git": _git(),
+        "cpus": usable_cpus(),
+        "memory_gib": psutil.virtual_memory().total / 2**30,
+        "gpus": [gpu.name for gpu in visible_gpus()],
+        "slurm": {name: os.environ[name] for name in SLURM if name in os.environ},
+    }
+
+
+def of_worker(gpu: bool) -> dict[str, Any]:
+    """What only torch knows: CUDA, cuDNN and driver when on a GPU, and the thread count."""
+    import torch
+
+    facts: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
+    if gpu:
+        facts |= {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "device": torch.cuda.get_device_name(),
+            "driver": _driver(),
+        }
+    return facts
+
+
+def update(run: RunDir, facts: dict[str, Any]) -> None:
+    """Add facts to a run's ``environment.json``."""
+    rundir.write_json(run.environment, {**(rundir.read_json(run.environment) or {}), **facts})
+
+
+def process_seconds() -> float:
+    """Seconds since this process started."""
+    return time.time() - psutil.Process().create_time()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of this checkout and whether it has changes; None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True, timeout=20).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.strip(), "dirty": bool(status.strip())}
+
+
+def _driver() -> str:
+    import pynvml
+
+    pynvml.nvmlInit()
+    return str(pynvml.nvmlSystemGetDriverVersion())

@@ -1,0 +1,14 @@
+"""The two ways in which something ends badly: the request was wrong, or the run failed."""
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_BAD_REQUEST = 2
+EXIT_INTERRUPTED = 130
+
+
+class RequestError(ValueError):
+    """The request cannot be carried out. The message is one line: key or file, value, fix."""
+
+
+class RunFailed(RuntimeError):
+    """A run that had begun cannot go on. The message is one line that says what happened and what to do."""

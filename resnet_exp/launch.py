@@ -1,0 +1,98 @@
+"""The front's half of a run: own the folder, prepare the data, start the ranks, see them end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from resnet_exp import check, console, digits, environment, rundir, summary, tree
+from resnet_exp.data import ffcv_files
+from resnet_exp.devices import usable_cpus
+from resnet_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError
+from resnet_exp.ranks import run_ranks
+from resnet_exp.rundir import RunDir
+
+
+def run(config: dict[str, Any]) -> int:
+    """Carry out a finalized configuration and return the exit code.
+
+    A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
+
+    Raises:
+        RequestError: the run cannot start; nothing was started.
+        RunFailed: the data could not be prepared.
+    """
+    folder = RunDir(Path(config["runs_dir"]).absolute() / config["run_id"])
+    if (result := folder.read_result()) is not None:
+        console.say(f"done already: {folder.path}")
+        console.say(summary.table(result, folder.path))
+        return EXIT_DONE
+    check.check_devices(config["hardware"])
+    prepare_data(config)
+    owner = _own(folder)
+    try:
+        rundir.write_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(config)))
+        environment.update(folder, environment.of_launcher())
+        return _train(folder, config, owner)
+    finally:
+        os.close(owner)
+
+
+def resume(folder: RunDir, config: dict[str, Any]) -> int:
+    """Run a folder that has a configuration; see `run`."""
+    return run({**config, "runs_dir": str(folder.path.parent), "run_id": folder.path.name})
+
+
+def _own(folder: RunDir) -> int:
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        return rundir.acquire(folder)
+    except OSError as error:
+        raise RequestError(
+            f"runs_dir={folder.path.parent} cannot be written ({error.strerror}); set runs_dir=PATH"
+        ) from error
+
+
+def prepare_data(config: dict[str, Any]) -> None:
+    """Check the dataset, and write what is written once: the digits, the FFCV files. Sets ``dataset.dir``."""
+    data, dataset = config["data"], config["dataset"]
+    if data["name"] == "synthetic":
+        return
+    loader = data["loader"]
+    files = {**loader, "cache_dir": data["cache_dir"]}
+    if data["name"] == "ffcv" and loader["train_file"] and loader["val_file"]:
+        ffcv_files.prepare(dataset["dir"] or "", files, usable_cpus(), console.say)
+        return
+    if dataset["name"] == "digits":
+        dataset["dir"] = digits.prepare(data["cache_dir"])
+    dataset["dir"] = str(Path(dataset["dir"]).absolute()) if dataset["dir"] else None
+    names = tree.check(dataset["dir"], config["train_batch_size"], dataset["min_images_per_class"])
+    if len(names) != dataset["num_classes"]:
+        raise RequestError(
+            f"dataset.dir={dataset['dir']} has {len(names)} classes, dataset={dataset['name']} says "
+            f"{dataset['num_classes']}; use dataset=imagefolder or dataset.num_classes={len(names)}"
+        )
+    if data["name"] == "ffcv":
+        ffcv_files.prepare(dataset["dir"], files, usable_cpus(), console.say)
+
+
+def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:
+    console.say(summary.header(config, folder))
+    with contextlib.suppress(FileNotFoundError):
+        folder.failure.unlink()
+    code = run_ranks(folder, check.ranks_per_node(config["hardware"]), config["hardware"]["nodes"], owner)
+    if code == EXIT_INTERRUPTED:
+        console.say(f"stopped; the same command goes on from here: {folder.path}")
+        return code
+    result = folder.read_result()
+    if code == EXIT_DONE and result is not None:
+        console.say(summary.table(result, folder.path))
+        return EXIT_DONE
+    failure = folder.read_failure() or {}
+    console.complain(failure.get("error", f"the run ended without a result (exit code {code})"))
+    console.complain(f"log: {folder.rank_log(failure.get('rank', 0))}")
+    return failure.get("exit_code", EXIT_FAILED)

@@ -1,0 +1,156 @@
+"""Start the ranks of one node as fresh processes, pass signals on, and leave nothing running."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import IO
+
+from resnet_exp import console, rundir
+from resnet_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.rundir import RunDir
+
+RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.1
+PR_SET_PDEATHSIG = 1
+
+
+def run_ranks(folder: RunDir, ranks: int, nodes: int, owner: int) -> int:
+    """Run `ranks` processes of ``resnet_exp.train`` on this node and return one exit code for them all.
+
+    Each rank is a fresh interpreter in the launcher's own new process group and holds a copy of `owner`, the folder's
+    lock, so that the folder stays owned while any of them lives.
+    """
+    world = {"WORLD_SIZE": str(ranks * nodes), "LOCAL_WORLD_SIZE": str(ranks)}
+    world |= {"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    processes: list[subprocess.Popen[bytes]] = []
+    with _Signals() as signals, contextlib.ExitStack() as logs:
+        try:
+            for rank in range(ranks):
+                log = logs.enter_context(folder.rank_log(rank).open("ab"))
+                processes.append(_start(folder, rank, world, owner, log))
+            return _wait(folder, processes, signals)
+        finally:
+            _kill(processes)
+
+
+def _start(folder: RunDir, rank: int, world: dict[str, str], owner: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
+    environ |= {**world, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONUNBUFFERED": "1", rundir.OWNED: "1"}
+    inherited = [owner]
+    if rank == 0:
+        console_fd = os.dup(1)
+        inherited.append(console_fd)
+        environ[console.CONSOLE_FD] = str(console_fd)
+    else:
+        environ.pop(console.CONSOLE_FD, None)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "resnet_exp.train", str(folder.path)],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=inherited,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    finally:
+        if rank == 0:
+            os.close(console_fd)
+
+
+def _die_with_parent() -> None:
+    # A launcher that is killed outright cannot clean up: the kernel asks its ranks to stop instead.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class _Signals:
+    """Notes the signals that ask to stop, and restores the handlers afterwards."""
+
+    def __enter__(self) -> _Signals:
+        self.received = 0
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+        self._previous = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def _note(self, number: int, frame: object) -> None:
+        self.received += 1
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Signals) -> int:
+    forwarded = 0
+    while True:
+        if signals.received > forwarded:
+            forwarded = signals.received
+            if forwarded > 2:
+                console.say("killed; the last checkpoint stays")
+                return EXIT_INTERRUPTED
+            console.say("stopping: saving a checkpoint first (twice more Ctrl-C to kill)")
+            _signal(processes, signal.SIGTERM)
+        codes = [process.poll() for process in processes]
+        failed = [rank for rank, code in enumerate(codes) if code not in (None, EXIT_DONE, EXIT_INTERRUPTED)]
+        if failed:
+            # A rank that lost its peers fails as well: give the one that failed first the time to say why.
+            time.sleep(POLL_SECONDS)
+            return _explain(folder, failed[0], codes[failed[0]] or EXIT_FAILED, stopping=forwarded > 0)
+        if all(code is not None for code in codes):
+            return EXIT_INTERRUPTED if EXIT_INTERRUPTED in codes else EXIT_DONE
+        time.sleep(POLL_SECONDS)
+
+
+def _explain(folder: RunDir, rank: int, code: int, stopping: bool) -> int:
+    if stopping and code == -signal.SIGTERM:
+        return EXIT_INTERRUPTED  # stopped before there was anything to save
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        rundir.write_json(
+            folder.failure,
+            {
+                "schema": rundir.SCHEMA,
+                "error": f"rank {rank} was ended by {name}{hint}; the same command goes on from the last checkpoint",
+                "type": name,
+                "rank": rank,
+                "host": socket.gethostname(),
+                "exit_code": EXIT_FAILED,
+                "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "traceback": "",
+            },
+        )
+        return EXIT_FAILED
+    return code
+
+
+def _signal(processes: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
+def _kill(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Leave no process behind, whatever happened."""
+    _signal(processes, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline and any(process.poll() is None for process in processes):
+        time.sleep(POLL_SECONDS)
+    _signal(processes, signal.SIGKILL)
+    for process in processes:
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

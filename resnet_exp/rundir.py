@@ -1,0 +1,166 @@
+"""The run folder: where the islands meet. Standard library only.
+
+``config.yaml`` (what to do), ``environment.json`` (with what), ``rank*.log``, ``metrics.jsonl`` (one line an
+evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``checkpoints/``, ``weights.pt``, and at the end
+``result.json`` or ``failure.json``. JSON files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.errors import RequestError
+
+SCHEMA = 1
+# Set for ranks whose launcher holds the lock of the run folder.
+OWNED = "RESNET_EXP_OWNED"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def failure(self) -> Path:
+        return self.path / "failure.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def trace(self) -> Path:
+        return self.path / "trace.jsonl"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.pt"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def latest_checkpoint(self) -> Path:
+        return self.checkpoints / "latest-rank0.pt"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def rank_log(self, rank: int) -> Path:
+        """Log of everything that a rank and its libraries print."""
+        return self.path / f"rank{rank}.log"
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The result of a finished run, else None."""
+        return read_json(self.result)
+
+    def read_failure(self) -> dict[str, Any] | None:
+        """Why the last try failed, else None."""
+        return read_json(self.failure)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Parse a JSON object; None when the file is not there.
+
+    Raises:
+        RequestError: the file is there and holds no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise RequestError(f"{path} is damaged ({error}); remove it to run again") from error
+    if not isinstance(value, dict):
+        raise RequestError(f"{path} holds no JSON object; remove it to run again")
+    return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: temporary file in the same folder, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON whole or not at all; NaN and infinity are refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, value: object) -> None:
+    """Append one JSON line in a single write."""
+    with path.open("a") as file:
+        file.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a JSON-lines file; a last line that was cut off by a crash is left out."""
+    if not path.exists():
+        return
+    with path.open() as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Drop the records that `keep` refuses: a resumed run writes them again."""
+    if path.exists():
+        kept = [record for record in read_lines(path) if keep(record)]
+        write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in kept))
+
+
+def acquire(run: RunDir) -> int:
+    """Own a run folder until the returned file descriptor, and every copy a child inherited, is closed.
+
+    Raises:
+        RequestError: another process owns it.
+    """
+    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        raise RequestError(
+            f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return descriptor

@@ -1,0 +1,224 @@
+"""The worker: turns a run folder into a result. ``python -m resnet_exp.train RUN_DIR``.
+
+With ``RANK`` in the environment (from the launcher, ``composer`` or ``torchrun``) this process is that rank; without,
+it starts the ranks. ``RANK=0 python -m resnet_exp.train RUN_DIR`` trains in this very process, as a debugger wants it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from resnet_exp import check, devices, environment, rundir
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.rundir import OWNED, RunDir
+
+if TYPE_CHECKING:
+    from resnet_exp.build import Run
+
+SINGLE = {
+    "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "NODE_RANK": "0",
+    "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500",
+}  # fmt: skip
+
+
+def read_config(run: RunDir) -> dict[str, Any]:
+    """Read and validate the configuration of a run folder.
+
+    Raises:
+        RequestError: there is none, or it is damaged.
+    """
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(run.config))
+    except FileNotFoundError:
+        raise RequestError(f"{run.path} is no run folder: it has no config.yaml") from None
+    except Exception as error:
+        raise RequestError(f"{run.config} is damaged ({str(error).splitlines()[0]}); start the run again") from error
+    if not isinstance(config, dict) or "run_id" not in config:
+        raise RequestError(f"{run.config} is no run configuration; start the run again")
+    values = {str(key): value for key, value in config.items()}
+    check.validate(values)
+    return values
+
+
+def run_rank(run: RunDir) -> int:
+    """Train, evaluate and write the result as one rank; returns the exit code."""
+    try:
+        return _train(run)
+    except Exception as error:
+        traceback.print_exc()
+        bad_request = isinstance(error, RequestError)
+        write_failure(run, error, EXIT_BAD_REQUEST if bad_request else EXIT_FAILED)
+        return EXIT_BAD_REQUEST if bad_request else EXIT_FAILED
+
+
+def _be_rank(run: RunDir) -> int:
+    """Run as the rank that the environment says; rank 0 owns the folder unless its launcher does."""
+    for name, value in SINGLE.items():
+        os.environ.setdefault(name, value)
+    if OWNED not in os.environ and os.environ["RANK"] == "0":
+        rundir.acquire(run)
+    return run_rank(run)
+
+
+def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
+    """Write ``failure.json``; room for it is made if the disk is full."""
+    rank = int(os.environ.get("RANK", "0"))
+    failure = {
+        "schema": rundir.SCHEMA,
+        "error": one_line(error),
+        "type": type(error).__name__,
+        "rank": rank,
+        "host": socket.gethostname(),
+        "exit_code": exit_code,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "traceback": traceback.format_exc(),
+    }
+    remove_stale_checkpoints(run)
+    with contextlib.suppress(OSError):
+        rundir.write_json(run.failure, failure)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error as one line; the type goes before it unless the message is ours."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
+
+
+def remove_stale_checkpoints(run: RunDir) -> None:
+    """Remove checkpoints that ``latest`` does not name: superseded ones, and ones cut off in the middle."""
+    latest = run.latest_checkpoint
+    kept = {latest, latest.resolve()}
+    for path in run.checkpoints.glob("*.pt"):
+        if path not in kept and path.resolve() not in kept:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _train(run: RunDir) -> int:
+    faulthandler.enable()
+    warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
+    config = read_config(run)
+    check.check_devices(config["hardware"])
+    # Imported late: whatever is wrong before costs no ten seconds of imports.
+    from composer.utils import dist
+
+    from resnet_exp.build import Run, build_device
+    from resnet_exp.callbacks import StopRequested
+
+    dist.initialize_dist(build_device(config["hardware"]), timeout=1800)
+    if dist.get_global_rank() == 0:
+        remove_stale_checkpoints(run)
+        environment.update(run, environment.of_worker(config["hardware"]["device"] == "gpu"))
+    training = Run(config, run)
+    _stop_on_signals(training)
+    startup = environment.process_seconds()
+    try:
+        if training.finished:
+            training.trainer.eval()
+        else:
+            training.trainer.fit()
+    except StopRequested:
+        _save_stopped(run, training)
+        return EXIT_INTERRUPTED
+    if dist.get_global_rank() == 0:
+        _write_result(run, training, startup)
+    training.trainer.close()
+    return EXIT_DONE
+
+
+def _stop_on_signals(training: Run) -> None:
+    def request(number: int, frame: object) -> None:
+        training.stop.requested = True
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, request)
+
+
+def _save_stopped(run: RunDir, training: Run) -> None:
+    from composer.utils import dist
+
+    now = training.trainer.state.timestamp
+    name = f"stopped-ba{now.batch.value}-rank0.pt"
+    training.trainer.save_checkpoint(str(run.checkpoints / name))
+    if dist.get_global_rank() == 0:
+        link = run.checkpoints / f".latest.{os.getpid()}"
+        link.symlink_to(name)
+        link.replace(run.latest_checkpoint)
+        remove_stale_checkpoints(run)
+
+
+def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
+    import torch
+
+    from resnet_exp.algorithms import ema_weights
+
+    config, recorder, state = training.config, training.recorder, training.trainer.state
+    temporary = run.weights.with_name(f".weights.{os.getpid()}")
+    torch.save(ema_weights(state.model, training.algorithms), temporary)
+    temporary.replace(run.weights)
+    now, hardware = state.timestamp, config["hardware"]
+    train_seconds = now.total_wct.total_seconds()
+    result = {
+        "schema": rundir.SCHEMA,
+        "run_id": config["run_id"],
+        **{key: config[key] for key in ("recipe", "ssr", "seed")},
+        "model": config["model"]["name"],
+        "dataset": config["dataset"]["name"],
+        "data": config["data"]["name"],
+        "epochs": now.epoch.value,
+        "batches": now.batch.value,
+        "train_images": training.train_loader.images,
+        "val_images": training.eval_loader.images,
+        "top1": recorder.last["top1"],
+        "top5": recorder.last["top5"],
+        "eval_loss": recorder.last["loss"],
+        "evaluation": {key: config["resolution"][key] for key in ("eval_resize", "eval_crop")},
+        "samples_per_second": now.sample.value / train_seconds,
+        "resumed": recorder.resumed,
+        "timing": {
+            "train_seconds": train_seconds,
+            "eval_seconds": recorder.eval_seconds,
+            "startup_seconds": startup_seconds,
+            "data_wait_seconds": recorder.data_wait_seconds,
+        },
+        "hardware": {
+            **{key: hardware[key] for key in ("name", "cloud", "devices", "nodes", "precision", "gpu")},
+            "cpus": devices.usable_cpus(),
+            **{key: hardware[key] for key in ("usd_per_node_hour", "price_date")},
+        },
+    }
+    rundir.write_json(run.result, result)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line: one run folder. Returns the exit code."""
+    from resnet_exp import console, launch
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        console.complain("usage: python -m resnet_exp.train RUN_DIR    (RUN_DIR holds a config.yaml)")
+        return EXIT_BAD_REQUEST
+    run = RunDir(Path(arguments[0]).absolute())
+    try:
+        if "RANK" in os.environ:
+            return _be_rank(run)
+        return launch.resume(run, read_config(run))
+    except (RequestError, RunFailed) as error:
+        console.complain(str(error))
+        return EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
