@@ -1,0 +1,266 @@
+"""The set-up half: lock, Makefile, scripts/setup.sh, .ci/run and the wheel."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hatchling.metadata.core import ProjectMetadata
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+STAMP = ROOT / ".venv" / ".setup-stamp"
+
+# What a surrounding `make test` hands down would steer the make calls under test.
+CLEAN_ENV = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "RUNS_DIR", "ARGS", "APT"}
+}
+
+
+def call(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=cwd, env=CLEAN_ENV | env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def lock_entries() -> Iterator[tuple[Requirement, list[str]]]:
+    """Yield each requirement of the lock with its hashes."""
+    text = (ROOT / "requirements.lock").read_text()
+    for entry in re.sub(r"\\\n", "", re.sub(r"(?m)^ *#.*", "", text)).split("\n"):
+        if entry:
+            spec, *hashes = entry.split("--hash=")
+            yield Requirement(spec.strip()), [value.strip() for value in hashes]
+
+
+def direct_dependencies() -> list[Requirement]:
+    project = ProjectMetadata(str(ROOT), None).config
+    return [
+        Requirement(spec) for spec in project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    ]
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the files that set-up reads, and nothing else."""
+    copy = tmp_path / "checkout"
+    (copy / "scripts").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "scripts/setup.sh"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture
+def bare_path(tmp_path: Path) -> Path:
+    """A PATH folder with coreutils, awk and Python, but no compiler, pkg-config, apt or sudo."""
+    folder = tmp_path / "bare-bin"
+    folder.mkdir()
+    for tool in ("awk", "bash", "dirname", "env", "flock", "mv", "paste", "rm", "sort"):
+        found = shutil.which(tool)
+        if found is not None:
+            (folder / tool).symlink_to(found)
+    (folder / "python3").symlink_to(sys.executable)
+    return folder
+
+
+def test_lock_has_hashes_and_names_no_place() -> None:
+    entries = list(lock_entries())
+    assert len(entries) > 100
+    for requirement, hashes in entries:
+        assert re.fullmatch(r"==[^*]+", str(requirement.specifier)), requirement
+        assert requirement.url is None
+        assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", value) for value in hashes), requirement
+    for name in ("requirements.lock", "requirements.in", "pyproject.toml", "Makefile", "scripts/setup.sh"):
+        text = (ROOT / name).read_text()
+        assert not re.search(r"\w://|--(extra-)?index|find-links", text), name
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
+def test_lock_satisfies_pyproject(python: str) -> None:
+    environment = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
+    pins: dict[str, Requirement] = {}
+    for requirement, _ in lock_entries():
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            assert canonical(requirement.name) not in pins, f"two pins of {requirement.name}"
+            pins[canonical(requirement.name)] = requirement
+    for wanted in direct_dependencies():
+        (pin,) = pins[canonical(wanted.name)].specifier
+        assert wanted.specifier.contains(pin.version), wanted
+    assert "opencv-python" not in pins, "needs libGL; opencv-python-headless stands in"
+
+
+def test_make_run_passes_its_variables_on() -> None:
+    plain = call("make", "-n", "run").stdout.splitlines()[-1]
+    assert plain.split() == [".venv/bin/python", "-m", "resnet_exp", "recipe=hot", "ssr=0.5"]
+    steered = call("make", "-n", "run", "RUNS_DIR=/some where/x", "ARGS=seed=3 dry=true").stdout.splitlines()[
+        -1
+    ]
+    assert steered.split(maxsplit=5)[5] == "'runs_dir=/some where/x' seed=3 dry=true"
+
+
+def test_make_without_goal_lists_every_target() -> None:
+    targets = re.findall(r"(?m)^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text())
+    assert {"setup", "run", "test", "lint", "format", "lock", "wheel", "clean"} < set(targets)
+    listed = call("make").stdout
+    for target in targets:
+        assert re.search(rf"(?m)^  make {target} +\w", listed), target
+    assert "RUNS_DIR=" in listed
+    assert "PYTHON=" in listed
+
+
+@pytest.mark.skipif(not STAMP.exists(), reason="this checkout was not set up by make")
+def test_second_setup_does_nothing() -> None:
+    assert call("make", "setup").returncode == 0
+    before = (STAMP.stat().st_mtime_ns, (ROOT / ".venv/pyvenv.cfg").stat().st_mtime_ns)
+    began = time.monotonic()
+    done = call("make", "setup")
+    assert time.monotonic() - began < 2
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (STAMP.stat().st_mtime_ns, (ROOT / ".venv/pyvenv.cfg").stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize("version", ["3.9.18", "3.13.0"])
+def test_unsupported_python_is_refused_in_one_line(checkout: Path, tmp_path: Path, version: str) -> None:
+    fake = script(
+        tmp_path / "python",
+        f"""#!/bin/sh
+exec '{sys.executable}' -c 'import sys
+sys.version_info = ({version.replace(".", ", ")})
+exec(sys.stdin.read())'
+""",
+    )
+    done = call("make", "setup", f"PYTHON={fake}", cwd=checkout)
+    assert done.returncode == 2
+    (line, *_) = said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(said) == 1
+    assert f"{fake} is {version}" in line
+    assert "PYTHON=" in line
+    assert not (checkout / ".venv").exists()
+
+
+def test_supported_python_is_found_behind_an_unsupported_one(checkout: Path, bare_path: Path) -> None:
+    real = f"python3.{sys.version_info.minor}"
+    (bare_path / "python3").rename(bare_path / real)
+    script(bare_path / "python3", "#!/bin/sh\nexit 127\n")
+    done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path))
+    assert "this machine lacks" in done.stderr, "it got past the choice of an interpreter"
+
+
+def test_missing_system_packages_are_listed_once(checkout: Path, bare_path: Path) -> None:
+    done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path))
+    assert done.returncode == 2
+    assert done.stderr.count("setup:") == 1
+    apt, dnf, conda = done.stderr.splitlines()[1:]
+    assert re.search(r"apt-get install .*\bg\+\+ .*libopencv-dev libturbojpeg0-dev pkg-config", apt)
+    assert re.search(r"dnf install .*gcc-c\+\+ .*opencv-devel .*turbojpeg-devel", dnf)
+    assert re.search(r"conda install -c conda-forge .*cxx-compiler .*libjpeg-turbo .*opencv", conda)
+    assert not (checkout / ".venv").exists()
+
+
+def test_interrupted_setup_starts_afresh(checkout: Path, bare_path: Path) -> None:
+    for tool in ("g++", "pkg-config"):
+        script(bare_path / tool, "#!/bin/sh\nexit 0\n")
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "half-made").touch()
+    done = call(
+        "bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path), PIP_NO_INDEX="1", PIP_FIND_LINKS=""
+    )
+    assert done.returncode not in (0, 2), "without packages to install it must fail"
+    assert "making .venv" in done.stderr
+    assert not (checkout / ".venv" / "half-made").exists()
+    assert not (checkout / ".venv" / ".setup-stamp").exists(), (
+        "a failed set-up must not pass for a finished one"
+    )
+
+
+def test_interrupted_update_is_not_taken_for_finished(checkout: Path, bare_path: Path) -> None:
+    for tool in ("g++", "pkg-config"):
+        script(bare_path / tool, "#!/bin/sh\nexit 0\n")
+    stub = 'case "$*" in "-m pip "*) exit 1 ;; esac'
+    script(checkout / ".venv/bin/python", f"#!/bin/sh\n{stub}\nexec '{sys.executable}' \"$@\"\n")
+    version = ".".join(map(str, sys.version_info[:3]))
+    place = hashlib.sha256(str(checkout).encode()).hexdigest()[:12]
+    stamp = checkout / ".venv/.setup-stamp"
+    stamp.write_text(f"{version}@{place} digest-of-an-older-lock\n")
+    done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path))
+    assert done.returncode == 1
+    assert "making .venv" not in done.stderr, "an update was to be tried"
+    assert not stamp.exists()
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="set-up does not lock without flock")
+def test_concurrent_setups_take_turns(checkout: Path, bare_path: Path) -> None:
+    with (checkout / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            ["bash", "scripts/setup.sh"],
+            cwd=checkout,
+            env=CLEAN_ENV | {"PATH": str(bare_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as second:
+            assert second.stderr is not None
+            assert "waiting for another set-up" in second.stderr.readline()
+            assert second.poll() is None
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert "this machine lacks" in second.stderr.readline()
+
+
+@pytest.mark.parametrize(("lint_status", "calls"), [(0, ["lint", "test"]), (1, ["lint"])])
+def test_ci_lints_before_it_tests(tmp_path: Path, lint_status: int, calls: list[str]) -> None:
+    log = tmp_path / "log"
+    script(
+        tmp_path / "bin" / "make",
+        f'#!/bin/sh\necho "$PWD $*" >>{log}\n[ "$*" != lint ] || exit {lint_status}\n',
+    )
+    path = f"{tmp_path / 'bin'}:{CLEAN_ENV['PATH']}"
+    assert call(ROOT / ".ci" / "run", cwd=tmp_path, PATH=path).returncode == lint_status
+    assert log.read_text().splitlines() == [f"{ROOT} {goal}" for goal in calls]
+
+
+@pytest.mark.slow
+def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
+    built = call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in held} == {"resnet_exp"}
+    configs = {f"resnet_exp/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert configs and configs <= held
+
+    home = tmp_path / "venv"
+    assert call(sys.executable, "-m", "venv", "--without-pip", str(home)).returncode == 0
+    python = home / "bin" / "python"
+    site = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    # The dependencies come from this environment, by its path only: its own .pth files, the editable
+    # install's among them, are not followed from here.
+    import hydra
+
+    (site / "dependencies.pth").write_text(f"{Path(hydra.__file__).parent.parent}\n")
+    where = call(python, "-c", "import resnet_exp; print(resnet_exp.__file__)", cwd=tmp_path).stdout.strip()
+    assert where == str(site / "resnet_exp" / "__init__.py")
+    shown = call(python, "-m", "resnet_exp", "--cfg", "job", "recipe=hot", "ssr=0.5", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"(?m)^ssr: 0\.5$", shown.stdout)
