@@ -86,11 +86,16 @@ def make_split(config: dict[str, Any], train: bool) -> Split:
 
 
 def num_workers(config: dict[str, Any]) -> int:
-    """Loader workers of one rank: ``data.num_workers``, or the rank's share of this machine's CPUs up to 8."""
-    asked = config["data"]["num_workers"]
+    """Loader workers of one rank: ``data.num_workers``, or on GPUs the rank's share of this machine's CPUs up to 8.
+
+    On a CPU there are none: they would take the cores that train (three times slower on two cores).
+    """
+    asked, hardware = config["data"]["num_workers"], config["hardware"]
     if asked is not None:
         return asked
-    return min(MAX_AUTO_WORKERS, max(1, devices.usable_cpus() // check.ranks_per_node(config["hardware"])))
+    if hardware["device"] == "cpu":
+        return 0
+    return min(MAX_AUTO_WORKERS, max(1, devices.usable_cpus() // check.ranks_per_node(hardware)))
 
 
 def _normalize(config: dict[str, Any], device: Device, train: bool) -> Normalize:
@@ -130,7 +135,8 @@ class Run:
         size, images = self.config["train_batch_size"], self.train_loader.images
         if len(self.train_loader) == 0:
             raise RequestError(
-                f"train_batch_size={size} is more than the {images:,} training images; use {max(1, images // 8)} or less"
+                f"train_batch_size={size} is more than the {images:,} training images; "
+                f"use {max(1, images // 8)} or less"
             )
 
     def _trainer(self, device: Device) -> Trainer:

@@ -91,6 +91,9 @@ def _missing_option(error: MissingConfigException) -> str:
 def _unknown_key(text: str, key: str) -> str:
     match = re.search(r"full_key: (\S+)", text)
     full = match[1] if match else key
+    group, _, name = full.partition(".")
+    if group in check.OPEN_GROUPS and name:
+        return f"{full} has settings but {name} is not switched on; add it with +{group}={name}"
     schema = OmegaConf.structured(config.RunConfig)
     parent, _, leaf = full.rpartition(".")
     siblings = OmegaConf.select(schema, parent) if parent else schema

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional  # noqa: UP035  OmegaConf 2.3 evaluates these on Python 3.10
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
@@ -20,11 +20,11 @@ class ModelConfig:
 
     name: str = MISSING
     block: str = MISSING
-    layers: List[int] = MISSING
+    layers: list[int] = MISSING
     num_classes: int = MISSING
     groups: int = 1
     width_per_group: int = 64
-    initializers: List[str] = field(default_factory=list)
+    initializers: list[str] = field(default_factory=list)
     loss: str = "soft_cross_entropy"
     sync_batchnorm: bool = False
 
@@ -64,15 +64,15 @@ class DatasetConfig:
 
     name: str = MISSING
     title: str = MISSING
-    dir: Optional[str] = None
-    num_classes: Optional[int] = None
+    dir: str | None = None
+    num_classes: int | None = None
     image_scale: float = 1.0
     batch_scale: float = 1.0
-    crop_scale: List[float] = field(default_factory=lambda: [0.08, 1.0])
-    crop_ratio: List[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
+    crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])
+    crop_ratio: list[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
     hflip: bool = True
-    mean: List[float] = MISSING
-    std: List[float] = MISSING
+    mean: list[float] = MISSING
+    std: list[float] = MISSING
     min_images_per_class: int = 2
 
 
@@ -81,10 +81,10 @@ class DataConfig:
     """The data format: how the images are stored and loaded."""
 
     name: str = MISSING
-    num_workers: Optional[int] = None
+    num_workers: int | None = None
     prefetch_factor: int = 2
     cache_dir: str = MISSING
-    loader: Dict[str, Any] = field(default_factory=dict)
+    loader: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -96,14 +96,14 @@ class HardwareConfig:
     devices: int = MISSING
     nodes: int = 1
     precision: str = MISSING
-    device_train_microbatch_size: Optional[str] = None
-    gpu: Optional[str] = None
-    cpus: Optional[int] = None
-    memory_gib: Optional[float] = None
-    cloud: Optional[str] = None
-    usd_per_node_hour: Optional[float] = None
-    price_date: Optional[str] = None
-    price_source: Optional[str] = None
+    device_train_microbatch_size: str | None = None
+    gpu: str | None = None
+    cpus: int | None = None
+    memory_gib: float | None = None
+    cloud: str | None = None
+    usd_per_node_hour: float | None = None
+    price_date: str | None = None
+    price_source: str | None = None
 
 
 @dataclass
@@ -112,7 +112,7 @@ class RecipeInfo:
 
     source: str = ""
     ssr_above: float = 0.0
-    ssr_up_to: Optional[float] = None
+    ssr_up_to: float | None = None
     published: str = "not published"
 
 
@@ -135,12 +135,12 @@ class RunConfig:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    algorithms: Dict[str, Any] = field(default_factory=dict)
-    callbacks: Dict[str, Any] = field(default_factory=dict)
-    loggers: Dict[str, Any] = field(default_factory=dict)
+    algorithms: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    loggers: dict[str, Any] = field(default_factory=dict)
     trace: bool = False
     runs_dir: str = "runs"
-    run_id: Optional[str] = None
+    run_id: str | None = None
 
 
 def conf_dir() -> Path:

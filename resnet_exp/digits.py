@@ -47,9 +47,9 @@ def _write(folder: Path) -> None:
     from sklearn.datasets import load_digits
 
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    digits = load_digits()
+    images, labels, *_ = load_digits(return_X_y=True)
     try:
-        for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        for number, (pixels, label) in enumerate(zip(images.reshape(-1, 8, 8), labels, strict=True)):
             split = "val" if number % HELD_OUT_EVERY == 0 else "train"
             class_dir = temporary / split / str(label)
             class_dir.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,7 @@ def of_launcher() -> dict[str, Any]:
 def of_worker(gpu: bool) -> dict[str, Any]:
     """What only torch knows: CUDA, cuDNN and driver when on a GPU, and the thread count."""
     import torch
+    import torch.version
 
     facts: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
     if gpu:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NoReturn
 
 from composer.core import State
 from composer.loggers import Logger, LoggerDestination
@@ -20,7 +21,7 @@ class Progress(LoggerDestination):
     """A bar with epoch, loss, lr, image size, images/s and ETA on a terminal; plain lines elsewhere."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self._stream = console.stream()
         self._shown = dist.get_global_rank() == 0
         self._began = self._printed = time.monotonic()
@@ -35,7 +36,12 @@ class Progress(LoggerDestination):
         if self._shown and self._stream.isatty():
             total = self._total(state)
             self._bar = tqdm(
-                total=total, initial=self._first_batch, file=self._stream, bar_format=BAR, dynamic_ncols=True, leave=False
+                total=total,
+                initial=self._first_batch,
+                file=self._stream,
+                bar_format=BAR,
+                dynamic_ncols=True,
+                leave=False,
             )
 
     @staticmethod

@@ -44,13 +44,10 @@ def run_ranks(folder: RunDir, ranks: int, nodes: int, owner: int) -> int:
 def _start(folder: RunDir, rank: int, world: dict[str, str], owner: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
     environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
     environ |= {**world, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONUNBUFFERED": "1", rundir.OWNED: "1"}
-    inherited = [owner]
-    if rank == 0:
-        console_fd = os.dup(1)
-        inherited.append(console_fd)
-        environ[console.CONSOLE_FD] = str(console_fd)
-    else:
-        environ.pop(console.CONSOLE_FD, None)
+    environ.pop(console.CONSOLE_FD, None)
+    terminal = [os.dup(sys.stdout.fileno())] if rank == 0 else []
+    if terminal:
+        environ[console.CONSOLE_FD] = str(terminal[0])
     try:
         return subprocess.Popen(
             [sys.executable, "-m", "resnet_exp.train", str(folder.path)],
@@ -58,13 +55,13 @@ def _start(folder: RunDir, rank: int, world: dict[str, str], owner: int, log: IO
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=inherited,
+            pass_fds=[owner, *terminal],
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
     finally:
-        if rank == 0:
-            os.close(console_fd)
+        for descriptor in terminal:
+            os.close(descriptor)
 
 
 def _die_with_parent() -> None:
@@ -98,7 +95,9 @@ def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Si
                 console.say("killed; the last checkpoint stays")
                 return EXIT_INTERRUPTED
             console.say("stopping: saving a checkpoint first (twice more Ctrl-C to kill)")
-            _signal(processes, signal.SIGTERM)
+            for process in processes:
+                # The rank alone: its data workers must live until it has saved.
+                process.send_signal(signal.SIGTERM)
         codes = [process.poll() for process in processes]
         failed = [rank for rank, code in enumerate(codes) if code not in (None, EXIT_DONE, EXIT_INTERRUPTED)]
         if failed:

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
-from tqdm import tqdm
 from torchvision.datasets import ImageFolder
+from tqdm import tqdm
 
 from resnet_exp.data.imagefolder import load_rgb
 from resnet_exp.errors import EXIT_FAILED, RunFailed

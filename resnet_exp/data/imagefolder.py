@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +47,7 @@ class SeededImages(ImageFolder):
         stream = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
         random.seed(int(stream[0]))
         np.random.seed(stream[0])
-        torch.random.default_generator.manual_seed(int(stream[1]))
+        torch.default_generator.manual_seed(int(stream[1]))
         try:
             return super().__getitem__(index)
         finally:
@@ -54,7 +56,7 @@ class SeededImages(ImageFolder):
             torch.set_rng_state(default)
 
 
-class EpochSampler(DistributedSampler[Key]):
+class EpochSampler(DistributedSampler[Any]):
     """A ``DistributedSampler`` that tells each sample its epoch, and that can start in the middle of one."""
 
     skip: int = 0
@@ -84,6 +86,12 @@ def collate(samples: list[tuple[Image.Image, int]]) -> tuple[Tensor, Tensor]:
     # torch owns the copy: arrays straight from PIL are read-only.
     images = torch.stack([torch.from_numpy(np.array(image)) for image, _ in samples])
     return images.permute(0, 3, 1, 2).contiguous(), torch.tensor([label for _, label in samples])
+
+
+def _ignore_signals(worker: int) -> None:
+    # A scheduler signals every process of a job: workers must live until their rank has saved a checkpoint.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _transform(split: Split) -> transforms.Compose:
@@ -117,6 +125,7 @@ def make_loader(split: Split) -> Loader:
         num_workers=split.num_workers,
         persistent_workers=split.num_workers > 0,
         prefetch_factor=split.prefetch_factor if split.num_workers else None,
+        worker_init_fn=_ignore_signals,
         pin_memory=split.on_gpu,
         # Its own generator: a loader that draws from the global one would change MixUp after a resume.
         generator=torch.Generator().manual_seed(split.seed),
