@@ -50,9 +50,7 @@ main()
 @cache
 def compose_hardware(override: str) -> dict[str, Any]:
     config.register()
-    ConfigStore.instance().store(
-        name="hardware_only", node={"defaults": ["schema", {"hardware": "cpu"}, "_self_"]}
-    )
+    ConfigStore.instance().store(name="hardware_only", node={"defaults": ["schema", {"hardware": "cpu"}, "_self_"]})
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("hardware_only", overrides=[override])
     hardware = OmegaConf.to_container(cfg.hardware)

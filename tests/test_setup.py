@@ -51,9 +51,7 @@ def lock_entries() -> Iterator[tuple[Requirement, list[str]]]:
 
 def direct_dependencies() -> list[Requirement]:
     project = ProjectMetadata(str(ROOT), None).config
-    return [
-        Requirement(spec) for spec in project["project"]["dependencies"] + project["dependency-groups"]["dev"]
-    ]
+    return [Requirement(spec) for spec in project["project"]["dependencies"] + project["dependency-groups"]["dev"]]
 
 
 def canonical(name: str) -> str:
@@ -112,9 +110,7 @@ def test_lock_satisfies_pyproject(python: str) -> None:
 def test_make_run_passes_its_variables_on() -> None:
     plain = call("make", "-n", "run").stdout.splitlines()[-1]
     assert plain.split() == [".venv/bin/python", "-m", "resnet_exp", "recipe=hot", "ssr=0.5"]
-    steered = call("make", "-n", "run", "RUNS_DIR=/some where/x", "ARGS=seed=3 dry=true").stdout.splitlines()[
-        -1
-    ]
+    steered = call("make", "-n", "run", "RUNS_DIR=/some where/x", "ARGS=seed=3 dry=true").stdout.splitlines()[-1]
     assert steered.split(maxsplit=5)[5] == "'runs_dir=/some where/x' seed=3 dry=true"
 
 
@@ -182,15 +178,11 @@ def test_interrupted_setup_starts_afresh(checkout: Path, bare_path: Path) -> Non
         script(bare_path / tool, "#!/bin/sh\nexit 0\n")
     (checkout / ".venv").mkdir()
     (checkout / ".venv" / "half-made").touch()
-    done = call(
-        "bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path), PIP_NO_INDEX="1", PIP_FIND_LINKS=""
-    )
+    done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path), PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert done.returncode not in (0, 2), "without packages to install it must fail"
     assert "making .venv" in done.stderr
     assert not (checkout / ".venv" / "half-made").exists()
-    assert not (checkout / ".venv" / ".setup-stamp").exists(), (
-        "a failed set-up must not pass for a finished one"
-    )
+    assert not (checkout / ".venv" / ".setup-stamp").exists(), "a failed set-up must not pass for a finished one"
 
 
 def test_interrupted_update_is_not_taken_for_finished(checkout: Path, bare_path: Path) -> None:
