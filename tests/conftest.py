@@ -1,0 +1,82 @@
+"""Shared fixtures: the real command line in a subprocess, and a tiny folder of real photographs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+# The smallest run that trains, evaluates and saves: a few seconds on two cores after the imports.
+TINY = (
+    "hardware=cpu",
+    "model=resnet14",
+    "train_batch_size=8",
+    "eval_batch_size=8",
+    "resolution.train=32",
+    "resolution.eval_resize=40",
+    "resolution.eval_crop=32",
+    "data.num_workers=0",
+    "optimizer.lr=0.01",
+    "ssr=0.0223",
+)
+
+
+class RunCli(Protocol):
+    """``run_cli("recipe=hot", timeout=60)``: the finished process, its output as text."""
+
+    def __call__(self, *args: str, timeout: float = 120, module: str = "resnet_exp") -> subprocess.CompletedProcess[str]:
+        """Run ``python -m module args`` in the test's folder; a hang fails the test."""
+        ...
+
+
+PhotoTree = Callable[..., Path]
+
+
+def command(folder: Path, *args: str) -> list[str]:
+    """The command line of a run that writes below `folder` only; `args` may set the same keys anew."""
+    places = [f"runs_dir={folder / 'runs'}", f"data.cache_dir={folder / 'cache'}"]
+    return [sys.executable, "-m", "resnet_exp", *places, *args]
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> RunCli:
+    """Run the command line in `tmp_path`: runs in ``runs``, caches in ``cache``."""
+
+    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> subprocess.CompletedProcess[str]:
+        line = command(tmp_path, *args) if module == "resnet_exp" else [sys.executable, "-m", module, *args]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
+
+    return run
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """Overrides that make a run tiny; needs ``dataset=imagefolder dataset.dir=photo_tree()``."""
+    return list(TINY)
+
+
+@pytest.fixture
+def photo_tree(tmp_path: Path) -> PhotoTree:
+    """Write an image folder of 40 real images and return it: two classes, 16 to train and 4 to evaluate each."""
+
+    def write(name: str = "photos") -> Path:
+        from PIL import Image
+        from sklearn.datasets import load_sample_image
+
+        root = tmp_path / name
+        for label in ("china", "flower"):
+            photo = Image.fromarray(load_sample_image(f"{label}.jpg"))
+            width, height = photo.width // 5, photo.height // 4
+            for number in range(20):
+                left, top = number % 5 * width, number // 5 * height
+                folder = root / ("val" if number % 5 == 0 else "train") / label
+                folder.mkdir(parents=True, exist_ok=True)
+                tile = photo.crop((left, top, left + width, top + height)).resize((64, 56))
+                tile.save(folder / f"{number:02d}.jpg")
+        return root
+
+    return write
