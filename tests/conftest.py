@@ -24,11 +24,13 @@ TINY = (
     "ssr=0.0223",
 )
 
+Finished = subprocess.CompletedProcess[str]
+
 
 class RunCli(Protocol):
     """``run_cli("recipe=hot", timeout=60)``: the finished process, its output as text."""
 
-    def __call__(self, *args: str, timeout: float = 120, module: str = "resnet_exp") -> subprocess.CompletedProcess[str]:
+    def __call__(self, *args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
         """Run ``python -m module args`` in the test's folder; a hang fails the test."""
         ...
 
@@ -46,7 +48,7 @@ def command(folder: Path, *args: str) -> list[str]:
 def run_cli(tmp_path: Path) -> RunCli:
     """Run the command line in `tmp_path`: runs in ``runs``, caches in ``cache``."""
 
-    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> subprocess.CompletedProcess[str]:
+    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
         line = command(tmp_path, *args) if module == "resnet_exp" else [sys.executable, "-m", module, *args]
         return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
 
