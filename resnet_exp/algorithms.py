@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from composer.algorithms import EMA as ComposerEMA
 from composer.algorithms import StochasticDepth as ComposerStochasticDepth
 from composer.algorithms.sam.sam import SAMOptimizer
 from composer.core import Algorithm, Event, State
@@ -82,6 +83,20 @@ class SAM(Algorithm):
         )
 
 
+class EMA(ComposerEMA):
+    """Composer's moving average of the weights, begun with the first update as in Composer 0.7.1.
+
+    Today's Composer begins with a copy of the weights after the very first batch.
+    """
+
+    def match(self, event: Event, state: State) -> bool:
+        """Hold the start back until an update is due."""
+        due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0
+        if event == self.update_event and not self.ema_started and not due:
+            return False
+        return super().match(event, state)
+
+
 class StochasticDepth(ComposerStochasticDepth):
     """Composer's stochastic depth, with the choice of what weights the blocks start from.
 
@@ -110,16 +125,23 @@ def _reset(block: Bottleneck) -> None:
             module.reset_parameters()
 
 
+def listed_order(algorithms: Sequence[Algorithm], event: Event) -> Sequence[Algorithm]:
+    """Engine pass: on ``AFTER_DATALOADER`` run the algorithms in their listed order, ColOut before progressive resizing.
+
+    Composer 0.7.1 reversed the order on the events of its ``_AFTER_EVENTS``, which leave this one out; today's
+    ``set_filo_order`` reverses it on every ``AFTER_*`` event, and this pass runs after that one.
+    """
+    return list(reversed(algorithms)) if event == Event.AFTER_DATALOADER else algorithms
+
+
 def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torch.Tensor]:
     """State of the network under torchvision's names, with the averaged weights where EMA is on.
 
     Composer leaves EMA's weights or the raw ones in the model after training, depending on whether it saved last.
     """
-    from composer.algorithms import EMA
-
     weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     for algorithm in algorithms:
-        if isinstance(algorithm, EMA) and algorithm.ema_model is not None and not algorithm.ema_weights_active:
+        if isinstance(algorithm, ComposerEMA) and algorithm.ema_model is not None and not algorithm.ema_weights_active:
             averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
             weights |= {name: value.detach().cpu().clone() for name, value in averaged.items()}
     return {name.removeprefix("module."): value for name, value in weights.items() if name.startswith("module.")}

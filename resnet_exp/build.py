@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from composer import Trainer
-from composer.core import Algorithm, Callback, Precision, Time
+from composer.core import Algorithm, Callback, Precision
 from composer.devices import Device, DeviceCPU, DeviceGPU
 from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import dist
 
 from resnet_exp import callbacks, check, devices
+from resnet_exp.algorithms import listed_order
 from resnet_exp.data.contract import Loader, Normalize, Split, normalized
 from resnet_exp.errors import RequestError
 from resnet_exp.model import build_model
@@ -156,6 +157,7 @@ class Run:
             optimizers=build_optimizer(model.parameters(), config["optimizer"]),
             schedulers=build_schedule(config["schedule"]),
             algorithms=self.algorithms,
+            algorithm_passes=listed_order,
             callbacks=own + build_named("callbacks", config["callbacks"]),
             loggers=loggers,
             progress_bar=False,
@@ -182,10 +184,3 @@ class Run:
     def _seek(self) -> None:
         now = self.trainer.state.timestamp
         self.train_loader.seek(now.epoch.value, now.batch_in_epoch.value)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the checkpoint is of the end of training: only the evaluation is left."""
-        state = self.trainer.state
-        assert isinstance(state.max_duration, Time)
-        return state.timestamp.get(state.max_duration.unit) >= state.max_duration

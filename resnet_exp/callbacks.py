@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import torch
-from composer.core import Callback, State
+from composer.core import Callback, State, Time
 from composer.loggers import Logger
 from composer.utils import dist, reproducibility
 
@@ -23,6 +23,12 @@ def current_lr(state: State) -> float:
 def top1_top5_loss(state: State) -> dict[str, float]:
     """Metrics of the last evaluation: fractions ``top1``, ``top5``, and ``loss``."""
     return {name: float(metric.compute()) for name, metric in state.eval_metrics["eval"].items()}
+
+
+def finished(state: State) -> bool:
+    """Whether training is at its end: a checkpoint of that moment needs no more than the evaluation."""
+    assert isinstance(state.max_duration, Time)
+    return state.timestamp.get(state.max_duration.unit) >= state.max_duration
 
 
 class OnTimeLearningRate(Callback):
@@ -92,7 +98,8 @@ class RestoreRng(Callback):
 class Recorder(Callback):
     """Write ``metrics.jsonl`` (one line an evaluation), ``trace.jsonl`` if asked, and keep the clocks.
 
-    The clocks are part of the checkpoint, so that a resumed run reports the whole of its time.
+    Clocks and evaluations are part of the checkpoint, so that a resumed run reports the whole of its time, and each
+    evaluation once.
     """
 
     def __init__(self, run: rundir.RunDir, trace: bool) -> None:
@@ -100,24 +107,33 @@ class Recorder(Callback):
         self.run, self.trace = run, trace
         self.eval_seconds = self.data_wait_seconds = 0.0
         self.resumed = 0
-        self.last: dict[str, float] = {}
+        self.evaluations: list[dict[str, Any]] = []
         self._since = 0.0
         self._row: dict[str, Any] = {}
 
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last evaluation."""
+        return self.evaluations[-1]
+
     def state_dict(self) -> dict[str, Any]:
-        """Clocks to checkpoint, in seconds."""
-        return {"eval": self.eval_seconds, "wait": self.data_wait_seconds, "resumed": self.resumed, "last": self.last}
+        """Clocks, in seconds, and evaluations to checkpoint."""
+        clocks = {"eval": self.eval_seconds, "wait": self.data_wait_seconds}
+        return {**clocks, "resumed": self.resumed, "evaluations": self.evaluations}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Clocks of the tries before this one."""
+        """Clocks and evaluations of the tries before this one."""
         self.eval_seconds, self.data_wait_seconds = state["eval"], state["wait"]
-        self.resumed, self.last = state["resumed"] + 1, state["last"]
+        self.resumed, self.evaluations = state["resumed"] + 1, state["evaluations"]
 
-    def fit_start(self, state: State, logger: Logger) -> None:
+    def after_load(self, state: State, logger: Logger) -> None:
         """Forget what was recorded after the checkpoint that the run goes on from."""
+        done = state.timestamp.batch.value
+        if finished(state):
+            # It is evaluated once more; see `resnet_exp.train`.
+            self.evaluations = [row for row in self.evaluations if row["batches"] < done]
         if dist.get_global_rank() == 0:
-            done = state.timestamp.batch.value
-            rundir.keep_lines(self.run.metrics, lambda row: row["batches"] <= done)
+            rundir.write_lines(self.run.metrics, self.evaluations)
             rundir.keep_lines(self.run.trace, lambda row: row["batch"] < done)
 
     def before_dataloader(self, state: State, logger: Logger) -> None:
@@ -148,11 +164,11 @@ class Recorder(Callback):
     def eval_end(self, state: State, logger: Logger) -> None:
         """Write the evaluation's line."""
         self.eval_seconds += time.perf_counter() - self._since
-        self.last = top1_top5_loss(state)
-        if not math.isfinite(self.last["top1"]) or not math.isfinite(self.last["loss"]):
-            raise RunFailed(f"evaluation gave top1={self.last['top1']}, loss={self.last['loss']}: no usable weights")
+        metrics = top1_top5_loss(state)
+        if not math.isfinite(metrics["top1"]) or not math.isfinite(metrics["loss"]):
+            raise RunFailed(f"evaluation gave top1={metrics['top1']}, loss={metrics['loss']}: no usable weights")
+        now = state.timestamp
+        row = {"epoch": now.epoch.value, "batches": now.batch.value, "train_seconds": now.total_wct.total_seconds()}
+        self.evaluations.append({**row, **metrics})
         if dist.get_global_rank() == 0:
-            now = state.timestamp
-            epoch = now.epoch.value
-            row = {"epoch": epoch, "batches": now.batch.value, "train_seconds": now.total_wct.total_seconds()}
-            rundir.append_line(self.run.metrics, {**row, **self.last})
+            rundir.append_line(self.run.metrics, self.last)

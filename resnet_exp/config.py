@@ -60,7 +60,7 @@ class ResolutionConfig:
 
 @dataclass
 class DatasetConfig:
-    """What is learned. ``image_scale`` and ``batch_scale`` shrink the recipes' ImageNet sizes to a small dataset."""
+    """What is learned. The three scales fit the recipes' ImageNet numbers to a small dataset."""
 
     name: str = MISSING
     title: str = MISSING
@@ -68,6 +68,7 @@ class DatasetConfig:
     num_classes: int | None = None
     image_scale: float = 1.0
     batch_scale: float = 1.0
+    lr_scale: float = 1.0
     crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])
     crop_ratio: list[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
     hflip: bool = True
@@ -164,8 +165,9 @@ def _scaled_batch(images: int, batch_scale: float) -> int:
 def register() -> None:
     """Register the schema and the resolvers; safe to call twice.
 
-    ``${px:176}`` and ``${batch:2048}`` are a recipe's ImageNet numbers at the dataset's scale; ``${lr:2.048}``
-    follows the batch linearly. At a scale of 1 (every dataset but digits) each is the number itself.
+    ``${px:176}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the dataset's
+    ``image_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but digits) each is the number
+    itself.
     """
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver(
@@ -174,4 +176,4 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True
     )
-    OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.batch_scale, replace=True)
+    OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.lr_scale, replace=True)

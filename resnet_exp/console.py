@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TextIO
 
 # The launcher gives rank 0 a copy of its terminal under this number; other ranks have none.
 CONSOLE_FD = "RESNET_EXP_CONSOLE_FD"
+CLEAR_LINE = "\r\x1b[K"
 
 
 def stream() -> TextIO:
@@ -20,12 +22,34 @@ def stream() -> TextIO:
 
 def say(text: str) -> None:
     """Print lines to the user at once."""
-    print(text, file=stream(), flush=True)
+    _write(text + "\n", stream())
 
 
 def complain(text: str) -> None:
     """Print one line to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    _write(text + "\n", sys.stderr)
+
+
+def status(text: str) -> None:
+    """Show a line that the next one replaces; nothing where there is no terminal."""
+    file = stream()
+    if file.isatty():
+        _write(text[: columns(file) - 1], file)
+
+
+def columns(file: TextIO) -> int:
+    """Width of a terminal; 80 where there is none."""
+    try:
+        return os.get_terminal_size(file.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def _write(text: str, file: TextIO) -> None:
+    # On a terminal there may be a status or a bar on the line. Nobody may be left to read: the run goes on without.
+    with contextlib.suppress(OSError):
+        file.write(CLEAR_LINE + text if file.isatty() else text)
+        file.flush()
 
 
 def span(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import NoReturn
 
@@ -14,7 +15,38 @@ from resnet_exp import console
 from resnet_exp.callbacks import current_lr, top1_top5_loss
 
 PLAIN_LINE_SECONDS = 30.0
-BAR = "{desc} |{bar:20}| {n}/{total} batches {postfix} ETA {remaining}"
+SMOOTHING = 0.1
+
+
+class Pace:
+    """Images a second, smoothed, and the time that is left at the mean pace since the first batch of this try."""
+
+    def __init__(self) -> None:
+        self.images_per_second = 0.0
+        self._batch_began = 0.0
+        self._first: tuple[float, int] | None = None
+
+    def batch_begins(self) -> None:
+        """Start the batch's clock."""
+        self._batch_began = time.monotonic()
+
+    def batch_ends(self, images: int, done: int) -> None:
+        """Stop it; `done` counts batches since the start of training."""
+        now = time.monotonic()
+        # The first batch waits for what is done once (worker processes, compiled pipelines): no pace.
+        if self._first is None:
+            self._first = now, done
+            return
+        rate = images / max(1e-9, now - self._batch_began)
+        old = self.images_per_second or rate
+        self.images_per_second = old + SMOOTHING * (rate - old)
+
+    def remaining(self, done: int, total: int) -> str:
+        """Time left, for people."""
+        if self._first is None or done == self._first[1]:
+            return "-"
+        began, first = self._first
+        return console.span((time.monotonic() - began) / (done - first) * (total - done))
 
 
 class Progress(LoggerDestination):
@@ -24,85 +56,88 @@ class Progress(LoggerDestination):
         self._bar: tqdm[NoReturn] | None = None
         self._stream = console.stream()
         self._shown = dist.get_global_rank() == 0
-        self._began = self._printed = time.monotonic()
-        self._first_batch = 0
-        self._rate = 0.0
-        self._batch_began = 0.0
-
-    def fit_start(self, state: State, logger: Logger) -> None:
-        """Open the bar."""
-        self._first_batch = state.timestamp.batch.value
-        self._began = self._printed = time.monotonic()
-        if self._shown and self._stream.isatty():
-            total = self._total(state)
-            self._bar = tqdm(
-                total=total,
-                initial=self._first_batch,
-                file=self._stream,
-                bar_format=BAR,
-                dynamic_ncols=True,
-                leave=False,
-            )
-
-    @staticmethod
-    def _total(state: State) -> int:
-        assert state.max_duration is not None and state.dataloader_len is not None
-        length = state.max_duration.value
-        return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)
+        self._printed = time.monotonic()
+        self._pace: Pace | None = None
 
     def before_dataloader(self, state: State, logger: Logger) -> None:
         """Start the batch's clock."""
-        self._batch_began = time.monotonic()
+        if self._pace is None:
+            self._pace = Pace()
+            if self._shown:
+                console.status("waiting for the first batch (FFCV compiles its pipeline first)")
+        self._pace.batch_begins()
 
     def batch_end(self, state: State, logger: Logger) -> None:
         """Move the bar, or print a line every half minute."""
-        if not self._shown:
-            return
-        seconds = max(1e-9, time.monotonic() - self._batch_began)
-        images = len(state.batch_get_item(1)) * dist.get_world_size() / seconds
-        self._rate = images if self._rate == 0 else 0.9 * self._rate + 0.1 * images
-        if self._bar is not None:
-            self._bar.set_description(self._epoch(state), refresh=False)
-            self._bar.set_postfix_str(self._numbers(state), refresh=False)
-            self._bar.update(1)
-        elif time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
+        assert self._pace is not None
+        done = state.timestamp.batch.value
+        self._pace.batch_ends(len(state.batch_get_item(1)) * dist.get_world_size(), done)
+        if self._shown and self._stream.isatty():
+            self._move_bar(state)
+        elif self._shown and time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()
-            self._say(f"{self._epoch(state)}  {self._numbers(state)}  ETA {console.span(self._remaining(state))}")
+            console.say(f"{_position(state)}  {self._numbers(state)}  ETA {self._pace.remaining(done, _total(state))}")
 
-    @staticmethod
-    def _epoch(state: State) -> str:
-        assert state.max_duration is not None
-        if state.max_duration.unit.value != "ep":
-            return f"batch {state.timestamp.batch.value}/{state.max_duration.value}"
-        return f"epoch {min(state.timestamp.epoch.value + 1, state.max_duration.value)}/{state.max_duration.value}"
+    def _move_bar(self, state: State) -> None:
+        assert self._pace is not None
+        done, total = state.timestamp.batch.value, _total(state)
+        with contextlib.suppress(OSError):  # the terminal is gone; the run goes on
+            if self._bar is None:
+                console.status("")
+                self._bar = tqdm(
+                    total=total, initial=done - 1, file=self._stream, bar_format="", dynamic_ncols=True, leave=False
+                )
+            eta = self._pace.remaining(done, total)
+            self._bar.bar_format = f"{_position(state)} |{{bar}}| {self._numbers(state)} ETA {eta:>8}"
+            self._bar.update(1)
 
     def _numbers(self, state: State) -> str:
+        assert self._pace is not None
         loss = sum(state.total_loss_dict.values()) if isinstance(state.total_loss_dict, dict) else float("nan")
         height, width = state.batch_get_item(0).shape[-2:]
-        return f"loss {loss:.3f}  lr {current_lr(state):.4f}  {width}x{height} px  {self._rate:,.0f} images/s"
+        size = f"{width}" if width == height else f"{width}x{height}"
+        return f"loss {loss:.3f} lr {current_lr(state):.4f} {size} px {self._pace.images_per_second:>6,.0f} images/s"
 
-    def _remaining(self, state: State) -> float:
-        done = state.timestamp.batch.value
-        seconds = (time.monotonic() - self._began) / max(1, done - self._first_batch)
-        return seconds * (self._total(state) - done)
+    def eval_start(self, state: State, logger: Logger) -> None:
+        """Say why the bar stands still."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError):
+                self._bar.bar_format = f"{_position(state)} |{{bar}}| evaluating"
+                self._bar.refresh()
+        elif self._shown:
+            console.status("evaluating")
 
     def eval_end(self, state: State, logger: Logger) -> None:
         """One line an evaluation."""
-        if not self._shown:
-            return
-        metrics = top1_top5_loss(state)
-        assert state.max_duration is not None
-        epoch = f"epoch {state.timestamp.epoch.value}/{state.max_duration.value}"
-        self._say(f"{epoch}  top-1 {metrics['top1']:.2%}  top-5 {metrics['top5']:.2%}  eval loss {metrics['loss']:.3f}")
+        if self._shown:
+            top1, top5, loss = top1_top5_loss(state).values()
+            self._say(f"{_position(state)}  top-1 {top1:7.2%}  top-5 {top5:7.2%}  eval loss {loss:.3f}")
 
     def _say(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.write(line, file=self._stream)
-        else:
+        if self._bar is None:
             console.say(line)
+            return
+        with contextlib.suppress(OSError):
+            self._bar.write(line, file=self._stream)
 
     def close(self, state: State, logger: Logger) -> None:
         """Take the bar away; the lines stay."""
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):
+                self._bar.close()
             self._bar = None
+
+
+def _total(state: State) -> int:
+    assert state.max_duration is not None and state.dataloader_len is not None
+    length = state.max_duration.value
+    return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)
+
+
+def _position(state: State) -> str:
+    """``epoch  3/16`` or ``batch  120/9000``, as the run's length is given; the epoch is that of the last batch."""
+    now, end = state.timestamp, state.max_duration
+    assert end is not None
+    epochs = end.unit.value == "ep"
+    done = now.epoch.value + (now.batch_in_epoch.value > 0) if epochs else now.batch.value
+    return f"{'epoch' if epochs else 'batch'} {done:>{len(str(end.value))}}/{end.value}"

@@ -127,6 +127,11 @@ def append_line(path: Path, value: object) -> None:
         file.write(json.dumps(value, allow_nan=False) + "\n")
 
 
+def write_lines(path: Path, values: list[dict[str, Any]]) -> None:
+    """Write a JSON-lines file whole or not at all."""
+    write_text(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a JSON-lines file; a last line that was cut off by a crash is left out."""
     if not path.exists():
@@ -140,8 +145,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     """Drop the records that `keep` refuses: a resumed run writes them again."""
     if path.exists():
-        kept = [record for record in read_lines(path) if keep(record)]
-        write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in kept))
+        write_lines(path, [record for record in read_lines(path) if keep(record)])
 
 
 def acquire(run: RunDir) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from resnet_exp import check, devices, environment, rundir
+from resnet_exp import check, checkpoints, devices, environment, rundir
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.rundir import OWNED, RunDir
 
@@ -85,7 +85,9 @@ def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "traceback": traceback.format_exc(),
     }
-    remove_stale_checkpoints(run)
+    if rank == 0:
+        # Another rank would remove the one that rank 0 may be writing.
+        checkpoints.remove_stale(run)
     with contextlib.suppress(OSError):
         rundir.write_json(run.failure, failure)
 
@@ -94,16 +96,6 @@ def one_line(error: BaseException) -> str:
     """The message of an error as one line; the type goes before it unless the message is ours."""
     text = " ".join(str(error).split()) or "no message"
     return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
-
-
-def remove_stale_checkpoints(run: RunDir) -> None:
-    """Remove checkpoints that ``latest`` does not name: superseded ones, and ones cut off in the middle."""
-    latest = run.latest_checkpoint
-    kept = {latest, latest.resolve()}
-    for path in run.checkpoints.glob("*.pt"):
-        if path not in kept and path.resolve() not in kept:
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def _train(run: RunDir) -> int:
@@ -115,25 +107,28 @@ def _train(run: RunDir) -> int:
     from composer.utils import dist
 
     from resnet_exp.build import Run, build_device
-    from resnet_exp.callbacks import StopRequested
+    from resnet_exp.callbacks import StopRequested, finished
 
     dist.initialize_dist(build_device(config["hardware"]), timeout=1800)
     if dist.get_global_rank() == 0:
-        remove_stale_checkpoints(run)
+        checkpoints.repair(run)
         environment.update(run, environment.of_worker(config["hardware"]["device"] == "gpu"))
+    dist.barrier()
     training = Run(config, run)
     _stop_on_signals(training)
     startup = environment.process_seconds()
     try:
-        if training.finished:
+        if finished(training.trainer.state):
             training.trainer.eval()
         else:
             training.trainer.fit()
     except StopRequested:
         _save_stopped(run, training)
+        training.trainer.close()
         return EXIT_INTERRUPTED
     if dist.get_global_rank() == 0:
         _write_result(run, training, startup)
+        checkpoints.remove_stale(run)
     training.trainer.close()
     return EXIT_DONE
 
@@ -149,14 +144,11 @@ def _stop_on_signals(training: Run) -> None:
 def _save_stopped(run: RunDir, training: Run) -> None:
     from composer.utils import dist
 
-    now = training.trainer.state.timestamp
-    name = f"stopped-ba{now.batch.value}-rank0.pt"
+    name = f"stopped-ba{training.trainer.state.timestamp.batch.value}-rank0.pt"
     training.trainer.save_checkpoint(str(run.checkpoints / name))
     if dist.get_global_rank() == 0:
-        link = run.checkpoints / f".latest.{os.getpid()}"
-        link.symlink_to(name)
-        link.replace(run.latest_checkpoint)
-        remove_stale_checkpoints(run)
+        checkpoints.point_to(run, name)
+        checkpoints.remove_stale(run)
 
 
 def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:

@@ -52,7 +52,11 @@ class RankOrder(TraversalOrder):
         if split.train:
             indices = np.random.default_rng((split.seed, epoch)).permutation(indices)
             indices = indices[: len(indices) // split.world_size * split.world_size]
-        return indices[split.rank :: split.world_size][self.skip :]  # pyright: ignore[reportReturnType]
+        own = indices[split.rank :: split.world_size]
+        if split.train:
+            # FFCV drops the last incomplete batch by a count that does not know what is skipped.
+            own = own[: len(own) // split.batch_size * split.batch_size]
+        return own[self.skip :]  # pyright: ignore[reportReturnType]
 
 
 class FFCVLoader:
