@@ -126,7 +126,7 @@ def _reset(block: Bottleneck) -> None:
 
 
 def listed_order(algorithms: Sequence[Algorithm], event: Event) -> Sequence[Algorithm]:
-    """Engine pass: on ``AFTER_DATALOADER`` run the algorithms in their listed order, ColOut before progressive resizing.
+    """Engine pass: on ``AFTER_DATALOADER`` run the algorithms as listed: ColOut, then progressive resizing.
 
     Composer 0.7.1 reversed the order on the events of its ``_AFTER_EVENTS``, which leave this one out; today's
     ``set_filo_order`` reverses it on every ``AFTER_*`` event, and this pass runs after that one.

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from resnet_exp import devices, identity, tree
@@ -37,7 +37,9 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
         RequestError: a value is missing, of no use, or at odds with another one.
     """
     composed = composed.copy()
-    _drop_leftovers(composed, overrides or [])
+    with open_dict(composed.algorithms):
+        for name in leftovers(composed, overrides or []):
+            del composed.algorithms[name]
     _require(composed)
     _find_hardware(composed)
     _count_classes(composed)
@@ -60,14 +62,14 @@ def _require(composed: DictConfig) -> None:
             raise RequestError(f"{key} is not set; use {fix}") from None
 
 
-def _drop_leftovers(composed: DictConfig, overrides: list[str]) -> None:
-    """Forget a recipe's settings of algorithms that ``algorithms=[...]`` on the command line left out."""
-    if not any(override.startswith("algorithms=") for override in overrides):
-        return
-    for name, entry in list(composed.algorithms.items()):
-        asked = any(override.lstrip("+").startswith(f"algorithms.{name}") for override in overrides)
-        if not asked and OmegaConf.is_dict(entry) and "_target_" not in entry:
-            del composed.algorithms[name]
+def leftovers(composed: DictConfig, overrides: list[str]) -> list[str]:
+    """Algorithms that some file has settings for and none switches on, such as those of a recipe that this one extends.
+
+    Settings that the command line itself gives are no leftovers but a mistake, which `validate` refuses.
+    """
+    asked = {re.split(r"[.=]", override.lstrip("+~"))[1] for override in overrides if "algorithms." in override}
+    off = [name for name, entry in composed.algorithms.items() if OmegaConf.is_dict(entry) and "_target_" not in entry]
+    return [name for name in off if name not in asked]
 
 
 def _find_hardware(composed: DictConfig) -> None:

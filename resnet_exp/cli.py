@@ -37,6 +37,9 @@ def run_hydra(job: Job) -> int:
 
     def task(composed: DictConfig) -> None:
         codes.append(_carry_out(job, composed))
+        if codes[-1] == EXIT_INTERRUPTED:
+            # Hydra would go on with the next run of a sweep.
+            raise KeyboardInterrupt
 
     # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
@@ -55,10 +58,14 @@ def run_hydra(job: Job) -> int:
 
 
 def _carry_out(job: Job, composed: DictConfig) -> int:
+    overrides = list(HydraConfig.get().overrides.task)
     try:
-        return job(check.finalize(composed, list(HydraConfig.get().overrides.task)))
-    except RequestError as error:
-        console.complain(str(error))
+        chosen_anew = any(override.startswith("algorithms=") for override in overrides)
+        for name in [] if chosen_anew else check.leftovers(composed, overrides):
+            console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
+        return job(check.finalize(composed, overrides))
+    except (RequestError, OmegaConfBaseException) as error:
+        console.complain(str(error) if isinstance(error, RequestError) else explain(error))
         return EXIT_BAD_REQUEST
     except RunFailed as error:
         console.complain(str(error))

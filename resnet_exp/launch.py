@@ -84,7 +84,11 @@ def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:
     console.say(summary.header(config, folder))
     with contextlib.suppress(FileNotFoundError):
         folder.failure.unlink()
-    code = run_ranks(folder, check.ranks_per_node(config["hardware"]), config["hardware"]["nodes"], owner)
+    console.status("starting: importing torch and composer takes some seconds")
+    try:
+        code = run_ranks(folder, check.ranks_per_node(config["hardware"]), config["hardware"]["nodes"], owner)
+    finally:
+        console.status("")
     if code == EXIT_INTERRUPTED:
         console.say(f"stopped; the same command goes on from here: {folder.path}")
         return code

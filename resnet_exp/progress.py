@@ -81,15 +81,17 @@ class Progress(LoggerDestination):
     def _move_bar(self, state: State) -> None:
         assert self._pace is not None
         done, total = state.timestamp.batch.value, _total(state)
+        eta = self._pace.remaining(done, total)
+        shape = f"{_position(state)} |{{bar}}| {self._numbers(state)} ETA {eta:>8}"
         with contextlib.suppress(OSError):  # the terminal is gone; the run goes on
             if self._bar is None:
                 console.status("")
                 self._bar = tqdm(
-                    total=total, initial=done - 1, file=self._stream, bar_format="", dynamic_ncols=True, leave=False
+                    total=total, initial=done, file=self._stream, bar_format=shape, dynamic_ncols=True, leave=False
                 )
-            eta = self._pace.remaining(done, total)
-            self._bar.bar_format = f"{_position(state)} |{{bar}}| {self._numbers(state)} ETA {eta:>8}"
-            self._bar.update(1)
+            else:
+                self._bar.bar_format = shape
+                self._bar.update(1)
 
     def _numbers(self, state: State) -> str:
         assert self._pace is not None
@@ -110,8 +112,9 @@ class Progress(LoggerDestination):
     def eval_end(self, state: State, logger: Logger) -> None:
         """One line an evaluation."""
         if self._shown:
-            top1, top5, loss = top1_top5_loss(state).values()
-            self._say(f"{_position(state)}  top-1 {top1:7.2%}  top-5 {top5:7.2%}  eval loss {loss:.3f}")
+            metrics = top1_top5_loss(state)
+            shares = f"top-1 {metrics['top1']:7.2%}  top-5 {metrics['top5']:7.2%}"
+            self._say(f"{_position(state)}  {shares}  eval loss {metrics['loss']:.3f}")
 
     def _say(self, line: str) -> None:
         if self._bar is None:

@@ -1,0 +1,81 @@
+"""Learning curves of run folders: ``python -m resnet_exp.plot RUN_DIR... -o curves.svg``. No torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resnet_exp import console, rundir
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.rundir import RunDir
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Top-1 (fractions) of one run against its training time in seconds."""
+
+    name: str
+    seconds: list[float]
+    top1: list[float]
+
+
+def collect_curve(run: RunDir) -> Curve:
+    """Read the evaluations of a run, finished or not.
+
+    Raises:
+        RequestError: there are none.
+    """
+    rows = list(rundir.read_lines(run.metrics))
+    if not rows:
+        raise RequestError(f"{run.path} has no evaluations yet (no {run.metrics.name}); give a run folder that has")
+    return Curve(run.path.name, [row["train_seconds"] for row in rows], [row["top1"] for row in rows])
+
+
+def draw_curves(curves: list[Curve]) -> Figure:
+    """Draw top-1 in percent against training time, one line a run with its last value."""
+    from matplotlib.figure import Figure
+
+    longest = max(curve.seconds[-1] for curve in curves)
+    unit, divisor = ("s", 1) if longest < 600 else ("min", 60) if longest < 36_000 else ("h", 3600)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for curve in curves:
+        label = f"{curve.name}: {curve.top1[-1]:.2%}"
+        times = [seconds / divisor for seconds in curve.seconds]
+        axes.plot(times, [100 * top1 for top1 in curve.top1], marker=".", label=label)
+    axes.set(xlabel=f"training time ({unit}, evaluation left out)", ylabel="top-1 (%)", xlim=(0, None), ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m resnet_exp.plot", description="Learning curves of run folders.")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR")
+    parser.add_argument("-o", "--output", type=Path, default=Path("curves.svg"), help=" or ".join(FORMATS))
+    options = parser.parse_args(arguments)
+    try:
+        if options.output.suffix not in FORMATS:
+            raise RequestError(f"--output {options.output} has no known ending; use {', '.join(FORMATS)}")
+        if not options.output.parent.is_dir():
+            raise RequestError(f"--output {options.output}: {options.output.parent} is not a folder")
+        figure = draw_curves([collect_curve(RunDir(path)) for path in options.runs])
+        figure.savefig(options.output, dpi=150)
+    except RequestError as error:
+        console.complain(str(error))
+        return EXIT_BAD_REQUEST
+    console.say(f"wrote {options.output}")
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
