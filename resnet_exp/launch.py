@@ -17,6 +17,10 @@ from resnet_exp.ranks import run_ranks
 from resnet_exp.rundir import RunDir
 
 
+# The formats that read an image folder; others look after their data themselves.
+FOLDER_FORMATS = ("ffcv", "imagefolder")
+
+
 def run(config: dict[str, Any]) -> int:
     """Carry out a finalized configuration and return the exit code.
 
@@ -60,7 +64,7 @@ def _own(folder: RunDir) -> int:
 def prepare_data(config: dict[str, Any]) -> None:
     """Check the dataset, and write what is written once: the digits, the FFCV files. Sets ``dataset.dir``."""
     data, dataset = config["data"], config["dataset"]
-    if data["name"] == "synthetic":
+    if data["name"] not in FOLDER_FORMATS:
         return
     loader = data["loader"]
     files = {**loader, "cache_dir": data["cache_dir"]}

@@ -6,18 +6,41 @@ from typing import Any
 
 import torch
 from composer.loss import binary_cross_entropy_with_logits, soft_cross_entropy
-from composer.metrics import CrossEntropy
 from composer.models import ComposerClassifier
 from composer.models.initializers import Initializer
-from torchmetrics import MetricCollection
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from resnet_exp.data.contract import IGNORED
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 LOSSES = {
     "soft_cross_entropy": soft_cross_entropy,
     "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
 }
+
+
+class MeanCrossEntropy(Metric):
+    """Cross entropy a sample. Composer's ``CrossEntropy`` averages batches, whatever their size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.total: Tensor
+        self.count: Tensor
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch: logits NC and class numbers N, of which `IGNORED` ones do not count."""
+        self.total += functional.cross_entropy(preds.float(), target, reduction="sum", ignore_index=IGNORED)
+        self.count += (target != IGNORED).sum()
+
+    def compute(self) -> Tensor:
+        """Mean over all samples of all ranks."""
+        return self.total / self.count
 
 
 def build_model(config: dict[str, Any]) -> ComposerClassifier:
@@ -50,9 +73,9 @@ def _metrics(classes: int) -> MetricCollection:
     top5 = min(5, classes)
     return MetricCollection(
         {
-            "top1": MulticlassAccuracy(num_classes=classes, average="micro"),
-            "top5": MulticlassAccuracy(num_classes=classes, average="micro", top_k=top5),
-            "loss": CrossEntropy(),
+            "top1": MulticlassAccuracy(num_classes=classes, average="micro", ignore_index=IGNORED),
+            "top5": MulticlassAccuracy(num_classes=classes, average="micro", top_k=top5, ignore_index=IGNORED),
+            "loss": MeanCrossEntropy(),
         },
         compute_groups=False,
     )

@@ -17,6 +17,8 @@ from composer.devices import Device
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
+# Label of an evaluation image that only fills up a rank's share: no metric counts it.
+IGNORED = -100
 
 
 @dataclass(frozen=True)

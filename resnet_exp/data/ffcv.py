@@ -14,7 +14,7 @@ from ffcv.pipeline import compiler
 from ffcv.transforms import RandomHorizontalFlip, ToDevice, ToTensor, ToTorchImage
 from ffcv.traversal_order.base import TraversalOrder
 
-from resnet_exp.data.contract import Batch, Loader, Split
+from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 from resnet_exp.data.ffcv_files import split_file
 from resnet_exp.errors import RunFailed
 
@@ -49,14 +49,19 @@ class RankOrder(TraversalOrder):
     def sample_order(self, epoch: int) -> Sequence[int]:
         """Indices of this rank for `epoch`; every rank has as many when training."""
         split, indices = self.split, self.indices
-        if split.train:
-            indices = np.random.default_rng((split.seed, epoch)).permutation(indices)
-            indices = indices[: len(indices) // split.world_size * split.world_size]
-        own = indices[split.rank :: split.world_size]
-        if split.train:
-            # FFCV drops the last incomplete batch by a count that does not know what is skipped.
-            own = own[: len(own) // split.batch_size * split.batch_size]
+        if not split.train:
+            return np.concatenate([indices[split.rank :: split.world_size], indices[: self.padding]])
+        shuffled = np.random.default_rng((split.seed, epoch)).permutation(indices)
+        own = shuffled[: len(shuffled) // split.world_size * split.world_size][split.rank :: split.world_size]
+        # FFCV drops the last incomplete batch by a count that does not know what is skipped.
+        own = own[: len(own) // split.batch_size * split.batch_size]
         return own[self.skip :]  # pyright: ignore[reportReturnType]
+
+    @property
+    def padding(self) -> int:
+        """Images that fill up this rank's share of an evaluation: every rank must run as many batches."""
+        short = 0 < len(self.indices) % self.split.world_size <= self.split.rank
+        return int(short and not self.split.train)
 
 
 class FFCVLoader:
@@ -77,8 +82,13 @@ class FFCVLoader:
         """Yield uint8 NCHW images and int64 labels; both are buffers that FFCV uses again a few batches later."""
         batches = iter(self._reader)
         self._order.skip = 0
-        for images, labels in batches:
-            yield images, labels.reshape(-1)
+        last = len(self) - 1
+        for number, (images, flat) in enumerate(batches):
+            labels = flat.reshape(-1)
+            if number == last and self._order.padding:
+                labels = labels.clone()
+                labels[-self._order.padding :] = IGNORED
+            yield images, labels
 
     def seek(self, epoch: int, batch: int) -> None:
         """Let the next iteration be that of `epoch` without its first `batch` batches."""
