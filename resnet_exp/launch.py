@@ -16,7 +16,6 @@ from resnet_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestE
 from resnet_exp.ranks import run_ranks
 from resnet_exp.rundir import RunDir
 
-
 # The formats that read an image folder; others look after their data themselves.
 FOLDER_FORMATS = ("ffcv", "imagefolder")
 

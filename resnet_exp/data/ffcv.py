@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class RankOrder(TraversalOrder):
         self.indices: Order = loader.indices
         return self
 
-    def sample_order(self, epoch: int) -> Sequence[int]:
+    def sample_order(self, epoch: int) -> Order:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Indices of this rank for `epoch`; every rank has as many when training."""
         split, indices = self.split, self.indices
         if not split.train:
@@ -55,7 +55,7 @@ class RankOrder(TraversalOrder):
         own = shuffled[: len(shuffled) // split.world_size * split.world_size][split.rank :: split.world_size]
         # FFCV drops the last incomplete batch by a count that does not know what is skipped.
         own = own[: len(own) // split.batch_size * split.batch_size]
-        return own[self.skip :]  # pyright: ignore[reportReturnType]
+        return own[self.skip :]
 
     @property
     def padding(self) -> int:
