@@ -11,7 +11,7 @@ from composer.core import Algorithm, Callback, Precision
 from composer.devices import Device, DeviceCPU, DeviceGPU
 from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
-from composer.utils import dist
+from composer.utils import dist, reproducibility
 
 from resnet_exp import callbacks, check, devices
 from resnet_exp.algorithms import listed_order
@@ -123,6 +123,8 @@ class Run:
         """Build everything, and load the latest checkpoint if there is one."""
         self.config, self.run = config, run
         device = build_device(config["hardware"])
+        # Composer's trainer does this too late for the model's first weights.
+        reproducibility.seed_all(config["seed"])
         self.train_loader = build_loader(config, train=True)
         self.eval_loader = build_loader(config, train=False)
         self._check_sizes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
@@ -80,6 +82,11 @@ class FolderLoader(DataLoader[Batch]):
         self.sampler.set_epoch(epoch)
         self.sampler.skip = batch * self.batch_size
 
+    def close(self) -> None:
+        """End the workers. They ignore SIGTERM, by which multiprocessing would end them at exit: it would hang."""
+        if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
+            self._iterator._shutdown_workers()
+
 
 def collate(samples: list[tuple[Image.Image, int]]) -> tuple[Tensor, Tensor]:
     """Stack PIL images of one size into uint8 NCHW, and their labels into int64 N."""
@@ -131,4 +138,5 @@ def make_loader(split: Split) -> Loader:
         generator=torch.Generator().manual_seed(split.seed),
     )
     loader.images = len(dataset)
+    atexit.register(loader.close)
     return loader  # pyright: ignore[reportReturnType]
