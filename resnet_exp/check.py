@@ -7,19 +7,16 @@ import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from resnet_exp import devices, identity, tree
+from resnet_exp import devices, identity, tree, values
+from resnet_exp.config import RunConfig
 from resnet_exp.errors import RequestError
+from resnet_exp.explain import explain
 
 PRECISIONS = ("fp32", "amp_fp16", "amp_bf16")
-LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
-INITIALIZERS = (
-    "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
-    "linear_log_constant_bias",
-)  # fmt: skip
-OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
 DURATION = re.compile(r"(\d+)(ep|ba)")
+MAX_SSR = 1000  # 90,000 epochs: more is a slip of the keyboard
 MAX_SEED = 2**32 - 1  # composer.utils.reproducibility.MAX_SEED
 
 
@@ -36,7 +33,7 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
     Raises:
         RequestError: a value is missing, of no use, or at odds with another one.
     """
-    composed = composed.copy()
+    composed = _closed(composed)
     with open_dict(composed.algorithms):
         for name in leftovers(composed, overrides or []):
             del composed.algorithms[name]
@@ -45,13 +42,23 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
     _count_classes(composed)
     try:
         config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (OmegaConfBaseException, InterpolationResolutionError) as error:
-        raise RequestError(str(error).split("\n")[0]) from error
+    except OmegaConfBaseException as error:
+        raise RequestError(explain(error)) from error
     assert isinstance(config, dict)
-    values: dict[str, Any] = {str(key): value for key, value in config.items()}
-    validate(values)
-    values["run_id"] = values["run_id"] or identity.run_id(values)
-    return values
+    complete: dict[str, Any] = {str(key): value for key, value in config.items()}
+    validate(complete)
+    complete["run_id"] = complete["run_id"] or identity.run_id(complete)
+    return complete
+
+
+def _closed(composed: DictConfig) -> DictConfig:
+    """A copy in which only what the schema knows can be: Hydra's ``+key=value`` adds anything."""
+    try:
+        closed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.to_container(composed))
+    except OmegaConfBaseException as error:
+        raise RequestError(explain(error)) from error
+    assert isinstance(closed, DictConfig)
+    return closed
 
 
 def _require(composed: DictConfig) -> None:
@@ -89,9 +96,7 @@ def _find_hardware(composed: DictConfig) -> None:
 def _count_classes(composed: DictConfig) -> None:
     dataset = composed.dataset
     if dataset.num_classes is None:
-        if dataset.dir is None:
-            raise RequestError("dataset.dir is not set; use dataset.dir=PATH")
-        names = tree.class_names(tree.Path(dataset.dir) / "train")
+        names = tree.class_names(tree.folder(dataset.dir) / "train")
         if not names:
             raise RequestError(f"dataset.dir: {dataset.dir}/train holds no class folders; {tree.LAYOUT}")
         dataset.num_classes = len(names)
@@ -102,9 +107,7 @@ def validate(config: dict[str, Any]) -> None:
     _validate_schedule(config)
     _validate_hardware(config["hardware"])
     _validate_batches(config)
-    _validate_model(config)
-    _validate_open_groups(config)
-    _validate_sizes(config)
+    values.check(config)
     if not 0 <= config["seed"] <= MAX_SEED:
         raise RequestError(f"seed={config['seed']} is out of range; use 0 to {MAX_SEED}")
 
@@ -125,11 +128,15 @@ def scaled_duration(config: dict[str, Any]) -> tuple[int, str]:
 
 def _validate_schedule(config: dict[str, Any]) -> None:
     ssr, schedule = config["ssr"], config["schedule"]
-    if not (math.isfinite(ssr) and ssr > 0):
-        raise RequestError(f"ssr={ssr} must be above 0; ssr=1 is the recipe's full {schedule['max_duration']}")
+    full, _ = duration(schedule["max_duration"], "schedule.max_duration")
+    if full < 1:
+        raise RequestError(f"schedule.max_duration={schedule['max_duration']} must be at least 1ep or 1ba")
+    if not 0 < ssr <= MAX_SSR:
+        raise RequestError(
+            f"ssr={ssr} must be above 0 and at most {MAX_SSR}; ssr=1 is the recipe's full {schedule['max_duration']}"
+        )
     length, unit = scaled_duration(config)
     if length < 1:
-        full, _ = duration(schedule["max_duration"], "schedule.max_duration")
         shortest = math.ceil(1e4 / full) / 1e4
         raise RequestError(f"ssr={ssr} leaves 0 of {schedule['max_duration']}; use ssr={shortest} or more")
     if duration(schedule["warmup"], "schedule.warmup")[1] == "ba" and unit == "ep":
@@ -186,62 +193,6 @@ def _validate_batches(config: dict[str, Any]) -> None:
             )
 
 
-def _validate_model(config: dict[str, Any]) -> None:
-    model = config["model"]
-    _one_of("model.block", model["block"], ("basic", "bottleneck"))
-    _one_of("model.loss", model["loss"], LOSSES)
-    for initializer in model["initializers"]:
-        _one_of("model.initializers", initializer, INITIALIZERS)
-    if model["num_classes"] < 2:
-        raise RequestError(f"model.num_classes={model['num_classes']}: a classifier needs 2 classes or more")
-    if len(model["layers"]) != 4 or min(model["layers"]) < 1:
-        raise RequestError(f"model.layers={model['layers']}: use four numbers of blocks, such as [3,4,6,3]")
-    for key in ("lr", "momentum", "weight_decay"):
-        value = config["optimizer"][key]
-        if not (math.isfinite(value) and value >= 0):
-            raise RequestError(f"optimizer.{key}={value} must be 0 or more")
-
-
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise RequestError(f"{key}={value} is unknown; use one of {', '.join(allowed)}")
-
-
-def _validate_open_groups(config: dict[str, Any]) -> None:
-    for group in OPEN_GROUPS:
-        for name, entry in config[group].items():
-            if not isinstance(entry, dict) or "_target_" not in entry:
-                raise RequestError(
-                    f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
-                )
-    if "_target_" not in config["data"]["loader"]:
-        raise RequestError("data.loader has no _target_; name the function that makes the loader")
-    targets = [entry["_target_"] for entry in config["algorithms"].values()]
-    if any(target.endswith(".RandAugment") for target in targets) and config["data"]["name"] != "imagefolder":
-        raise RequestError(
-            f"data={config['data']['name']} cannot run algorithms.randaugment, which works on PIL images; "
-            "use data=imagefolder or ~algorithms.randaugment"
-        )
-
-
-def _validate_sizes(config: dict[str, Any]) -> None:
-    sizes, dataset, workers = config["resolution"], config["dataset"], config["data"]["num_workers"]
-    for key, pixels in sizes.items():
-        if pixels < 8:
-            raise RequestError(f"resolution.{key}={pixels} is too small; use 8 pixels or more")
-    if sizes["eval_resize"] < sizes["eval_crop"]:
-        raise RequestError(
-            f"resolution.eval_resize={sizes['eval_resize']} is smaller than resolution.eval_crop={sizes['eval_crop']}"
-            "; use the same or more"
-        )
-    for key in ("crop_scale", "crop_ratio"):
-        low_high = dataset[key]
-        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
-            raise RequestError(f"dataset.{key}={low_high}: use [smallest,largest], both above 0")
-    if workers is not None and workers < 0:
-        raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
-
-
 def notes(config: dict[str, Any]) -> list[str]:
     """What a user should know about a valid request before it costs time."""
     remarks = []
@@ -271,7 +222,7 @@ def check_devices(hardware: dict[str, Any]) -> None:
     gpus, wanted = devices.visible_gpus(), hardware["devices"]
     if len(gpus) < wanted:
         raise RequestError(
-            f"hardware={hardware['name']} wants {wanted} GPUs, this machine shows {len(gpus)}; "
+            f"hardware={hardware['name']} wants {wanted} GPU{'s' * (wanted > 1)}, this machine shows {len(gpus)}; "
             "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
         )
     if hardware["precision"] == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):

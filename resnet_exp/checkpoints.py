@@ -6,7 +6,15 @@ import contextlib
 import os
 import zipfile
 
+from resnet_exp.errors import RequestError
 from resnet_exp.rundir import RunDir
+
+
+def check(run: RunDir) -> None:
+    """Raise `RequestError` if the checkpoint that a run would go on from was cut off."""
+    path = run.latest_checkpoint
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise RequestError(f"checkpoint {path} is damaged; remove {run.checkpoints} to train from the beginning")
 
 
 def point_to(run: RunDir, name: str) -> None:

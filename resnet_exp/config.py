@@ -13,6 +13,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+# Groups whose entries are mappings of name to {_target_, kwargs}.
+OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
+
 
 @dataclass
 class ModelConfig:

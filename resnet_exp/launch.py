@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from resnet_exp import check, console, digits, environment, rundir, summary, tree
+from resnet_exp import check, checkpoints, console, digits, environment, rundir, summary, tree
 from resnet_exp.data import ffcv_files
 from resnet_exp.devices import usable_cpus
-from resnet_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError
 from resnet_exp.ranks import run_ranks
 from resnet_exp.rundir import RunDir
 
@@ -32,15 +33,24 @@ def run(config: dict[str, Any]) -> int:
     folder = RunDir(Path(config["runs_dir"]).absolute() / config["run_id"])
     if (result := folder.read_result()) is not None:
         console.say(f"done already: {folder.path}")
-        console.say(summary.table(result, folder.path))
+        console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     check.check_devices(config["hardware"])
-    prepare_data(config)
+    _check_nodes(config["hardware"])
+    checkpoints.check(folder)
+    new = not folder.path.exists()
     owner = _own(folder)
     try:
-        rundir.write_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(config)))
-        environment.update(folder, environment.of_launcher())
-        return _train(folder, config, owner)
+        try:
+            prepare_data(config)
+            _describe(folder, config)
+        except BaseException:
+            _discard(folder, new)
+            raise
+        code = _train(folder, config, owner)
+        if code == EXIT_BAD_REQUEST:
+            _discard(folder, new)
+        return code
     finally:
         os.close(owner)
 
@@ -50,14 +60,39 @@ def resume(folder: RunDir, config: dict[str, Any]) -> int:
     return run({**config, "runs_dir": str(folder.path.parent), "run_id": folder.path.name})
 
 
+def _check_nodes(hardware: dict[str, Any]) -> None:
+    if hardware["nodes"] > 1:
+        raise RequestError(
+            f"hardware.nodes={hardware['nodes']} cannot be started from one machine; use hardware.nodes=1 here"
+        )
+
+
 def _own(folder: RunDir) -> int:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         return rundir.acquire(folder)
     except OSError as error:
-        raise RequestError(
-            f"runs_dir={folder.path.parent} cannot be written ({error.strerror}); set runs_dir=PATH"
-        ) from error
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()  # which removes only an empty one
+        raise _unwritable(folder, error) from error
+
+
+def _describe(folder: RunDir, config: dict[str, Any]) -> None:
+    try:
+        rundir.write_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(config)))
+        environment.update(folder, environment.of_launcher())
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _discard(folder: RunDir, new: bool) -> None:
+    """Remove the folder of a refused run, unless an earlier try has left something in it."""
+    if new and not folder.latest_checkpoint.exists():
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _unwritable(folder: RunDir, error: OSError) -> RequestError:
+    return RequestError(f"runs_dir={folder.path.parent} cannot be written ({error.strerror}); set runs_dir=PATH")
 
 
 def prepare_data(config: dict[str, Any]) -> None:
@@ -84,7 +119,7 @@ def prepare_data(config: dict[str, Any]) -> None:
 
 
 def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:
-    console.say(summary.header(config, folder))
+    console.say(summary.header(config, folder, console.width()))
     with contextlib.suppress(FileNotFoundError):
         folder.failure.unlink()
     console.status("starting: importing torch and composer takes some seconds")
@@ -97,9 +132,17 @@ def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:
         return code
     result = folder.read_result()
     if code == EXIT_DONE and result is not None:
-        console.say(summary.table(result, folder.path))
+        console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
-    failure = folder.read_failure() or {}
-    console.complain(failure.get("error", f"the run ended without a result (exit code {code})"))
-    console.complain(f"log: {folder.rank_log(failure.get('rank', 0))}")
-    return failure.get("exit_code", EXIT_FAILED)
+    failure = folder.read_failure() or {"error": _unexplained(folder, code)}
+    console.complain(failure["error"])
+    code = failure.get("exit_code", EXIT_FAILED)
+    if code != EXIT_BAD_REQUEST:
+        console.say(f"log: {folder.rank_log(failure.get('rank', 0))}")
+    return code
+
+
+def _unexplained(folder: RunDir, code: int) -> str:
+    if shutil.disk_usage(folder.path).free < ffcv_files.FULL_BYTES:
+        return f"runs_dir={folder.path.parent} is full; free some space, then the same command goes on"
+    return f"the run ended without a result (exit code {code})"

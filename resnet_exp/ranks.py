@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import IO
 
 from resnet_exp import console, rundir
 from resnet_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.processes import die_with_parent
 from resnet_exp.rundir import RunDir
 
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.1
-PR_SET_PDEATHSIG = 1
 
 
 def run_ranks(folder: RunDir, ranks: int, nodes: int, owner: int) -> int:
@@ -57,16 +57,11 @@ def _start(folder: RunDir, rank: int, world: dict[str, str], owner: int, log: IO
             stderr=subprocess.STDOUT,
             pass_fds=[owner, *terminal],
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )
     finally:
         for descriptor in terminal:
             os.close(descriptor)
-
-
-def _die_with_parent() -> None:
-    # A launcher that is killed outright cannot clean up: the kernel asks its ranks to stop instead.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class _Signals:

@@ -76,8 +76,11 @@ class RunDir:
         return self.path / f"rank{rank}.log"
 
     def read_result(self) -> dict[str, Any] | None:
-        """The result of a finished run, else None."""
-        return read_json(self.result)
+        """The result of a finished run, else None; raises `RequestError` if it is none that can be shown."""
+        result = read_json(self.result)
+        if result is not None and result.get("schema") != SCHEMA:
+            raise RequestError(f"{self.result} is no result of this version; remove it to run again")
+        return result
 
     def read_failure(self) -> dict[str, Any] | None:
         """Why the last try failed, else None."""
@@ -92,8 +95,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """
     try:
         value = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}); remove it to run again") from error
     except ValueError as error:
         raise RequestError(f"{path} is damaged ({error}); remove it to run again") from error
     if not isinstance(value, dict):

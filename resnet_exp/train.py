@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from resnet_exp import check, checkpoints, devices, environment, rundir
+from resnet_exp.config import RunConfig
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.explain import explain
 from resnet_exp.rundir import OWNED, RunDir
 
 if TYPE_CHECKING:
@@ -40,13 +42,14 @@ def read_config(run: RunDir) -> dict[str, Any]:
         RequestError: there is none, or it is damaged.
     """
     try:
-        config = OmegaConf.to_container(OmegaConf.load(run.config))
-    except FileNotFoundError:
+        typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(run.config))
+        config = OmegaConf.to_container(typed, throw_on_missing=True)
+    except (FileNotFoundError, NotADirectoryError):
         raise RequestError(f"{run.path} is no run folder: it has no config.yaml") from None
     except Exception as error:
-        raise RequestError(f"{run.config} is damaged ({str(error).splitlines()[0]}); start the run again") from error
-    if not isinstance(config, dict) or "run_id" not in config:
-        raise RequestError(f"{run.config} is no run configuration; start the run again")
+        # OmegaConf, YAML and the decoder each raise their own.
+        raise RequestError(f"{run.config} is damaged ({explain(error)}); start the run again") from error
+    assert isinstance(config, dict)
     values = {str(key): value for key, value in config.items()}
     check.validate(values)
     return values
@@ -57,10 +60,12 @@ def run_rank(run: RunDir) -> int:
     try:
         return _train(run)
     except Exception as error:
-        traceback.print_exc()
-        bad_request = isinstance(error, RequestError)
-        write_failure(run, error, EXIT_BAD_REQUEST if bad_request else EXIT_FAILED)
-        return EXIT_BAD_REQUEST if bad_request else EXIT_FAILED
+        code = EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
+        # The log comes last: on a full disk it cannot be written.
+        write_failure(run, error, code)
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        return code
 
 
 def _be_rank(run: RunDir) -> int:
@@ -68,6 +73,7 @@ def _be_rank(run: RunDir) -> int:
     for name, value in SINGLE.items():
         os.environ.setdefault(name, value)
     if OWNED not in os.environ and os.environ["RANK"] == "0":
+        read_config(run)  # before anything is written into what may be no run folder
         rundir.acquire(run)
     return run_rank(run)
 
@@ -94,7 +100,11 @@ def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
 
 def one_line(error: BaseException) -> str:
     """The message of an error as one line; the type goes before it unless the message is ours."""
-    text = " ".join(str(error).split()) or "no message"
+    text = str(error)
+    if "\nOriginal Traceback" in text:
+        # Torch makes the traceback of a loader's worker the message.
+        text = text.strip().rpartition("\n")[2].partition(": ")[2]
+    text = " ".join(text.split()) or "no message"
     return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
 
 

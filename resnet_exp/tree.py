@@ -14,6 +14,15 @@ SPLITS = ("train", "val")
 LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 
 
+def folder(root: str | None) -> Path:
+    """The dataset's folder; raises `RequestError` if there is none."""
+    if not root:
+        raise RequestError(f"dataset.dir is not set; use dataset.dir=PATH ({LAYOUT})")
+    if not Path(root).is_dir():
+        raise RequestError(f"dataset.dir={root} is not a folder; {LAYOUT}")
+    return Path(root)
+
+
 def class_names(split_dir: Path) -> list[str]:
     """Sorted names of the class folders of one split."""
     try:
@@ -51,11 +60,7 @@ def check(root: str | None, train_batch_size: int, min_images_per_class: int) ->
         RequestError: no folder, no class, an empty class, classes that differ between train and val, or fewer training
             images than one batch.
     """
-    if root is None:
-        raise RequestError(f"dataset.dir is not set; use dataset.dir=PATH ({LAYOUT})")
-    path = Path(root)
-    if not path.is_dir():
-        raise RequestError(f"dataset.dir={root} is not a folder; {LAYOUT}")
+    path = folder(root)
     train, val = (class_names(path / split) for split in SPLITS)
     _check_classes(path, train, val)
     for split, least in (("train", max(1, min_images_per_class)), ("val", 1)):

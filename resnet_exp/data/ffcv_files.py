@@ -12,14 +12,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resnet_exp import tree
 from resnet_exp.errors import RequestError, RunFailed
+from resnet_exp.processes import die_with_parent
 
 # What the content of a file depends on, in its cache folder's name.
 CONTENT = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality")
+
+# A disk with less than this free is called full.
+FULL_BYTES = 2**16
 
 
 def split_file(root: str, split: str, settings: dict[str, Any]) -> Path:
@@ -76,6 +81,12 @@ def _convert(path: Path, source: Path, settings: dict[str, Any], workers: int, s
         try:
             _run_writer(request)
             partial.rename(path)
+        except RunFailed as error:
+            if shutil.disk_usage(path.parent).free > FULL_BYTES:
+                raise
+            raise RunFailed(
+                f"data.cache_dir={settings['cache_dir']} is full; free some space or set data.cache_dir=PATH"
+            ) from error
         finally:
             with contextlib.suppress(FileNotFoundError):
                 partial.unlink()
@@ -95,7 +106,13 @@ def _check_space(path: Path, source: Path, settings: dict[str, Any]) -> None:
 def _run_writer(request: dict[str, Any]) -> None:
     """Run the writer in a process group of its own: FFCV's writer hangs when one of its workers dies."""
     command = [sys.executable, "-m", "resnet_exp.data.ffcv_writer", json.dumps(request)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(die_with_parent, signal.SIGKILL),
+    )
     try:
         _, errors = process.communicate()
     finally:

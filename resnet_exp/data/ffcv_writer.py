@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ from tqdm import tqdm
 
 from resnet_exp.data.imagefolder import load_rgb
 from resnet_exp.errors import EXIT_FAILED, RunFailed
+from resnet_exp.processes import die_with_parent
 
 MAX_SIDE = 2**16 - 1  # FFCV stores a side in 16 bits
 
@@ -69,6 +71,10 @@ class _Worker(multiprocessing.Process):
     def start(self) -> None:
         super().start()
         self.started.append(self)
+
+    def run(self) -> None:
+        die_with_parent(signal.SIGKILL)
+        super().run()
 
 
 def _watch(problems: SimpleQueue[str]) -> None:

@@ -1,0 +1,119 @@
+"""Values that no run can use, whatever the machine: sizes, names, the entries of the open groups. No torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from resnet_exp import targets
+from resnet_exp.config import OPEN_GROUPS
+from resnet_exp.errors import RequestError
+
+LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
+INITIALIZERS = (
+    "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
+    "linear_log_constant_bias",
+)  # fmt: skip
+RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+def check(config: dict[str, Any]) -> None:
+    """Check a resolved configuration; raises `RequestError` on the first thing that is wrong."""
+    _check_names(config)
+    _check_model(config)
+    _check_open_groups(config)
+    _check_sizes(config)
+
+
+def _check_names(config: dict[str, Any]) -> None:
+    run_id = config["run_id"]
+    if run_id and not RUN_ID.fullmatch(run_id):
+        raise RequestError(f"run_id={run_id} cannot name a folder; use letters, digits and . _ + -")
+    for key, path in (("runs_dir", config["runs_dir"]), ("data.cache_dir", config["data"]["cache_dir"])):
+        if not path:
+            raise RequestError(f"{key} is empty; use {key}=PATH")
+
+
+def _check_model(config: dict[str, Any]) -> None:
+    model = config["model"]
+    _one_of("model.block", model["block"], ("basic", "bottleneck"))
+    _one_of("model.loss", model["loss"], LOSSES)
+    for initializer in model["initializers"]:
+        _one_of("model.initializers", initializer, INITIALIZERS)
+    if model["num_classes"] < 2:
+        raise RequestError(f"model.num_classes={model['num_classes']}: a classifier needs 2 classes or more")
+    if model["num_classes"] != config["dataset"]["num_classes"]:
+        raise RequestError(
+            f"model.num_classes={model['num_classes']} differs from the {config['dataset']['num_classes']} classes of "
+            f"dataset={config['dataset']['name']}; leave model.num_classes out"
+        )
+    for key in ("groups", "width_per_group"):
+        if model[key] < 1:
+            raise RequestError(f"model.{key}={model[key]} must be 1 or more")
+    if model["block"] == "basic" and (model["groups"], model["width_per_group"]) != (1, 64):
+        raise RequestError(
+            f"model.block=basic has neither groups nor width (model.groups={model['groups']}, model.width_per_group="
+            f"{model['width_per_group']}); use model.block=bottleneck, or 1 and 64"
+        )
+    if len(model["layers"]) != 4 or min(model["layers"]) < 1:
+        raise RequestError(f"model.layers={model['layers']}: use four numbers of blocks, such as [3,4,6,3]")
+    for key in ("lr", "momentum", "weight_decay"):
+        value = config["optimizer"][key]
+        if not (math.isfinite(value) and value >= 0):
+            raise RequestError(f"optimizer.{key}={value} must be 0 or more")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise RequestError(f"{key}={value} is unknown; use one of {', '.join(allowed)}")
+
+
+def _check_open_groups(config: dict[str, Any]) -> None:
+    for group in OPEN_GROUPS:
+        for name, entry in config[group].items():
+            if not isinstance(entry, dict) or "_target_" not in entry:
+                raise RequestError(
+                    f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
+                )
+            _check_target(f"{group}.{name}", entry["_target_"])
+    if "_target_" not in config["data"]["loader"]:
+        raise RequestError("data.loader has no _target_; name the function that makes the loader")
+    _check_target("data.loader", config["data"]["loader"]["_target_"])
+    targets = [entry["_target_"] for entry in config["algorithms"].values()]
+    if any(target.endswith(".RandAugment") for target in targets) and config["data"]["name"] != "imagefolder":
+        raise RequestError(
+            f"data={config['data']['name']} cannot run algorithms.randaugment, which works on PIL images; "
+            "use data=imagefolder or ~algorithms.randaugment"
+        )
+
+
+def _check_sizes(config: dict[str, Any]) -> None:
+    sizes, dataset, workers = config["resolution"], config["dataset"], config["data"]["num_workers"]
+    for key, pixels in sizes.items():
+        if pixels < 8:
+            raise RequestError(f"resolution.{key}={pixels} is too small; use 8 pixels or more")
+    if sizes["eval_resize"] < sizes["eval_crop"]:
+        raise RequestError(
+            f"resolution.eval_resize={sizes['eval_resize']} is smaller than resolution.eval_crop={sizes['eval_crop']}"
+            "; use the same or more"
+        )
+    for key in ("crop_scale", "crop_ratio"):
+        low_high = dataset[key]
+        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+            raise RequestError(f"dataset.{key}={low_high}: use [smallest,largest], both above 0")
+    for key in ("mean", "std"):
+        numbers = dataset[key]
+        least = 0 if key == "mean" else 1e-6
+        if len(numbers) != 3 or not all(math.isfinite(number) and number >= least for number in numbers):
+            wanted = "0 to 255" if key == "mean" else "above 0"
+            raise RequestError(f"dataset.{key}={numbers}: use three numbers for red, green and blue, {wanted}")
+    if config["data"]["prefetch_factor"] < 1:
+        raise RequestError(f"data.prefetch_factor={config['data']['prefetch_factor']} must be 1 or more")
+    if workers is not None and workers < 0:
+        raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
+
+
+def _check_target(key: str, target: object) -> None:
+    if not isinstance(target, str) or not targets.exists(target):
+        raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
