@@ -32,17 +32,16 @@ def complain(text: str) -> None:
 
 def status(text: str) -> None:
     """Show a line that the next one replaces; nothing where there is no terminal."""
+    if (columns := width()) is not None:
+        _write(text[: columns - 1], stream())
+
+
+def width() -> int | None:
+    """Characters in a line of the terminal; None where there is none."""
     file = stream()
-    if file.isatty():
-        _write(text[: columns(file) - 1], file)
-
-
-def columns(file: TextIO) -> int:
-    """Width of a terminal; 80 where there is none."""
-    try:
-        return os.get_terminal_size(file.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
+    if not file.isatty():
+        return None
+    return os.get_terminal_size(file.fileno()).columns or None
 
 
 def _write(text: str, file: TextIO) -> None:

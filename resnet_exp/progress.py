@@ -16,6 +16,7 @@ from resnet_exp.callbacks import current_lr, top1_top5_loss
 
 PLAIN_LINE_SECONDS = 30.0
 SMOOTHING = 0.1
+ROOM_FOR_CTRL_C = 2  # a terminal shows it as ^C, which must not begin another line
 
 
 class Pace:
@@ -84,13 +85,14 @@ class Progress(LoggerDestination):
         eta = self._pace.remaining(done, total)
         shape = f"{_position(state)} |{{bar}}| {self._numbers(state)} ETA {eta:>8}"
         with contextlib.suppress(OSError):  # the terminal is gone; the run goes on
+            columns = (console.width() or 80) - ROOM_FOR_CTRL_C
             if self._bar is None:
                 console.status("")
                 self._bar = tqdm(
-                    total=total, initial=done, file=self._stream, bar_format=shape, dynamic_ncols=True, leave=False
+                    total=total, initial=done, file=self._stream, ncols=columns, bar_format=shape, leave=False
                 )
             else:
-                self._bar.bar_format = shape
+                self._bar.ncols, self._bar.bar_format = columns, shape
                 self._bar.update(1)
 
     def _numbers(self, state: State) -> str:
@@ -98,7 +100,8 @@ class Progress(LoggerDestination):
         loss = sum(state.total_loss_dict.values()) if isinstance(state.total_loss_dict, dict) else float("nan")
         height, width = state.batch_get_item(0).shape[-2:]
         size = f"{width}" if width == height else f"{width}x{height}"
-        return f"loss {loss:.3f} lr {current_lr(state):.4f} {size} px {self._pace.images_per_second:>6,.0f} images/s"
+        speed = f"{self._pace.images_per_second:,.0f}" if self._pace.images_per_second else "-"
+        return f"loss {loss:.3f} lr {current_lr(state):.4f} {size} px {speed:>6} images/s"
 
     def eval_start(self, state: State, logger: Logger) -> None:
         """Say why the bar stands still."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,43 @@ from resnet_exp.devices import usable_cpus
 from resnet_exp.rundir import RunDir
 
 SECONDS_PER_HOUR = 3600
+NAME_WIDTH = 9
 
 
-def header(config: dict[str, Any], folder: RunDir) -> str:
-    """What is about to be trained, on what, for how long, where; and how to train on ImageNet."""
+def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> str:
+    """What is about to be trained, on what, for how long, where; and how to train on ImageNet.
+
+    Rows are wrapped to `width` characters, None leaves them as they are.
+    """
     length, unit = check.scaled_duration(config)
-    names = ", ".join(config["algorithms"]) or "none"
     hardware, dataset = config["hardware"], config["dataset"]
     long_unit = "epochs" if unit == "ep" else "batches"
-    lines = [
-        config["run_id"],
-        f"  training  {config['model']['name']} with recipe={config['recipe']}: {length} {long_unit} "
-        f"({config['schedule']['max_duration']} x ssr={config['ssr']}), {config['train_batch_size']} images a batch",
-        f"  data      {dataset['title']} ({dataset['num_classes']} classes, data={config['data']['name']}, "
-        f"trained at {config['resolution']['train']} px)",
-        f"  device    {_devices(hardware)}, {hardware['precision']}",
-        f"  methods   {names}",
-        f"  folder    {folder.path}",
-    ]
+    rows = [
+        ("training", f"{config['model']['name']} with recipe={config['recipe']}: {length} {long_unit} "
+                     f"({config['schedule']['max_duration']} x ssr={config['ssr']}), "
+                     f"{config['train_batch_size']} images a batch"),
+        ("data", f"{dataset['title']}; {dataset['num_classes']} classes, "
+                 f"trained at {config['resolution']['train']} px, data={config['data']['name']}"),
+        ("device", f"{_devices(hardware)}, {hardware['precision']}"),
+        ("methods", ", ".join(config["algorithms"]) or "none"),
+        ("folder", str(folder.path)),
+    ]  # fmt: skip
     if folder.latest_checkpoint.exists():
-        lines.append("  resuming  from the last checkpoint")
+        rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
     if dataset["name"] == "digits":
-        lines.append(
-            f"  ImageNet  python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']} dataset=imagenet "
-            "dataset.dir=/path/to/imagenet"
-        )
-    return "\n".join(lines + [f"  note      {note}" for note in check.notes(config)])
+        command = f"python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']}"
+        rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
+    rows += [("note", note) for note in check.notes(config)]
+    return "\n".join([config["run_id"], *(_row(name, text, width) for name, text in rows)])
+
+
+def _row(name: str, text: str, width: int | None) -> str:
+    line = f"  {name:<{NAME_WIDTH}}  {text}"
+    # A command or a path that is broken into lines cannot be copied.
+    if width is None or name in ("ImageNet", "folder"):
+        return line
+    indent = " " * (NAME_WIDTH + 4)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _devices(hardware: dict[str, Any]) -> str:
@@ -55,22 +67,29 @@ def cost_usd(result: dict[str, Any]) -> float | None:
     return hours * hardware["nodes"] * hardware["usd_per_node_hour"]
 
 
-def table(result: dict[str, Any], path: Path) -> str:
-    """The result of a run in a few aligned lines."""
-    timing, cost = result["timing"], cost_usd(result)
+def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
+    """The result of a run in a few aligned lines; `width` as in `header`."""
+    timing = result["timing"]
     waiting = timing["data_wait_seconds"] / timing["train_seconds"]
     rows = [
-        ("top-1", f"{result['top1']:.2%}  of {result['val_images']:,} images, each seen once"),
-        ("top-5", f"{result['top5']:.2%}"),
-        ("epochs", f"{result['epochs']}  ({result['batches']:,} batches)"),
-        ("train time", f"{span(timing['train_seconds'])}  (without evaluation: {span(timing['eval_seconds'])})"),
-        ("speed", f"{result['samples_per_second']:,.0f} images/s"),
-        ("waiting", f"{waiting:.1%} of the train time for data"),
+        ("top-1", f"{result['top1']:6.2%}  of {result['val_images']:,} images, each seen once"),
+        ("top-5", f"{result['top5']:6.2%}"),
+        ("trained", f"{result['epochs']} epochs ({result['batches']:,} batches) in {span(timing['train_seconds'])}"),
+        ("evaluated", f"in another {span(timing['eval_seconds'])}"),
+        ("speed", f"{result['samples_per_second']:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
+        *_cost_row(result),
     ]
-    if cost is not None:
-        price = result["hardware"]
-        rows.append(("cost", f"${cost:.2f}  at ${price['usd_per_node_hour']:g} an hour ({price['price_date']})"))
-    if result["resumed"]:
-        rows.append(("resumed", f"{result['resumed']} times"))
+    if times := result["resumed"]:
+        rows.append(("resumed", "once" if times == 1 else f"{times} times"))
     rows.append(("folder", str(path)))
-    return "\n".join(f"  {name:<10}  {value}" for name, value in rows)
+    return "\n".join(_row(name, text, width) for name, text in rows)
+
+
+def _cost_row(result: dict[str, Any]) -> list[tuple[str, str]]:
+    cost, hardware = cost_usd(result), result["hardware"]
+    if cost is None:
+        return []
+    price = f"${hardware['usd_per_node_hour']:.2f} an hour"
+    nodes = f" for each of {hardware['nodes']} nodes" if hardware["nodes"] > 1 else ""
+    dated = f" (price of {hardware['price_date']})" if hardware["price_date"] else ""
+    return [("cost", f"${cost:,.2f} to train, at {price}{nodes}{dated}")]
