@@ -143,6 +143,6 @@ def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:
 
 
 def _unexplained(folder: RunDir, code: int) -> str:
-    if shutil.disk_usage(folder.path).free < ffcv_files.FULL_BYTES:
-        return f"runs_dir={folder.path.parent} is full; free some space, then the same command goes on"
+    if rundir.is_full(folder.path):
+        return rundir.FULL.format(folder.path.parent)
     return f"the run ended without a result (exit code {code})"

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from resnet_exp.errors import RequestError
 SCHEMA = 1
 # Set for ranks whose launcher holds the lock of the run folder.
 OWNED = "RESNET_EXP_OWNED"
+FULL = "runs_dir={} is full; free some space, then the same command goes on from the last checkpoint"
+FULL_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class RunDir:
     def read_failure(self) -> dict[str, Any] | None:
         """Why the last try failed, else None."""
         return read_json(self.failure)
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has so little left that this explains a failure."""
+    return shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

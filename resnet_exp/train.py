@@ -81,9 +81,11 @@ def _be_rank(run: RunDir) -> int:
 def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
     """Write ``failure.json``; room for it is made if the disk is full."""
     rank = int(os.environ.get("RANK", "0"))
+    # Torch does not say that the disk is full. Asked before room is made.
+    full = run.path.is_dir() and rundir.is_full(run.path)
     failure = {
         "schema": rundir.SCHEMA,
-        "error": one_line(error),
+        "error": rundir.FULL.format(run.path.parent) if full else one_line(error),
         "type": type(error).__name__,
         "rank": rank,
         "host": socket.gethostname(),
@@ -104,8 +106,14 @@ def one_line(error: BaseException) -> str:
     if "\nOriginal Traceback" in text:
         # Torch makes the traceback of a loader's worker the message.
         text = text.strip().rpartition("\n")[2].partition(": ")[2]
-    text = " ".join(text.split()) or "no message"
+    text = " ".join(text.split()) or _failed_line(error)
     return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
+
+
+def _failed_line(error: BaseException) -> str:
+    """Where an error without a message comes from, such as a bare assertion."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].line} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else "no message"
 
 
 def _train(run: RunDir) -> int:

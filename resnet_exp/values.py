@@ -15,6 +15,20 @@ INITIALIZERS = (
     "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
     "linear_log_constant_bias",
 )  # fmt: skip
+# What the algorithms take, by class and setting: (above 0 or not, at most). They check little themselves, and late.
+RANGES: dict[tuple[str, str], tuple[bool, float]] = {
+    ("MixUp", "alpha"): (True, math.inf),
+    ("CutMix", "alpha"): (True, math.inf),
+    ("LabelSmoothing", "smoothing"): (False, 1),
+    ("ColOut", "p_row"): (False, 1),
+    ("ColOut", "p_col"): (False, 1),
+    ("StochasticDepth", "drop_rate"): (False, 1),
+    ("ProgressiveResizing", "initial_scale"): (True, 1),
+    ("ProgressiveResizing", "delay_fraction"): (False, 1),
+    ("ProgressiveResizing", "finetune_fraction"): (False, 1),
+    ("SAM", "rho"): (True, math.inf),
+    ("SAM", "interval"): (True, math.inf),
+}
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -80,8 +94,10 @@ def _check_open_groups(config: dict[str, Any]) -> None:
     if "_target_" not in config["data"]["loader"]:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")
     _check_target("data.loader", config["data"]["loader"]["_target_"])
-    targets = [entry["_target_"] for entry in config["algorithms"].values()]
-    if any(target.endswith(".RandAugment") for target in targets) and config["data"]["name"] != "imagefolder":
+    for name, entry in config["algorithms"].items():
+        _check_ranges(name, entry)
+    names = [entry["_target_"] for entry in config["algorithms"].values()]
+    if any(target.endswith(".RandAugment") for target in names) and config["data"]["name"] != "imagefolder":
         raise RequestError(
             f"data={config['data']['name']} cannot run algorithms.randaugment, which works on PIL images; "
             "use data=imagefolder or ~algorithms.randaugment"
@@ -112,6 +128,17 @@ def _check_sizes(config: dict[str, Any]) -> None:
         raise RequestError(f"data.prefetch_factor={config['data']['prefetch_factor']} must be 1 or more")
     if workers is not None and workers < 0:
         raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
+
+
+def _check_ranges(name: str, entry: dict[str, Any]) -> None:
+    for key, value in entry.items():
+        above_zero, most = RANGES.get((entry["_target_"].rpartition(".")[2], key), (False, None))
+        if most is None:
+            continue
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= most or (above_zero and value == 0):
+            wanted = ("above 0" if above_zero else "0") + (f" to {most:g}" if most < math.inf else "")
+            raise RequestError(f"algorithms.{name}.{key}={value} is out of range; use {wanted}")
 
 
 def _check_target(key: str, target: object) -> None:

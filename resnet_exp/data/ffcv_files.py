@@ -16,15 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import tree
+from resnet_exp import rundir, tree
 from resnet_exp.errors import RequestError, RunFailed
 from resnet_exp.processes import die_with_parent
 
 # What the content of a file depends on, in its cache folder's name.
 CONTENT = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality")
 
-# A disk with less than this free is called full.
-FULL_BYTES = 2**16
+# What the writer's last words begin with.
+REASON = "reason: "
 
 
 def split_file(root: str, split: str, settings: dict[str, Any]) -> Path:
@@ -82,7 +82,7 @@ def _convert(path: Path, source: Path, settings: dict[str, Any], workers: int, s
             _run_writer(request)
             partial.rename(path)
         except RunFailed as error:
-            if shutil.disk_usage(path.parent).free > FULL_BYTES:
+            if not rundir.is_full(path.parent):
                 raise
             raise RunFailed(
                 f"data.cache_dir={settings['cache_dir']} is full; free some space or set data.cache_dir=PATH"
@@ -120,5 +120,11 @@ def _run_writer(request: dict[str, Any]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.returncode:
-        lines = [line for line in (errors or "").strip().splitlines() if line] or [f"exit code {process.returncode}"]
-        raise RunFailed(f"conversion of {request['source']} failed: {lines[-1]}")
+        raise RunFailed(f"conversion of {request['source']} failed: {_reason(errors or '', process.returncode)}")
+
+
+def _reason(errors: str, code: int) -> str:
+    """What the writer said; Python's clean-up after it may have warned since."""
+    lines = [line for line in errors.splitlines() if line.strip()]
+    said = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
+    return (said or lines or [f"exit code {code}"])[-1]

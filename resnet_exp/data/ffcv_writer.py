@@ -1,7 +1,7 @@
 """Writes one FFCV file in a process of its own: ``python -m resnet_exp.data.ffcv_writer JSON``.
 
-FFCV 1.0.2's writer waits for ever when a worker dies, so a watcher ends the process instead. The last line on standard
-error says why.
+FFCV 1.0.2's writer waits for ever when a worker dies, so a watcher ends the process instead. A line on standard error
+says why.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ffcv.writer import DatasetWriter
 from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
+from resnet_exp.data.ffcv_files import REASON
 from resnet_exp.data.imagefolder import load_rgb
 from resnet_exp.errors import EXIT_FAILED, RunFailed
 from resnet_exp.processes import die_with_parent
@@ -85,7 +86,7 @@ def _watch(problems: SimpleQueue[str]) -> None:
         if dead or not problems.empty():
             time.sleep(0.5)
             reason = f"a process of the writer died (exit code {dead[0]})" if problems.empty() else problems.get()
-            os.write(2, f"\n{reason}\n".encode())
+            os.write(2, f"\n{REASON}{reason}\n".encode())
             os._exit(EXIT_FAILED)
 
 
