@@ -38,8 +38,21 @@ def images(class_dir: Path) -> Iterator[str]:
     """Paths of the image files below a class folder, as torchvision's ``ImageFolder`` would find them."""
     for folder, _, files in os.walk(class_dir, followlinks=True):
         for name in files:
-            if name.lower().endswith(IMAGE_SUFFIXES):
+            if _is_image(name):
                 yield os.path.join(folder, name)
+
+
+def samples(split_dir: Path) -> list[tuple[str, int]]:
+    """Paths and class numbers of one split, in the order of torchvision's ``ImageFolder``."""
+    found = []
+    for number, name in enumerate(class_names(split_dir)):
+        for folder, _, files in sorted(os.walk(split_dir / name, followlinks=True)):
+            found += [(os.path.join(folder, file), number) for file in sorted(files) if _is_image(file)]
+    return found
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def has_images(class_dir: Path, at_least: int) -> bool:

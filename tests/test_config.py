@@ -1,4 +1,4 @@
-"""Composition: every group option, the front's speed and independence of torch, and what a run's identity depends on."""
+"""Composition: every group option, the front's independence of torch, and what a run's identity depends on."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ def test_rundir_needs_the_standard_library_only() -> None:
 def test_every_recipe_composes_with_every_model(name: str, model: str) -> None:
     values = finalize(f"recipe={name}", f"model={model}", "dataset=imagenet", "dataset.dir=/somewhere")
     assert (values["recipe"], values["model"]["name"]) == (name, model)
-    assert (values["train_batch_size"], values["optimizer"]["lr"], values["model"]["num_classes"]) == (2048, 2.048, 1000)
+    assert (values["train_batch_size"], values["optimizer"]["lr"], values["model"]["num_classes"]) == (
+        2048,
+        2.048,
+        1000,
+    )
 
 
 @pytest.mark.parametrize("name", options("algorithms"))
@@ -141,7 +145,7 @@ def test_the_digest_ignores_the_order_of_keys(extra: dict) -> None:
     assert identity.digest(forward) == identity.digest(backward)
 
 
-def test_a_recipe_of_ones_own_extends_another(tmp_path: Path, run_cli) -> None:  # noqa: ANN001
+def test_a_recipe_of_ones_own_extends_another(tmp_path: Path, run_cli) -> None:
     readme = (CONF.parent / "README.md").read_text()
     text = readme.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "my_conf" / "recipe").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Writes one FFCV file in a process of its own: ``python -m resnet_exp.data.ffcv_writer JSON``.
+"""Writes FFCV files in a process of its own: ``python -m resnet_exp.data.ffcv_writer JSON``.
 
 FFCV 1.0.2's writer waits for ever when a worker dies, so a watcher ends the process instead. A line on standard error
 says why.
@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from typing import Any, ClassVar
 
 import ffcv.writer
@@ -23,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
-from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
-from resnet_exp.data.ffcv_files import REASON
-from resnet_exp.data.imagefolder import load_rgb
+from resnet_exp import tree
+from resnet_exp.data.ffcv_files import REASON, partial_of
+from resnet_exp.data.images import load_rgb
 from resnet_exp.errors import EXIT_FAILED, RunFailed
 from resnet_exp.processes import die_with_parent
 
@@ -91,24 +92,25 @@ def _watch(problems: SimpleQueue[str]) -> None:
 
 
 def write(request: dict[str, Any]) -> None:
-    """Write the FFCV file of one image folder; see `resnet_exp.data.ffcv_files`."""
-    samples = ImageFolder(request["source"]).samples
+    """Write FFCV files, one an image folder; see `resnet_exp.data.ffcv_files`."""
     problems: SimpleQueue[str] = multiprocessing.SimpleQueue()
     ffcv.writer.Process = _Worker
-    # On standard output and on terminals only: standard error is for what went wrong.
-    ffcv.writer.tqdm = partial(tqdm, desc="converting", unit=" images", file=sys.stdout, disable=None)
     threading.Thread(target=_watch, args=(problems,), daemon=True).start()
-    fields = {
-        "image": RGBImageField(
+    for source, target in request["files"]:
+        # On standard output and on terminals only: standard error is for what went wrong.
+        bar = partial(tqdm, desc=f"converting {source}", unit=" images", file=sys.stdout, disable=None)
+        ffcv.writer.tqdm = bar
+        field = RGBImageField(
             write_mode=request["write_mode"],
             max_resolution=request["max_resolution"],
             compress_probability=request["compress_probability"],
             jpeg_quality=request["jpeg_quality"],
-        ),
-        "label": IntField(),
-    }
-    writer = DatasetWriter(request["target"], fields, num_workers=request["workers"])
-    writer.from_indexed_dataset(RGBImages(samples, request["max_resolution"], problems), chunksize=16)
+        )
+        unfinished = partial_of(Path(target))
+        writer = DatasetWriter(str(unfinished), {"image": field, "label": IntField()}, num_workers=request["workers"])
+        images = RGBImages(tree.samples(Path(source)), request["max_resolution"], problems)
+        writer.from_indexed_dataset(images, chunksize=16)
+        unfinished.rename(target)
 
 
 if __name__ == "__main__":

@@ -19,19 +19,9 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from resnet_exp.data.contract import Batch, Loader, Split
-from resnet_exp.errors import RunFailed
+from resnet_exp.data.images import load_rgb
 
 Key = tuple[int, int]
-
-
-def load_rgb(path: str) -> Image.Image:
-    """Decode an image file to RGB; raises `RunFailed` that names the file."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).replace(f" {path!r}", "")
-        raise RunFailed(f"image {path} cannot be read ({reason}); repair it or remove it from dataset.dir") from error
 
 
 class SeededImages(ImageFolder):
