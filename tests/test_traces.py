@@ -31,7 +31,7 @@ def make_config(*overrides: str) -> dict[str, Any]:
         return check.finalize(compose("config", list(overrides)))
 
 
-def make_run(tmp_path: Path, *overrides: str):  # noqa: ANN201  (importing the type costs ten seconds)
+def make_run(tmp_path: Path, *overrides: str):
     from resnet_exp.build import Run
 
     values = make_config("loggers=[]", "hardware=cpu", f"runs_dir={tmp_path}", *overrides)
@@ -142,7 +142,9 @@ def test_schedules_at_any_length(recipe: str, ssr: float, epochs: int, batches: 
     state = trainer.state
     assert state.max_duration is not None
     assert state.max_duration.value == epochs
-    for batch in sorted({*range(0, epochs * batches, max(1, epochs * batches // 97)), 1, batches, epochs * batches - 1}):
+    for batch in sorted(
+        {*range(0, epochs * batches, max(1, epochs * batches // 97)), 1, batches, epochs * batches - 1}
+    ):
         epoch = batch // batches
         if batch >= epochs * batches:
             continue
