@@ -27,7 +27,7 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
         ("training", f"{config['model']['name']} with recipe={config['recipe']}: {length} {long_unit} "
                      f"({config['schedule']['max_duration']} x ssr={config['ssr']}), "
                      f"{config['train_batch_size']} images a batch"),
-        ("data", f"{dataset['title']}; {dataset['num_classes']} classes, "
+        ("data", f"{dataset['title'] or dataset['name']}; {dataset['num_classes']} classes, "
                  f"trained at {config['resolution']['train']} px, data={config['data']['name']}"),
         ("device", f"{_devices(hardware)}, {hardware['precision']}"),
         ("methods", ", ".join(config["algorithms"]) or "none"),
