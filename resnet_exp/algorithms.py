@@ -141,7 +141,9 @@ def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torc
     """
     weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     for algorithm in algorithms:
-        if isinstance(algorithm, ComposerEMA) and algorithm.ema_model is not None and not algorithm.ema_weights_active:
+        # Before its start EMA holds the initial weights.
+        if isinstance(algorithm, ComposerEMA) and algorithm.ema_started and not algorithm.ema_weights_active:
+            assert algorithm.ema_model is not None
             averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
             weights |= {name: value.detach().cpu().clone() for name, value in averaged.items()}
     return {name.removeprefix("module."): value for name, value in weights.items() if name.startswith("module.")}

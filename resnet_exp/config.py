@@ -66,7 +66,7 @@ class DatasetConfig:
     """What is learned. The three scales fit the recipes' ImageNet numbers to a small dataset."""
 
     name: str = MISSING
-    title: Optional[str] = None
+    title: str | None = None
     dir: str | None = None
     num_classes: int | None = None
     image_scale: float = 1.0
