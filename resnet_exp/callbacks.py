@@ -57,7 +57,7 @@ class FiniteLoss(Callback):
             now = state.timestamp
             raise RunFailed(
                 f"loss is {loss} at epoch {now.epoch.value}, batch {now.batch.value - 1} "
-                f"(optimizer.lr={current_lr(state):g}); lower optimizer.lr or check the images"
+                f"(learning rate {current_lr(state):g}); lower optimizer.lr or check the images"
             )
 
 
