@@ -115,6 +115,21 @@ def test_ffcv_holds_the_same_images(digits_dir: str, tmp_path: Path) -> None:
     assert torch.equal(ours, theirs)
 
 
+def test_a_dataset_can_be_converted_ahead(tmp_path: Path, run_cli: Any, photo_tree: Any) -> None:
+    tree_dir = photo_tree()
+    where = ["dataset=imagefolder", f"dataset.dir={tree_dir}", f"data.cache_dir={tmp_path / 'cache'}"]
+    done = run_cli(*where, module="resnet_exp.convert")
+    assert done.returncode == 0, done.stderr
+    named = dict(line.split("  ")[0].split("=") for line in done.stdout.splitlines() if line.startswith("data.loader."))
+    assert sorted(named) == ["data.loader.train_file", "data.loader.val_file"]
+    split = make_split(str(tree_dir), train=False, batch_size=8, crop=32, resize=40)
+    files = {**FILES, "val_file": named["data.loader.val_file"], "cache_dir": "unused"}
+    loader = ffcv_format.make_loader(split, os_cache=True, **files)
+    assert sorted(torch.cat([labels.clone() for _, labels in loader]).tolist()) == [0] * 4 + [1] * 4
+    refused = run_cli("recipe=hot", module="resnet_exp.convert")
+    assert (refused.returncode, refused.stderr) == (2, "data=imagefolder is not converted; use data=ffcv\n")
+
+
 def test_ffcv_files_are_written_once_and_anew_when_the_folder_changes(digits_dir: str, tmp_path: Path) -> None:
     settings = {**FILES, "cache_dir": str(tmp_path / "cache")}
     said: list[str] = []
