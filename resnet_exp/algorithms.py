@@ -139,11 +139,18 @@ def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torc
 
     Composer leaves EMA's weights or the raw ones in the model after training, depending on whether it saved last.
     """
-    weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    weights = {_bare(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
     for algorithm in algorithms:
         # Before its start EMA holds the initial weights.
         if isinstance(algorithm, ComposerEMA) and algorithm.ema_started and not algorithm.ema_weights_active:
             assert algorithm.ema_model is not None
             averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
-            weights |= {name: value.detach().cpu().clone() for name, value in averaged.items()}
-    return {name.removeprefix("module."): value for name, value in weights.items() if name.startswith("module.")}
+            weights |= {_bare(name): value for name, value in averaged.items() if name.startswith("module.")}
+    return {name: value.detach().cpu().clone() for name, value in weights.items()}
+
+
+def _bare(name: str) -> str:
+    """Name of a weight without the wrappers: ComposerClassifier's ``module.``, DistributedDataParallel's another."""
+    while name.startswith("module."):
+        name = name.removeprefix("module.")
+    return name

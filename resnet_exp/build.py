@@ -15,6 +15,7 @@ from composer.utils import dist, reproducibility
 
 from resnet_exp import callbacks, check, devices
 from resnet_exp.algorithms import listed_order
+from resnet_exp.data import ffcv_files
 from resnet_exp.data.contract import Loader, Normalize, Split, normalized
 from resnet_exp.errors import RequestError
 from resnet_exp.model import build_model
@@ -55,10 +56,7 @@ def build_device(hardware: dict[str, Any]) -> Device:
 
 def build_loader(config: dict[str, Any], train: bool) -> Loader:
     """Loader of one split for this rank."""
-    data = config["data"]
-    entry = dict(data["loader"])
-    if data["name"] == "ffcv":
-        entry["cache_dir"] = data["cache_dir"]
+    entry = ffcv_files.settings_of(config["data"]) or config["data"]["loader"]
     return build_entry("data.loader", entry, split=make_split(config, train))
 
 
@@ -102,7 +100,9 @@ def num_workers(config: dict[str, Any]) -> int:
 def _normalize(config: dict[str, Any], device: Device, train: bool) -> Normalize:
     dataset = config["dataset"]
     # The original normalised FFCV's training images in half precision, and everything else in full.
-    half = train and config["data"]["name"] == "ffcv" and config["hardware"]["precision"] == "amp_fp16"
+    half = (
+        train and ffcv_files.settings_of(config["data"]) is not None and config["hardware"]["precision"] == "amp_fp16"
+    )
     return Normalize(device, dataset["mean"], dataset["std"], torch.float16 if half else torch.float32)
 
 

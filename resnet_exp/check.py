@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import Any
 
@@ -16,6 +17,9 @@ from resnet_exp.explain import explain
 
 PRECISIONS = ("fp32", "amp_fp16", "amp_bf16")
 DURATION = re.compile(r"(\d+)(ep|ba)")
+# The recipes' 2,048 images over 8 devices. A device with more takes them in parts, which fit its memory and have the
+# original's BatchNorm statistics.
+ORIGINAL_DEVICE_BATCH = 256
 MAX_SSR = 1000  # 90,000 epochs: more is a slip of the keyboard
 MAX_SEED = 2**32 - 1  # composer.utils.reproducibility.MAX_SEED
 
@@ -46,9 +50,22 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
         raise RequestError(explain(error)) from error
     assert isinstance(config, dict)
     complete: dict[str, Any] = {str(key): value for key, value in config.items()}
+    _make_absolute(complete)
     validate(complete)
     complete["run_id"] = complete["run_id"] or identity.run_id(complete)
     return complete
+
+
+def _make_absolute(config: dict[str, Any]) -> None:
+    """A run folder must mean the same from every working directory, and its id the same images."""
+    places = [
+        (config["dataset"], "dir"),
+        (config["data"], "cache_dir"),
+        *((config["data"]["loader"], f"{split}_file") for split in tree.SPLITS),
+    ]
+    for group, key in places:
+        if group.get(key):
+            group[key] = os.path.abspath(group[key])
 
 
 def _closed(composed: DictConfig) -> DictConfig:
@@ -86,9 +103,11 @@ def _find_hardware(composed: DictConfig) -> None:
         hardware.name = devices.slug(gpus)
         hardware.device = "gpu" if gpus else "cpu"
         hardware.devices = len(gpus)
+        hardware.cpus = devices.usable_cpus()
         if gpus:
             hardware.gpu = gpus[0].name
-        hardware.cpus = devices.usable_cpus()
+            if composed.train_batch_size // len(gpus) > ORIGINAL_DEVICE_BATCH:
+                hardware.device_train_microbatch_size = str(ORIGINAL_DEVICE_BATCH)
     if hardware.precision == "auto":
         hardware.precision = "amp_fp16" if hardware.device == "gpu" else "fp32"
 

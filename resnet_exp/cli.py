@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -45,6 +46,8 @@ def run_hydra(job: Job) -> int:
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"
     decorated = hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name="config")(task)
+    # While data is prepared, being told to stop is as good as Ctrl-C; ranks have their own way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _set_options_last()
         decorated()
@@ -52,6 +55,12 @@ def run_hydra(job: Job) -> int:
         if wanted_traceback:
             raise
         console.complain(str(error) if isinstance(error, RequestError) else explain(error))
+        return EXIT_BAD_REQUEST
+    except (OSError, ValueError) as error:
+        # Hydra's own, such as of a sweep's folder that it cannot make.
+        if wanted_traceback:
+            raise
+        console.complain(f"{' '.join(str(error).split())}; HYDRA_FULL_ERROR=1 shows where")
         return EXIT_BAD_REQUEST
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -17,11 +17,11 @@ def convert(config: dict[str, Any]) -> int:
         RequestError: the configuration's data format is not FFCV, or its dataset is of no use.
         RunFailed: the conversion failed.
     """
-    if config["data"]["name"] != "ffcv":
+    files = ffcv_files.settings_of(config["data"])
+    if files is None:
         raise RequestError(f"data={config['data']['name']} is not converted; use data=ffcv")
     # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.
     launch.prepare_data({**config, "train_batch_size": 1})
-    files = {**config["data"]["loader"], "cache_dir": config["data"]["cache_dir"]}
     for split in tree.SPLITS:
         path = ffcv_files.split_file(config["dataset"]["dir"] or "", split, files)
         console.say(f"data.loader.{split}_file={path}  ({path.stat().st_size / 2**20:,.1f} MiB)")

@@ -14,7 +14,6 @@ class Gpu:
     """One visible GPU; ``capability`` is the CUDA compute capability (major, minor)."""
 
     name: str
-    memory_gib: float
     capability: tuple[int, int]
 
 
@@ -38,9 +37,8 @@ def visible_gpus() -> list[Gpu]:
 
 def _describe(handle: object) -> Gpu:
     name = pynvml.nvmlDeviceGetName(handle)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-    return Gpu(name=str(name), memory_gib=int(memory.total) / 2**30, capability=(int(major), int(minor)))
+    return Gpu(name=str(name), capability=(int(major), int(minor)))
 
 
 def _select(gpus: list[Gpu], visible: str | None) -> list[Gpu]:

@@ -17,8 +17,9 @@ from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INT
 from resnet_exp.ranks import run_ranks
 from resnet_exp.rundir import RunDir
 
-# The formats that read an image folder; others look after their data themselves.
-FOLDER_FORMATS = ("ffcv", "imagefolder")
+# The formats that read an image folder; those of users look after their data themselves.
+FOLDER_FORMATS = (ffcv_files.LOADER, "resnet_exp.data.imagefolder.make_loader")
+SYNTHETIC = "resnet_exp.data.synthetic.make_loader"
 
 
 def run(config: dict[str, Any]) -> int:
@@ -96,26 +97,28 @@ def _unwritable(folder: RunDir, error: OSError) -> RequestError:
 
 
 def prepare_data(config: dict[str, Any]) -> None:
-    """Check the dataset, and write what is written once: the digits, the FFCV files. Sets ``dataset.dir``."""
+    """Check the dataset, and write what is written once: the digits, the FFCV files. Sets ``dataset.dir`` of digits."""
     data, dataset = config["data"], config["dataset"]
-    if data["name"] not in FOLDER_FORMATS:
-        return
-    loader = data["loader"]
-    files = {**loader, "cache_dir": data["cache_dir"]}
-    if data["name"] == "ffcv" and loader["train_file"] and loader["val_file"]:
-        ffcv_files.prepare(dataset["dir"] or "", files, usable_cpus(), console.say)
+    if data["loader"]["_target_"] == SYNTHETIC:
         return
     if dataset["name"] == "digits":
         dataset["dir"] = digits.prepare(data["cache_dir"])
-    dataset["dir"] = str(Path(dataset["dir"]).absolute()) if dataset["dir"] else None
+    files = ffcv_files.settings_of(data)
+    converted = files is not None and files["train_file"] and files["val_file"]
+    if data["loader"]["_target_"] in FOLDER_FORMATS and not converted:
+        _check_tree(config)
+    if files is not None:
+        ffcv_files.prepare(dataset["dir"] or "", files, usable_cpus(), console.say)
+
+
+def _check_tree(config: dict[str, Any]) -> None:
+    dataset = config["dataset"]
     names = tree.check(dataset["dir"], config["train_batch_size"], dataset["min_images_per_class"])
     if len(names) != dataset["num_classes"]:
         raise RequestError(
             f"dataset.dir={dataset['dir']} has {len(names)} classes, dataset={dataset['name']} says "
             f"{dataset['num_classes']}; use dataset=imagefolder or dataset.num_classes={len(names)}"
         )
-    if data["name"] == "ffcv":
-        ffcv_files.prepare(dataset["dir"], files, usable_cpus(), console.say)
 
 
 def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:

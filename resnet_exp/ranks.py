@@ -96,9 +96,9 @@ def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Si
         codes = [process.poll() for process in processes]
         failed = [rank for rank, code in enumerate(codes) if code not in (None, EXIT_DONE, EXIT_INTERRUPTED)]
         if failed:
-            # A rank that lost its peers fails as well: give the one that failed first the time to say why.
-            time.sleep(POLL_SECONDS)
-            return _explain(folder, failed[0], codes[failed[0]] or EXIT_FAILED, stopping=forwarded > 0)
+            # A rank that was killed cannot say so itself, and its peers fail for having lost it.
+            first = min(failed, key=lambda rank: codes[rank] or 0)
+            return _explain(folder, first, codes[first] or EXIT_FAILED, stopping=forwarded > 0)
         if all(code is not None for code in codes):
             return EXIT_INTERRUPTED if EXIT_INTERRUPTED in codes else EXIT_DONE
         time.sleep(POLL_SECONDS)

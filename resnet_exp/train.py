@@ -96,8 +96,10 @@ def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
     if rank == 0:
         # Another rank would remove the one that rank 0 may be writing.
         checkpoints.remove_stale(run)
+    # The first rank to fail knows why; the others only lost it.
     with contextlib.suppress(OSError):
-        rundir.write_json(run.failure, failure)
+        if not run.failure.exists():
+            rundir.write_json(run.failure, failure)
 
 
 def one_line(error: BaseException) -> str:
@@ -121,6 +123,8 @@ def _train(run: RunDir) -> int:
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
     check.check_devices(config["hardware"])
+    if config["hardware"]["device"] == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
     # Imported late: whatever is wrong before costs no ten seconds of imports.
     from composer.utils import dist
 

@@ -242,7 +242,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
 
 
 def test_a_precision_that_the_gpu_lacks_is_refused(monkeypatch):
-    old = devices.Gpu(name="Tesla V100", memory_gib=16, capability=(7, 0))
+    old = devices.Gpu(name="Tesla V100", capability=(7, 0))
     monkeypatch.setattr(devices, "visible_gpus", lambda: [old])
     hardware = {"name": "mine", "device": "gpu", "devices": 1, "precision": "amp_bf16"}
     with pytest.raises(RequestError, match=r"amp_bf16 is not supported by Tesla V100; use amp_fp16"):

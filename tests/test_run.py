@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,24 @@ def test_two_ranks_evaluate_every_image_once(
     assert (result["val_images"], result["batches"]) == (7, 8)
     assert result["top1"] * 7 == pytest.approx(round(result["top1"] * 7), abs=1e-5), "a share of 7 images, not of 8"
     assert run.rank_log(1).exists()
+    names = set(torch.load(run.weights))
+    assert {"conv1.weight", "layer1.0.bn1.running_mean", "fc.bias"} <= names
+    assert not any(name.startswith("module.") for name in names)
+
+
+@pytest.mark.slow
+def test_the_rank_that_fails_first_says_why(tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any) -> None:
+    tree = photo_tree()
+    broken = sorted((tree / "train" / "flower").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:200])
+    common = [*tiny, "data=imagefolder", "dataset=imagefolder", f"dataset.dir={tree}", "recipe=mild"]
+    done = run_cli(*common, "hardware.devices=2", timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"image {broken} cannot be read")
+    failure = only_run(tmp_path / "runs").read_failure()
+    assert failure is not None
+    assert failure["error"] in done.stderr
+    assert subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout == b"", "something still runs"
 
 
 def test_synthetic_data_needs_no_disk(tmp_path: Path, run_cli: Any, tiny: list[str]) -> None:

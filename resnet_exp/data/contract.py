@@ -69,14 +69,14 @@ class Normalize:
         """`mean` and `std` are of the pixels, 0 to 255; `dtype` is that of the resulting images."""
         self._device = device
         self._dtype = dtype
-        self._mean = torch.tensor(mean).view(1, 3, 1, 1)
-        self._std = torch.tensor(std).view(1, 3, 1, 1)
+        self._mean, self._std = (
+            device.tensor_to_device(torch.tensor(value, dtype=dtype).view(1, 3, 1, 1)) for value in (mean, std)
+        )
 
     def __call__(self, batch: Batch) -> Batch:
         """Return normalized images, shape NCHW, and labels, both on the device."""
         images, labels = self._device.batch_to_device(batch)
-        mean, std = (value.to(images.device, self._dtype) for value in (self._mean, self._std))
-        return images.to(self._dtype).sub_(mean).div_(std), labels
+        return images.to(self._dtype).sub_(self._mean).div_(self._std), labels
 
 
 def normalized(loader: Loader, normalize: Normalize) -> DataSpec:

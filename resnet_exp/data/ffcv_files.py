@@ -23,8 +23,15 @@ from resnet_exp.processes import die_with_parent
 # What the content of a file depends on, in its cache folder's name.
 CONTENT = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality")
 
+LOADER = "resnet_exp.data.ffcv.make_loader"
 # What the writer's last words begin with.
 REASON = "reason: "
+
+
+def settings_of(data: dict[str, Any]) -> dict[str, Any] | None:
+    """Settings of the FFCV files of a ``data`` group, with their ``cache_dir``; None for another format."""
+    loader = data["loader"]
+    return {**loader, "cache_dir": data["cache_dir"]} if loader["_target_"] == LOADER else None
 
 
 def split_file(root: str, split: str, settings: dict[str, Any]) -> Path:

@@ -22,8 +22,9 @@ class SyntheticLoader:
         self._skip = 0
         random = torch.Generator().manual_seed(split.seed + split.rank)
         size = (min(distinct_images, split.batch_size), 3, split.crop, split.crop)
-        self._images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random)
-        self._labels = torch.randint(0, split.classes, size[:1], generator=random)
+        device = "cuda" if split.on_gpu else "cpu"
+        self._images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random).to(device)
+        self._labels = torch.randint(0, split.classes, size[:1], generator=random).to(device)
 
     def __len__(self) -> int:
         """Batches an epoch."""
