@@ -19,7 +19,7 @@ from resnet_exp import summary
 
 COLUMNS = 80
 BAR = re.compile(
-    r"epoch \d/2 \|[^|]+\| loss \d+\.\d{3} lr \d\.\d{4} \d+ px +([\d,]+|-) images/s ETA +(-|[\d.]+ (s|min))"
+    r"epoch [ \d]\d/18 \|[^|]+\| loss \d+\.\d{3} lr \d\.\d{4} \d+ px +([\d,]+|-) images/s ETA +(-|[\d.]+ (s|min))"
 )
 
 
@@ -71,10 +71,11 @@ class Terminal:
 def test_a_run_on_a_terminal(tmp_path: Path, tiny: list[str], photo_tree: Any) -> None:
     places = [f"runs_dir={tmp_path / 'runs'}", f"data.cache_dir={tmp_path / 'cache'}", f"dataset.dir={photo_tree()}"]
     data = ["recipe=mild", "data=imagefolder", "dataset=imagefolder"]
-    command = [sys.executable, "-m", "resnet_exp", *places, *tiny, *data]
+    # Long enough that it cannot have ended when the key arrives.
+    command = [sys.executable, "-m", "resnet_exp", *places, *tiny, *data, "ssr=0.2"]
     terminal = Terminal(command)
-    terminal.read_until(r"epoch 1/2 +top-1")
-    terminal.read_until(r"epoch 2/2 \|[^|]+\| loss")
+    terminal.read_until(r"epoch  1/18 +top-1")
+    terminal.read_until(r"epoch  2/18 \|[^|]+\| loss")
     terminal.type("\x03")
     terminal.read_until(None)
     assert terminal.exit_code() == 130
@@ -83,7 +84,9 @@ def test_a_run_on_a_terminal(tmp_path: Path, tiny: list[str], photo_tree: Any) -
     assert any(BAR.fullmatch(state) for state in states)
     # The folder is there to be copied: it is not broken into lines.
     assert [state for state in states if len(state) > COLUMNS and str(tmp_path) not in state] == []
-    assert [line for line in lines if re.match(r"epoch 1/2  top-1 +\d+\.\d\d%  top-5 +\d+\.\d\d%  eval loss \d", line)]
+    assert [
+        line for line in lines if re.match(r"epoch  1/18  top-1 +\d+\.\d\d%  top-5 +\d+\.\d\d%  eval loss \d", line)
+    ]
     assert [line for line in lines if "starting: " in line or "waiting" in line or "evaluating" in line] == []
     assert lines[-3].startswith("stopping: saving a checkpoint first")
     assert re.fullmatch(r"stopped; the same command goes on from here: \S+", lines[-2])
