@@ -87,7 +87,7 @@ def make_split(config: dict[str, Any], train: bool) -> Split:
 def num_workers(config: dict[str, Any]) -> int:
     """Loader workers of one rank: ``data.num_workers``, or on GPUs the rank's share of this machine's CPUs up to 8.
 
-    On a CPU there are none: they would take the cores that train (three times slower on two cores).
+    On a CPU there are none: they would take the cores that train.
     """
     asked, hardware = config["data"]["num_workers"], config["hardware"]
     if asked is not None:
