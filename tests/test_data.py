@@ -107,7 +107,9 @@ def test_ffcv_holds_the_same_images(digits_dir: str, tmp_path: Path) -> None:
     split = make_split(digits_dir, train=False, crop=32, batch_size=360)
     files = {"write_mode": "raw", "cache_dir": str(tmp_path)}
     ffcv_files.prepare(digits_dir, {**FILES, **files}, workers=1, say=lambda _: None)
-    ((ours, our_labels),) = list(ffcv_format.make_loader(split, os_cache=True, **{**FILES, **files}))
+    # More workers than any machine has cores: as many threads as there can be.
+    crowded = replace(split, num_workers=4096)
+    ((ours, our_labels),) = list(ffcv_format.make_loader(crowded, os_cache=True, **{**FILES, **files}))
     ((theirs, their_labels),) = list(imagefolder.make_loader(split))
     assert torch.equal(our_labels, their_labels)
     assert ours.dtype == torch.uint8

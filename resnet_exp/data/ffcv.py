@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,8 +24,9 @@ Order = npt.NDArray[np.uint64]
 
 def _set_numba_threads(cls: type[compiler.Compiler], n: int) -> None:
     # FFCV's own version also sets torch's thread count, which makes training on a CPU slow.
-    cls.num_threads = n
-    compiler.set_num_threads(n)
+    # Numba refuses more threads than this process has cores, such as the recipes' 8 workers on a small machine.
+    cls.num_threads = min(n, numba.config.NUMBA_NUM_THREADS)  # pyright: ignore
+    compiler.set_num_threads(cls.num_threads)
 
 
 compiler.Compiler.set_num_threads = classmethod(_set_numba_threads)  # pyright: ignore
