@@ -63,13 +63,14 @@ class ResolutionConfig:
 
 @dataclass
 class DatasetConfig:
-    """What is learned. The three scales fit the recipes' ImageNet numbers to a small dataset."""
+    """What is learned. The four scales fit the recipes' ImageNet numbers to a small dataset."""
 
     name: str = MISSING
     title: str | None = None
     dir: str | None = None
     num_classes: int | None = None
     image_scale: float = 1.0
+    eval_scale: float = 1.0
     batch_scale: float = 1.0
     lr_scale: float = 1.0
     crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])
@@ -168,13 +169,16 @@ def _scaled_batch(images: int, batch_scale: float) -> int:
 def register() -> None:
     """Register the schema and the resolvers; safe to call twice.
 
-    ``${px:176}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the dataset's
-    ``image_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but digits) each is the number
-    itself.
+    ``${px:176}``, ``${eval_px:224}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the
+    dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
+    digits) each is the number itself.
     """
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver(
         "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "eval_px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.eval_scale), replace=True
     )
     OmegaConf.register_new_resolver(
         "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True

@@ -82,7 +82,7 @@ REQUESTS = {
     "data=imagefolder or ~algorithms.randaugment",
     "data.num_workers=-1": "data.num_workers=-1 must be 0 or more (null: as many as fit the machine)",
     "data.prefetch_factor=0": "data.prefetch_factor=0 must be 1 or more",
-    "resolution.eval_resize=20": "resolution.eval_resize=20 is smaller than resolution.eval_crop=28; use the same or "
+    "resolution.eval_resize=20": "resolution.eval_resize=20 is smaller than resolution.eval_crop=24; use the same or "
     "more",
     "dataset.mean=[1,2]": "dataset.mean=[1.0, 2.0]: use three numbers for red, green and blue, 0 to 255",
     "dataset.std=[0,1,1]": "dataset.std=[0.0, 1.0, 1.0]: use three numbers for red, green and blue, above 0",

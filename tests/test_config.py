@@ -65,7 +65,7 @@ def test_algorithms_chosen_anew_leave_no_settings_behind() -> None:
 
 def test_digits_scale_what_imagenet_does_not() -> None:
     values = finalize("recipe=mild")
-    assert values["resolution"] == {"train": 24, "eval_resize": 28, "eval_crop": 28}
+    assert values["resolution"] == {"train": 24, "eval_resize": 24, "eval_crop": 24}
     assert (values["train_batch_size"], values["optimizer"]["lr"]) == (64, 2.048 / 4)
     values = finalize("recipe=mild", "dataset=imagenet", "dataset.dir=x")
     assert values["resolution"] == {"train": 176, "eval_resize": 232, "eval_crop": 224}
