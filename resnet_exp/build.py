@@ -19,6 +19,7 @@ from resnet_exp.data import ffcv_files
 from resnet_exp.data.contract import Loader, Normalize, Split, normalized
 from resnet_exp.errors import RequestError
 from resnet_exp.model import build_model
+from resnet_exp.progress_file import ProgressFile
 from resnet_exp.rundir import RunDir
 
 MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
@@ -151,6 +152,7 @@ class Run:
         self.rng = callbacks.RestoreRng()
         own: list[Callback] = [
             callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), self.recorder, self.stop,
+            ProgressFile(self.run, self.recorder),
         ]  # fmt: skip
         trainer = Trainer(
             model=model,

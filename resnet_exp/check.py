@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from resnet_exp import devices, identity, tree, values
+from resnet_exp import devices, digits, identity, tree, values
 from resnet_exp.config import RunConfig
 from resnet_exp.errors import RequestError
 from resnet_exp.explain import explain
@@ -37,28 +37,41 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
     Raises:
         RequestError: a value is missing, of no use, or at odds with another one.
     """
-    composed = _closed(composed)
-    with open_dict(composed.algorithms):
-        for name in leftovers(composed, overrides or []):
-            del composed.algorithms[name]
-    _require(composed)
-    _find_hardware(composed)
-    _count_classes(composed)
+    return complete(close(composed, overrides or []))
+
+
+def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
+    """The first half of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
+    closed = _closed(composed)
+    with open_dict(closed.algorithms):
+        for name in leftovers(closed, overrides):
+            del closed.algorithms[name]
+    return closed
+
+
+def complete(closed: DictConfig) -> dict[str, Any]:
+    """The second half of `finalize`: resolve, fill in and validate; changes `closed`."""
+    _require(closed)
+    _find_hardware(closed)
+    _count_classes(closed)
     try:
-        config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        config = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise RequestError(explain(error)) from error
     assert isinstance(config, dict)
-    complete: dict[str, Any] = {str(key): value for key, value in config.items()}
-    _make_absolute(complete)
-    validate(complete)
-    complete["run_id"] = complete["run_id"] or identity.run_id(complete)
-    return complete
+    filled: dict[str, Any] = {str(key): value for key, value in config.items()}
+    _make_absolute(filled)
+    if filled["dataset"]["name"] == "digits":
+        filled["dataset"]["dir"] = str(digits.folder_below(filled["data"]["cache_dir"]))
+    validate(filled)
+    filled["run_id"] = filled["run_id"] or identity.run_id(filled)
+    return filled
 
 
 def _make_absolute(config: dict[str, Any]) -> None:
     """A run folder must mean the same from every working directory, and its id the same images."""
     places = [
+        (config, "runs_dir"),
         (config["dataset"], "dir"),
         (config["data"], "cache_dir"),
         *((config["data"]["loader"], f"{split}_file") for split in tree.SPLITS),

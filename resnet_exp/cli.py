@@ -15,36 +15,77 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp import check, config, console, launch
+from resnet_exp import check, config, console, launch, launchers
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.explain import explain
+from resnet_exp.sweep import Sweep
 
 Job = Callable[[dict[str, Any]], int]
+SweepJob = Callable[[Sweep, str, dict[str, Any]], int]
 
 
 def main() -> int:
     """Train or sweep; returns the exit code."""
-    return run_hydra(launch.run)
+    return run_hydra(launch.run, _carry_out_sweep)
 
 
-def run_hydra(job: Job) -> int:
-    """Compose the configuration of the command line and give it to `job`, once for each run of a sweep.
+class Task:
+    """What Hydra calls for one run, and our launchers for a sweep; keeps the exit codes."""
+
+    def __init__(self, job: Job, sweep_job: SweepJob | None, wanted_traceback: bool) -> None:
+        self.job, self.sweep_job, self.wanted_traceback = job, sweep_job, wanted_traceback
+        self.codes: list[int] = []
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Carry out one composed configuration."""
+        _refuse_lonely_submission()
+        self.codes.append(self._attempt(lambda: self.job(_finalized(composed))))
+
+    def sweep(self, sweep: Sweep, how: str, settings: dict[str, Any]) -> None:
+        """Carry out a sweep the launcher's way, or where the program has none of its own, run by run."""
+        if self.sweep_job is not None:
+            self.codes.append(self.sweep_job(sweep, how, settings))
+        elif how == "basic":
+            self.codes.append(launchers.in_turn(sweep, self.attempt))
+        else:
+            raise RequestError(f"hydra/launcher={how}: this command runs here only; use hydra/launcher=basic")
+        if self.codes[-1] == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
+
+    def attempt(self, finalized: dict[str, Any]) -> int:
+        """Carry out one run of a sweep: what goes wrong in it does not end the others."""
+        return self._attempt(lambda: self.job(finalized))
+
+    def _attempt(self, job: Callable[[], int]) -> int:
+        try:
+            return job()
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except (RequestError, OmegaConfBaseException) as error:
+            console.complain(str(error) if isinstance(error, RequestError) else explain(error))
+            return EXIT_BAD_REQUEST
+        except RunFailed as error:
+            console.complain(str(error))
+            return EXIT_FAILED
+        except Exception as error:
+            if self.wanted_traceback:
+                raise
+            text = " ".join(str(error).split())
+            console.complain(f"{type(error).__name__}: {text}; HYDRA_FULL_ERROR=1 shows where")
+            return EXIT_FAILED
+
+
+def run_hydra(job: Job, sweep_job: SweepJob | None = None) -> int:
+    """Compose the configuration of the command line and give it to `job`, or all of a sweep's to `sweep_job`.
 
     Returns:
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
     """
     config.register()
-    codes: list[int] = []
-
-    def task(composed: DictConfig) -> None:
-        codes.append(_carry_out(job, composed, wanted_traceback))
-        if codes[-1] == EXIT_INTERRUPTED:
-            # Hydra would go on with the next run of a sweep.
-            raise KeyboardInterrupt
-
     # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    task = Task(job, sweep_job, wanted_traceback)
     decorated = hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name="config")(task)
     # While data is prepared, being told to stop is as good as Ctrl-C; ranks have their own way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -64,28 +105,29 @@ def run_hydra(job: Job) -> int:
         return EXIT_BAD_REQUEST
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    return max(codes, default=EXIT_DONE)
+    return max(task.codes, default=EXIT_DONE)
 
 
-def _carry_out(job: Job, composed: DictConfig, wanted_traceback: bool) -> int:
+def _carry_out_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
+    if how == "slurm":
+        return launchers.on_slurm(sweep, settings)
+    if how == "submitit_local":
+        return launchers.pooled(sweep, settings)
+    return launchers.in_turn(sweep, Task(launch.run, None, False).attempt)
+
+
+def _finalized(composed: DictConfig) -> dict[str, Any]:
     overrides = list(HydraConfig.get().overrides.task)
-    try:
-        chosen_anew = any(override.startswith("algorithms=") for override in overrides)
-        for name in [] if chosen_anew else check.leftovers(composed, overrides):
-            console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
-        return job(check.finalize(composed, overrides))
-    except (RequestError, OmegaConfBaseException) as error:
-        console.complain(str(error) if isinstance(error, RequestError) else explain(error))
-        return EXIT_BAD_REQUEST
-    except RunFailed as error:
-        console.complain(str(error))
-        return EXIT_FAILED
-    except Exception as error:
-        if wanted_traceback:
-            raise
-        text = " ".join(str(error).split())
-        console.complain(f"{type(error).__name__}: {text}; HYDRA_FULL_ERROR=1 shows where")
-        return EXIT_FAILED
+    chosen_anew = any(override.startswith("algorithms=") for override in overrides)
+    for name in [] if chosen_anew else check.leftovers(composed, overrides):
+        console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
+    return check.finalize(composed, overrides)
+
+
+def _refuse_lonely_submission() -> None:
+    launcher = HydraConfig.get().launcher._target_
+    if launcher.rpartition(".")[2] == "Slurm":
+        raise RequestError("hydra/launcher=slurm submits sweeps, of one run too: add -m")
 
 
 def _set_options_last() -> None:

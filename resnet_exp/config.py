@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import MISSING, OmegaConf
 
 # Groups whose entries are mappings of name to {_target_, kwargs}.
@@ -146,6 +147,31 @@ class RunConfig:
     trace: bool = False
     runs_dir: str = "runs"
     run_id: str | None = None
+    sweep: str | None = None
+
+
+@dataclass
+class BasicLauncherConfig:
+    """``hydra/launcher=basic``: the runs of a sweep (-m) one after the other, on this machine."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.InTurn"
+
+
+@dataclass
+class LocalLauncherConfig:
+    """``hydra/launcher=submitit_local``: ``parallel`` runs at a time; None: as many as have GPUs of their own."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.Local"
+    parallel: int | None = None
+
+
+@dataclass
+class GridConfig:
+    """``hydra/sweeper=basic``: every combination of the values that are given with commas."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.Grid"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
 
 
 def conf_dir() -> Path:
@@ -173,7 +199,13 @@ def register() -> None:
     dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
     digits) each is the number itself.
     """
-    ConfigStore.instance().store(name="schema", node=RunConfig)
+    # Loads the plugins, which store their own `basic` and `submitit_local` that ours replace in this program.
+    Plugins.instance()
+    store = ConfigStore.instance()
+    store.store(name="schema", node=RunConfig)
+    store.store(group="hydra/launcher", name="basic", node=BasicLauncherConfig)
+    store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
+    store.store(group="hydra/sweeper", name="basic", node=GridConfig)
     OmegaConf.register_new_resolver(
         "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
     )

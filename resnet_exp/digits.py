@@ -16,8 +16,13 @@ HELD_OUT_EVERY = 5
 FOLDER = f"digits-{SIZE}px-q{JPEG_QUALITY}-heldout{HELD_OUT_EVERY}"
 
 
-def prepare(cache_dir: str) -> str:
-    """Write the image folder below `cache_dir` unless it is there, and return its path.
+def folder_below(cache_dir: str) -> Path:
+    """The image folder, whether it is there or not."""
+    return Path(cache_dir) / FOLDER
+
+
+def prepare(cache_dir: str) -> None:
+    """Write the image folder below `cache_dir` unless it is there.
 
     Source: ``sklearn.datasets.load_digits``, the test set of UCI "Optical Recognition of Handwritten Digits" (Alpaydin
     and Kaynak, 1998): 8x8 pixels with 17 grey levels. Image number i is held out when i is a multiple of 5.
@@ -25,9 +30,9 @@ def prepare(cache_dir: str) -> str:
     Raises:
         RequestError: the folder cannot be written.
     """
-    folder = Path(cache_dir) / FOLDER
+    folder = folder_below(cache_dir)
     if folder.is_dir():
-        return str(folder)
+        return
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f".{FOLDER}.lock").open("w") as lock:
@@ -38,7 +43,6 @@ def prepare(cache_dir: str) -> str:
         raise RequestError(
             f"data.cache_dir={cache_dir} cannot be written ({error.strerror}); set data.cache_dir=PATH"
         ) from error
-    return str(folder)
 
 
 def _write(folder: Path) -> None:

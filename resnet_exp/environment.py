@@ -32,7 +32,7 @@ def of_launcher() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "git": _git(),
+        "git": git(),
         "cpus": usable_cpus(),
         "memory_gib": psutil.virtual_memory().total / 2**30,
         "gpus": [gpu.name for gpu in visible_gpus()],
@@ -61,6 +61,12 @@ def update(run: RunDir, facts: dict[str, Any]) -> None:
     rundir.write_json(run.environment, {**(rundir.read_json(run.environment) or {}), **facts})
 
 
+def commit_of(run: RunDir) -> str | None:
+    """Commit that a run folder says its run was made with, None if it does not know."""
+    facts = rundir.read_json(run.environment) or {}
+    return (facts.get("git") or {}).get("commit")
+
+
 def process_seconds() -> float:
     """Seconds since this process started."""
     return time.time() - psutil.Process().create_time()
@@ -73,7 +79,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
+def git() -> dict[str, Any] | None:
     """Commit of this checkout and whether it has changes; None outside a checkout."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():

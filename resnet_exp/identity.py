@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-NOT_OUTCOME = ("run_id", "runs_dir", "loggers", "recipe_info")
+NOT_OUTCOME = ("run_id", "runs_dir", "sweep", "loggers", "recipe_info")
 NOT_OUTCOME_IN = {
     "hardware": ("cloud", "usd_per_node_hour", "price_date", "price_source", "memory_gib", "gpu"),
     "data": ("cache_dir",),

@@ -5,42 +5,57 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
+from omegaconf._utils import get_yaml_loader
 
-from resnet_exp import check, checkpoints, console, digits, environment, rundir, summary, tree
+from resnet_exp import check, checkpoints, console, digits, environment, manifest, nodes, rundir, summary, tree
 from resnet_exp.data import ffcv_files
 from resnet_exp.devices import usable_cpus
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.nodes import Place
 from resnet_exp.ranks import run_ranks
 from resnet_exp.rundir import RunDir
 
 # The formats that read an image folder; those of users look after their data themselves.
 FOLDER_FORMATS = (ffcv_files.LOADER, "resnet_exp.data.imagefolder.make_loader")
+FIRST_NODE_SECONDS = 600
 SYNTHETIC = "resnet_exp.data.synthetic.make_loader"
 
 
-def run(config: dict[str, Any]) -> int:
+def folder_of(config: dict[str, Any]) -> RunDir:
+    """Run folder of a finalized configuration."""
+    return RunDir(Path(config["runs_dir"]).absolute() / config["run_id"])
+
+
+def run(config: dict[str, Any], patience: float = 0) -> int:
     """Carry out a finalized configuration and return the exit code.
 
     A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
+
+    Args:
+        config: of `resnet_exp.check.finalize`.
+        patience: seconds to wait for another process that owns the run folder.
 
     Raises:
         RequestError: the run cannot start; nothing was started.
         RunFailed: the data could not be prepared.
     """
-    folder = RunDir(Path(config["runs_dir"]).absolute() / config["run_id"])
+    folder = folder_of(config)
     if (result := folder.read_result()) is not None:
         console.say(f"done already: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     check.check_devices(config["hardware"])
-    _check_nodes(config["hardware"])
+    place = nodes.find(config["hardware"])
+    if place.node > 0:
+        return _follow(folder, config, place)
     checkpoints.check(folder)
     new = not folder.path.exists()
-    owner = _own(folder)
+    owner = _own(folder, patience)
     try:
         try:
             prepare_data(config)
@@ -48,7 +63,7 @@ def run(config: dict[str, Any]) -> int:
         except BaseException:
             _discard(folder, new)
             raise
-        code = _train(folder, config, owner)
+        code = _train(folder, config, place, owner)
         if code == EXIT_BAD_REQUEST:
             _discard(folder, new)
         return code
@@ -56,34 +71,71 @@ def run(config: dict[str, Any]) -> int:
         os.close(owner)
 
 
-def resume(folder: RunDir, config: dict[str, Any]) -> int:
+def resume(folder: RunDir, config: dict[str, Any], patience: float = 0) -> int:
     """Run a folder that has a configuration; see `run`."""
-    return run({**config, "runs_dir": str(folder.path.parent), "run_id": folder.path.name})
+    return run({**config, "runs_dir": str(folder.path.parent), "run_id": folder.path.name}, patience)
 
 
-def _check_nodes(hardware: dict[str, Any]) -> None:
-    if hardware["nodes"] > 1:
-        raise RequestError(
-            f"hardware.nodes={hardware['nodes']} cannot be started from one machine; use hardware.nodes=1 here"
-        )
+def freeze(config: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write a run folder whose run starts later, as it is configured now; `facts` are those of its submission.
 
-
-def _own(folder: RunDir) -> int:
+    Raises:
+        RequestError: the folder cannot be written.
+    """
+    folder = folder_of(config)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        return rundir.acquire(folder)
+        _write_config(folder, config)
+        environment.update(folder, {"submitted": facts})
     except OSError as error:
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()  # which removes only an empty one
-        raise _unwritable(folder, error) from error
+        raise manifest.unwritable(folder.path.parent, error) from error
+
+
+def _follow(folder: RunDir, config: dict[str, Any], place: Place) -> int:
+    """Run the ranks of a node that is not the first, which owns the folder and talks to the user."""
+    prepare_data(config)
+    deadline = time.monotonic() + FIRST_NODE_SECONDS
+    while not folder.config.exists():
+        if time.monotonic() > deadline:
+            raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
+        time.sleep(1)
+    return run_ranks(folder, check.ranks_per_node(config["hardware"]), place, None)
+
+
+def _own(folder: RunDir, patience: float) -> int:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            return rundir.acquire(folder)
+        except RequestError:
+            # A job that was moved can start while its processes on the other node are being killed.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                folder.path.rmdir()  # which removes only an empty one
+            raise manifest.unwritable(folder.path.parent, error) from error
 
 
 def _describe(folder: RunDir, config: dict[str, Any]) -> None:
     try:
-        rundir.write_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(config)))
+        _write_config(folder, config)
         environment.update(folder, environment.of_launcher())
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise manifest.unwritable(folder.path.parent, error) from error
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Ten times as fast as `OmegaConf.to_yaml`, and quotes every text that OmegaConf would read as something else."""
+
+    yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
+
+
+def _write_config(folder: RunDir, config: dict[str, Any]) -> None:
+    text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    rundir.write_text(folder.config, text)
 
 
 def _discard(folder: RunDir, new: bool) -> None:
@@ -92,17 +144,13 @@ def _discard(folder: RunDir, new: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _unwritable(folder: RunDir, error: OSError) -> RequestError:
-    return RequestError(f"runs_dir={folder.path.parent} cannot be written ({error.strerror}); set runs_dir=PATH")
-
-
 def prepare_data(config: dict[str, Any]) -> None:
-    """Check the dataset, and write what is written once: the digits, the FFCV files. Sets ``dataset.dir`` of digits."""
+    """Check the dataset, and write what is written once: the digits, the FFCV files."""
     data, dataset = config["data"], config["dataset"]
     if data["loader"]["_target_"] == SYNTHETIC:
         return
     if dataset["name"] == "digits":
-        dataset["dir"] = digits.prepare(data["cache_dir"])
+        digits.prepare(data["cache_dir"])
     files = ffcv_files.settings_of(data)
     converted = files is not None and files["train_file"] and files["val_file"]
     if data["loader"]["_target_"] in FOLDER_FORMATS and not converted:
@@ -121,13 +169,13 @@ def _check_tree(config: dict[str, Any]) -> None:
         )
 
 
-def _train(folder: RunDir, config: dict[str, Any], owner: int) -> int:
+def _train(folder: RunDir, config: dict[str, Any], place: Place, owner: int) -> int:
     console.say(summary.header(config, folder, console.width()))
     with contextlib.suppress(FileNotFoundError):
         folder.failure.unlink()
     console.status("starting: importing torch and composer takes some seconds")
     try:
-        code = run_ranks(folder, check.ranks_per_node(config["hardware"]), config["hardware"]["nodes"], owner)
+        code = run_ranks(folder, check.ranks_per_node(config["hardware"]), place, owner)
     finally:
         console.status("")
     if code == EXIT_INTERRUPTED:

@@ -77,11 +77,13 @@ class Progress(LoggerDestination):
             self._move_bar(state)
         elif self._shown and time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()
-            console.say(f"{_position(state)}  {self._numbers(state)}  ETA {self._pace.remaining(done, _total(state))}")
+            console.say(
+                f"{_position(state)}  {self._numbers(state)}  ETA {self._pace.remaining(done, batches_of(state))}"
+            )
 
     def _move_bar(self, state: State) -> None:
         assert self._pace is not None
-        done, total = state.timestamp.batch.value, _total(state)
+        done, total = state.timestamp.batch.value, batches_of(state)
         eta = self._pace.remaining(done, total)
         shape = f"{_position(state)} |{{bar}}| {self._numbers(state)} ETA {eta:>8}"
         with contextlib.suppress(OSError):  # the terminal is gone; the run goes on
@@ -134,7 +136,8 @@ class Progress(LoggerDestination):
             self._bar = None
 
 
-def _total(state: State) -> int:
+def batches_of(state: State) -> int:
+    """Batches of the whole run."""
     assert state.max_duration is not None and state.dataloader_len is not None
     length = state.max_duration.value
     return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)

@@ -14,6 +14,7 @@ from typing import IO
 
 from resnet_exp import console, rundir
 from resnet_exp.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.nodes import Place
 from resnet_exp.processes import die_with_parent
 from resnet_exp.rundir import RunDir
 
@@ -22,30 +23,32 @@ GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
 
-def run_ranks(folder: RunDir, ranks: int, nodes: int, owner: int) -> int:
+def run_ranks(folder: RunDir, ranks: int, place: Place, owner: int | None) -> int:
     """Run `ranks` processes of ``resnet_exp.train`` on this node and return one exit code for them all.
 
     Each rank is a fresh interpreter in the launcher's own new process group and holds a copy of `owner`, the folder's
-    lock, so that the folder stays owned while any of them lives.
+    lock, so that the folder stays owned while any of them lives. On all nodes but the first there is none.
     """
-    world = {"WORLD_SIZE": str(ranks * nodes), "LOCAL_WORLD_SIZE": str(ranks)}
-    world |= {"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    world = {"WORLD_SIZE": str(ranks * place.nodes), "LOCAL_WORLD_SIZE": str(ranks), "NODE_RANK": str(place.node)}
+    world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port)}
     processes: list[subprocess.Popen[bytes]] = []
     with _Signals() as signals, contextlib.ExitStack() as logs:
         try:
-            for rank in range(ranks):
+            for local in range(ranks):
+                rank = place.node * ranks + local
                 log = logs.enter_context(folder.rank_log(rank).open("ab"))
-                processes.append(_start(folder, rank, world, owner, log))
-            return _wait(folder, processes, signals)
+                environ = {**world, "RANK": str(rank), "LOCAL_RANK": str(local)}
+                processes.append(_start(folder, environ, owner, log))
+            return _wait(folder, processes, signals, place.node * ranks)
         finally:
             _kill(processes)
 
 
-def _start(folder: RunDir, rank: int, world: dict[str, str], owner: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(folder: RunDir, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
     environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
-    environ |= {**world, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONUNBUFFERED": "1", rundir.OWNED: "1"}
+    environ |= {**place, "PYTHONUNBUFFERED": "1", rundir.OWNED: "1"}
     environ.pop(console.CONSOLE_FD, None)
-    terminal = [os.dup(sys.stdout.fileno())] if rank == 0 else []
+    terminal = [os.dup(sys.stdout.fileno())] if place["RANK"] == "0" else []
     if terminal:
         environ[console.CONSOLE_FD] = str(terminal[0])
     try:
@@ -55,7 +58,7 @@ def _start(folder: RunDir, rank: int, world: dict[str, str], owner: int, log: IO
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=[owner, *terminal],
+            pass_fds=[*([] if owner is None else [owner]), *terminal],
             start_new_session=True,
             preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )
@@ -81,7 +84,7 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Signals) -> int:
+def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Signals, first_rank: int) -> int:
     forwarded = 0
     while True:
         if signals.received > forwarded:
@@ -98,7 +101,7 @@ def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Si
         if failed:
             # A rank that was killed cannot say so itself, and its peers fail for having lost it.
             first = min(failed, key=lambda rank: codes[rank] or 0)
-            return _explain(folder, first, codes[first] or EXIT_FAILED, stopping=forwarded > 0)
+            return _explain(folder, first_rank + first, codes[first] or EXIT_FAILED, stopping=forwarded > 0)
         if all(code is not None for code in codes):
             return EXIT_INTERRUPTED if EXIT_INTERRUPTED in codes else EXIT_DONE
         time.sleep(POLL_SECONDS)
@@ -142,9 +145,3 @@ def _kill(processes: list[subprocess.Popen[bytes]]) -> None:
     _signal(processes, signal.SIGKILL)
     for process in processes:
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -1,8 +1,9 @@
 """The run folder: where the islands meet. Standard library only.
 
 ``config.yaml`` (what to do), ``environment.json`` (with what), ``rank*.log``, ``metrics.jsonl`` (one line an
-evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``checkpoints/``, ``weights.pt``, and at the end
-``result.json`` or ``failure.json``. JSON files are written whole or not at all.
+evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``progress.json`` (how far, every few seconds),
+``checkpoints/``, ``weights.pt``, and at the end ``result.json`` or ``failure.json``. JSON files are written whole or
+not at all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ SCHEMA = 1
 OWNED = "RESNET_EXP_OWNED"
 FULL = "runs_dir={} is full; free some space, then the same command goes on from the last checkpoint"
 FULL_BYTES = 2**18
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 5, 0.1
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,17 @@ class RunDir:
         return self.checkpoints / "latest-rank0.pt"
 
     @property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What a run's launcher says when it has no terminal of its own."""
+        return self.path / "launcher.log"
 
     def rank_log(self, rank: int) -> Path:
         """Log of everything that a rank and its libraries print."""
@@ -161,6 +173,37 @@ def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
         write_lines(path, [record for record in read_lines(path) if keep(record)])
 
 
+def try_lock(descriptor: int) -> bool:
+    """Lock a file for this process and those that inherit the descriptor; False if another process has it.
+
+    Whoever asks with `is_locked` has it for a moment too: hence more than one try.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        time.sleep(LOCK_PAUSE_SECONDS)
+    return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock of a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def acquire(run: RunDir) -> int:
     """Own a run folder until the returned file descriptor, and every copy a child inherited, is closed.
 
@@ -169,15 +212,14 @@ def acquire(run: RunDir) -> int:
     """
     descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        locked = try_lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    if not locked:
         owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         os.close(descriptor)
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        raise RequestError(
-            f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it"
-        ) from error
+        raise RequestError(f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor

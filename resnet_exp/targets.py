@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 
+@cache
 def exists(target: str) -> bool:
     """Whether the dotted name `target` leads to something; in doubt (compiled modules, star imports) it does."""
     module, _, attribute = target.rpartition(".")

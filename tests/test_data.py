@@ -32,7 +32,9 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def digits_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return digits.prepare(str(tmp_path_factory.mktemp("cache")))
+    cache = str(tmp_path_factory.mktemp("cache"))
+    digits.prepare(cache)
+    return str(digits.folder_below(cache))
 
 
 def make_split(root: str, **changes: Any) -> Split:

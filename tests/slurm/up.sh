@@ -205,7 +205,8 @@ echo "export SLURM_CONF=$SLURM_CONF" >"$dir/env"
 # ---------------------------------------------------------------- daemons
 if ! alive munged; then
   rm -f "$dir"/munge/sock*
-  launch munged --key-file="$dir/munge/key" --socket="$dir/munge/sock" --seed-file="$dir/munge/seed" \
+  # --force: folders of temporary files are closed to other users, which munged takes for a mistake.
+  launch munged --force --key-file="$dir/munge/key" --socket="$dir/munge/sock" --seed-file="$dir/munge/seed" \
     --pid-file="$dir/run/munged.pid" --log-file="$dir/log/munged.log"
 fi
 export MYSQL_UNIX_PORT=$dir/run/db.sock

@@ -1,0 +1,104 @@
+"""How a planned sweep is carried out: in turn, in a pool on this machine, or on SLURM.
+
+Each function returns the exit code of the sweep. Runs that are done are skipped, running and queued ones left alone,
+broken ones go on: the same command again is the whole retry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from resnet_exp import console, environment, manifest, submit, sweep_table, watch
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.pool import Pool
+from resnet_exp.states import RunState
+from resnet_exp.sweep import Planned, Sweep, write_manifest
+
+Attempt = Callable[[dict[str, Any]], int]
+STATUS = "python -m resnet_exp.status"
+
+
+def in_turn(sweep: Sweep, attempt: Attempt) -> int:
+    """Run one after the other in this process; `attempt` carries out one configuration and returns its exit code."""
+    with manifest.own(sweep.runs_dir, sweep.name):
+        todo = _begin(sweep, "basic")
+        code = EXIT_DONE
+        for number, run in enumerate(todo, 1):
+            if len(sweep.runs) > 1:
+                console.say(f"[{number}/{len(todo)}] {' '.join(run.overrides)}")
+            code = max(code, attempt(run.config))
+            if code == EXIT_INTERRUPTED:
+                break
+    return _end(sweep, sweep.states(), code)
+
+
+def pooled(sweep: Sweep, settings: dict[str, Any]) -> int:
+    """Run on this machine, several at a time."""
+    with manifest.own(sweep.runs_dir, sweep.name):
+        todo = _begin(sweep, "submitit_local")
+        pool = Pool(todo, settings["parallel"])
+        try:
+            watch.watch(sweep, settle=0, alive=pool.advance)
+        except KeyboardInterrupt:
+            console.say("stopping: each run saves a checkpoint first")
+            pool.close()
+            return _end(sweep, sweep.states(), EXIT_INTERRUPTED)
+        finally:
+            pool.close()
+    return _end(sweep, sweep.states())
+
+
+def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
+    """Submit as one array, and wait for it unless ``hydra.launcher.wait=false``."""
+    try:
+        with manifest.submitting(sweep.runs_dir):
+            todo = _begin(sweep, "slurm")
+            if todo:
+                began = time.monotonic()
+                jobs = submit.submit(sweep, todo, settings)
+                arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
+                took = console.span(time.monotonic() - began)
+                console.say(f"submitted {len(jobs)} run{'s' * (len(jobs) != 1)} as job {arrays} in {took}")
+        console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
+        if not settings["wait"]:
+            return EXIT_DONE
+        return _end(sweep, watch.watch(sweep))
+    except KeyboardInterrupt:
+        console.say(
+            f"left; the jobs go on. {STATUS} {sweep.runs_dir} shows them, scancel --name={sweep.name} ends them"
+        )
+        return EXIT_INTERRUPTED
+
+
+def _begin(sweep: Sweep, launcher: str) -> list[Planned]:
+    """Say what is there already, write the manifest, and return the runs that are to be started."""
+    states = {state.run_id: state for state in sweep.states()}
+    by_kind = {
+        kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", "running", "queued")
+    }
+    if by_kind["done"]:
+        console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are done already and are skipped")
+        _note_commits(by_kind["done"])
+    for kind in ("running", "queued"):
+        for run in by_kind[kind]:
+            console.say(f"note: {sweep_table.line(states[run.run_id])}; left alone")
+    write_manifest(sweep, launcher)
+    there = {run.run_id for runs in by_kind.values() for run in runs}
+    return [run for run in sweep.runs if run.run_id not in there]
+
+
+def _note_commits(done: list[Planned]) -> None:
+    now = (environment.git() or {}).get("commit")
+    others = sorted({str(commit)[:12] for run in done if (commit := environment.commit_of(run.folder)) != now})
+    if others:
+        console.say(f"note: some were made at other commits ({', '.join(others)}; this is {str(now)[:12]})")
+
+
+def _end(sweep: Sweep, states: list[RunState], code: int = EXIT_DONE) -> int:
+    if len(states) > 1 or code == EXIT_INTERRUPTED:
+        sweep_table.show(states)
+    if code in (EXIT_INTERRUPTED, EXIT_BAD_REQUEST):
+        return code
+    return EXIT_DONE if all(state.kind == "done" for state in states) else EXIT_FAILED

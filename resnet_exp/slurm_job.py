@@ -1,0 +1,115 @@
+"""What one task of a SLURM job carries out: a run folder, through signals, requeues and time limits.
+
+submitit pickles a `SlurmJob` when a sweep is submitted and calls it on every node. Its own handling of signals knows
+neither what a signal of SLURM's means for ranks, nor a limit to requeues: here it is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from resnet_exp import console, environment, launch, rundir, slurm_queue, train
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.rundir import RunDir
+
+STOP = (signal.SIGTERM, signal.SIGUSR2)
+# How long a requeued job waits for what is left of its earlier self, and a job for a controller that is away.
+PATIENCE_SECONDS = 120
+CONTROLLER_SECONDS = 600
+
+
+class SlurmJob:
+    """Run the folder of one run, or the part of it that this node has."""
+
+    def __init__(self, folder: str, max_requeues: int, commit: str | None) -> None:
+        """`commit` is that of the submission, `max_requeues` how often the job may start again."""
+        self.folder, self.max_requeues, self.commit = folder, max_requeues, commit
+
+    def __call__(self) -> str:
+        """Run, and return what became of it.
+
+        Raises:
+            RunFailed: the run failed; SLURM shall know.
+            RequestError: it could not start.
+        """
+        run = RunDir(Path(self.folder))
+        for number in STOP:
+            signal.signal(number, signal.default_int_handler)
+        try:
+            return self._carry_out(run)
+        except Exception as error:
+            train.write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
+            raise
+
+    def _carry_out(self, run: RunDir) -> str:
+        try:
+            code = self._run(run)
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED  # while data was prepared
+        if code == EXIT_INTERRUPTED:
+            return self._interrupted()
+        if code != EXIT_DONE:
+            raise RunFailed((run.read_failure() or {"error": f"exit code {code}"})["error"])
+        return "done"
+
+    def _run(self, run: RunDir) -> int:
+        if restarts() > self.max_requeues:
+            raise _exhausted(self.max_requeues)
+        self._compare_commits()
+        return launch.resume(run, train.read_config(run), PATIENCE_SECONDS)
+
+    def _compare_commits(self) -> None:
+        now = (environment.git() or {}).get("commit")
+        if self.commit and now != self.commit:
+            console.say(f"note: submitted at commit {self.commit[:12]}, the code is now at {str(now)[:12]}")
+
+    def _interrupted(self) -> str:
+        """Start again later, unless somebody else sees to that, or does not want it."""
+        for number in STOP:
+            signal.signal(number, signal.SIG_IGN)
+        if os.environ.get("SLURM_PROCID", "0") != "0":
+            return "interrupted"  # the first node speaks for all; a failure here would end it
+        job = slurm_queue.own_job()
+        assert job is not None
+        state = slurm_queue.state(job)
+        if state in ("RUNNING", None):
+            # A signal before a time limit or a preemption: SLURM would only kill.
+            if restarts() >= self.max_requeues:
+                raise _exhausted(self.max_requeues)
+            _requeue(job)
+        else:
+            console.say(f"SLURM has this job as {state}: it starts again, or not, as SLURM decides")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def restarts() -> int:
+    """How often SLURM has started this job again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+
+
+def _exhausted(most: int) -> RunFailed:
+    return RunFailed(
+        f"requeued {most} times, as often as hydra.launcher.max_requeues={most} allows; the same command goes on from "
+        "the last checkpoint"
+    )
+
+
+def _requeue(job: str) -> None:
+    """Put the job back into the queue; a controller that is being restarted is waited for."""
+    deadline = time.monotonic() + CONTROLLER_SECONDS
+    while slurm_queue.ask("scontrol", "requeue", job) is None:
+        if slurm_queue.state(job) not in ("RUNNING", None) or time.monotonic() > deadline:
+            console.say(f"job {job} could not be requeued; the same command goes on from the last checkpoint")
+            return
+        time.sleep(2)
+    console.say(f"job {job} requeued")
+
+
+def submission(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a run folder keeps of its submission, of `resnet_exp.environment.of_launcher`."""
+    return {"schema": rundir.SCHEMA, **{key: facts[key] for key in ("time", "command", "host", "git")}}

@@ -1,0 +1,69 @@
+"""What SLURM says of jobs. Standard library only; every answer may be "unknown", since a controller may be away."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+TIMEOUT_SECONDS = 20
+# States of a job that has not ended. SLURM adds others while a job is moved, such as REQUEUED and COMPLETING.
+ENDED = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
+
+
+def available() -> bool:
+    """Whether this machine has SLURM's commands."""
+    return shutil.which("squeue") is not None
+
+
+def ask(*command: str) -> str | None:
+    """Output of one of SLURM's commands; None if it is not there, fails or hangs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def in_queue() -> dict[str, str] | None:
+    """State of each of this user's jobs that wait or run, by id (``12_3`` in an array); None when unknown."""
+    answer = ask("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r")
+    if answer is None:
+        return None
+    rows = (line.split("|") for line in answer.splitlines() if line.count("|") == 2)
+    return {job: _with_reason(state, reason) for job, state, reason in rows if state not in ENDED}
+
+
+def _with_reason(state: str, reason: str) -> str:
+    # SLURM says None for a job that it has not yet looked at.
+    return f"{state} ({reason})" if state == "PENDING" and reason not in ("None", "Resources", "Priority") else state
+
+
+def state(job: str) -> str | None:
+    """State of one job, such as ``RUNNING`` or ``COMPLETING``; None when unknown."""
+    answer = ask("squeue", "--noheader", "--array", "--format=%T", "--jobs", job)
+    return answer.split()[0] if answer and answer.split() else None
+
+
+def endings(jobs: list[str]) -> dict[str, str]:
+    """How jobs ended (``OUT_OF_MEMORY``, ``FAILED 1:0``), as far as SLURM's accounting knows, by id."""
+    arrays = sorted({job.partition("_")[0] for job in jobs})
+    if not arrays:
+        return {}
+    columns = "--format=JobID,State,ExitCode"
+    answer = ask("sacct", "--allocations", "--noheader", "--parsable2", columns, "--jobs", ",".join(arrays))
+    rows = (line.split("|") for line in (answer or "").splitlines())
+    return {row[0]: row[1] if row[2] == "0:0" else f"{row[1]} {row[2]}" for row in rows if len(row) == 3}
+
+
+def largest_array() -> int:
+    """Tasks that one job array may have (``MaxArraySize``)."""
+    match = re.search(r"MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config") or "")
+    return int(match[1]) if match else 1001  # SLURM's default
+
+
+def own_job() -> str | None:
+    """Id of the job that this process is part of, as `in_queue` writes it; None outside of one."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID")

@@ -1,0 +1,117 @@
+"""Submit the runs of a sweep to SLURM through submitit: one array, one task a node. No torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from resnet_exp import console, environment, launch, slurm_job, slurm_queue, sweep
+from resnet_exp.errors import RequestError
+from resnet_exp.sweep import Planned, Sweep
+
+# A node's own processes need some of what a vendor counts as its memory.
+MEMORY_SHARE = 0.9
+# Settings of the launcher that are not SLURM's.
+OWN = ("wait", "max_requeues", "container", "setup", "srun_args", "submitit_folder")
+
+
+# A node that fails ends the others, which would wait for it.
+SRUN_ARGS = ("--kill-on-bad-exit=1",)
+
+
+def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dict[str, str]:
+    """Freeze the runs of `todo` into their folders, submit them, and return the job of each.
+
+    Args:
+        planned: the whole sweep.
+        todo: its runs that are neither done nor on their way.
+        settings: ``hydra.launcher`` of ``conf/hydra/launcher/slurm.yaml``.
+
+    Raises:
+        RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
+    """
+    hardware = _one_hardware(todo)
+    executor = _executor(planned, hardware, settings)
+    facts = slurm_job.submission(environment.of_launcher())
+    for number, run in enumerate(todo):
+        launch.freeze(run.config, facts)
+        if (number + 1) % 50 == 0:
+            console.status(f"writing run folders: {number + 1} of {len(todo)}")
+    console.status("")
+    commit = (facts["git"] or {}).get("commit")
+    jobs: dict[str, str] = {}
+    size = slurm_queue.largest_array()
+    for start in range(0, len(todo), size):
+        part = todo[start : start + size]
+        tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
+        jobs |= _submit(executor, [run.run_id for run in part], tasks)
+        # At once: whoever is stopped here must find what was submitted.
+        sweep.write_manifest(planned, "slurm", jobs)
+    return jobs
+
+
+def _one_hardware(runs: list[Planned]) -> dict[str, Any]:
+    """The hardware that all runs want: SLURM gives one kind of node to an array."""
+    names = sorted({run.config["hardware"]["name"] for run in runs})
+    wanted = {tuple(sorted(resources(run.config["hardware"]).items())) for run in runs}
+    if len(wanted) > 1 or len(names) > 1:
+        raise RequestError(
+            f"hardware={','.join(names)}: one array has one kind of node; submit a sweep for each hardware"
+        )
+    return runs[0].config["hardware"]
+
+
+def resources(hardware: dict[str, Any]) -> dict[str, Any]:
+    """What to ask SLURM for: nodes, and on each of them one task with GPUs, CPUs and GB of memory."""
+    memory = hardware["memory_gib"]
+    return {
+        "nodes": hardware["nodes"],
+        "gpus_per_node": hardware["devices"] if hardware["device"] == "gpu" else None,
+        "cpus_per_task": hardware["cpus"],
+        "mem_gb": None if memory is None else math.floor(memory * MEMORY_SHARE),
+    }
+
+
+def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any]) -> Any:
+    # Imported late: only who submits needs it.
+    import submitit
+
+    found = {name: settings.get(name) or value for name, value in resources(hardware).items()}
+    site = {name: value for name, value in settings.items() if name not in (*OWN, *found) and value is not None}
+    try:
+        executor = submitit.SlurmExecutor(settings["submitit_folder"], max_num_timeout=settings["max_requeues"])
+        executor.update_parameters(
+            job_name=planned.name,
+            time=site.pop("timeout_min"),
+            mem=f"{found['mem_gb']}GB" if found["mem_gb"] else None,
+            nodes=found["nodes"],
+            ntasks_per_node=1,
+            cpus_per_task=found["cpus_per_task"],
+            gpus_per_node=found["gpus_per_node"],
+            setup=_setup(found["cpus_per_task"], settings["setup"] or []),
+            srun_args=[*SRUN_ARGS, *(settings["srun_args"] or []), *(settings["container"] or [])],
+            additional_parameters={"requeue": True, **site.pop("additional_parameters", {})},
+            **site,
+        )
+    except RuntimeError as error:
+        raise RequestError(f"hydra/launcher=slurm: {error}; use a login node of the cluster") from error
+    except ValueError as error:
+        raise RequestError(f"hydra/launcher=slurm: {' '.join(str(error).split())}") from error
+    return executor
+
+
+def _setup(cpus: int | None, lines: list[str]) -> list[str]:
+    # From 22.05 on, srun does not take the number of CPUs from sbatch.
+    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines]
+
+
+def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) -> dict[str, str]:
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        with executor.batch():
+            submitted = [executor.submit(task) for task in tasks]
+    except (FailedJobError, FailedSubmissionError, OSError) as error:
+        reason = " ".join(str(error).split()).removeprefix("sbatch: error: ")
+        raise RequestError(f"sbatch refuses the sweep: {reason}") from error
+    return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}

@@ -1,0 +1,165 @@
+"""A sweep: every run composed, checked and written down before the first one starts."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.utils import filter_overrides
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from resnet_exp import check, console, environment, launch, manifest, states
+from resnet_exp.errors import RequestError
+from resnet_exp.explain import explain
+from resnet_exp.rundir import RunDir
+from resnet_exp.states import RunState
+
+SWEEP_NAME = check.values.RUN_ID
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep: its finalized configuration, and the overrides that tell it from the others."""
+
+    config: dict[str, Any]
+    overrides: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.config["run_id"])
+
+    @property
+    def folder(self) -> RunDir:
+        return launch.folder_of(self.config)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of one sweep, all in one folder; `asked` are their ids as they were asked for, repetitions included."""
+
+    name: str
+    runs_dir: Path
+    runs: list[Planned]
+    asked: list[str]
+
+    def states(self, queue: Callable[[], Any] | None = None) -> list[RunState]:
+        """State of each run, in the sweep's order; `queue` as in `resnet_exp.states.collect`."""
+        if not self.runs_dir.is_dir():
+            return [RunState(run.run_id, "missing", run.folder.path) for run in self.runs]
+        return states.collect(self.runs_dir, [run.run_id for run in self.runs], queue)
+
+
+class Composer:
+    """Composes the runs of a sweep.
+
+    Hydra takes a tenth of a second for one. Runs that differ only in values, not in options of groups, start from a
+    copy of one composition and have their values set on it, as Hydra does last of all.
+    """
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+        self.loader, self.master = loader, master
+        self.parser = OverridesParser.create(config_loader=loader)
+        self._bases: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Finalized configuration of one run.
+
+        Raises:
+            RequestError: it cannot be run; the message names the run's overrides.
+        """
+        try:
+            return self._compose(overrides)
+        except OmegaConfBaseException as error:
+            raise RequestError(_located(explain(error), overrides)) from error
+        except RequestError as error:
+            raise RequestError(_located(str(error), overrides)) from error
+
+    def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        parsed = self.parser.parse_overrides(list(overrides))
+        plain = [override for override in parsed if self._is_value(override)]
+        lines = {override.input_line for override in plain}
+        base = self._base(tuple(line for line in overrides if line not in lines))
+        if any(not _is_leaf(base, override) for override in plain):
+            plain, base = [], self._base(tuple(overrides))
+        closed = copy.deepcopy(base)
+        for override in plain:
+            OmegaConf.update(closed, override.key_or_group, override.value())
+        return check.complete(closed)
+
+    def _is_value(self, override: Override) -> bool:
+        simple = override.type == OverrideType.CHANGE and override.package is None
+        return simple and not self.loader.get_group_options(override.key_or_group)
+
+    def _base(self, overrides: tuple[str, ...]) -> DictConfig:
+        if overrides not in self._bases:
+            composed = self.loader.load_sweep_config(self.master, list(overrides))
+            task = list(composed.hydra.overrides.task)
+            with open_dict(composed):
+                del composed["hydra"]
+            self._bases[overrides] = check.close(composed, task)
+        return self._bases[overrides]
+
+
+def _is_leaf(base: DictConfig, override: Override) -> bool:
+    node = OmegaConf.select(base, override.key_or_group, throw_on_missing=False)
+    return node is not None and not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
+
+
+def _located(message: str, overrides: Sequence[str]) -> str:
+    return f"{message} (in the run with {' '.join(filter_overrides(list(overrides)))})" if overrides else message
+
+
+def plan(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> Sweep:
+    """Compose and check every run of a sweep; a run that is asked for twice is in it once.
+
+    Raises:
+        RequestError: a run cannot be composed, or the runs would lie in several folders or sweeps.
+    """
+    composer = Composer(loader, master)
+    runs: dict[str, Planned] = {}
+    asked = []
+    began = time.monotonic()
+    for number, overrides in enumerate(jobs):
+        planned = Planned(composer.compose(overrides), tuple(filter_overrides(list(overrides))))
+        runs.setdefault(planned.run_id, planned)
+        asked.append(planned.run_id)
+        if time.monotonic() - began > 1:
+            console.status(f"composing runs: {number + 1} of {len(jobs)}")
+    console.status("")
+    if len(runs) < len(jobs):
+        console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
+    planned_runs = list(runs.values())
+    return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked)
+
+
+def _name(runs: list[Planned]) -> str:
+    name = _same("sweep", runs) or manifest.default_name([run.run_id for run in runs])
+    if not SWEEP_NAME.fullmatch(name):
+        raise RequestError(f"sweep={name} cannot name a file; use letters, digits and . _ + -")
+    return name
+
+
+def _same(key: str, runs: list[Planned]) -> Any:
+    found = {run.config[key] for run in runs}
+    if len(found) > 1:
+        raise RequestError(f"{key}={','.join(sorted(map(str, found)))}: one sweep has one {key}; start several")
+    return found.pop()
+
+
+def write_manifest(sweep: Sweep, launcher: str, jobs: dict[str, str] | None = None) -> None:
+    """Write down what the sweep consists of; `jobs` are those submitted now, earlier ones are kept."""
+    known = manifest.jobs(manifest.read_all(sweep.runs_dir)) | (jobs or {})
+    facts = environment.of_launcher()
+    rows = [
+        {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
+    ]
+    record = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
+    manifest.write(sweep.runs_dir, {**record, "launcher": launcher, "runs": rows})

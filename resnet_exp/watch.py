@@ -1,0 +1,87 @@
+"""Watch the runs of a sweep until the last one has ended. It only reads: who watches can leave at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.live import Live
+
+from resnet_exp import console, slurm_queue, sweep_table
+from resnet_exp.states import RunState
+from resnet_exp.sweep import Sweep
+
+POLL_SECONDS = 1.0
+# SLURM's controller serves many; asking it more often tells little more.
+QUEUE_SECONDS = 5.0
+OVER = ("done", "failed", "stopped", "missing")
+# A job that moves through the queue is for moments nowhere: what looks over must do so for a while.
+SETTLE_SECONDS = 15.0
+
+
+class Queue:
+    """The queue as it was a few seconds ago."""
+
+    def __init__(self) -> None:
+        self._asked, self._answer = 0.0, None
+
+    def __call__(self) -> dict[str, str] | None:
+        """As `slurm_queue.in_queue`."""
+        if time.monotonic() - self._asked > QUEUE_SECONDS:
+            self._answer = slurm_queue.in_queue()
+            self._asked = time.monotonic()
+        return self._answer
+
+
+def watch(sweep: Sweep, settle: float = SETTLE_SECONDS, alive: Callable[[], bool] | None = None) -> list[RunState]:
+    """Show the runs until all have ended, and return their last states.
+
+    Args:
+        sweep: whose runs to watch.
+        settle: seconds for which all must look ended.
+        alive: whether somebody still carries the runs out; asked instead of waiting for them to settle.
+    """
+    queue = Queue()
+    over_since: float | None = None
+    with _display() as show:
+        while True:
+            found = sweep.states(queue)
+            show(found)
+            if all(state.kind == "done" for state in found):
+                return found
+            over = not alive() if alive else all(state.kind in OVER for state in found)
+            now = time.monotonic()
+            over_since = (over_since or now) if over else None
+            if over_since is not None and now - over_since >= settle:
+                return sweep.states(queue)
+            time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _display() -> Iterator[Callable[[list[RunState]], None]]:
+    terminal = Console(file=sys.stdout, highlight=False)
+    if not terminal.is_terminal:
+        yield _Lines()
+        return
+    with Live(console=terminal, auto_refresh=False, transient=True) as live:
+
+        def show(found: list[RunState]) -> None:
+            live.update(sweep_table.table(found, max(3, terminal.height - 4)), refresh=True)
+
+        yield show
+
+
+class _Lines:
+    """Where there is no terminal: a line for each change of a run's state."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def __call__(self, found: list[RunState]) -> None:
+        for state in found:
+            if self._last.get(state.run_id) != state.kind:
+                self._last[state.run_id] = state.kind
+                console.say(sweep_table.line(state))
