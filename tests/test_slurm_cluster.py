@@ -16,7 +16,7 @@ echo "restart ${SLURM_RESTART_COUNT:-0}" >>%s
   trap "scontrol requeue $SLURM_JOB_ID; exit 1" TERM; echo ready >>%s; while :; do sleep 0.2; done'
 """
 CATCHES = "srun bash -c 'trap \"echo caught >>%s; exit 0\" USR2; while :; do sleep 0.2; done'"
-HOG = """srun python3 -c 'import time; b"x" * (200 << 20); time.sleep(20)'"""
+HOG = """srun python3 -c 'import time; held = b"x" * (200 << 20); time.sleep(20)'"""
 
 
 def wait_for(file: Path, text: str, timeout: float = 20) -> None:
