@@ -214,10 +214,10 @@ sql() { mariadb --no-defaults -e "$1"; }
 if ! alive mariadbd; then
   [ -d "$dir/db/mysql" ] || mariadb-install-db --no-defaults --user=root --datadir="$dir/db" --skip-test-db \
     --auth-root-authentication-method=normal >"$dir/log/install-db.log" 2>&1
-  launch mariadbd --no-defaults --user=root --datadir="$dir/db" --socket="$MYSQL_UNIX_PORT" \
+  launch --fork mariadbd --no-defaults --user=root --datadir="$dir/db" --socket="$MYSQL_UNIX_PORT" \
     --pid-file="$dir/run/mariadbd.pid" --skip-networking --innodb-buffer-pool-size=64M \
     --innodb-log-file-size=32M --innodb-lock-wait-timeout=900 --innodb-flush-log-at-trx-commit=0 \
-    >"$dir/log/mariadbd.log" 2>&1 &
+    >"$dir/log/mariadbd.log" 2>&1
   await 30 sql "create database if not exists slurm"
 fi
 if ! alive slurmdbd; then
