@@ -68,6 +68,7 @@ class Composer:
         self.loader, self.master = loader, master
         self.parser = OverridesParser.create(config_loader=loader)
         self._bases: dict[tuple[str, ...], DictConfig] = {}
+        self._groups: dict[str, bool] = {}
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Finalized configuration of one run.
@@ -96,7 +97,13 @@ class Composer:
 
     def _is_value(self, override: Override) -> bool:
         simple = override.type == OverrideType.CHANGE and override.package is None
-        return simple and not self.loader.get_group_options(override.key_or_group)
+        return simple and not self._is_group(override.key_or_group)
+
+    def _is_group(self, key: str) -> bool:
+        # Hydra takes a hundredth of a second to look.
+        if key not in self._groups:
+            self._groups[key] = bool(self.loader.get_group_options(key))
+        return self._groups[key]
 
     def _base(self, overrides: tuple[str, ...]) -> DictConfig:
         if overrides not in self._bases:
