@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -74,6 +75,21 @@ class Slurm(_Launcher):
 
 class Grid(BasicSweeper):
     """Hydra's basic sweeper, which leaves it to our launchers to compose each run, once."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra hands over."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.writes = getattr(task_function, "writes", True)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """As Hydra does; but Hydra's always makes the sweep's folder and leaves a ``multirun.yaml`` in it."""
+        if self.writes:
+            return super().sweep(arguments)
+        assert self.hydra_context is not None and self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        batches = self.split_arguments(overrides, self.max_batch_size)
+        return [self.launcher.launch(batch, initial_job_idx=0) for batch in batches]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: the launcher composes and checks all runs before it starts the first."""

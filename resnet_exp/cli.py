@@ -30,10 +30,14 @@ def main() -> int:
 
 
 class Task:
-    """What Hydra calls for one run, and our launchers for a sweep; keeps the exit codes."""
+    """What Hydra calls for one run, and our launchers for a sweep; keeps the exit codes.
 
-    def __init__(self, job: Job, sweep_job: SweepJob | None, wanted_traceback: bool) -> None:
+    `writes` is read by our sweeper: without it, no file says what a sweep was asked for.
+    """
+
+    def __init__(self, job: Job, sweep_job: SweepJob | None, wanted_traceback: bool, writes: bool = True) -> None:
         self.job, self.sweep_job, self.wanted_traceback = job, sweep_job, wanted_traceback
+        self.writes = writes
         self.codes: list[int] = []
 
     def __call__(self, composed: DictConfig) -> None:
@@ -75,8 +79,13 @@ class Task:
             return EXIT_FAILED
 
 
-def run_hydra(job: Job, sweep_job: SweepJob | None = None) -> int:
+def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) -> int:
     """Compose the configuration of the command line and give it to `job`, or all of a sweep's to `sweep_job`.
+
+    Args:
+        job: carries out one run and returns its exit code.
+        sweep_job: the same for a sweep, as its launcher wants it; None gives each of its runs to `job`.
+        writes: False for a program that leaves nothing behind.
 
     Returns:
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
@@ -85,7 +94,7 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None) -> int:
     # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    task = Task(job, sweep_job, wanted_traceback)
+    task = Task(job, sweep_job, wanted_traceback, writes)
     decorated = hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name="config")(task)
     # While data is prepared, being told to stop is as good as Ctrl-C; ranks have their own way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -29,7 +29,7 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
                      f"{config['train_batch_size']} images a batch"),
         ("data", f"{dataset['title'] or dataset['name']}; {dataset['num_classes']} classes, "
                  f"trained at {config['resolution']['train']} px, data={config['data']['name']}"),
-        ("device", f"{_devices(hardware)}, {hardware['precision']}"),
+        ("device", f"{devices(hardware)}, {hardware['precision']}"),
         ("methods", ", ".join(config["algorithms"]) or "none"),
         ("folder", str(folder.path)),
     ]  # fmt: skip
@@ -39,19 +39,21 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
         command = f"python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
     rows += [("note", note) for note in check.notes(config)]
-    return "\n".join([config["run_id"], *(_row(name, text, width) for name, text in rows)])
+    return "\n".join([config["run_id"], *(row(name, text, width) for name, text in rows)])
 
 
-def _row(name: str, text: str, width: int | None) -> str:
+def row(name: str, text: str, width: int | None) -> str:
+    """One named row of a summary, wrapped to `width` characters unless that is None."""
     line = f"  {name:<{NAME_WIDTH}}  {text}"
     # A command or a path that is broken into lines cannot be copied.
-    if width is None or name in ("ImageNet", "folder"):
+    if width is None or name in ("ImageNet", "folder", "measure"):
         return line
     indent = " " * (NAME_WIDTH + 4)
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _devices(hardware: dict[str, Any]) -> str:
+def devices(hardware: dict[str, Any]) -> str:
+    """The devices of a run, for people: ``8 x A100 40GB``."""
     if hardware["device"] == "cpu":
         return f"{usable_cpus()} CPU cores"
     nodes = f"{hardware['nodes']} nodes of " if hardware["nodes"] > 1 else ""
@@ -60,11 +62,14 @@ def _devices(hardware: dict[str, Any]) -> str:
 
 def cost_usd(result: dict[str, Any]) -> float | None:
     """Training time at the hardware's price of an hour; None without a price."""
-    hardware = result["hardware"]
+    return price(result["hardware"], result["timing"]["train_seconds"])
+
+
+def price(hardware: dict[str, Any], seconds: float) -> float | None:
+    """What `hardware` costs for that long, in dollars; None without a price."""
     if hardware["usd_per_node_hour"] is None:
         return None
-    hours = result["timing"]["train_seconds"] / SECONDS_PER_HOUR
-    return hours * hardware["nodes"] * hardware["usd_per_node_hour"]
+    return seconds / SECONDS_PER_HOUR * hardware["nodes"] * hardware["usd_per_node_hour"]
 
 
 def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
@@ -82,14 +87,18 @@ def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
     if times := result["resumed"]:
         rows.append(("resumed", "once" if times == 1 else f"{times} times"))
     rows.append(("folder", str(path)))
-    return "\n".join(_row(name, text, width) for name, text in rows)
+    return "\n".join(row(name, text, width) for name, text in rows)
 
 
 def _cost_row(result: dict[str, Any]) -> list[tuple[str, str]]:
     cost, hardware = cost_usd(result), result["hardware"]
     if cost is None:
         return []
-    price = f"${hardware['usd_per_node_hour']:.2f} an hour"
+    return [("cost", f"${cost:,.2f} to train, at {hourly(hardware)}")]
+
+
+def hourly(hardware: dict[str, Any]) -> str:
+    """The price of a node's hour and its date, for people."""
     nodes = f" for each of {hardware['nodes']} nodes" if hardware["nodes"] > 1 else ""
     dated = f" (price of {hardware['price_date']})" if hardware["price_date"] else ""
-    return [("cost", f"${cost:,.2f} to train, at {price}{nodes}{dated}")]
+    return f"${hardware['usd_per_node_hour']:.2f} an hour{nodes}{dated}"
