@@ -20,10 +20,22 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
 
     Rows are wrapped to `width` characters, None leaves them as they are.
     """
+    rows = [*description(config), ("folder", str(folder.path))]
+    if folder.latest_checkpoint.exists():
+        rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
+    if config["dataset"]["name"] == "digits":
+        command = f"python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']}"
+        rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
+    rows += [("note", note) for note in check.notes(config)]
+    return "\n".join([config["run_id"], *(row(name, text, width) for name, text in rows)])
+
+
+def description(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a run trains, on what, for how long, how: rows of a name and a text."""
     length, unit = check.scaled_duration(config)
     hardware, dataset = config["hardware"], config["dataset"]
     long_unit = "epochs" if unit == "ep" else "batches"
-    rows = [
+    return [
         ("training", f"{config['model']['name']} with recipe={config['recipe']}: {length} {long_unit} "
                      f"({config['schedule']['max_duration']} x ssr={config['ssr']}), "
                      f"{config['train_batch_size']} images a batch"),
@@ -31,15 +43,7 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
                  f"trained at {config['resolution']['train']} px, data={config['data']['name']}"),
         ("device", f"{devices(hardware)}, {hardware['precision']}"),
         ("methods", ", ".join(config["algorithms"]) or "none"),
-        ("folder", str(folder.path)),
     ]  # fmt: skip
-    if folder.latest_checkpoint.exists():
-        rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
-    if dataset["name"] == "digits":
-        command = f"python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']}"
-        rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
-    rows += [("note", note) for note in check.notes(config)]
-    return "\n".join([config["run_id"], *(row(name, text, width) for name, text in rows)])
 
 
 def row(name: str, text: str, width: int | None) -> str:
