@@ -1,0 +1,249 @@
+"""The plan of a sweep: its runs by recipe, what they take, what is left. Few lines, however many runs."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_exp import check, devices, estimate, summary
+from resnet_exp.console import span
+from resnet_exp.estimate import Estimate, History, below_here, between
+from resnet_exp.states import KINDS, RunState
+from resnet_exp.summary import SECONDS_PER_HOUR
+from resnet_exp.sweep import Planned, Sweep
+
+# At most so many lines of each kind.
+GROUPS, BASES, COMMANDS = 8, 4, 3
+HEAD = ("recipe", "runs", "done", "ssr", "seeds", "length", "time", "cost")
+
+Line = str | tuple[str, str]
+Command = Callable[[Planned, float], str]
+
+
+@dataclass(frozen=True)
+class _Outlook:
+    """One run of a sweep: its state, and its training time where that is known or can be estimated."""
+
+    run: Planned
+    state: RunState
+    time: Estimate | None
+
+    @property
+    def done(self) -> bool:
+        return self.state.kind == "done"
+
+
+def lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) -> list[Line]:
+    """The plan of a sweep: lines of text, and rows of a name and a text.
+
+    Args:
+        sweep: what is planned.
+        how: the launcher's name.
+        settings: of that launcher.
+        command: the command line of a run at another ssr.
+
+    Raises:
+        RequestError: a run would be refused.
+    """
+    history = History(sweep.runs_dir)
+    outlooks = [_look(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
+    left = [outlook for outlook in outlooks if not outlook.done]
+    return [
+        f"{sweep.name}: {_count(outlooks)} with hydra/launcher={how} in {below_here(sweep.runs_dir)}",
+        ("state", _states(outlooks)),
+        *_table(_grouped(outlooks)),
+        ("time", _time(outlooks)),
+        *([("left", f"{_count(left)}, {_wall_clock(left, how, settings)}")] if left else []),
+        ("cost", _cost(outlooks, left)),
+        *_bases(outlooks),
+        *_commands(outlooks, history, command),
+        *_notes(sweep),
+    ]
+
+
+def _look(run: Planned, state: RunState, history: History) -> _Outlook:
+    if state.train_seconds is not None:
+        return _Outlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
+    return _Outlook(run, state, estimate.estimate(run.config, history))
+
+
+def _count(runs: Iterable[Any]) -> str:
+    number = len(list(runs))
+    return f"{number:,} run{'s' * (number != 1)}"
+
+
+def _states(outlooks: list[_Outlook]) -> str:
+    found = Counter(outlook.state.kind for outlook in outlooks)
+    return ", ".join(f"{found[kind]:,} {'not started' if kind == 'missing' else kind}" for kind in KINDS if found[kind])
+
+
+def _grouped(outlooks: list[_Outlook]) -> dict[str, list[_Outlook]]:
+    """The runs by recipe, and by whatever else of model, dataset and hardware is not the same in all of them."""
+    names = [
+        [config["recipe"], *(config[group]["name"] for group in ("model", "dataset", "hardware"))]
+        for config in (outlook.run.config for outlook in outlooks)
+    ]
+    varied = [column == 0 or len({row[column] for row in names}) > 1 for column in range(4)]
+    groups: dict[str, list[_Outlook]] = {}
+    for outlook, row in zip(outlooks, names, strict=True):
+        label = " ".join(name for name, shown in zip(row, varied, strict=True) if shown)
+        groups.setdefault(label, []).append(outlook)
+    return groups
+
+
+def _table(groups: dict[str, list[_Outlook]]) -> list[str]:
+    shown = list(groups.items())
+    rest = [outlook for _, members in shown[GROUPS:] for outlook in members]
+    rows = [_cells(label, members) for label, members in shown[:GROUPS]]
+    if rest:
+        rows.append(_cells(f"{len(shown) - GROUPS} more", rest))
+    widths = [max(len(row[column]) for row in [HEAD, *rows]) for column in range(len(HEAD))]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in [HEAD, *rows]]
+
+
+def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:
+    configs = [member.run.config for member in members]
+    ratios = [config["ssr"] for config in configs]
+    return (
+        label,
+        f"{len(members):,}",
+        f"{sum(member.done for member in members):,}",
+        between(min(ratios), max(ratios), str),
+        str(len({config["seed"] for config in configs})),
+        _lengths(configs),
+        _times(members),
+        _costs(members),
+    )
+
+
+def _lengths(configs: list[dict[str, Any]]) -> str:
+    parts = []
+    for unit, name in (("ep", "epochs"), ("ba", "batches")):
+        if found := [length for length, its in map(check.scaled_duration, configs) if its == unit]:
+            parts.append(f"{between(min(found), max(found), str)} {name}")
+    return ", ".join(parts)
+
+
+def _known(outlooks: list[_Outlook]) -> list[tuple[_Outlook, Estimate]]:
+    return [(outlook, outlook.time) for outlook in outlooks if outlook.time is not None]
+
+
+def _summed(outlooks: list[_Outlook], show: Callable[[float], str], rate: Callable[[_Outlook], float | None]) -> str:
+    """The sum of all times, each at the run's own rate; and of how many runs the time or the rate is unknown."""
+    known = [(time, each) for outlook, time in _known(outlooks) if (each := rate(outlook)) is not None]
+    if outlooks and not known:
+        return "unknown"
+    text = between(sum(time.low * each for time, each in known), sum(time.high * each for time, each in known), show)
+    unknown = len(outlooks) - len(known)
+    return f"{text} + {unknown:,} unknown" if unknown else text
+
+
+def _times(outlooks: list[_Outlook]) -> str:
+    return _summed(outlooks, span, lambda outlook: 1)
+
+
+def _costs(outlooks: list[_Outlook]) -> str:
+    return _summed(outlooks, dollars, lambda outlook: summary.price(outlook.run.config["hardware"], 1))
+
+
+def dollars(amount: float | None) -> str:
+    """``$1,234.50``."""
+    return f"${amount or 0:,.2f}"
+
+
+def _time(outlooks: list[_Outlook]) -> str:
+    known = [outlook for outlook, _ in _known(outlooks)]
+    about = "" if all(outlook.done for outlook in known) else "about "
+    text = f"{about}{_times(outlooks)} of training in all"
+    if any(_gpus(outlook) for outlook in known):
+        hours = _summed(known, lambda seconds: f"{seconds / SECONDS_PER_HOUR:,.1f}", _gpus)
+        text += f", {hours} GPU hours"
+    return text
+
+
+def _gpus(outlook: _Outlook) -> int:
+    """GPUs of a run on all of its nodes."""
+    return _gpus_of_node(outlook) * outlook.run.config["hardware"]["nodes"]
+
+
+def _gpus_of_node(outlook: _Outlook) -> int:
+    hardware = outlook.run.config["hardware"]
+    return hardware["devices"] if hardware["device"] == "gpu" else 0
+
+
+def _wall_clock(left: list[_Outlook], how: str, settings: dict[str, Any]) -> str:
+    at_once, words = _at_once(left, how, settings)
+    known = [time for _, time in _known(left)]
+    if at_once is None or not known:
+        return f"wall clock unknown, {words}"
+    low, high = (_makespan(times, at_once) for times in ([time.low for time in known], [time.high for time in known]))
+    least = f" for {len(known)} of them" if len(known) < len(left) else ""
+    begun = ", those begun counted from their beginning" if any(outlook.state.epochs for outlook in left) else ""
+    return f"about {between(low, high, span)} of training{least}, {words}{begun}"
+
+
+def _at_once(left: list[_Outlook], how: str, settings: dict[str, Any]) -> tuple[int | None, str]:
+    """How many runs the launcher has at a time, and that in words; None if this machine cannot tell."""
+    if how == "basic":
+        return 1, "one after the other"
+    if how == "slurm":
+        limit = settings.get("array_parallelism") or len(left)
+        return limit, f"with {limit} at a time, once SLURM has the nodes"
+    wanted = max(_gpus_of_node(outlook) for outlook in left)
+    allowed = settings.get("parallel")
+    if not wanted:
+        return allowed or 1, f"with {allowed or 1} at a time"
+    there = len(devices.visible_gpus())
+    if there < wanted:
+        return None, f"as a run wants {wanted} GPUs and this machine shows {there}"
+    fit = min(allowed or there, there // wanted)
+    return fit, f"with {fit} at a time"
+
+
+def _makespan(seconds: list[float], at_once: int) -> float:
+    """Seconds until the last run ends, if each starts as soon as one of `at_once` places is free."""
+    free = [0.0] * max(1, min(at_once, len(seconds)))
+    for needed in seconds:
+        heapq.heappush(free, heapq.heappop(free) + needed)
+    return max(free)
+
+
+def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
+    hardware = [outlook.run.config["hardware"] for outlook in outlooks]
+    prices = {summary.hourly(node) for node in hardware if node["usd_per_node_hour"] is not None}
+    if not prices:
+        names = ", ".join(sorted({node["name"] for node in hardware}))
+        return f"unknown: hardware={names} has no price"
+    at = prices.pop() if len(prices) == 1 else f"{len(prices)} prices an hour"
+    about = "about " if any(outlook.time for outlook in left) else ""
+    return f"{about}{_costs(outlooks)} in all, {_costs(left)} of it for what is left; at {at}"
+
+
+def _bases(outlooks: list[_Outlook]) -> list[Line]:
+    found: Counter[str] = Counter()
+    for outlook, time in _known(outlooks):
+        if not outlook.done:
+            found[f"{outlook.run.config['recipe']}: {time.basis}"] += 1
+    shown: list[Line] = [("basis", basis) for basis, _ in found.most_common(BASES)]
+    return shown + [("basis", f"{len(found) - BASES} more")] * (len(found) > BASES)
+
+
+def _commands(outlooks: list[_Outlook], history: History, command: Command) -> list[Line]:
+    unknown: dict[str, _Outlook] = {}
+    for outlook in outlooks:
+        if outlook.time is None:
+            unknown.setdefault(estimate.kind_of(outlook.run.config), outlook)
+    rows: list[Line] = []
+    for outlook in list(unknown.values())[:COMMANDS]:
+        config = outlook.run.config
+        per_epoch = estimate.batches_per_epoch(config, estimate.train_images(config, history))
+        rows.append(("measure", command(outlook.run, estimate.measuring_ssr(config, per_epoch))))
+    return rows + [("measure", f"{len(unknown) - COMMANDS} more")] * (len(unknown) > COMMANDS)
+
+
+def _notes(sweep: Sweep) -> list[Line]:
+    noted = [notes for run in sweep.runs if (notes := check.notes(run.config))]
+    return [("note", f"{len(noted):,} of {_count(sweep.runs)}: such as {noted[0][0]}")] if noted else []
