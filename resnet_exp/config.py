@@ -6,6 +6,7 @@ The open parts (algorithms, callbacks, loggers, the data loader) are mappings of
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,18 +168,39 @@ class LocalLauncherConfig:
 
 @dataclass
 class GridConfig:
-    """``hydra/sweeper=basic``: every combination of the values that are given with commas."""
+    """``hydra/sweeper=basic``: every combination of the values that are given with commas, for each of ``grids``."""
 
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Grid"
-    max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, Any] | None = None
+    grids: list[dict[str, Any]] | None = None
+
+
+@dataclass
+class AdaptiveConfig:
+    """``hydra/sweeper=adaptive``: searches ``params`` for more top-1 in less training time; docs/sweeps.md."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.Adaptive"
+    params: dict[str, Any] | None = None
+    n_trials: int = 20
+    parallel: int = 1
+    seed: int = 17
+    digits: int = 2
 
 
 def conf_dir() -> Path:
     """Folder of the YAML files: inside an installed package, else beside the package in a checkout."""
+    return _beside("conf")
+
+
+def sweeps_dir() -> Path:
+    """Folder of the sweeps, found as `conf_dir` is."""
+    return _beside("sweeps")
+
+
+def _beside(name: str) -> Path:
     package = Path(__file__).resolve().parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parent / "conf"
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
 
 
 def _scaled_pixels(pixels: int, image_scale: float) -> int:
@@ -190,6 +212,14 @@ def _scaled_pixels(pixels: int, image_scale: float) -> int:
 
 def _scaled_batch(images: int, batch_scale: float) -> int:
     return max(1, round(images * batch_scale))
+
+
+def _default_cache(runs_dir: str) -> str:
+    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs where there is no home to write to, as on some clusters."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return str(cache) if os.access(existing, os.W_OK) else os.path.abspath(os.path.join(runs_dir, ".cache"))
 
 
 def register() -> None:
@@ -206,6 +236,7 @@ def register() -> None:
     store.store(group="hydra/launcher", name="basic", node=BasicLauncherConfig)
     store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
     store.store(group="hydra/sweeper", name="basic", node=GridConfig)
+    store.store(group="hydra/sweeper", name="adaptive", node=AdaptiveConfig)
     OmegaConf.register_new_resolver(
         "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
     )
@@ -215,4 +246,5 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True
     )
+    OmegaConf.register_new_resolver("cache_dir", lambda _root_: _default_cache(_root_.runs_dir), replace=True)
     OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.lr_scale, replace=True)

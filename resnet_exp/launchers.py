@@ -17,6 +17,7 @@ from resnet_exp.states import RunState
 from resnet_exp.sweep import Planned, Sweep, write_manifest
 
 Attempt = Callable[[dict[str, Any]], int]
+SHOWN = 5
 STATUS = "python -m resnet_exp.status"
 
 
@@ -81,12 +82,13 @@ def _begin(sweep: Sweep, launcher: str) -> list[Planned]:
     if by_kind["done"]:
         console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are done already and are skipped")
         _note_commits(by_kind["done"])
-    for kind in ("running", "queued"):
-        for run in by_kind[kind]:
-            console.say(f"note: {sweep_table.line(states[run.run_id])}; left alone")
+    there = [states[run.run_id] for kind in ("running", "queued") for run in by_kind[kind]]
+    for state in there[:SHOWN]:
+        console.say(f"note: left alone: {sweep_table.line(state)}")
+    if len(there) > SHOWN:
+        console.say(f"note: {len(there) - SHOWN} more are running or queued and left alone")
     write_manifest(sweep, launcher)
-    there = {run.run_id for runs in by_kind.values() for run in runs}
-    return [run for run in sweep.runs if run.run_id not in there]
+    return [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
 
 
 def _note_commits(done: list[Planned]) -> None:

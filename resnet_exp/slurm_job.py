@@ -103,7 +103,11 @@ def _requeue(job: str) -> None:
     """Put the job back into the queue; a controller that is being restarted is waited for."""
     deadline = time.monotonic() + CONTROLLER_SECONDS
     while slurm_queue.ask("scontrol", "requeue", job) is None:
-        if slurm_queue.state(job) not in ("RUNNING", None) or time.monotonic() > deadline:
+        state = slurm_queue.state(job)
+        if state not in ("RUNNING", None):
+            console.say(f"SLURM has this job as {state} by now")
+            return
+        if time.monotonic() > deadline:
             console.say(f"job {job} could not be requeued; the same command goes on from the last checkpoint")
             return
         time.sleep(2)

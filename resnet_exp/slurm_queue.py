@@ -54,7 +54,18 @@ def endings(jobs: list[str]) -> dict[str, str]:
     columns = "--format=JobID,State,ExitCode"
     answer = ask("sacct", "--allocations", "--noheader", "--parsable2", columns, "--jobs", ",".join(arrays))
     rows = (line.split("|") for line in (answer or "").splitlines())
-    return {row[0]: row[1] if row[2] == "0:0" else f"{row[1]} {row[2]}" for row in rows if len(row) == 3}
+    found = {row[0]: row[1] if row[2] == "0:0" else f"{row[1]} {row[2]}" for row in rows if len(row) == 3}
+    return {task: ending for job, ending in found.items() for task in _tasks(job)}
+
+
+def _tasks(job: str) -> list[str]:
+    """``12_[3-4,7%2]`` names tasks that never started: 12_3, 12_4 and 12_7."""
+    match = re.fullmatch(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]", job)
+    if not match:
+        return [job]
+    ranges = (part.partition("-") for part in match[2].split(","))
+    numbers = (number for low, _, high in ranges for number in range(int(low), int(high or low) + 1))
+    return [f"{match[1]}_{number}" for number in numbers]
 
 
 def largest_array() -> int:

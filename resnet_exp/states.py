@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _epochs(run: RunDir) -> str:
 
 def _explain_loss(state: RunState, endings: dict[str, str]) -> RunState:
     ending = endings.get(state.job or "", "")
-    why = f"job {state.job} ended without a word" + (f" (SLURM: {ending})" if ending else "")
-    return RunState(
-        state.run_id, state.kind, state.path, f"{why}; the same command goes on", state.epochs, job=state.job
-    )
+    cancelled = ending.startswith("CANCELLED")
+    what = "was cancelled" if cancelled else "ended without a word" + (f" (SLURM: {ending})" if ending else "")
+    kind = "stopped" if cancelled else "failed"
+    return replace(state, kind=kind, why=f"job {state.job} {what}; the same command goes on")

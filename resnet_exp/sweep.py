@@ -43,12 +43,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The runs of one sweep, all in one folder; `asked` are their ids as they were asked for, repetitions included."""
+    """The runs of one sweep, all in one folder; `asked` are their ids as they were asked for, repetitions included.
+
+    `continued` if the sweep has had other runs before these.
+    """
 
     name: str
     runs_dir: Path
     runs: list[Planned]
     asked: list[str]
+    continued: bool = False
 
     def states(self, queue: Callable[[], Any] | None = None) -> list[RunState]:
         """State of each run, in the sweep's order; `queue` as in `resnet_exp.states.collect`."""
@@ -116,15 +120,15 @@ class Composer:
 
 
 def _is_leaf(base: DictConfig, override: Override) -> bool:
-    node = OmegaConf.select(base, override.key_or_group, throw_on_missing=False)
-    return node is not None and not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
+    node = OmegaConf.select(base, override.key_or_group, default=base)
+    return not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
 
 
 def _located(message: str, overrides: Sequence[str]) -> str:
     return f"{message} (in the run with {' '.join(filter_overrides(list(overrides)))})" if overrides else message
 
 
-def plan(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> Sweep:
+def plan(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]], continued: bool = False) -> Sweep:
     """Compose and check every run of a sweep; a run that is asked for twice is in it once.
 
     Raises:
@@ -144,7 +148,7 @@ def plan(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]
     if len(runs) < len(jobs):
         console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
     planned_runs = list(runs.values())
-    return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked)
+    return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked, continued)
 
 
 def _name(runs: list[Planned]) -> str:
@@ -164,9 +168,12 @@ def _same(key: str, runs: list[Planned]) -> Any:
 def write_manifest(sweep: Sweep, launcher: str, jobs: dict[str, str] | None = None) -> None:
     """Write down what the sweep consists of; `jobs` are those submitted now, earlier ones are kept."""
     known = manifest.jobs(manifest.read_all(sweep.runs_dir)) | (jobs or {})
+    before = (manifest.read(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
+    ours = {run.run_id for run in sweep.runs}
+    earlier = [row for row in before.get("runs", []) if row["run_id"] not in ours]
     facts = environment.of_launcher()
     rows = [
         {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
     ]
     record = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
-    manifest.write(sweep.runs_dir, {**record, "launcher": launcher, "runs": rows})
+    manifest.write(sweep.runs_dir, {**record, "launcher": launcher, "runs": [*earlier, *rows]})
