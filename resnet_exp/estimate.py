@@ -65,14 +65,19 @@ class History:
 
     def alike(self, config: dict[str, Any]) -> list[dict[str, Any]]:
         """Results of finished runs that should be as fast as this one, the newest first."""
-        pace = json.dumps([kind_of(config), _pace(config)], sort_keys=True)
-        if pace not in self._alike:
-            found = self._finished.get(kind_of(config), [])[:NEWEST]
-            self._alike[pace] = [result for run, result in found if _agrees(run, config)]
-        return self._alike[pace]
+        alike = likeness(config)
+        if alike not in self._alike:
+            found = self._finished.get(_kind_of(config), [])[:NEWEST]
+            self._alike[alike] = [result for run, result in found if _agrees(run, config)]
+        return self._alike[alike]
 
 
-def kind_of(config: dict[str, Any]) -> str:
+def likeness(config: dict[str, Any]) -> str:
+    """Text that is the same for runs that should be equally fast."""
+    return json.dumps([_kind_of(config), _pace(config)], sort_keys=True)
+
+
+def _kind_of(config: dict[str, Any]) -> str:
     """What a configuration and a result both say of the speed: recipe, model, data, devices."""
     names = [config["recipe"], *(config[group]["name"] for group in ("model", "dataset", "data"))]
     return _kind(names, config["hardware"])

@@ -114,8 +114,8 @@ def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:
         between(min(ratios), max(ratios), str),
         str(len({config["seed"] for config in configs})),
         _lengths(configs),
-        _times(members),
-        _costs(members),
+        _cell(members, span, _one),
+        _cell(members, dollars, _usd_per_second),
     )
 
 
@@ -131,37 +131,37 @@ def _known(outlooks: list[_Outlook]) -> list[tuple[_Outlook, Estimate]]:
     return [(outlook, outlook.time) for outlook in outlooks if outlook.time is not None]
 
 
-def _summed(outlooks: list[_Outlook], show: Callable[[float], str], rate: Callable[[_Outlook], float | None]) -> str:
+Rate = Callable[[_Outlook], float | None]
+
+
+def _summed(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> tuple[str, int]:
     """The sum of all times, each at the run's own rate; and of how many runs the time or the rate is unknown."""
     known = [(time, each) for outlook, time in _known(outlooks) if (each := rate(outlook)) is not None]
-    if outlooks and not known:
+    low, high = sum(time.low * each for time, each in known), sum(time.high * each for time, each in known)
+    return between(low, high, show), len(outlooks) - len(known)
+
+
+def _cell(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> str:
+    text, unknown = _summed(outlooks, show, rate)
+    if unknown == len(outlooks):
         return "unknown"
-    text = between(sum(time.low * each for time, each in known), sum(time.high * each for time, each in known), show)
-    unknown = len(outlooks) - len(known)
     return f"{text} + {unknown:,} unknown" if unknown else text
 
 
-def _times(outlooks: list[_Outlook]) -> str:
-    return _summed(outlooks, span, lambda outlook: 1)
+def _row(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate, what: str) -> str:
+    text, unknown = _summed(outlooks, show, rate)
+    if unknown == len(outlooks):
+        return "unknown"
+    whose = f" for {len(outlooks) - unknown:,} of {_count(outlooks)}, unknown for the others" if unknown else " in all"
+    return f"{'' if all(outlook.done for outlook in outlooks) else 'about '}{text} {what}{whose}"
 
 
-def _costs(outlooks: list[_Outlook]) -> str:
-    return _summed(outlooks, dollars, lambda outlook: summary.price(outlook.run.config["hardware"], 1))
+def _one(outlook: _Outlook) -> float:
+    return 1
 
 
-def dollars(amount: float | None) -> str:
-    """``$1,234.50``."""
-    return f"${amount or 0:,.2f}"
-
-
-def _time(outlooks: list[_Outlook]) -> str:
-    known = [outlook for outlook, _ in _known(outlooks)]
-    about = "" if all(outlook.done for outlook in known) else "about "
-    text = f"{about}{_times(outlooks)} of training in all"
-    if any(_gpus(outlook) for outlook in known):
-        hours = _summed(known, lambda seconds: f"{seconds / SECONDS_PER_HOUR:,.1f}", _gpus)
-        text += f", {hours} GPU hours"
-    return text
+def _usd_per_second(outlook: _Outlook) -> float | None:
+    return summary.price(outlook.run.config["hardware"], 1)
 
 
 def _gpus(outlook: _Outlook) -> int:
@@ -174,11 +174,22 @@ def _gpus_of_node(outlook: _Outlook) -> int:
     return hardware["devices"] if hardware["device"] == "gpu" else 0
 
 
+def dollars(amount: float | None) -> str:
+    """``$1,234.50``."""
+    return f"${amount or 0:,.2f}"
+
+
+def _time(outlooks: list[_Outlook]) -> str:
+    hours, _ = _summed(outlooks, lambda seconds: f"{seconds / SECONDS_PER_HOUR:,.1f} GPU hours", _gpus)
+    on_gpus = any(_gpus(outlook) for outlook, _ in _known(outlooks))
+    return _row(outlooks, span, _one, "of training") + (f": {hours}" if on_gpus else "")
+
+
 def _wall_clock(left: list[_Outlook], how: str, settings: dict[str, Any]) -> str:
     at_once, words = _at_once(left, how, settings)
     known = [time for _, time in _known(left)]
     if at_once is None or not known:
-        return f"wall clock unknown, {words}"
+        return f"unknown how long, {words}"
     low, high = (_makespan(times, at_once) for times in ([time.low for time in known], [time.high for time in known]))
     least = f" for {len(known)} of them" if len(known) < len(left) else ""
     begun = ", those begun counted from their beginning" if any(outlook.state.epochs for outlook in left) else ""
@@ -218,8 +229,9 @@ def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
         names = ", ".join(sorted({node["name"] for node in hardware}))
         return f"unknown: hardware={names} has no price"
     at = prices.pop() if len(prices) == 1 else f"{len(prices)} prices an hour"
-    about = "about " if any(outlook.time for outlook in left) else ""
-    return f"{about}{_costs(outlooks)} in all, {_costs(left)} of it for what is left; at {at}"
+    rest, _ = _summed(left, dollars, _usd_per_second)
+    of_it = f", {rest} of it for what is left" if len(left) < len(outlooks) else ""
+    return f"{_row(outlooks, dollars, _usd_per_second, 'to train')}{of_it}; at {at}"
 
 
 def _bases(outlooks: list[_Outlook]) -> list[Line]:
@@ -235,7 +247,7 @@ def _commands(outlooks: list[_Outlook], history: History, command: Command) -> l
     unknown: dict[str, _Outlook] = {}
     for outlook in outlooks:
         if outlook.time is None:
-            unknown.setdefault(estimate.kind_of(outlook.run.config), outlook)
+            unknown.setdefault(estimate.likeness(outlook.run.config), outlook)
     rows: list[Line] = []
     for outlook in list(unknown.values())[:COMMANDS]:
         config = outlook.run.config
