@@ -6,14 +6,17 @@ Imported at every start of every Hydra program in this environment: whatever cos
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 if TYPE_CHECKING:
     from resnet_exp.sweep import Sweep
@@ -25,10 +28,7 @@ class _Launcher(Launcher):
     how = ""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = {
-            name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            for name, value in settings.items()
-        }
+        self.settings = {name: _plain(value) for name, value in settings.items()}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
@@ -38,7 +38,8 @@ class _Launcher(Launcher):
         """Carry out the runs; what became of each is in its folder, and the exit code with the task."""
         from resnet_exp import sweep
 
-        planned = sweep.plan(self.hydra_context.config_loader, self.config, job_overrides)
+        loader = self.hydra_context.config_loader
+        planned = sweep.plan(loader, self.config, job_overrides, continued=initial_job_idx > 0)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
         task.sweep(planned, self.how, self.settings)
         return _returned(planned, job_overrides)
@@ -46,11 +47,12 @@ class _Launcher(Launcher):
 
 def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """The result of each run, None of one that has none."""
-    results = {run.run_id: run.folder.read_result() for run in planned.runs}
+    folders = {run.run_id: run.folder for run in planned.runs}
     returned = []
     for run_id, overrides in zip(planned.asked, job_overrides, strict=True):
-        job = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-        job.return_value = results[run_id]
+        folder = folders[run_id]
+        job = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, working_dir=str(folder.path))
+        job.return_value = folder.read_result()
         returned.append(job)
     return returned
 
@@ -73,23 +75,103 @@ class Slurm(_Launcher):
     how = "slurm"
 
 
-class Grid(BasicSweeper):
-    """Hydra's basic sweeper, which leaves it to our launchers to compose each run, once."""
+class _Sweeper(Sweeper):
+    """Has the launcher that the configuration names."""
+
+    def __init__(self, params: DictConfig | None = None) -> None:
+        self.params = _plain(params) or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.writes = getattr(task_function, "writes", True)
+        self.loader, self.master = hydra_context.config_loader, config
+        self.task: Any = task_function  # a `resnet_exp.cli.Task`
+        self.starter = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+class Grid(_Sweeper):
+    """``hydra/sweeper=basic``: every combination, and with ``grids`` those of several grids; docs/sweeps.md.
+
+    Unlike Hydra's it leaves it to our launchers to compose each run, once, and to write down what was asked for.
+    """
+
+    def __init__(self, params: DictConfig | None = None, grids: ListConfig | None = None) -> None:
+        super().__init__(params)
+        self.grids = _plain(grids) or []
 
     def sweep(self, arguments: list[str]) -> Any:
-        """As Hydra does; but Hydra's always makes the sweep's folder and leaves a ``multirun.yaml`` in it."""
-        if self.writes:
-            return super().sweep(arguments)
-        assert self.hydra_context is not None and self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        return [self.launcher.launch(batch, initial_job_idx=0) for batch in batches]
+        """Launch all runs at once."""
+        from resnet_exp import grid
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Nothing: the launcher composes and checks all runs before it starts the first."""
+        return [self.starter.launch(grid.expand(self.loader, self.params, self.grids, arguments), initial_job_idx=0)]
+
+
+class Adaptive(_Sweeper):
+    """``hydra/sweeper=adaptive``: chooses runs by the results of earlier ones; docs/sweeps.md."""
+
+    def __init__(self, params: DictConfig | None, n_trials: int, parallel: int, seed: int, digits: int) -> None:
+        super().__init__(params)
+        self.settings = {"n_trials": n_trials, "parallel": parallel, "seed": seed, "digits": digits}
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launch batch after batch, until there are ``n_trials``."""
+        from resnet_exp import adaptive, console, manifest
+        from resnet_exp.sweep import Composer
+
+        settings = adaptive.Settings(**self.settings)
+        space = adaptive.Space(self.loader, self.params, arguments, settings.digits)
+        composer = Composer(self.loader, self.master)
+
+        def search(path: Path | None) -> adaptive.Search:
+            study = adaptive.open_study(path, name)
+            return adaptive.Search(study, space, settings, self._launch, lambda run: composer.compose(run)["run_id"])
+
+        name, runs_dir = self._place()
+        if not (self.task.writes and self.task.sweep_job):
+            # As many runs as the search will make, at random points: they can be counted and checked.
+            preview = search(None)
+            return self.starter.launch(preview.overrides(preview.ask(settings.n_trials)), initial_job_idx=0)
+        with manifest.own(runs_dir, f"{name}.study"):
+            ours = search(manifest.path_of(runs_dir, name).with_suffix(".journal"))
+            ours.carry_on()
+            console.say(ours.summary())
+
+    def _place(self) -> tuple[str, Path]:
+        """Name of the sweep, and its folder of runs."""
+        from resnet_exp.errors import RequestError
+        from resnet_exp.sweep import SWEEP_NAME
+
+        name = self.master.sweep
+        if not name:
+            raise RequestError("hydra/sweeper=adaptive keeps its study under the sweep's name; set sweep=NAME")
+        if not SWEEP_NAME.fullmatch(name):
+            raise RequestError(f"sweep={name} cannot name a file; use letters, digits and . _ + -")
+        if self.master.hydra.launcher.get("wait") is False:
+            raise RequestError("hydra.launcher.wait=false: hydra/sweeper=adaptive waits for results; leave it true")
+        return name, Path(self.master.runs_dir).absolute()
+
+    def _launch(self, points: list[list[str]], earlier: int) -> Sequence[JobReturn]:
+        from resnet_exp.errors import EXIT_BAD_REQUEST, RequestError
+
+        jobs = self.starter.launch(points, initial_job_idx=earlier)
+        if self.task.codes[-1] == EXIT_BAD_REQUEST:
+            raise RequestError("the search stops, since a run was refused; put it right, then the same command goes on")
+        return jobs
+
+
+class SweepFolder(SearchPathPlugin):
+    """``-cn NAME`` finds a file of our sweeps; one of the user's own ``--config-dir`` comes before it."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folder to the search path of resnet_exp, and of no other program."""
+        from resnet_exp import config
+
+        main = str(config.conf_dir())
+        if any(element.provider == "main" and element.path == main for element in search_path.get_path()):
+            # Hydra puts --config-dir before the first of this provider, and later ones give way to earlier ones.
+            search_path.append("schema", f"file://{config.sweeps_dir()}")

@@ -30,6 +30,8 @@ def explain(error: Exception) -> str:
     text = str(error.__cause__ or error)
     if match := re.search(r"Ambiguous value for argument '((.+?)=.*?)'\n", text):
         return f"{match[1]} is several values; add -m before it for a run with each, or write {match[2]}=[...]"
+    if match := re.search(r"Sweep parameters '(.+)' requires --multirun", text):
+        return f"{match[1]} asks for several runs; add -m before it"
     if match := re.search(r"Key '(.+?)' (?:is )?not in ", text):
         return unknown_key(_full_key(text) or match[1])
     override = re.search(r"Error merging override (\S+)", str(error))
