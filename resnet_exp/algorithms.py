@@ -16,13 +16,15 @@ from torch.optim import Optimizer
 from torchvision.models.resnet import Bottleneck
 
 STEP = "sam_step"
+BEFORE = "before"
 
 
 class ResumableSAMOptimizer(SAMOptimizer):
-    """Composer's SAM optimizer with one state shared with the optimizer it wraps.
+    """Composer's SAM optimizer with one state shared with the optimizer it wraps, and weights that come back exactly.
 
     Composer 0.32.1 checkpoints neither the momentum of the wrapped optimizer nor the step counter, so that a resumed
-    run silently starts both anew.
+    run silently starts both anew. It also adds and subtracts each rank's own ascent, after which the weights of the
+    ranks differ by what was rounded.
     """
 
     def __init__(self, base_optimizer: Optimizer, rho: float, epsilon: float, interval: int) -> None:
@@ -53,7 +55,31 @@ class ResumableSAMOptimizer(SAMOptimizer):
         loss = super().step(closure)
         for state in self.state.values():
             state.pop("e_w", None)
+            state.pop(BEFORE, None)
         return loss
+
+    @torch.no_grad()
+    def first_step(self) -> None:
+        """Climb, and keep the weights from before."""
+        for weight in self._weights():
+            self.state[weight][BEFORE] = weight.detach().clone()
+        super().first_step()
+
+    @torch.no_grad()
+    def second_step(self) -> None:
+        """Come back and step the wrapped optimizer."""
+        self.sub_e_w()
+        self.base_optimizer.step()
+
+    @torch.no_grad()
+    def sub_e_w(self) -> None:
+        """Come back to the weights from before."""
+        for weight in self._weights():
+            if BEFORE in self.state[weight]:
+                weight.copy_(self.state[weight][BEFORE])
+
+    def _weights(self) -> list[nn.Parameter]:
+        return [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the shared state."""
@@ -121,7 +147,7 @@ class StochasticDepth(ComposerStochasticDepth):
 def _reset(block: Bottleneck) -> None:
     kept = set(block.downsample.modules()) if block.downsample is not None else set()
     for module in block.modules():
-        if module not in kept and isinstance(module, (nn.Conv2d, nn.BatchNorm2d)):
+        if module not in kept and isinstance(module, (nn.Conv2d, nn.BatchNorm2d, nn.SyncBatchNorm)):
             module.reset_parameters()
 
 

@@ -151,8 +151,8 @@ class Run:
         loggers: list[LoggerDestination] = build_named("loggers", config["loggers"])
         self.rng = callbacks.RestoreRng()
         own: list[Callback] = [
-            callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), self.recorder, self.stop,
-            ProgressFile(self.run, self.recorder),
+            callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), callbacks.SameBuffers(),
+            self.recorder, self.stop, ProgressFile(self.run, self.recorder),
         ]  # fmt: skip
         trainer = Trainer(
             model=model,

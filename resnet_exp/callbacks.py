@@ -48,10 +48,10 @@ class OnTimeLearningRate(Callback):
 
 
 class FiniteLoss(Callback):
-    """Fail on a loss that is no number; Composer trains on."""
+    """Fail on a loss that is no number, on all ranks at the same batch; Composer trains on."""
 
     def batch_end(self, state: State, logger: Logger) -> None:
-        """Check the loss that Composer has fetched from the device for its own log."""
+        """Check the loss that Composer has fetched for its own log: the mean over all ranks."""
         loss = sum(state.total_loss_dict.values()) if isinstance(state.total_loss_dict, dict) else 0.0
         if not math.isfinite(loss):
             now = state.timestamp
@@ -59,6 +59,19 @@ class FiniteLoss(Callback):
                 f"loss is {loss} at epoch {now.epoch.value}, batch {now.batch.value - 1} "
                 f"(learning rate {current_lr(state):g}); lower optimizer.lr or check the images"
             )
+
+
+class SameBuffers(Callback):
+    """Evaluate with rank 0's BatchNorm statistics on every rank.
+
+    Each rank updates its own between two forward passes of training. Those of rank 0 are in checkpoints and in
+    ``weights.pt``: an evaluation with others would be that of no weights that exist, and change on resumption.
+    """
+
+    def eval_start(self, state: State, logger: Logger) -> None:
+        """Take over rank 0's; callbacks run after algorithms, so EMA's averages are in place."""
+        for buffer in state.model.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 class StopRequested(Exception):

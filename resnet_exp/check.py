@@ -140,6 +140,11 @@ def validate(config: dict[str, Any]) -> None:
     _validate_hardware(config["hardware"])
     _validate_batches(config)
     values.check(config)
+    if config["model"]["sync_batchnorm"] and config["hardware"]["device"] == "cpu":
+        raise RequestError(
+            f"model.sync_batchnorm=true needs GPUs, hardware={config['hardware']['name']} has none; use "
+            "model.sync_batchnorm=false"
+        )
     if not 0 <= config["seed"] <= MAX_SEED:
         raise RequestError(f"seed={config['seed']} is out of range; use 0 to {MAX_SEED}")
 

@@ -39,9 +39,11 @@ def run_ranks(folder: RunDir, ranks: int, place: Place, owner: int | None) -> in
                 log = logs.enter_context(folder.rank_log(rank).open("ab"))
                 environ = {**world, "RANK": str(rank), "LOCAL_RANK": str(local)}
                 processes.append(_start(folder, environ, owner, log))
-            return _wait(folder, processes, signals, place.node * ranks)
+            local, code = _wait(processes, signals)
         finally:
             _kill(processes)
+    # Only now, when no rank can overwrite it with the complaint that it has lost another.
+    return _explain(folder, place.node * ranks + local, code, stopping=signals.received > 0)
 
 
 def _start(folder: RunDir, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -84,15 +86,17 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Signals, first_rank: int) -> int:
+def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[int, int]:
+    """Wait for all ranks, or for the first to fail: a local rank and the exit code of all."""
     forwarded = 0
     while True:
         if signals.received > forwarded:
             forwarded = signals.received
             if forwarded > 2:
                 console.say("killed; the last checkpoint stays")
-                return EXIT_INTERRUPTED
-            console.say("stopping: saving a checkpoint first (twice more Ctrl-C to kill)")
+                return 0, EXIT_INTERRUPTED
+            hint = " (twice more Ctrl-C to kill)" if console.width() else ""
+            console.say(f"stopping: saving a checkpoint first{hint}")
             for process in processes:
                 # The rank alone: its data workers must live until it has saved.
                 process.send_signal(signal.SIGTERM)
@@ -101,33 +105,35 @@ def _wait(folder: RunDir, processes: list[subprocess.Popen[bytes]], signals: _Si
         if failed:
             # A rank that was killed cannot say so itself, and its peers fail for having lost it.
             first = min(failed, key=lambda rank: codes[rank] or 0)
-            return _explain(folder, first_rank + first, codes[first] or EXIT_FAILED, stopping=forwarded > 0)
+            return first, codes[first] or EXIT_FAILED
         if all(code is not None for code in codes):
-            return EXIT_INTERRUPTED if EXIT_INTERRUPTED in codes else EXIT_DONE
+            return 0, EXIT_INTERRUPTED if EXIT_INTERRUPTED in codes else EXIT_DONE
         time.sleep(POLL_SECONDS)
 
 
 def _explain(folder: RunDir, rank: int, code: int, stopping: bool) -> int:
+    """The exit code of a run that ended with that of `rank`; writes ``failure.json`` for one that was killed."""
+    if code >= 0:
+        return code
     if stopping and code == -signal.SIGTERM:
-        return EXIT_INTERRUPTED  # stopped before there was anything to save
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        rundir.write_json(
-            folder.failure,
-            {
-                "schema": rundir.SCHEMA,
-                "error": f"rank {rank} was ended by {name}{hint}; the same command goes on from the last checkpoint",
-                "type": name,
-                "rank": rank,
-                "host": socket.gethostname(),
-                "exit_code": EXIT_FAILED,
-                "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "traceback": "",
-            },
-        )
-        return EXIT_FAILED
-    return code
+        # Stopped before there was anything to save: no failure, though another rank may have called it one.
+        with contextlib.suppress(FileNotFoundError):
+            folder.failure.unlink()
+        return EXIT_INTERRUPTED
+    name = signal.Signals(-code).name
+    hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+    failure = {
+        "schema": rundir.SCHEMA,
+        "error": f"rank {rank} was ended by {name}{hint}; the same command goes on from the last checkpoint",
+        "type": name,
+        "rank": rank,
+        "host": socket.gethostname(),
+        "exit_code": EXIT_FAILED,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "traceback": "",
+    }
+    rundir.write_json(folder.failure, failure)
+    return EXIT_FAILED
 
 
 def _signal(processes: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:

@@ -24,15 +24,13 @@ from resnet_exp import check, checkpoints, devices, environment, rundir
 from resnet_exp.config import RunConfig
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.explain import explain
-from resnet_exp.rundir import OWNED, RunDir
+from resnet_exp.rundir import RunDir
 
 if TYPE_CHECKING:
     from resnet_exp.build import Run
 
-SINGLE = {
-    "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "NODE_RANK": "0",
-    "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500",
-}  # fmt: skip
+# In which rank 0 says why all of them refuse, before the launcher ends them.
+ALIKE_SECONDS = 5.0
 
 
 def read_config(run: RunDir) -> dict[str, Any]:
@@ -68,14 +66,21 @@ def run_rank(run: RunDir) -> int:
         return code
 
 
-def _be_rank(run: RunDir) -> int:
-    """Run as the rank that the environment says; rank 0 owns the folder unless its launcher does."""
-    for name, value in SINGLE.items():
-        os.environ.setdefault(name, value)
-    if OWNED not in os.environ and os.environ["RANK"] == "0":
-        read_config(run)  # before anything is written into what may be no run folder
-        rundir.acquire(run)
-    return run_rank(run)
+def _be_foreign_rank(run: RunDir) -> int:
+    """Run as a rank of another launcher, or alone with ``RANK=0``."""
+    from resnet_exp import foreign
+
+    foreign.complete_environment()
+    try:
+        config = read_config(run)  # before anything is written into what may be no run folder
+        foreign.check_world(config, run)
+        code = run_rank(run) if foreign.begin(run, config) else EXIT_DONE
+    except (RequestError, RunFailed):
+        if os.environ["RANK"] != "0":
+            time.sleep(ALIKE_SECONDS)
+        raise
+    foreign.show(run, code)
+    return code
 
 
 def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
@@ -226,8 +231,10 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_BAD_REQUEST
     run = RunDir(Path(arguments[0]).absolute())
     try:
+        if rundir.OWNED in os.environ:
+            return run_rank(run)
         if "RANK" in os.environ:
-            return _be_rank(run)
+            return _be_foreign_rank(run)
         return launch.resume(run, read_config(run))
     except (RequestError, RunFailed) as error:
         console.complain(str(error))

@@ -70,6 +70,8 @@ REQUESTS = {
     "hardware=h100x1": "hardware=h100x1 wants 1 GPU, this machine shows 0; use hardware=auto or hardware=cpu here, or "
     "submit the run to a machine that has them",
     "hardware=cpu hardware.nodes=2": "hardware.nodes=2 cannot be started from one machine; use hardware.nodes=1 here",
+    "hardware=cpu model.sync_batchnorm=true": "model.sync_batchnorm=true needs GPUs, hardware=cpu has none; use "
+    "model.sync_batchnorm=false",
     "algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "+algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "algorithms=[mixup] algorithms.mixup.alpha=-1": "algorithms.mixup.alpha=-1 is out of range; use above 0",

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import torch
 
-from resnet_exp.data.contract import Batch, Loader, Split
+from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 
 
 class SyntheticLoader:
-    """The same few random batches again and again, in the loader contract."""
+    """The same few random images again and again; a split is the same on any number of ranks."""
 
     def __init__(self, split: Split, images: int, distinct_images: int) -> None:
         """`images` is the size of the pretended split over all ranks; `distinct_images` really exist."""
         self.batch_size = split.batch_size
         self.images = images
-        share = images // split.world_size
-        self._length = share // split.batch_size if split.train else -(-share // split.batch_size)
-        self._last = split.batch_size if split.train or share % split.batch_size == 0 else share % split.batch_size
+        self._rank, self._world = split.rank, split.world_size
+        together = split.batch_size * split.world_size
+        self._length = images // together if split.train else -(-images // together)
         self._skip = 0
-        random = torch.Generator().manual_seed(split.seed + split.rank)
-        size = (min(distinct_images, split.batch_size), 3, split.crop, split.crop)
+        random = torch.Generator().manual_seed(split.seed)
+        size = (min(distinct_images, together), 3, split.crop, split.crop)
         device = "cuda" if split.on_gpu else "cpu"
         self._images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random).to(device)
         self._labels = torch.randint(0, split.classes, size[:1], generator=random).to(device)
@@ -31,12 +31,18 @@ class SyntheticLoader:
         return self._length
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield batches of the right size."""
+        """Yield this rank's share of each batch, at least one image of which none need count."""
         skip, self._skip = self._skip, 0
+        together = self.batch_size * self._world
         for number in range(skip, self._length):
-            size = self._last if number == self._length - 1 else self.batch_size
-            chosen = torch.arange(size) % len(self._labels)
-            yield self._images[chosen], self._labels[chosen]
+            end = min((number + 1) * together, self.images)
+            # Every rank has as many, so that none waits for another.
+            share = -(-(end - number * together) // self._world)
+            numbers = number * together + self._rank + self._world * torch.arange(share)
+            chosen = numbers % len(self._labels)
+            labels = self._labels[chosen]
+            labels[(numbers >= end).to(labels.device)] = IGNORED
+            yield self._images[chosen], labels
 
     def seek(self, epoch: int, batch: int) -> None:
         """Let the next iteration leave out the first `batch` batches; every epoch is the same."""
