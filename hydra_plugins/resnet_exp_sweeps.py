@@ -39,7 +39,8 @@ class _Launcher(Launcher):
         from resnet_exp import sweep
 
         loader = self.hydra_context.config_loader
-        planned = sweep.plan(loader, self.config, job_overrides, continued=initial_job_idx > 0)
+        elsewhere = self.how == Slurm.how
+        planned = sweep.plan(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
         task.sweep(planned, self.how, self.settings)
         return _returned(planned, job_overrides)

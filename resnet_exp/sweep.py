@@ -68,8 +68,8 @@ class Composer:
     copy of one composition and have their values set on it, as Hydra does last of all.
     """
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
-        self.loader, self.master = loader, master
+    def __init__(self, loader: ConfigLoader, master: DictConfig, elsewhere: bool = False) -> None:
+        self.loader, self.master, self.elsewhere = loader, master, elsewhere
         self.parser = OverridesParser.create(config_loader=loader)
         self._bases: dict[tuple[str, ...], DictConfig] = {}
         self._groups: dict[str, bool] = {}
@@ -97,6 +97,10 @@ class Composer:
         closed = copy.deepcopy(base)
         for override in plain:
             OmegaConf.update(closed, override.key_or_group, override.value())
+        if self.elsewhere and closed.hardware.device == "auto":
+            raise RequestError(
+                f"hardware={closed.hardware.name} is not known before the job runs; name it, such as hardware=a100x8"
+            )
         return check.complete(closed)
 
     def _is_value(self, override: Override) -> bool:
@@ -128,13 +132,26 @@ def _located(message: str, overrides: Sequence[str]) -> str:
     return f"{message} (in the run with {' '.join(filter_overrides(list(overrides)))})" if overrides else message
 
 
-def plan(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]], continued: bool = False) -> Sweep:
+def plan(
+    loader: ConfigLoader,
+    master: DictConfig,
+    jobs: Sequence[Sequence[str]],
+    continued: bool = False,
+    elsewhere: bool = False,
+) -> Sweep:
     """Compose and check every run of a sweep; a run that is asked for twice is in it once.
+
+    Args:
+        loader: Hydra's.
+        master: the configuration of the sweep itself.
+        jobs: overrides of each run.
+        continued: earlier runs of the same sweep stay in its manifest.
+        elsewhere: the runs are for other machines, whose hardware this one cannot see.
 
     Raises:
         RequestError: a run cannot be composed, or the runs would lie in several folders or sweeps.
     """
-    composer = Composer(loader, master)
+    composer = Composer(loader, master, elsewhere)
     runs: dict[str, Planned] = {}
     asked = []
     began = time.monotonic()

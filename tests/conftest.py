@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from slurm_cluster import slurm as slurm
 
 # The smallest run that trains, evaluates and saves: a few seconds on two cores after the imports.
 TINY = (
@@ -63,22 +64,22 @@ def tiny() -> list[str]:
 
 @pytest.fixture
 def photo_tree(tmp_path: Path) -> PhotoTree:
-    """Write an image folder of 40 real images and return it: two classes, 16 to train and 4 to evaluate each."""
+    """Write the image folder of `write_photos` and return it."""
+    return lambda name="photos": write_photos(tmp_path / name)
 
-    def write(name: str = "photos") -> Path:
-        from PIL import Image
-        from sklearn.datasets import load_sample_image
 
-        root = tmp_path / name
-        for label in ("china", "flower"):
-            photo = Image.fromarray(load_sample_image(f"{label}.jpg"))
-            width, height = photo.width // 5, photo.height // 4
-            for number in range(20):
-                left, top = number % 5 * width, number // 5 * height
-                folder = root / ("val" if number % 5 == 0 else "train") / label
-                folder.mkdir(parents=True, exist_ok=True)
-                tile = photo.crop((left, top, left + width, top + height)).resize((64, 56))
-                tile.save(folder / f"{number:02d}.jpg")
-        return root
+def write_photos(root: Path) -> Path:
+    """Write an image folder of 40 real images: two classes, 16 to train and 4 to evaluate each."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_image
 
-    return write
+    for label in ("china", "flower"):
+        photo = Image.fromarray(load_sample_image(f"{label}.jpg"))
+        width, height = photo.width // 5, photo.height // 4
+        for number in range(20):
+            left, top = number % 5 * width, number // 5 * height
+            folder = root / ("val" if number % 5 == 0 else "train") / label
+            folder.mkdir(parents=True, exist_ok=True)
+            tile = photo.crop((left, top, left + width, top + height)).resize((64, 56))
+            tile.save(folder / f"{number:02d}.jpg")
+    return root

@@ -1,0 +1,116 @@
+"""How the front scales: submitting a sweep of many runs to SLURM, and the status of many run folders.
+
+    python benchmarks/scale.py status --runs 10000       no SLURM needed
+    python benchmarks/scale.py submit --runs 1000        on a machine with SLURM; the jobs are held, then cancelled
+
+Clocks cover the whole command, from the start of Python to its end; memory is the peak resident set of the process.
+Run it on an idle machine: it uses one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from resnet_exp import manifest
+
+KINDS = ("done", "done", "done", "failed", "stopped", "missing")
+
+
+def write_runs(runs: Path, count: int) -> None:
+    """Run folders as a sweep leaves them: half of them done, the others failed, stopped or missing."""
+    rows = []
+    for number in range(count):
+        run_id = f"mild-ssr0.36-a100x8-s{number}-{number:08x}"
+        rows.append({"run_id": run_id, "overrides": [f"seed={number}"], "job": None})
+        kind = KINDS[number % len(KINDS)]
+        if kind == "missing":
+            continue
+        folder = runs / run_id
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / ".lock").write_text("process 1 on n1")
+        (folder / "config.yaml").write_text("recipe: mild\n" * 80)
+        progress = {"done": 7, "total": 32, "unit": "epochs", "top1": 0.5, "eta_seconds": 60.0, "time": time.time()}
+        (folder / "progress.json").write_text(json.dumps(progress))
+        if kind == "done":
+            timing = {name: 1600.0 for name in ("train_seconds", "eval_seconds", "startup_seconds")}
+            result = {"schema": 1, "run_id": run_id, "epochs": 32, "top1": 0.766, "top5": 0.931, "timing": timing}
+            (folder / "result.json").write_text(json.dumps({**result, "padding": "x" * 600}))
+        elif kind == "failed":
+            (folder / "failure.json").write_text(json.dumps({"error": "ValueError: no", "traceback": "x" * 3000}))
+        else:
+            (folder / "checkpoints" / "latest-rank0.pt").write_bytes(b"")
+    manifest.write(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+
+
+def measure(command: list[str]) -> tuple[float, float]:
+    """Seconds and peak MiB of one command; it must end with 0 or 1."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
+        sys.exit(f"failed: {' '.join(command)}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def report(what: str, count: int, samples: list[tuple[float, float]]) -> None:
+    """One line: what, n, and the median with its spread."""
+    seconds = [sample[0] for sample in samples]
+    peak = max(sample[1] for sample in samples)
+    middle = statistics.median(seconds)
+    spread = f"{min(seconds):.2f}-{max(seconds):.2f} s"
+    sys.stdout.write(f"{what:<12} {count:>6} runs  {middle:6.2f} s ({spread}, n={len(seconds)})  {peak:6.0f} MiB\n")
+    sys.stdout.flush()
+
+
+def status(sizes: list[int], repeat: int) -> None:
+    """Time ``python -m resnet_exp.status`` on folders of several sizes, in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            write_runs(Path(folder) / str(size), size)
+        samples: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
+        for _ in range(repeat):
+            for size in sizes:
+                samples[size].append(measure([sys.executable, "-m", "resnet_exp.status", f"{folder}/{size}"]))
+        for size in sizes:
+            report("status", size, samples[size])
+
+
+def submit(sizes: list[int], repeat: int) -> None:
+    """Time the submission of sweeps of held jobs, and the same command again; all are cancelled."""
+    held = ["+hydra.launcher.additional_parameters.hold=true", "hydra.launcher.wait=false", "hydra/launcher=slurm"]
+    for size in sizes:
+        first, again = [], []
+        for number in range(repeat):
+            with tempfile.TemporaryDirectory() as folder:
+                name = f"scale-{os.getpid()}-{number}"
+                grid = [f"seed=range({size // 4})", "ssr=0.1,0.2", "recipe=mild,hot", "hardware=a100x8"]
+                command = [sys.executable, "-m", "resnet_exp", "-m", *grid, *held, f"sweep={name}"]
+                try:
+                    first.append(measure([*command, f"runs_dir={folder}"]))
+                    again.append(measure([*command, f"runs_dir={folder}"]))
+                finally:
+                    subprocess.run(["scancel", f"--name={name}"], check=True)
+        report("submit", size, first)
+        report("submit again", size, again)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("status", "submit"))
+    parser.add_argument("--runs", type=int, nargs="+", default=[1000])
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args()
+    {"status": status, "submit": submit}[options.what](options.runs, options.repeat)
+
+
+if __name__ == "__main__":
+    main()

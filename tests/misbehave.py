@@ -1,0 +1,33 @@
+"""A callback that gives a run of a sweep one of the ends that runs have on clusters."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from composer.core import Callback, State
+from composer.loggers import Logger
+from composer.utils import dist
+
+GIB = 2**30
+
+
+class Misbehave(Callback):
+    """In batch 2 (the third) raise, die or take memory; or take `seconds` for every batch."""
+
+    def __init__(self, how: str = "fine", seconds: float = 0, rank: int = 0) -> None:
+        self.how, self.seconds, self.rank = how, seconds, rank
+
+    def batch_end(self, state: State, logger: Logger) -> None:
+        """Do it; the clock counts finished batches by now."""
+        time.sleep(self.seconds)
+        if state.timestamp.batch.value != 3 or dist.get_global_rank() != self.rank:
+            return
+        if self.how == "raise":
+            raise ValueError("raised as told")
+        if self.how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "memory":
+            taken = bytearray(16 * GIB)
+            taken[::4096] = bytes(len(taken[::4096]))
