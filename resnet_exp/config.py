@@ -172,7 +172,7 @@ class GridConfig:
 
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Grid"
     params: dict[str, Any] | None = None
-    grids: list[dict[str, Any]] | None = None
+    grids: list[Any] | None = None
 
 
 @dataclass

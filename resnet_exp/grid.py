@@ -55,7 +55,7 @@ def _line(key: str, value: Any, place: str) -> str:
 
 
 def expand(
-    loader: ConfigLoader, params: Mapping[str, Any], grids: Sequence[Mapping[str, Any]], arguments: Sequence[str]
+    loader: ConfigLoader, params: Mapping[str, Any], grids: Sequence[Any], arguments: Sequence[str]
 ) -> list[list[str]]:
     """Overrides of each run; all of `grids` once before `params` take their next values.
 
@@ -64,7 +64,7 @@ def expand(
     """
     asked = _axes(parse(loader, arguments))
     common = _axes(parse(loader, lines(params, PARAMS)))
-    entries = [_axes(parse(loader, lines(grid, f"{GRIDS}[{number}]"))) for number, grid in enumerate(grids)] or [{}]
+    entries = [_entry(loader, grid, f"{GRIDS}[{number}]") for number, grid in enumerate(grids)] or [{}]
     for number, entry in enumerate(entries):
         if twice := sorted(common.keys() & entry.keys()):
             raise RequestError(f"{GRIDS}[{number}].{twice[0]} is in {PARAMS} too; give it in one of them")
@@ -84,6 +84,12 @@ def expand(
         for chosen in inner
         for inner_point in itertools.product(*(axis.overrides for axis in chosen))
     ]
+
+
+def _entry(loader: ConfigLoader, entry: Any, place: str) -> dict[str, Axis]:
+    if not isinstance(entry, Mapping):
+        raise RequestError(f"{place}={entry}: each entry maps keys to values, such as {{recipe: mild, ssr: 0.3}}")
+    return _axes(parse(loader, lines(entry, place)))
 
 
 def _axes(overrides: Mapping[str, Override]) -> dict[str, Axis]:
