@@ -98,7 +98,9 @@ def test_command_line_wins_over_the_file(asked: Asked) -> None:
 
 
 def test_ablation_removes_one_algorithm_at_a_time(asked: Asked) -> None:
-    full, *others = [set(run.config["algorithms"]) for run in asked("-cn", "ablation", *IMAGENET).runs]
+    sweep = asked("-cn", "ablation", *IMAGENET)
+    assert [run.overrides[-1] for run in sweep.runs[1:3]] == ["~algorithms.blurpool", "~algorithms.channels_last"]
+    full, *others = [set(run.config["algorithms"]) for run in sweep.runs]
     assert len(full) == 5
     assert [full - other for other in others] == [{name} for name in sorted(full)]
     assert all(other < full for other in others)
