@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from conftest import RunCli
 
 from resnet_exp import check, cli, config, manifest
 from resnet_exp.rundir import RunDir
-from resnet_exp.sweep import Sweep
+from resnet_exp.sweep import Sweep, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(path.stem for path in config.sweeps_dir().glob("*.yaml"))
@@ -150,6 +151,15 @@ def test_own_folder(asked: Asked, own: Callable[..., tuple[str, ...]]) -> None:
     assert asked(*own(name="demo"), "hardware=cpu").name == "mine"
     options = own()
     assert chosen(asked(*options[:2], "-cn", "seeds", *IMAGENET, "recipe=mellow"), "recipe")[0] == ("mellow",)
+
+
+def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_path: Path) -> None:
+    first, second = (asked("-cn", "seeds", *IMAGENET, f"seed={seeds}") for seeds in ("1,2", "2,3"))
+    write_manifest(first, "basic")
+    write_manifest(replace(second, continued=True), "basic")
+    record = manifest.read(tmp_path / "runs", "seeds")
+    assert record is not None
+    assert [run["run_id"] for run in record["runs"]] == [first.asked[0], *second.asked]
 
 
 # What is changed in the own sweep, further arguments, and the line that answers.
