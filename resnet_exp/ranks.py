@@ -43,7 +43,7 @@ def run_ranks(folder: RunDir, ranks: int, place: Place, owner: int | None) -> in
         finally:
             _kill(processes)
     # Only now, when no rank can overwrite it with the complaint that it has lost another.
-    return _explain(folder, place.node * ranks + local, code, stopping=signals.received > 0)
+    return _explain(folder, place.node * ranks + local, code, signals.received > 0, alone=place.nodes == 1)
 
 
 def _start(folder: RunDir, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -113,14 +113,16 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[
         time.sleep(POLL_SECONDS)
 
 
-def _explain(folder: RunDir, rank: int, code: int, stopping: bool) -> int:
+def _explain(folder: RunDir, rank: int, code: int, stopping: bool, alone: bool) -> int:
     """The exit code of a run that ended with that of `rank`; writes ``failure.json`` for one that was killed."""
     if code >= 0:
         return code
     if stopping and code == -signal.SIGTERM:
-        # Stopped before there was anything to save: no failure, though another rank may have called it one.
-        with contextlib.suppress(FileNotFoundError):
-            folder.failure.unlink()
+        # Stopped before there was anything to save: no failure, though another rank may have called it one. Of several
+        # nodes it may be another that has failed, which srun answers with the same signal.
+        if alone:
+            with contextlib.suppress(FileNotFoundError):
+                folder.failure.unlink()
         return EXIT_INTERRUPTED
     name = signal.Signals(-code).name
     hint = " (out of memory?)" if code == -signal.SIGKILL else ""

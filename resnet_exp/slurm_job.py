@@ -51,11 +51,13 @@ class SlurmJob:
             code = self._run(run)
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED  # while data was prepared
-        if code == EXIT_INTERRUPTED:
+        if code == EXIT_DONE:
+            return "done"
+        # Where another node has failed, srun's signal is the end and no reason to start again.
+        failure = run.read_failure()
+        if code == EXIT_INTERRUPTED and failure is None:
             return self._interrupted()
-        if code != EXIT_DONE:
-            raise RunFailed((run.read_failure() or {"error": f"exit code {code}"})["error"])
-        return "done"
+        raise RunFailed((failure or {"error": f"exit code {code}"})["error"])
 
     def _run(self, run: RunDir) -> int:
         if restarts() > self.max_requeues:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from typing import Any
 
@@ -109,9 +111,10 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
-        with executor.batch():
+        # What sbatch says is in the error too.
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():
             submitted = [executor.submit(task) for task in tasks]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
-        reason = " ".join(str(error).split()).removeprefix("sbatch: error: ")
-        raise RequestError(f"sbatch refuses the sweep: {reason}") from error
+        reason = str(error).partition("sbatch: error: ")[2] or str(error)
+        raise RequestError(f"sbatch refuses the sweep: {' '.join(reason.splitlines()[:1])}") from error
     return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}
