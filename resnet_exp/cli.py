@@ -42,7 +42,6 @@ class Task:
 
     def __call__(self, composed: DictConfig) -> None:
         """Carry out one composed configuration."""
-        _refuse_lonely_submission()
         self.codes.append(self._attempt(lambda: self.job(_finalized(composed))))
 
     def sweep(self, sweep: Sweep, how: str, settings: dict[str, Any]) -> None:
@@ -126,6 +125,7 @@ def _carry_out_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
 
 
 def _finalized(composed: DictConfig) -> dict[str, Any]:
+    _refuse_lonely_submission()
     overrides = list(HydraConfig.get().overrides.task)
     chosen_anew = any(override.startswith("algorithms=") for override in overrides)
     for name in [] if chosen_anew else check.leftovers(composed, overrides):

@@ -86,6 +86,7 @@ def freeze(config: dict[str, Any], facts: dict[str, Any]) -> None:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         _write_config(folder, config)
+        folder.failure.unlink(missing_ok=True)  # that of an earlier try
         environment.update(folder, {"submitted": facts})
     except OSError as error:
         raise manifest.unwritable(folder.path.parent, error) from error

@@ -28,7 +28,7 @@ def in_turn(sweep: Sweep, attempt: Attempt) -> int:
         code = EXIT_DONE
         for number, run in enumerate(todo, 1):
             if len(sweep.runs) > 1:
-                console.say(f"[{number}/{len(todo)}] {' '.join(run.overrides)}")
+                console.say(f"[{number}/{len(todo)}] {' '.join(run.own)}")
             code = max(code, attempt(run.config))
             if code == EXIT_INTERRUPTED:
                 break

@@ -20,6 +20,8 @@ from resnet_exp.rundir import RunDir
 
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 GRACE_SECONDS = 10.0
+# By the signal itself, or by the handler that Composer has while it builds its trainer.
+TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 POLL_SECONDS = 0.1
 
 
@@ -115,15 +117,15 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[
 
 def _explain(folder: RunDir, rank: int, code: int, stopping: bool, alone: bool) -> int:
     """The exit code of a run that ended with that of `rank`; writes ``failure.json`` for one that was killed."""
-    if code >= 0:
-        return code
-    if stopping and code == -signal.SIGTERM:
+    if stopping and code in TERMINATED:
         # Stopped before there was anything to save: no failure, though another rank may have called it one. Of several
         # nodes it may be another that has failed, which srun answers with the same signal.
         if alone:
             with contextlib.suppress(FileNotFoundError):
                 folder.failure.unlink()
         return EXIT_INTERRUPTED
+    if code >= 0:
+        return code
     name = signal.Signals(-code).name
     hint = " (out of memory?)" if code == -signal.SIGKILL else ""
     failure = {

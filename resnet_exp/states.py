@@ -111,12 +111,12 @@ def _state(run: RunDir, known: _Known) -> RunState:
         # Not every file system shows the locks of another node.
         if rundir.is_locked(run.lock) or (here == "RUNNING" and run.progress.exists()):
             return _running(run, job)
-        if job and known.queue is None:
-            return RunState(name, "queued", run.path, "SLURM does not answer", job=job)
         if here:
             return RunState(name, "queued", run.path, _waiting(here), job=job)
         if (failure := run.read_failure()) is not None:
             return RunState(name, "failed", run.path, failure["error"], _epochs(run), job=job)
+        if job and known.queue is None:
+            return RunState(name, "queued", run.path, "SLURM does not answer", job=job)
     except RequestError as error:
         return RunState(name, "failed", run.path, str(error), job=job)
     if name in known.planned:

@@ -27,10 +27,11 @@ SWEEP_NAME = check.values.RUN_ID
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a sweep: its finalized configuration, and the overrides that tell it from the others."""
+    """One run of a sweep: its finalized configuration, its overrides, and those that tell it from the others."""
 
     config: dict[str, Any]
     overrides: tuple[str, ...]
+    own: tuple[str, ...]
 
     @property
     def run_id(self) -> str:
@@ -78,16 +79,8 @@ class Composer:
         """Finalized configuration of one run.
 
         Raises:
-            RequestError: it cannot be run; the message names the run's overrides.
+            RequestError: it cannot be run.
         """
-        try:
-            return self._compose(overrides)
-        except OmegaConfBaseException as error:
-            raise RequestError(_located(explain(error), overrides)) from error
-        except RequestError as error:
-            raise RequestError(_located(str(error), overrides)) from error
-
-    def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         parsed = self.parser.parse_overrides(list(overrides))
         plain = [override for override in parsed if self._is_value(override)]
         lines = {override.input_line for override in plain}
@@ -128,10 +121,6 @@ def _is_leaf(base: DictConfig, override: Override) -> bool:
     return not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
 
 
-def _located(message: str, overrides: Sequence[str]) -> str:
-    return f"{message} (in the run with {' '.join(filter_overrides(list(overrides)))})" if overrides else message
-
-
 def plan(
     loader: ConfigLoader,
     master: DictConfig,
@@ -155,8 +144,11 @@ def plan(
     runs: dict[str, Planned] = {}
     asked = []
     began = time.monotonic()
+    shared = set(jobs[0]).intersection(*jobs)
     for number, overrides in enumerate(jobs):
-        planned = Planned(composer.compose(overrides), tuple(filter_overrides(list(overrides))))
+        own = tuple(override for override in overrides if override not in shared)
+        config = _composed(composer, overrides, own)
+        planned = Planned(config, tuple(filter_overrides(list(overrides))), own)
         runs.setdefault(planned.run_id, planned)
         asked.append(planned.run_id)
         if time.monotonic() - began > 1:
@@ -166,6 +158,15 @@ def plan(
         console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
     planned_runs = list(runs.values())
     return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked, continued)
+
+
+def _composed(composer: Composer, overrides: Sequence[str], own: tuple[str, ...]) -> dict[str, Any]:
+    """Compose one run; an error names what is its own."""
+    try:
+        return composer.compose(overrides)
+    except (OmegaConfBaseException, RequestError) as error:
+        message = str(error) if isinstance(error, RequestError) else explain(error)
+        raise RequestError(f"{message} (in the run with {' '.join(own)})" if own else message) from error
 
 
 def _name(runs: list[Planned]) -> str:

@@ -16,7 +16,8 @@ from resnet_exp.errors import RequestError
 DOC = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 KEYS = (
     "recipe, recipe_info, ssr, seed, train_batch_size, eval_batch_size, eval_interval, checkpoint_interval, model, "
-    "optimizer, schedule, resolution, dataset, data, hardware, algorithms, callbacks, loggers, trace, runs_dir, run_id"
+    "optimizer, schedule, resolution, dataset, data, hardware, algorithms, callbacks, loggers, trace, runs_dir, run_id, "
+    "sweep"
 )
 LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 SSR = "must be above 0 and at most 1000; ssr=1 is the recipe's full 90ep"
@@ -69,7 +70,8 @@ REQUESTS = {
     "hardware.device=tpu": "hardware.device=tpu is unknown; use cpu, gpu or auto",
     "hardware=h100x1": "hardware=h100x1 wants 1 GPU, this machine shows 0; use hardware=auto or hardware=cpu here, or "
     "submit the run to a machine that has them",
-    "hardware=cpu hardware.nodes=2": "hardware.nodes=2 cannot be started from one machine; use hardware.nodes=1 here",
+    "hardware=cpu hardware.nodes=2": "hardware.nodes=2 cannot be started from one machine; submit it with -m "
+    "hydra/launcher=slurm, or use hardware.nodes=1",
     "hardware=cpu model.sync_batchnorm=true": "model.sync_batchnorm=true needs GPUs, hardware=cpu has none; use "
     "model.sync_batchnorm=false",
     "algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
@@ -181,7 +183,7 @@ def test_a_wrong_image_tree_is_refused_in_one_line(fault, run_cli, tmp_path):
 
 def test_options_may_stand_among_the_overrides(run_cli):
     done = run_cli("ssr=0", "-m", "seed=1,2", timeout=60)
-    assert (done.returncode, done.stderr.splitlines()) == (2, [f"ssr=0.0 {SSR}"] * 2)
+    assert (done.returncode, done.stderr.splitlines()) == (2, [f"ssr=0.0 {SSR} (in the run with seed=1)"])
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\xff", '{"schema": 0}'])

@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EIGHT = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more,last,late", "sweep=eight")
 FINE = ("fine", "again", "more", "last", "late")
-# A signal 90 s before the end of two minutes comes at SLURM's next look, within the first minute.
-SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=90", "+callbacks.misbehave.seconds=6")
+# SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s, before 8 batches are over.
+SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60", "+callbacks.misbehave.seconds=6")
 SLOWLY = ("+callbacks.misbehave.seconds=4", "trace=true")
 
 

@@ -89,8 +89,10 @@ def test_a_job_that_vanished_is_no_queued_one(tmp_path: Path) -> None:
     plan(tmp_path, "lost", jobs={"lost": "7_4"})
     assert kinds(tmp_path, {"7_4": "RUNNING"}) == {"lost": "queued"}
     assert kinds(tmp_path, {"8": "RUNNING"}) == {"lost": "failed"}
-    # A controller that is away says nothing about the job.
+    # A controller that is away says nothing about the job, its folder may.
     assert kinds(tmp_path, None) == {"lost": "queued"}
+    (tmp_path / "lost" / "failure.json").write_text('{"error": "ValueError: no"}')
+    assert kinds(tmp_path, None) == {"lost": "failed"}
 
 
 def test_a_damaged_result_is_a_failed_run(tmp_path: Path) -> None:
