@@ -23,7 +23,12 @@ run: setup ## Train: recipe=hot ssr=0.5
 
 .PHONY: test
 test: setup ## Run the tests
-	$(PY) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure how sweeps scale (the submission only where there is SLURM)
+	$(PY) benchmarks/scale.py status --runs 1000 10000
+	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: lint
 lint: setup ## Check style, format and types

@@ -53,6 +53,7 @@ def pooled(sweep: Sweep, settings: dict[str, Any]) -> int:
 
 def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
     """Submit as one array, and wait for it unless ``hydra.launcher.wait=false``."""
+    submitted = False
     try:
         with manifest.submitting(sweep.runs_dir):
             todo = _begin(sweep, "slurm")
@@ -62,14 +63,17 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
                 arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
                 took = console.span(time.monotonic() - began)
                 console.say(f"submitted {len(jobs)} run{'s' * (len(jobs) != 1)} as job {arrays} in {took}")
+        submitted = True
         console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
         if not settings["wait"]:
             return EXIT_DONE
         return _end(sweep, watch.watch(sweep))
     except KeyboardInterrupt:
-        console.say(
-            f"left; the jobs go on. {STATUS} {sweep.runs_dir} shows them, scancel --name={sweep.name} ends them"
-        )
+        if submitted:
+            console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")
+            console.say(f"scancel --name={sweep.name} ends them")
+        else:
+            console.say("stopped before all runs were submitted; the same command submits the rest")
         return EXIT_INTERRUPTED
 
 

@@ -236,8 +236,12 @@ def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert {name.split("/")[0] for name in held} == {"resnet_exp"}
-    configs = {f"resnet_exp/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert {name.split("/")[0] for name in held} == {"resnet_exp", "hydra_plugins"}
+    configs = {
+        f"resnet_exp/{path.relative_to(ROOT)}"
+        for folder in ("conf", "sweeps")
+        for path in (ROOT / folder).rglob("*.yaml")
+    }
     assert configs and configs <= held
 
     home = tmp_path / "venv"
@@ -256,3 +260,6 @@ def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     shown = call(python, "-m", "resnet_exp", "--cfg", "job", "recipe=hot", "ssr=0.5", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"(?m)^ssr: 0\.5$", shown.stdout)
+    planned = call(python, "-m", "resnet_exp.plan", "-cn", "demo", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert "6 runs" in planned.stdout

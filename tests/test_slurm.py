@@ -16,7 +16,7 @@ from conftest import write_photos
 from slurm_cluster import SlurmCluster
 from slurm_scenario import Scenario, interrupt
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("slurm")]
 
 EIGHT = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more,last,late", "sweep=eight")
 FINE = ("fine", "again", "more", "last", "late")
@@ -43,15 +43,17 @@ def play(s: Scenario) -> None:
     s.seen["eight"] = eight.communicate(timeout=300)[0]
     s.seen["eight code"] = eight.returncode
     s.submit("seed=31", *SLOWLY, "hydra.launcher.gpus_per_node=8", "sweep=preempted")
-    s.submit("seed=32", *SLOWLY, "sweep=requeued", "loggers=[progress,wandb]", WANDB_MODE="offline")
+    own = ("loggers=[progress,wandb]", "hydra.launcher.container=[env,CONTAINED=yes]")
+    s.submit("seed=32", *SLOWLY, "sweep=requeued", *own, WANDB_MODE="offline")
+    s.submit("seed=51", *SLOWLY, "sweep=cancelled")
     requeue(s, batches=1)
     preempt(s)
+    cancel(s)
     requeue(s, batches=3)
     two_nodes(s)
-    for sweep in ("limit0", "limit9", "preempted", "requeued", "pair"):
+    for sweep in ("limit0", "limit9", "preempted", "requeued", "pair", "cancelled"):
         s.seen[sweep] = s.wait_over(sweep)
     lose_node(s)
-    cancel(s)
     s.wait("the end of all processes", lambda: not s.slurm.processes(), 60)
 
 
@@ -123,10 +125,8 @@ def lose_node(s: Scenario) -> None:
 
 
 def cancel(s: Scenario) -> None:
-    s.submit("seed=51", *SLOWLY, "sweep=cancelled")
-    s.wait_batches("cancelled", "51", 3)
+    s.wait_batches("cancelled", "51", 2)
     s.slurm.run("scancel", "--name=cancelled")
-    s.seen["cancelled"] = s.wait_over("cancelled")
 
 
 def failure_of(s: Scenario, sweep: str, name: str) -> dict[str, object]:
@@ -220,6 +220,12 @@ def test_a_requeued_run_is_one_wandb_run(played: Scenario) -> None:
     folder = played.folder_of("requeued", "32")
     ids = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
     assert ids == [folder.name] * 3
+
+
+def test_the_words_of_a_container_come_before_python(played: Scenario) -> None:
+    job = played.states("requeued")["32"]["job"]
+    script = (played.runs / ".submitit" / f"{job}_submission.sh").read_text()
+    assert f" env CONTAINED=yes {sys.executable} " in script
 
 
 def test_two_nodes_are_one_run(played: Scenario) -> None:
