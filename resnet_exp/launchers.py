@@ -91,8 +91,9 @@ def _begin(sweep: Sweep, launcher: str) -> list[Planned]:
         console.say(f"note: left alone: {sweep_table.line(state)}")
     if len(there) > SHOWN:
         console.say(f"note: {len(there) - SHOWN} more are running or queued and left alone")
-    write_manifest(sweep, launcher)
-    return [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
+    todo = [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
+    write_manifest(sweep, launcher, {run.run_id: None for run in todo})
+    return todo
 
 
 def _note_commits(done: list[Planned]) -> None:

@@ -63,8 +63,9 @@ def read_all(runs_dir: Path) -> list[dict[str, Any]]:
 
 
 def jobs(records: list[dict[str, Any]]) -> dict[str, str]:
-    """The latest job of each run that was submitted, by run id."""
-    return {run["run_id"]: run["job"] for record in records for run in record["runs"] if run.get("job")}
+    """The job of each run whose latest start was a submission, by run id; `records` as of `read_all`."""
+    latest = {run["run_id"]: run.get("job") for record in records for run in record["runs"]}
+    return {run_id: job for run_id, job in latest.items() if job}
 
 
 @contextlib.contextmanager

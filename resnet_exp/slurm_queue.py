@@ -55,7 +55,10 @@ def endings(jobs: list[str]) -> dict[str, str]:
     answer = ask("sacct", "--allocations", "--noheader", "--parsable2", columns, "--jobs", ",".join(arrays))
     rows = (line.split("|") for line in (answer or "").splitlines())
     found = {row[0]: row[1] if row[2] == "0:0" else f"{row[1]} {row[2]}" for row in rows if len(row) == 3}
-    return {task: ending for job, ending in found.items() for task in _tasks(job)}
+    tasks = {task: ending for job, ending in found.items() for task in _tasks(job)}
+    # An array that ended before any of its tasks began has one entry for all.
+    whole = {job: tasks[array] for job in jobs if (array := job.partition("_")[0]) in tasks}
+    return whole | tasks
 
 
 def _tasks(job: str) -> list[str]:

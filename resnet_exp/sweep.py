@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,9 +183,9 @@ def _same(key: str, runs: list[Planned]) -> Any:
     return found.pop()
 
 
-def write_manifest(sweep: Sweep, launcher: str, jobs: dict[str, str] | None = None) -> None:
-    """Write down what the sweep consists of; `jobs` are those submitted now, earlier ones are kept."""
-    known = manifest.jobs(manifest.read_all(sweep.runs_dir)) | (jobs or {})
+def write_manifest(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> None:
+    """Write down what the sweep consists of; `jobs` are the jobs of runs that start anew, None of those without."""
+    known = {**manifest.jobs(manifest.read_all(sweep.runs_dir)), **jobs}
     before = (manifest.read(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
     ours = {run.run_id for run in sweep.runs}
     earlier = [row for row in before.get("runs", []) if row["run_id"] not in ours]

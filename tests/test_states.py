@@ -120,6 +120,14 @@ def test_asking_does_not_disturb_a_run_that_starts(tmp_path: Path) -> None:
     assert starter.returncode == 0
 
 
+def test_a_run_that_was_started_otherwise_has_no_job(tmp_path: Path) -> None:
+    plan(tmp_path, "run", sweep="first", jobs={"run": "7_4"})
+    plan(tmp_path, "run", sweep="second")
+    assert manifest.jobs(manifest.read_all(tmp_path)) == {}
+    plan(tmp_path, "run", sweep="third", jobs={"run": "8"})
+    assert manifest.jobs(manifest.read_all(tmp_path)) == {"run": "8"}
+
+
 def test_tasks_that_never_started_are_found_in_the_accounting() -> None:
     assert slurm_queue._tasks("12_[3-5,7%2]") == ["12_3", "12_4", "12_5", "12_7"]
     assert slurm_queue._tasks("12_3") == ["12_3"]

@@ -155,8 +155,8 @@ def test_own_folder(asked: Asked, own: Callable[..., tuple[str, ...]]) -> None:
 
 def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_path: Path) -> None:
     first, second = (asked("-cn", "seeds", *IMAGENET, f"seed={seeds}") for seeds in ("1,2", "2,3"))
-    write_manifest(first, "basic")
-    write_manifest(replace(second, continued=True), "basic")
+    write_manifest(first, "basic", {})
+    write_manifest(replace(second, continued=True), "basic", {})
     record = manifest.read(tmp_path / "runs", "seeds")
     assert record is not None
     assert [run["run_id"] for run in record["runs"]] == [first.asked[0], *second.asked]
