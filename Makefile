@@ -23,7 +23,7 @@ run: setup ## Train: recipe=hot ssr=0.5
 
 .PHONY: test
 test: setup ## Run the tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure how sweeps scale (the submission only where there is SLURM)

@@ -10,5 +10,9 @@ class RequestError(ValueError):
     """The request cannot be carried out. The message is one line: key or file, value, fix."""
 
 
+class OwnedByOther(RequestError):
+    """Another process carries out the run: nothing is wrong with it, and its folder is not ours to write to."""
+
+
 class RunFailed(RuntimeError):
     """A run that had begun cannot go on. The message is one line that says what happened and what to do."""

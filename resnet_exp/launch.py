@@ -86,7 +86,6 @@ def freeze(config: dict[str, Any], facts: dict[str, Any]) -> None:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         _write_config(folder, config)
-        folder.failure.unlink(missing_ok=True)  # that of an earlier try
         environment.update(folder, {"submitted": facts})
     except OSError as error:
         raise manifest.unwritable(folder.path.parent, error) from error
@@ -172,8 +171,7 @@ def _check_tree(config: dict[str, Any]) -> None:
 
 def _train(folder: RunDir, config: dict[str, Any], place: Place, owner: int) -> int:
     console.say(summary.header(config, folder, console.width()))
-    with contextlib.suppress(FileNotFoundError):
-        folder.failure.unlink()
+    _forget_failure(folder, place)
     console.status("starting: importing torch and composer takes some seconds")
     try:
         code = run_ranks(folder, check.ranks_per_node(config["hardware"]), place, owner)
@@ -192,6 +190,14 @@ def _train(folder: RunDir, config: dict[str, Any], place: Place, owner: int) -> 
     if code != EXIT_BAD_REQUEST:
         console.say(f"log: {folder.rank_log(failure.get('rank', 0))}")
     return code
+
+
+def _forget_failure(folder: RunDir, place: Place) -> None:
+    """Remove the reason why an earlier try failed, but not that of another node in this one."""
+    began = time.time() - environment.process_seconds()
+    with contextlib.suppress(FileNotFoundError):
+        if place.nodes == 1 or folder.failure.stat().st_mtime < began:
+            folder.failure.unlink()
 
 
 def _unexplained(folder: RunDir, code: int) -> str:

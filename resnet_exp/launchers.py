@@ -32,11 +32,12 @@ def in_turn(sweep: Sweep, attempt: Attempt) -> int:
             code = max(code, attempt(run.config))
             if code == EXIT_INTERRUPTED:
                 break
-    return _end(sweep, sweep.states(), code)
+    return _end(sweep.states(), code, show=len(sweep.runs) > 1)
 
 
 def pooled(sweep: Sweep, settings: dict[str, Any]) -> int:
     """Run on this machine, several at a time."""
+    code = EXIT_DONE
     with manifest.own(sweep.runs_dir, sweep.name):
         todo = _begin(sweep, "submitit_local")
         pool = Pool(todo, settings["parallel"])
@@ -44,11 +45,10 @@ def pooled(sweep: Sweep, settings: dict[str, Any]) -> int:
             watch.watch(sweep, settle=0, alive=pool.advance)
         except KeyboardInterrupt:
             console.say("stopping: each run saves a checkpoint first")
-            pool.close()
-            return _end(sweep, sweep.states(), EXIT_INTERRUPTED)
+            code = EXIT_INTERRUPTED
         finally:
             pool.close()
-    return _end(sweep, sweep.states())
+    return _end(sweep.states(), code)
 
 
 def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
@@ -56,8 +56,10 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
     submitted = False
     try:
         with manifest.submitting(sweep.runs_dir):
-            todo = _begin(sweep, "slurm")
-            if todo:
+            todo = _todo(sweep)
+            if not todo:
+                write_manifest(sweep, "slurm", {})
+            else:
                 began = time.monotonic()
                 jobs = submit.submit(sweep, todo, settings)
                 arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
@@ -67,7 +69,7 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
         console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
         if not settings["wait"]:
             return EXIT_DONE
-        return _end(sweep, watch.watch(sweep))
+        return _end(watch.watch(sweep))
     except KeyboardInterrupt:
         if submitted:
             console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")
@@ -78,7 +80,14 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
 
 
 def _begin(sweep: Sweep, launcher: str) -> list[Planned]:
-    """Say what is there already, write the manifest, and return the runs that are to be started."""
+    """Write the manifest, and return the runs that are to be started."""
+    todo = _todo(sweep)
+    write_manifest(sweep, launcher, {run.run_id: None for run in todo})
+    return todo
+
+
+def _todo(sweep: Sweep) -> list[Planned]:
+    """Say what is there already, and return the runs that are to be started."""
     states = {state.run_id: state for state in sweep.states()}
     by_kind = {
         kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", "running", "queued")
@@ -91,9 +100,7 @@ def _begin(sweep: Sweep, launcher: str) -> list[Planned]:
         console.say(f"note: left alone: {sweep_table.line(state)}")
     if len(there) > SHOWN:
         console.say(f"note: {len(there) - SHOWN} more are running or queued and left alone")
-    todo = [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
-    write_manifest(sweep, launcher, {run.run_id: None for run in todo})
-    return todo
+    return [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
 
 
 def _note_commits(done: list[Planned]) -> None:
@@ -103,8 +110,8 @@ def _note_commits(done: list[Planned]) -> None:
         console.say(f"note: some were made at other commits ({', '.join(others)}; this is {str(now)[:12]})")
 
 
-def _end(sweep: Sweep, states: list[RunState], code: int = EXIT_DONE) -> int:
-    if len(states) > 1 or code == EXIT_INTERRUPTED:
+def _end(states: list[RunState], code: int = EXIT_DONE, show: bool = True) -> int:
+    if show:
         sweep_table.show(states)
     if code in (EXIT_INTERRUPTED, EXIT_BAD_REQUEST):
         return code

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import rundir
+from resnet_exp import console, rundir
 from resnet_exp.errors import RequestError
 
 FOLDER = ".sweeps"
@@ -104,7 +104,9 @@ def submitting(runs_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise unwritable(runs_dir, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not rundir.try_lock(descriptor):
+            console.say(f"waiting for another submission into {runs_dir} to end")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

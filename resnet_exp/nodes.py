@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_exp import slurm_queue
 from resnet_exp.errors import RequestError
 
 # Ports of jobs: below those that Linux hands out by itself (32768 and up).
@@ -27,7 +28,7 @@ def find(hardware: dict[str, Any]) -> Place:
     """The place of this process in a run on `hardware`.
 
     On several nodes SLURM says it, with one task a node: the ranks meet on the first host, at a port made of the
-    job's number, which no other job on that host has.
+    job's number, so that two jobs on one host do not meet.
 
     Raises:
         RequestError: the run wants several nodes, and this is not a SLURM job with as many.
@@ -43,7 +44,8 @@ def find(hardware: dict[str, Any]) -> Place:
         )
     if int(tasks) != nodes:
         raise RequestError(
-            f"hardware.nodes={nodes} in a SLURM step of {tasks} tasks; use srun --ntasks={nodes} --ntasks-per-node=1"
+            f"hardware.nodes={nodes} in a SLURM step of {tasks} tasks; use srun --kill-on-bad-exit=1 --ntasks={nodes} "
+            "--ntasks-per-node=1"
         )
     return Place(nodes, int(os.environ["SLURM_NODEID"]), _first_host(), _job_port())
 
@@ -56,8 +58,7 @@ def _first_host() -> str:
 
 
 def _job_port() -> int:
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    return FIRST_PORT + (int(os.environ["SLURM_JOB_ID"]) * 7 + restarts) % PORTS
+    return FIRST_PORT + (int(os.environ["SLURM_JOB_ID"]) * 7 + slurm_queue.restarts()) % PORTS
 
 
 def _free_port() -> int:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from resnet_exp import check, devices, environment, launch, slurm_job
-from resnet_exp.errors import RequestError
+from resnet_exp import check, devices, environment, launch, rundir, slurm_job
+from resnet_exp.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.processes import die_with_parent
+from resnet_exp.rundir import RunDir
 from resnet_exp.sweep import Planned
 
 
@@ -20,6 +21,7 @@ from resnet_exp.sweep import Planned
 class _Job:
     process: subprocess.Popen[bytes]
     gpus: list[str]
+    folder: RunDir
 
 
 class Pool:
@@ -45,17 +47,20 @@ class Pool:
         """Take leave of runs that ended, start those that can start; whether any is left."""
         for job in [job for job in self.running if job.process.poll() is not None]:
             self.running.remove(job)
-            self.free = sorted({*self.free, *job.gpus}, key=int)
+            self.free += job.gpus
+            _explain(job)
         while self.waiting and not self.stopping and len(self.running) < self.parallel:
             wanted = _gpus_of(self.waiting[0].config)
             if wanted > len(self.free):
                 break
             taken, self.free = self.free[:wanted], self.free[wanted:]
-            self.running.append(_Job(self._start(self.waiting.pop(0), taken), taken))
+            run = self.waiting.pop(0)
+            self.running.append(_Job(self._start(run, taken), taken, run.folder))
         return bool(self.running or (self.waiting and not self.stopping))
 
     def _start(self, run: Planned, gpus: list[str]) -> subprocess.Popen[bytes]:
         launch.freeze(run.config, slurm_job.submission(environment.of_launcher()))
+        run.folder.failure.unlink(missing_ok=True)
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         if not gpus:
             # Each would take all cores, and all would wait for each other.
@@ -84,6 +89,16 @@ class Pool:
             self.stop()
         for job in self.running:
             job.process.wait()
+
+
+def _explain(job: _Job) -> None:
+    """Write ``failure.json`` for a run that ended before it had ranks: its launcher's last words."""
+    folder, code = job.folder, job.process.returncode
+    if code in (EXIT_DONE, EXIT_INTERRUPTED) or folder.result.exists() or folder.failure.exists():
+        return
+    words = folder.launcher_log.read_text(errors="replace").strip().splitlines() or [f"exit code {code}"]
+    failure = {"schema": rundir.SCHEMA, "error": words[-1], "type": "", "rank": 0, "exit_code": code, "traceback": ""}
+    rundir.write_json(folder.failure, failure)
 
 
 def _gpu_names() -> list[str]:

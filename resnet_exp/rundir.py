@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.errors import RequestError
+from resnet_exp.errors import OwnedByOther, RequestError
 
 SCHEMA = 1
 # Set for ranks whose launcher holds the lock of the run folder.
@@ -198,8 +198,9 @@ def is_locked(path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
-    except OSError:
-        return True
+    except OSError as error:
+        # Where a file system has no locks, none is held.
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
     finally:
         os.close(descriptor)
 
@@ -208,7 +209,7 @@ def acquire(run: RunDir) -> int:
     """Own a run folder until the returned file descriptor, and every copy a child inherited, is closed.
 
     Raises:
-        RequestError: another process owns it.
+        OwnedByOther: another process owns it.
     """
     descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -219,7 +220,7 @@ def acquire(run: RunDir) -> int:
     if not locked:
         owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         os.close(descriptor)
-        raise RequestError(f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it")
+        raise OwnedByOther(f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor

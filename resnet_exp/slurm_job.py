@@ -7,6 +7,7 @@ neither what a signal of SLURM's means for ranks, nor a limit to requeues: here 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp import console, environment, launch, rundir, slurm_queue, train
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.errors import (
+    EXIT_BAD_REQUEST,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    OwnedByOther,
+    RequestError,
+    RunFailed,
+)
 from resnet_exp.rundir import RunDir
 
 STOP = (signal.SIGTERM, signal.SIGUSR2)
@@ -43,7 +52,8 @@ class SlurmJob:
         try:
             return self._carry_out(run)
         except Exception as error:
-            train.write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
+            if not isinstance(error, OwnedByOther):
+                train.write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
             raise
 
     def _carry_out(self, run: RunDir) -> str:
@@ -60,7 +70,7 @@ class SlurmJob:
         raise RunFailed((failure or {"error": f"exit code {code}"})["error"])
 
     def _run(self, run: RunDir) -> int:
-        if restarts() > self.max_requeues:
+        if slurm_queue.restarts() > self.max_requeues:
             raise _exhausted(self.max_requeues)
         self._compare_commits()
         return launch.resume(run, train.read_config(run), PATIENCE_SECONDS)
@@ -81,17 +91,12 @@ class SlurmJob:
         state = slurm_queue.state(job)
         if state in ("RUNNING", None):
             # A signal before a time limit or a preemption: SLURM would only kill.
-            if restarts() >= self.max_requeues:
+            if slurm_queue.restarts() >= self.max_requeues:
                 raise _exhausted(self.max_requeues)
             _requeue(job)
         else:
             console.say(f"SLURM has this job as {state}: it starts again, or not, as SLURM decides")
         sys.exit(EXIT_INTERRUPTED)
-
-
-def restarts() -> int:
-    """How often SLURM has started this job again."""
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def _exhausted(most: int) -> RunFailed:
@@ -102,7 +107,14 @@ def _exhausted(most: int) -> RunFailed:
 
 
 def _requeue(job: str) -> None:
-    """Put the job back into the queue; a controller that is being restarted is waited for."""
+    """Put the job back into the queue; a controller that is being restarted is waited for.
+
+    Raises:
+        RunFailed: that is not possible.
+    """
+    goes_on = "the same command goes on from the last checkpoint"
+    if shutil.which("scontrol") is None:
+        raise RunFailed(f"job {job} cannot be requeued: no scontrol here, nor in its container; {goes_on}")
     deadline = time.monotonic() + CONTROLLER_SECONDS
     while slurm_queue.ask("scontrol", "requeue", job) is None:
         state = slurm_queue.state(job)
@@ -110,8 +122,7 @@ def _requeue(job: str) -> None:
             console.say(f"SLURM has this job as {state} by now")
             return
         if time.monotonic() > deadline:
-            console.say(f"job {job} could not be requeued; the same command goes on from the last checkpoint")
-            return
+            raise RunFailed(f"job {job} could not be requeued: SLURM's controller does not answer; {goes_on}")
         time.sleep(2)
     console.say(f"job {job} requeued")
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 TIMEOUT_SECONDS = 20
-# States of a job that has not ended. SLURM adds others while a job is moved, such as REQUEUED and COMPLETING.
+# SLURM has others for a job that is being moved, such as REQUEUED and COMPLETING.
 ENDED = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
 
 
@@ -75,6 +75,11 @@ def largest_array() -> int:
     """Tasks that one job array may have (``MaxArraySize``)."""
     match = re.search(r"MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config") or "")
     return int(match[1]) if match else 1001  # SLURM's default
+
+
+def restarts() -> int:
+    """How often SLURM has started this process's job again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def own_job() -> str | None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from resnet_exp import manifest, rundir, slurm_queue
 from resnet_exp.errors import RequestError
@@ -46,34 +45,46 @@ class _Known:
     listed: list[str]  # runs that some sweep wants, in its order
 
 
+class Scheduler(Protocol):
+    """What is asked of SLURM: `slurm_queue` itself, or something that remembers its answers."""
+
+    def in_queue(self) -> dict[str, str] | None:
+        """As `slurm_queue.in_queue`."""
+        ...
+
+    def endings(self, jobs: list[str]) -> dict[str, str]:
+        """As `slurm_queue.endings`."""
+        ...
+
+
 def collect(
-    runs: Path, only: list[str] | None = None, queue: Callable[[], Any] | None = None, sweep: str | None = None
+    runs: Path, only: list[str] | None = None, scheduler: Scheduler = slurm_queue, sweep: str | None = None
 ) -> list[RunState]:
     """State of every run of a folder of runs, whether it has a folder or not.
 
     Args:
         runs: a folder of run folders.
         only: ids of the only runs to look at, in the order of the answer.
-        queue: asked once if a run was submitted; as `slurm_queue.in_queue`.
+        scheduler: asked only if a run was submitted.
         sweep: name of the sweep whose runs to look at.
 
     Raises:
         RequestError: there is no such folder, or no such sweep in it.
     """
-    known = _know(runs, queue or slurm_queue.in_queue)
+    known = _know(runs, scheduler)
     if sweep is not None:
         only = _runs_of(runs, sweep)
     names = only if only is not None else sorted({*known.listed, *_folders(runs)})
     found = [_state(RunDir(runs / name), known) for name in names]
     lost = [state.job for state in found if state.why == LOST and state.job]
-    endings = slurm_queue.endings(lost) if lost else {}
+    endings = scheduler.endings(lost) if lost else {}
     return [_explain_loss(state, endings) if state.why == LOST else state for state in found]
 
 
 LOST = "lost"
 
 
-def _know(runs: Path, queue: Callable[[], Any]) -> _Known:
+def _know(runs: Path, scheduler: Scheduler) -> _Known:
     if not runs.is_dir():
         raise RequestError(f"{runs} is not a folder of runs; give the runs_dir of a sweep")
     records = manifest.read_all(runs)
@@ -81,7 +92,7 @@ def _know(runs: Path, queue: Callable[[], Any]) -> _Known:
     owned = [record for record in records if manifest.is_owned(runs, record["sweep"])]
     return _Known(
         jobs=jobs,
-        queue=queue() if jobs else {},
+        queue=scheduler.in_queue() if jobs else {},
         planned={run["run_id"] for record in owned for run in record["runs"]},
         listed=[run["run_id"] for record in records for run in record["runs"]],
     )
@@ -97,7 +108,8 @@ def _runs_of(runs: Path, sweep: str) -> list[str]:
 
 def _folders(runs: Path) -> list[str]:
     with os.scandir(runs) as entries:
-        return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return [name for name in names if RunDir(runs / name).config.exists()]
 
 
 def _state(run: RunDir, known: _Known) -> RunState:
@@ -167,6 +179,8 @@ def _epochs(run: RunDir) -> str:
 
 def _explain_loss(state: RunState, endings: dict[str, str]) -> RunState:
     ending = endings.get(state.job or "", "")
+    if ending and ending.split()[0] not in slurm_queue.ENDED:
+        return replace(state, kind="queued", why=ending.lower())  # between two places of the queue
     cancelled = ending.startswith("CANCELLED")
     what = "was cancelled" if cancelled else "ended without a word" + (f" (SLURM: {ending})" if ending else "")
     kind = "stopped" if cancelled else "failed"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import shutil
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 from resnet_exp import console, environment, launch, slurm_job, slurm_queue, sweep
@@ -32,24 +35,48 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
     Raises:
         RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
     """
-    hardware = _one_hardware(todo)
-    executor = _executor(planned, hardware, settings)
+    executor = _executor(planned, _one_hardware(todo), settings)
     facts = slurm_job.submission(environment.of_launcher())
-    for number, run in enumerate(todo):
-        launch.freeze(run.config, facts)
-        if (number + 1) % 50 == 0:
-            console.status(f"writing run folders: {number + 1} of {len(todo)}")
-    console.status("")
-    commit = (facts["git"] or {}).get("commit")
+    new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
-    size = slurm_queue.largest_array()
-    for start in range(0, len(todo), size):
-        part = todo[start : start + size]
-        tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
-        jobs |= _submit(executor, [run.run_id for run in part], tasks)
-        # At once: whoever is stopped here must find what was submitted.
-        sweep.write_manifest(planned, "slurm", jobs)
+    try:
+        _freeze(todo, facts)
+        size = slurm_queue.largest_array()
+        for start in range(0, len(todo), size):
+            part = todo[start : start + size]
+            commit = (facts["git"] or {}).get("commit")
+            tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
+            with _undisturbed():
+                jobs |= _submit(executor, [run.run_id for run in part], tasks)
+                sweep.write_manifest(planned, "slurm", {run.run_id: jobs.get(run.run_id) for run in todo})
+            for run in part:
+                run.folder.failure.unlink(missing_ok=True)  # that of an earlier try
+    except RequestError as error:
+        for run in new:
+            if run.run_id not in jobs:
+                shutil.rmtree(run.folder.path, ignore_errors=True)
+        before = f"; {len(jobs)} of {len(todo)} runs were submitted before" if jobs else ""
+        raise RequestError(f"{error}{before}") from error
     return jobs
+
+
+def _freeze(runs: list[Planned], facts: dict[str, Any]) -> None:
+    for number, run in enumerate(runs, 1):
+        launch.freeze(run.config, facts)
+        if number % 50 == 0:
+            console.status(f"writing run folders: {number} of {len(runs)}")
+    console.status("")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait, in sbatch too: between its answer and the manifest, jobs would be submitted and not known."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _one_hardware(runs: list[Planned]) -> dict[str, Any]:
@@ -78,14 +105,15 @@ def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any]
     # Imported late: only who submits needs it.
     import submitit
 
-    found = {name: settings.get(name) or value for name, value in resources(hardware).items()}
+    given = {name: settings.get(name) for name in resources(hardware)}
+    found = {name: value if given[name] is None else given[name] for name, value in resources(hardware).items()}
     site = {name: value for name, value in settings.items() if name not in (*OWN, *found) and value is not None}
     try:
         executor = submitit.SlurmExecutor(settings["submitit_folder"], max_num_timeout=settings["max_requeues"])
         executor.update_parameters(
             job_name=planned.name,
             time=site.pop("timeout_min"),
-            mem=f"{found['mem_gb']}GB" if found["mem_gb"] else None,
+            mem=None if found["mem_gb"] is None else f"{found['mem_gb']}GB",
             nodes=found["nodes"],
             ntasks_per_node=1,
             cpus_per_task=found["cpus_per_task"],
@@ -98,7 +126,10 @@ def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any]
     except RuntimeError as error:
         raise RequestError(f"hydra/launcher=slurm: {error}; use a login node of the cluster") from error
     except ValueError as error:
-        raise RequestError(f"hydra/launcher=slurm: {' '.join(str(error).split())}") from error
+        reason = str(error).partition("\n")[0]
+        raise RequestError(
+            f"hydra.launcher: {reason}; other options of sbatch go into hydra.launcher.additional_parameters"
+        ) from error
     return executor
 
 
@@ -114,7 +145,11 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
         # What sbatch says is in the error too.
         with contextlib.redirect_stderr(io.StringIO()), executor.batch():
             submitted = [executor.submit(task) for task in tasks]
-    except (FailedJobError, FailedSubmissionError, OSError) as error:
-        reason = str(error).partition("sbatch: error: ")[2] or str(error)
-        raise RequestError(f"sbatch refuses the sweep: {' '.join(reason.splitlines()[:1])}") from error
+    except OSError as error:
+        raise RequestError(f"hydra.launcher.submitit_folder={executor.folder} cannot be written ({error})") from error
+    except (FailedJobError, FailedSubmissionError) as error:
+        reason = (str(error).partition("sbatch: error: ")[2] or str(error)).partition("\n")[0]
+        raise RequestError(
+            f"sbatch refuses the sweep ({reason}); change hydra.launcher, here or in conf/local/slurm.yaml"
+        ) from error
     return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}

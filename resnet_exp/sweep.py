@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp import check, console, environment, launch, manifest, states
+from resnet_exp import check, console, environment, launch, manifest, slurm_queue, states
 from resnet_exp.errors import RequestError
 from resnet_exp.explain import explain
 from resnet_exp.rundir import RunDir
@@ -55,11 +55,11 @@ class Sweep:
     asked: list[str]
     continued: bool = False
 
-    def states(self, queue: Callable[[], Any] | None = None) -> list[RunState]:
-        """State of each run, in the sweep's order; `queue` as in `resnet_exp.states.collect`."""
+    def states(self, scheduler: states.Scheduler = slurm_queue) -> list[RunState]:
+        """State of each run, in the sweep's order; `scheduler` as in `resnet_exp.states.collect`."""
         if not self.runs_dir.is_dir():
             return [RunState(run.run_id, "missing", run.folder.path) for run in self.runs]
-        return states.collect(self.runs_dir, [run.run_id for run in self.runs], queue)
+        return states.collect(self.runs_dir, [run.run_id for run in self.runs], scheduler)
 
 
 class Composer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,18 +23,32 @@ OVER = ("done", "failed", "stopped", "missing")
 SETTLE_SECONDS = 15.0
 
 
-class Queue:
-    """The queue as it was a few seconds ago."""
+class Remembered:
+    """SLURM's answers of a while ago; the last one stays while there is no new one."""
 
     def __init__(self) -> None:
-        self._asked, self._answer = 0.0, None
+        self._queue: dict[str, str] | None = None
+        self._endings: dict[str, str] = {}
+        self._queue_asked = self._endings_asked = -math.inf
 
-    def __call__(self) -> dict[str, str] | None:
+    def in_queue(self) -> dict[str, str] | None:
         """As `slurm_queue.in_queue`."""
-        if time.monotonic() - self._asked > QUEUE_SECONDS:
-            self._answer = slurm_queue.in_queue()
-            self._asked = time.monotonic()
-        return self._answer
+        if time.monotonic() - self._queue_asked > QUEUE_SECONDS:
+            answer = slurm_queue.in_queue()
+            self._queue = self._queue if answer is None else answer
+            self._queue_asked = time.monotonic()
+        return self._queue
+
+    def endings(self, jobs: list[str]) -> dict[str, str]:
+        """As `slurm_queue.endings`."""
+        if time.monotonic() - self._endings_asked > QUEUE_SECONDS and not self._settled(jobs):
+            self._endings = slurm_queue.endings(jobs)
+            self._endings_asked = time.monotonic()
+        return self._endings
+
+    def _settled(self, jobs: list[str]) -> bool:
+        known = [self._endings.get(job, "").partition(" ")[0] for job in jobs]
+        return all(ending in slurm_queue.ENDED for ending in known)
 
 
 def watch(sweep: Sweep, settle: float = SETTLE_SECONDS, alive: Callable[[], bool] | None = None) -> list[RunState]:
@@ -44,11 +59,11 @@ def watch(sweep: Sweep, settle: float = SETTLE_SECONDS, alive: Callable[[], bool
         settle: seconds for which all must look ended.
         alive: whether somebody still carries the runs out; asked instead of waiting for them to settle.
     """
-    queue = Queue()
+    scheduler = Remembered()
     over_since: float | None = None
     with _display() as show:
         while True:
-            found = sweep.states(queue)
+            found = sweep.states(scheduler)
             show(found)
             if all(state.kind == "done" for state in found):
                 return found
@@ -56,7 +71,7 @@ def watch(sweep: Sweep, settle: float = SETTLE_SECONDS, alive: Callable[[], bool
             now = time.monotonic()
             over_since = (over_since or now) if over else None
             if over_since is not None and now - over_since >= settle:
-                return sweep.states(queue)
+                return sweep.states(scheduler)
             time.sleep(POLL_SECONDS)
 
 

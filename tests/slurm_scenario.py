@@ -15,8 +15,8 @@ from typing import Any
 from conftest import TINY, Finished, command
 from slurm_cluster import SlurmCluster
 
-# Half a node each: no more than four runs at a time share the cores that there really are.
-PLACE = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=32", "hydra.launcher.mem_gb=6")
+# Nearly half a node each: no more than four runs at a time share the cores that there really are, and some are free.
+PLACE = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=30", "hydra.launcher.mem_gb=6")
 PACE = ("+callbacks.misbehave._target_=misbehave.Misbehave",)
 OVER = ("done", "failed", "stopped", "missing")
 
@@ -45,6 +45,11 @@ class Scenario:
     def submit(self, *args: str, timeout: float = 60, **environ: str) -> Finished:
         """Submit, and do not wait for the jobs."""
         return self.execute(self.line(*args, "hydra.launcher.wait=false"), timeout, **environ)
+
+    def accept(self, *args: str, **environ: str) -> None:
+        """Submit what must not be refused."""
+        done = self.submit(*args, timeout=60, **environ)
+        assert done.returncode == 0, done.stderr
 
     def execute(self, line: list[str], timeout: float, **environ: str) -> Finished:
         return subprocess.run(

@@ -5,11 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
 from slurm_cluster import SlurmCluster
-
-# Together with the other users of the cluster, so that there is one.
-pytestmark = pytest.mark.xdist_group("slurm")
 
 # Each notes its restart in a file and then is busy in a step, as the launcher's jobs are.
 SLEEPS = 'echo "restart ${SLURM_RESTART_COUNT:-0}" >>%s; [ -n "$SLURM_RESTART_COUNT" ] || srun sleep 60'

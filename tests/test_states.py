@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,22 @@ def plan(runs: Path, *names: str, sweep: str = "sweep", jobs: dict[str, str] | N
     manifest.write(runs, {"sweep": sweep, "launcher": "basic", "runs": rows})
 
 
+@dataclass
+class Slurm:
+    """Answers as SLURM would."""
+
+    queue: dict[str, str] | None
+    ended: dict[str, str] = field(default_factory=dict)
+
+    def in_queue(self) -> dict[str, str] | None:
+        return self.queue
+
+    def endings(self, jobs: list[str]) -> dict[str, str]:
+        return {job: self.ended[job] for job in jobs if job in self.ended}
+
+
 def kinds(runs: Path, queue: dict[str, str] | None = None) -> dict[str, str]:
-    return {state.run_id: state.kind for state in states.collect(runs, queue=lambda: queue)}
+    return {state.run_id: state.kind for state in states.collect(runs, scheduler=Slurm(queue))}
 
 
 def test_every_state_is_told_apart(tmp_path: Path) -> None:
@@ -67,7 +82,7 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
     write(tmp_path / "queued")
     plan(tmp_path, "done", "failed", "stopped", "running", "queued", "missing", jobs={"queued": "7_4"})
     with locked(tmp_path / "running" / ".lock"):
-        found = {state.run_id: state for state in states.collect(tmp_path, queue=lambda: {"7_4": "PENDING"})}
+        found = {state.run_id: state for state in states.collect(tmp_path, scheduler=Slurm({"7_4": "PENDING"}))}
     assert {name: state.kind for name, state in found.items()} == {name: name for name in found}
     assert set(found) == {"done", "failed", "stopped", "running", "queued", "missing"}
     assert (found["done"].top1, found["done"].train_seconds) == (0.75, 61.0)
@@ -93,6 +108,22 @@ def test_a_job_that_vanished_is_no_queued_one(tmp_path: Path) -> None:
     assert kinds(tmp_path, None) == {"lost": "queued"}
     (tmp_path / "lost" / "failure.json").write_text('{"error": "ValueError: no"}')
     assert kinds(tmp_path, None) == {"lost": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [("CANCELLED by 0", "stopped"), ("OUT_OF_MEMORY 0:125", "failed"), ("REQUEUED", "queued"), ("", "failed")],
+)
+def test_how_a_job_ended_is_told(tmp_path: Path, ending: str, kind: str) -> None:
+    write(tmp_path / "lost")
+    plan(tmp_path, "lost", jobs={"lost": "7_4"})
+    slurm = Slurm({}, {"7_4": ending} if ending else {})
+    assert [state.kind for state in states.collect(tmp_path, scheduler=slurm)] == [kind]
+
+
+def test_a_folder_that_is_no_run_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    assert states.collect(tmp_path) == []
 
 
 def test_a_damaged_result_is_a_failed_run(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ MaxJobCount=5000
 MinJobAge=600
 InactiveLimit=0
 JobRequeue=1
-KillWait=5
+KillWait=20
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2,sched_min_interval=100000
 $tracking
 JobAcctGatherType=jobacct_gather/linux
