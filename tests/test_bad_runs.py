@@ -171,9 +171,12 @@ def is_free(run: rundir.RunDir) -> bool:
 
 
 def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
-    run_cli: RunCli, tmp_path, photo_tree: PhotoTree, tiny
+    run_cli: RunCli, tmp_path, photo_tree: PhotoTree, tiny, monkeypatch
 ):
-    args = (*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder", "ssr=0.0667")  # 6 epochs
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    # Slow enough to be still there when the rival has come and gone.
+    slow = ("+callbacks.slow._target_=misbehave.Misbehave", "+callbacks.slow.seconds=0.6")
+    args = (*tiny, *MINE, *slow, f"dataset.dir={photo_tree()}", "data=imagefolder", "ssr=0.0667")  # 6 epochs
     run = rundir.RunDir(tmp_path / "runs" / "mine")
 
     first = Started(tmp_path, *args)

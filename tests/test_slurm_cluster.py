@@ -19,7 +19,7 @@ CATCHES = "srun bash -c 'trap \"echo caught >>%s; exit 0\" USR2; while :; do sle
 HOG = """srun python3 -c 'import time; held = b"x" * (200 << 20); time.sleep(20)'"""
 
 
-def wait_for(file: Path, text: str, timeout: float = 20) -> None:
+def wait_for(file: Path, text: str, timeout: float = 60) -> None:
     end = time.monotonic() + timeout
     while not (file.exists() and text in file.read_text()):
         assert time.monotonic() < end, f"no {text!r} in {file}"
