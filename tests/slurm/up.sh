@@ -24,6 +24,9 @@ exec 3>&2 >>"$log" 2>&1
 trap 'code=$?; [ $code = 0 ] || { tail -n 8 "$dir"/log/*.log >&3; }' EXIT
 
 # ---------------------------------------------------------------- packages
+# One at a time: tests that run side by side may each want a cluster, and apt has no patience with a second apt.
+exec 4>/tmp/slurm-packages.lock
+flock 4
 packages=()
 while read -r program package; do command -v "$program" || packages+=("$package"); done <<'LIST'
 slurmctld slurmctld
@@ -47,6 +50,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   [ -z "$made" ] || rm -f $policy
   [ $got = 0 ] || { trap - EXIT; exec 2>&3; refuse "apt-get cannot install ${packages[*]}: $(tail -n 1 "$log")"; }
 fi
+exec 4>&-
 
 # ---------------------------------------------------------------- helpers
 # Every daemon is started with SLURM_CONF, so that a pid file that outlived its process names nobody else.
