@@ -69,7 +69,7 @@ def expand(
         if twice := sorted(common.keys() & entry.keys()):
             raise RequestError(f"{GRIDS}[{number}].{twice[0]} is in {PARAMS} too; give it in one of them")
     in_grids = {key for entry in entries for key in entry}
-    selecting = {key: asked[key] for key in asked.keys() & in_grids if loader.get_group_options(key)}
+    selecting = {key: asked[key] for key in sorted(asked.keys() & in_grids) if loader.get_group_options(key)}
     for axis in selecting.values():
         _require_there(axis, entries)
     outer = [axis for key, axis in common.items() if key not in asked]
