@@ -167,6 +167,36 @@ class LocalLauncherConfig:
 
 
 @dataclass
+class SlurmLauncherConfig:
+    """Types of ``conf/hydra/launcher/slurm.yaml``, which has the values and what they mean."""
+
+    _target_: str = MISSING
+    wait: bool = MISSING
+    max_requeues: int = MISSING
+    timeout_min: int = MISSING
+    signal_delay_s: int = MISSING
+    array_parallelism: int = MISSING
+    submitit_folder: str = MISSING
+    gpus_per_node: int | None = None
+    cpus_per_task: int | None = None
+    mem_gb: int | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    nodelist: str | None = None
+    exclusive: bool | None = None
+    gres: str | None = None
+    comment: str | None = None
+    stderr_to_stdout: bool = True
+    setup: list[str] | None = None
+    container: list[str] | None = None
+    srun_args: list[str] | None = None
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class GridConfig:
     """``hydra/sweeper=basic``: every combination of the values that are given with commas, for each of ``grids``."""
 
@@ -234,6 +264,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=RunConfig)
     store.store(group="hydra/launcher", name="basic", node=BasicLauncherConfig)
+    store.store(group="hydra/launcher", name="slurm_schema", node=SlurmLauncherConfig)
     store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
     store.store(group="hydra/sweeper", name="basic", node=GridConfig)
     store.store(group="hydra/sweeper", name="adaptive", node=AdaptiveConfig)

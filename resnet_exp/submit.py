@@ -16,6 +16,7 @@ from resnet_exp.sweep import Planned, Sweep
 
 # A node's own processes need some of what a vendor counts as its memory.
 MEMORY_SHARE = 0.9
+LEAST = {"max_requeues": 0, "timeout_min": 1, "signal_delay_s": 1, "array_parallelism": 1}
 # Settings of the launcher that are not SLURM's.
 OWN = ("wait", "max_requeues", "container", "setup", "srun_args", "submitit_folder")
 
@@ -35,6 +36,9 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
     Raises:
         RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
     """
+    for key, least in LEAST.items():
+        if settings[key] < least:
+            raise RequestError(f"hydra.launcher.{key}={settings[key]} must be {least} or more")
     executor = _executor(planned, _one_hardware(todo), settings)
     facts = slurm_job.submission(environment.of_launcher())
     new = [run for run in todo if not run.folder.path.exists()]

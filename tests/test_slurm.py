@@ -276,6 +276,24 @@ def test_sbatch_refuses_in_one_line(slurm: SlurmCluster, tmp_path: Path) -> None
     assert not slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=refused")
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("max_requeues=abc", "hydra.launcher.max_requeues=abc: use a whole number"),
+        ("max_requeues=-1", "hydra.launcher.max_requeues=-1 must be 0 or more"),
+        ("array_parallelism=0", "hydra.launcher.array_parallelism=0 must be 1 or more"),
+        ("wait=maybe", "hydra.launcher.wait=maybe: use true or false"),
+        ("setup=abc", "hydra.launcher.setup=abc"),
+    ],
+)
+def test_settings_of_no_use_are_refused(slurm: SlurmCluster, tmp_path: Path, setting: str, says: str) -> None:
+    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
+    done = scenario.execute(scenario.line(f"hydra.launcher.{setting}", "sweep=useless"), 60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(says)
+    assert not list((tmp_path / "runs").glob("mild*"))
+
+
 def test_unknown_hardware_is_refused(slurm: SlurmCluster, tmp_path: Path) -> None:
     scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
     done = scenario.submit("hardware=auto", "sweep=unknown")
