@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import psutil
 import pytest
 from slurm_cluster import slurm as slurm
 
@@ -43,6 +44,19 @@ def command(folder: Path, *args: str) -> list[str]:
     """The command line of a run that writes below `folder` only; `args` may set the same keys anew."""
     places = [f"runs_dir={folder / 'runs'}", f"data.cache_dir={folder / 'cache'}"]
     return [sys.executable, "-m", "resnet_exp", *places, *args]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty for one that has ended, waited for or not."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def left_running(folder: Path) -> list[list[str]]:
+    """Command lines of the processes that work in `folder`."""
+    return [line for line in map(words_of, psutil.process_iter()) if str(folder) in " ".join(line)]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import PhotoTree, RunCli, command
+from conftest import PhotoTree, RunCli, command, words_of
 
 from resnet_exp import rundir
 from resnet_exp.errors import RequestError
@@ -143,7 +143,7 @@ class Started:
 
         def find() -> psutil.Process | None:
             children = psutil.Process(self.launcher.pid).children(recursive=True)
-            return next((child for child in children if module in child.cmdline()), None)
+            return next((child for child in children if module in words_of(child)), None)
 
         return wait_for(find)
 

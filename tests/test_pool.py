@@ -9,9 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-import psutil
 import pytest
-from conftest import command
+from conftest import command, left_running
 
 LOCAL = ("-m", "hydra/launcher=submitit_local", "hydra.launcher.parallel=2", "sweep=local")
 
@@ -61,5 +60,4 @@ def test_ctrl_c_stops_the_runs_and_leaves_nothing(tiny, photo_tree, tmp_path):
     assert process.returncode == 130
     assert "3 runs: 2 stopped, 1 missing" in printed
     assert len(list((tmp_path / "runs").glob("*/checkpoints/latest-rank0.pt"))) == 2
-    left = [one.cmdline() for one in psutil.process_iter() if str(tmp_path / "runs") in " ".join(one.cmdline())]
-    assert left == []
+    assert left_running(tmp_path / "runs") == []

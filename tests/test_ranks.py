@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
-from conftest import Finished, PhotoTree, RunCli
+from conftest import Finished, PhotoTree, RunCli, left_running
 
 from resnet_exp import foreign, rundir
 from resnet_exp.data import imagefolder, synthetic
@@ -46,12 +45,6 @@ def train(
 
     yield run
     assert left_running(tmp_path) == []
-
-
-def left_running(folder: Path) -> list[list[str]]:
-    """Command lines of the processes that work in `folder`."""
-    found = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    return [line for line in found if str(folder) in " ".join(line)]
 
 
 def result_of(run: RunDir) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import left_running
 
 from resnet_exp import rundir
 from resnet_exp.plot import Curve, collect_curve, draw_curves, main
@@ -98,7 +98,7 @@ def test_the_rank_that_fails_first_says_why(tmp_path: Path, run_cli: Any, tiny: 
     failure = only_run(tmp_path / "runs").read_failure()
     assert failure is not None
     assert failure["error"] in done.stderr
-    assert subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout == b"", "something still runs"
+    assert left_running(tmp_path) == [], "something still runs"
 
 
 def test_synthetic_data_needs_no_disk(tmp_path: Path, run_cli: Any, tiny: list[str]) -> None:
