@@ -1,56 +1,31 @@
-"""A run as the report sees it: one of this project's run folders, or a published one. Standard library only."""
+"""What the report knows of one training run, an own one or a published one. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+SECONDS_PER_HOUR = 3600
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run.
+    """One run that ended with an accuracy. Fractions are of 1, durations in seconds, money in dollars.
 
-    Attributes:
-        run_id: name of the run folder; of a published run a slug such as ``mosaicml-mild-2022``.
-        published: whether it is from `published_runs`, not from a folder.
-        recipe: mild, medium, hot, baseline; others have names of their own, such as ``ffcv_rn50``.
-        cloud: as in the hardware presets.
-        hardware: a hardware preset (``p4d.24xlarge``), else a description (``8x A100 80GB``).
-        devices: GPUs of one node.
-        cpus: CPUs of one node.
-        top1: fraction.
-        top5: fraction.
-        train_seconds: what `clock` covers; None if it was not published.
-        eval_seconds: time of the evaluations, where that is known.
-        usd_per_node_hour: the price that the run recorded.
-        price_date: of that price.
-        published_cost_usd: what the source itself states.
-        eval_resize: short side in pixels that images are resized to for evaluation.
-        eval_crop: side in pixels of the centre crop that is evaluated.
-        tta: test-time augmentation: empty, or ``flip``.
-        clock: what `train_seconds` covers, such as ``training``.
-        group: the same text for runs that differ in nothing but the seed.
-        resumed: how often it went on from a checkpoint.
-        commits: of the code; more than one if it was resumed with another.
-        dirty: whether the code had changes that were not committed.
-        data_wait_seconds: how long training waited for the data.
-        energy_kwh: None: not known.
-        source: of a published run where it is from; empty for others.
-        path: its folder; None for published runs.
-        command: command line that runs the same again.
-        curve: training seconds and top-1 (fraction) of each evaluation.
+    `None` says that nobody wrote it down.
     """
 
-    run_id: str
+    run_id: str  # folder name; of a published run a slug such as "mosaicml-mild-2022"
     published: bool
-    recipe: str
+    recipe: str  # mild, medium, hot, baseline; of others their own name
     model: str
     dataset: str
     data: str
     algorithms: tuple[str, ...]
     cloud: str | None
-    hardware: str
+    hardware: str  # name of a preset, or a text such as "8x A100 80GB"
     gpu: str | None
-    devices: int
+    devices: int  # of one node; 0 if it trains on its CPUs
     nodes: int
     cpus: int | None
     ssr: float | None
@@ -60,36 +35,36 @@ class Run:
     top5: float | None
     train_seconds: float | None
     eval_seconds: float | None
-    usd_per_node_hour: float | None
+    usd_per_node_hour: float | None  # the price that the run recorded
     price_date: str | None
-    published_cost_usd: float | None
-    eval_resize: int | None
-    eval_crop: int | None
-    tta: str
-    clock: str
-    group: str
+    published_cost_usd: float | None  # what the source itself states
+    eval_resize: int | None  # pixels of the short side, before the crop
+    eval_crop: int | None  # pixels of a side
+    tta: str  # test-time augmentation: "" or "flip"
+    clock: str  # what `train_seconds` covers: "training", "training and evaluation", "to 75.9 %, with evaluation"
+    group: str  # the same for runs that differ in nothing but the seed
     resumed: int
-    commits: tuple[str, ...]
-    dirty: bool
+    commits: tuple[str, ...]  # of the code, in the order in which it trained the run
+    dirty: bool  # the code had changes that no commit has
     samples_per_second: float | None
     data_wait_seconds: float | None
     energy_kwh: float | None
-    source: str
-    path: str | None
+    source: str  # published: where from; own: ""
+    path: str | None  # own: the folder
     sweep: str | None
-    command: str | None
-    curve: tuple[tuple[float, float], ...]
+    command: str | None  # command line that reproduces it
+    curve: tuple[tuple[float, float], ...]  # training seconds and top-1 of each evaluation
 
     @property
     def protocol(self) -> str:
-        """How it was evaluated: ``224 px``, ``256 px, flip TTA``, or ``unknown``."""
+        """How top-1 was measured: only runs that agree in it compare."""
         if self.eval_crop is None:
-            return "unknown"
-        return f"{self.eval_crop} px" + (f", {self.tta} TTA" if self.tta else "")
+            return UNKNOWN
+        return f"{self.eval_crop} px, {self.tta} TTA" if self.tta else f"{self.eval_crop} px"
 
     @property
     def cost_usd(self) -> float | None:
-        """Dollars of `train_seconds` on all nodes at the recorded price; None if the time or the price is unknown."""
+        """What the training time costs at the price that the run recorded; None without a time or a price."""
         if self.train_seconds is None or self.usd_per_node_hour is None:
             return None
-        return self.train_seconds / 3600 * self.nodes * self.usd_per_node_hour
+        return self.train_seconds / SECONDS_PER_HOUR * self.nodes * self.usd_per_node_hour
