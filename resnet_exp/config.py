@@ -15,6 +15,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import MISSING, OmegaConf
 
+from resnet_exp.places import conf_dir as conf_dir
+from resnet_exp.places import sweeps_dir as sweeps_dir
+
 # Groups whose entries are mappings of name to {_target_, kwargs}.
 OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
 
@@ -96,7 +99,7 @@ class DataConfig:
 
 @dataclass
 class HardwareConfig:
-    """Devices, nodes, precision, and the dated price of one node."""
+    """Devices, nodes, precision, and the dated prices of one node: on demand, and spot where one is known."""
 
     name: str = MISSING
     device: str = MISSING
@@ -111,6 +114,8 @@ class HardwareConfig:
     usd_per_node_hour: float | None = None
     price_date: str | None = None
     price_source: str | None = None
+    spot_usd_per_node_hour: float | None = None
+    spot_price_date: str | None = None
 
 
 @dataclass
@@ -215,22 +220,6 @@ class AdaptiveConfig:
     parallel: int = 1
     seed: int = 17
     digits: int = 2
-
-
-def conf_dir() -> Path:
-    """Folder of the YAML files: inside an installed package, else beside the package in a checkout."""
-    return _beside("conf")
-
-
-def sweeps_dir() -> Path:
-    """Folder of the sweeps, found as `conf_dir` is."""
-    return _beside("sweeps")
-
-
-def _beside(name: str) -> Path:
-    package = Path(__file__).resolve().parent
-    installed = package / name
-    return installed if installed.is_dir() else package.parent / name
 
 
 def _scaled_pixels(pixels: int, image_scale: float) -> int:

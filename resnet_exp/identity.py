@@ -8,7 +8,10 @@ from typing import Any
 
 NOT_OUTCOME = ("run_id", "runs_dir", "sweep", "loggers", "recipe_info")
 NOT_OUTCOME_IN = {
-    "hardware": ("cloud", "usd_per_node_hour", "price_date", "price_source", "memory_gib", "gpu"),
+    "hardware": (
+        *("cloud", "usd_per_node_hour", "price_date", "price_source"),
+        *("spot_usd_per_node_hour", "spot_price_date", "memory_gib", "gpu"),
+    ),
     "data": ("cache_dir",),
     "dataset": ("title", "min_images_per_class"),
 }

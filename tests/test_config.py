@@ -102,6 +102,7 @@ def test_no_notes_without_reason(overrides: list[str]) -> None:
 
 
 SAME = ["runs_dir=elsewhere", "data.cache_dir=/x", "loggers=[]", "hardware.usd_per_node_hour=3", "run_id=null"]
+SAME += ["hardware.spot_usd_per_node_hour=3", "hardware.spot_price_date=2026-11-09"]
 OTHER = ["seed=18", "ssr=0.9", "optimizer.lr=0.1", "+algorithms=mixup", "model=resnet18", "data.num_workers=3"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from resnet_exp import config
+from resnet_exp import config, prices
 
 CONF = config.conf_dir()
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,11 +76,11 @@ def read_table() -> dict[str, list[dict[str, str]]]:
     return {instance: sorted(rows, key=lambda row: row["date"]) for instance, rows in table.items()}
 
 
-def read_docs() -> dict[str, list[str]]:
-    """The first table of docs/hardware.md: preset name to its other cells."""
+def read_docs(section: int = 0) -> dict[str, list[str]]:
+    """The table in a section of docs/hardware.md, the first before all headings: preset name to its other cells."""
     text = (ROOT / "docs" / "hardware.md").read_text()
     rows: dict[str, list[str]] = {}
-    for line in text.split("\n## ")[0].splitlines():
+    for line in text.split("\n## ")[section].splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `"):
             rows[cells[0].strip("`")] = cells[1:]
@@ -149,6 +150,32 @@ def test_docs_equal_the_presets() -> None:
         assert docs[preset][0] == gpus
         assert numbers == [hardware[key] for key in keys]
         assert docs[preset][4:] == [hardware["price_date"] or "", hardware["price_source"] or ""]
+
+
+def test_spot_prices_are_dated_and_lower_and_in_the_docs() -> None:
+    spot = {price.name: price for price in prices.collect_prices().values() if price.spot_usd_per_node_hour}
+    docs = {name: (float(usd), date) for name, (usd, date) in read_docs(section=1).items()}
+    assert docs == {name: (price.spot_usd_per_node_hour, price.spot_date) for name, price in spot.items()}
+    for price in spot.values():
+        assert 0 < (price.spot_usd_per_node_hour or 0) < (price.usd_per_node_hour or 0)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", price.spot_date or "")
+
+
+def test_prices_without_hydra_are_those_of_the_presets() -> None:
+    found = prices.collect_prices()
+    assert sorted(found) == PRESETS
+    for preset, price in found.items():
+        hardware = compose_hardware(f"hardware={preset}")
+        keys = ("name", "cloud", "gpu", "devices", "usd_per_node_hour", "spot_usd_per_node_hour", "price_date")
+        keys = (*keys, "price_source", "spot_price_date")
+        assert dataclasses.astuple(price) == tuple(hardware[key] for key in keys)
+
+
+def test_prices_need_neither_hydra_nor_torch() -> None:
+    heavy = "{'hydra', 'omegaconf', 'torch', 'numpy', 'matplotlib'}"
+    script = f"import sys; from resnet_exp import prices; prices.collect_prices(); print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_misspelt_key_is_an_error() -> None:
