@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp import check, config, console, launch, launchers
+from resnet_exp import check, commands, config, console, launch, launchers
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.explain import explain
 from resnet_exp.sweep import Sweep
@@ -46,6 +46,9 @@ class Task:
 
     def sweep(self, sweep: Sweep, how: str, settings: dict[str, Any]) -> None:
         """Carry out a sweep the launcher's way, or where the program has none of its own, run by run."""
+        options = commands.options()
+        for run in sweep.runs:
+            run.config.update(command=commands.of([*options, *run.overrides]), sweep=sweep.name)
         if self.sweep_job is not None:
             self.codes.append(self.sweep_job(sweep, how, settings))
         elif how == "basic":
@@ -130,7 +133,7 @@ def _finalized(composed: DictConfig) -> dict[str, Any]:
     chosen_anew = any(override.startswith("algorithms=") for override in overrides)
     for name in [] if chosen_anew else check.leftovers(composed, overrides):
         console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
-    return check.finalize(composed, overrides)
+    return {**check.finalize(composed, overrides), "command": commands.of([*commands.options(), *overrides])}
 
 
 def _refuse_lonely_submission() -> None:

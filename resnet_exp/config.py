@@ -154,6 +154,7 @@ class RunConfig:
     runs_dir: str = "runs"
     run_id: str | None = None
     sweep: str | None = None
+    command: str | None = None
 
 
 @dataclass

@@ -22,6 +22,16 @@ PACKAGES = ("torch", "torchvision", "mosaicml", "ffcv", "hydra-core", "omegaconf
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
 
 
+def describe(run: RunDir) -> None:
+    """Write down with what a run is made from here on; the commits of the tries that it goes on from stay."""
+    facts = of_launcher()
+    code = facts["git"] or {"commit": None, "dirty": False}
+    before = (rundir.read_json(run.environment) or {}) if any(run.checkpoints.glob("*.pt")) else {}
+    commits = [commit for commit in (*before.get("commits", []), code["commit"]) if commit]
+    history = {"commits": list(dict.fromkeys(commits)), "dirty": code["dirty"] or before.get("dirty", False)}
+    update(run, {**facts, **history})
+
+
 def of_launcher() -> dict[str, Any]:
     """Commit, host and versions, as the front sees them."""
     return {

@@ -62,7 +62,7 @@ def begin(run: RunDir, config: dict[str, Any]) -> bool:
         rundir.acquire(run)
         with contextlib.suppress(FileNotFoundError):
             run.failure.unlink()
-        environment.update(run, environment.of_launcher())
+        environment.describe(run)
     # By every rank: nothing is written twice, and whoever comes second waits.
     launch.prepare_data(config)
     return True

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-NOT_OUTCOME = ("run_id", "runs_dir", "sweep", "loggers", "recipe_info")
+NOT_OUTCOME = ("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info")
 NOT_OUTCOME_IN = {
     "hardware": (
         *("cloud", "usd_per_node_hour", "price_date", "price_source"),
@@ -31,8 +31,16 @@ def outcome(config: dict[str, Any]) -> dict[str, Any]:
 
 def digest(config: dict[str, Any]) -> str:
     """First 8 hex digits of the hash of `outcome`."""
-    text = json.dumps(outcome(config), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return _hash(outcome(config))
+
+
+def group(config: dict[str, Any]) -> str:
+    """The same 8 hex digits for runs that differ in nothing but the seed, as far as `outcome` goes."""
+    return _hash({key: value for key, value in outcome(config).items() if key != "seed"})
+
+
+def _hash(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def run_id(config: dict[str, Any]) -> str:

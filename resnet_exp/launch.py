@@ -122,7 +122,7 @@ def _own(folder: RunDir, patience: float) -> int:
 def _describe(folder: RunDir, config: dict[str, Any]) -> None:
     try:
         _write_config(folder, config)
-        environment.update(folder, environment.of_launcher())
+        environment.describe(folder)
     except OSError as error:
         raise manifest.unwritable(folder.path.parent, error) from error
 

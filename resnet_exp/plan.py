@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 
-from resnet_exp import check, cli, console, estimate, launch, plan_sweep, states, summary
+from resnet_exp import check, cli, commands, console, estimate, launch, plan_sweep, states, summary
 from resnet_exp.errors import EXIT_DONE, RequestError
 from resnet_exp.estimate import History, below_here, between
 from resnet_exp.states import RunState
@@ -71,7 +69,7 @@ def show_run(config: dict[str, Any]) -> int:
 def show_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
     """Say what a sweep would do that is carried out by the launcher `how`; returns the exit code."""
     _runs_dir(str(sweep.runs_dir))
-    options = _options_on_slurm() if how == "slurm" else _options()
+    options = commands.options_on_slurm() if how == "slurm" else commands.options()
     lines = plan_sweep.lines(sweep, how, settings, lambda run, ssr: command([*options, *run.overrides], ssr))
     console.say("\n".join(summary.row(*line, console.width()) if isinstance(line, tuple) else line for line in lines))
     return EXIT_DONE
@@ -80,26 +78,7 @@ def show_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
 def command(words: Iterable[str], ssr: float) -> str:
     """The command line that runs `words` with another ssr."""
     kept = [word for word in words if not re.match(r"\+{0,2}(ssr=|sweep=(?!null))", word)]
-    return shlex.join(["python", "-m", "resnet_exp", *kept, f"ssr={ssr:g}"])
-
-
-def _options() -> list[str]:
-    """Words that let the overrides of one run of this command line be carried out by themselves, here."""
-    # Else a file that is a sweep would sweep.
-    return [*_files(), *(["hydra.mode=RUN"] if _files() else [])]
-
-
-def _options_on_slurm() -> list[str]:
-    """The same as a sweep of one run, of no name so that it does not take the place of the planned one."""
-    given, _ = get_args_parser().parse_known_args()
-    hydra = [word for word in given.overrides if word.lstrip("+~").startswith("hydra")]
-    return [*_files(), "-m", *hydra, *(["hydra.sweeper.grids=null", "sweep=null"] if _files() else [])]
-
-
-def _files() -> list[str]:
-    given, _ = get_args_parser().parse_known_args()
-    named = [(f"-c{what[0]}", getattr(given, f"config_{what}")) for what in ("path", "dir", "name")]
-    return [word for option, value in named if value is not None for word in (option, value)]
+    return commands.of([*kept, f"ssr={ssr:g}"])
 
 
 def _runs_dir(text: str) -> Path:
@@ -152,7 +131,7 @@ def _outlook(
         rows = [("time", f"about {between(low, high, console.span)} to train"), ("basis", found.basis)]
     else:
         ssr = estimate.measuring_ssr(config, per_epoch)
-        words = [*_options(), *HydraConfig.get().overrides.task]
+        words = [*commands.options(), *HydraConfig.get().overrides.task]
         return [
             ("time", f"unknown: run one epoch first (ssr={ssr:g})"),
             ("measure", command(words, ssr)),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from resnet_exp import check, checkpoints, devices, environment, rundir
+from resnet_exp import check, checkpoints, devices, environment, identity, rundir
 from resnet_exp.config import RunConfig
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.explain import explain
@@ -188,6 +188,7 @@ def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
     torch.save(ema_weights(state.model, training.algorithms), temporary)
     temporary.replace(run.weights)
     now, hardware = state.timestamp, config["hardware"]
+    made_with = rundir.read_json(run.environment) or {}
     train_seconds = now.total_wct.total_seconds()
     result = {
         "schema": rundir.SCHEMA,
@@ -196,6 +197,12 @@ def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
         "model": config["model"]["name"],
         "dataset": config["dataset"]["name"],
         "data": config["data"]["name"],
+        "algorithms": sorted(config["algorithms"]),
+        "group": identity.group(config),
+        "sweep": config["sweep"],
+        "command": config["command"],
+        "commits": made_with.get("commits", []),
+        "dirty": made_with.get("dirty", False),
         "epochs": now.epoch.value,
         "batches": now.batch.value,
         "train_images": training.train_loader.images,
