@@ -150,7 +150,7 @@ def cost_at(front: Sequence[Point], target: float) -> float | None:
     """
     on_front = [front[index] for index in pareto_front(front)]
     place = bisect.bisect_left([point.top1 for point in on_front], target)
-    if place == len(on_front) or math.isnan(target):
+    if place == len(on_front):
         return None
     high = on_front[place]
     if high.top1 == target:
