@@ -76,9 +76,9 @@ def frontier_key(run: Run) -> tuple[str, str]:
     return run.dataset, run.protocol
 
 
-def hardware_key(run: Run) -> tuple[str, str | None, int, int]:
-    """Hardware, kind of GPU, GPUs of a node, nodes: speed-ups are of runs that agree in it."""
-    return run.hardware, run.gpu, run.devices, run.nodes
+def hardware_key(run: Run) -> tuple[str, str | None, int, int, int | None]:
+    """Hardware, kind of GPU, GPUs of a node, nodes, CPUs if no GPUs: a speed-up is of runs that agree in all of it."""
+    return run.hardware, run.gpu, run.devices, run.nodes, None if run.devices else run.cpus
 
 
 def aggregate(runs: Iterable[Run]) -> list[Group]:

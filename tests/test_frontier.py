@@ -271,11 +271,14 @@ def test_each_hardware_and_protocol_has_its_own_baseline() -> None:
         group_of([0.76], [10.0], group="e", eval_crop=256),
         group_of([0.76], [10.0], group="f", nodes=2),
         group_of([0.76], [None], group="g"),
+        *(group_of([0.76], [10.0], group=f"cpu{n}", hardware="cpu", devices=0, cpus=n) for n in (2, 4)),
     ]
     ratios = frontier.against_baseline(groups, lambda run: run.recipe == "baseline", "train_seconds")
-    assert [None if ratio is None else ratio.value for ratio in ratios] == [1, 4, 1, 3, None, None, None]
+    assert [None if ratio is None else ratio.value for ratio in ratios] == [1, 4, 1, 3, *[None] * 5]
     dollars = frontier.against_baseline(groups, lambda run: run.recipe == "baseline", "cost_usd")
     assert [None if ratio is None else ratio.value for ratio in dollars[:4]] == pytest.approx([1, 4, 1, 3])
+    two_cores = frontier.against_baseline(groups, lambda run: run.cpus == 2, "train_seconds")
+    assert two_cores[-2:] == [Ratio(1.0, at_least=False), None]
 
 
 # Seeds
