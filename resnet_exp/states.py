@@ -131,6 +131,9 @@ def _state(run: RunDir, known: _Known) -> RunState:
             return RunState(name, "queued", run.path, "SLURM does not answer", job=job)
     except RequestError as error:
         return RunState(name, "failed", run.path, str(error), job=job)
+    except (KeyError, TypeError):
+        why = f"{run.path} holds JSON files that are not of this version; remove them to run again"
+        return RunState(name, "failed", run.path, why, job=job)
     if name in known.planned:
         return RunState(name, "planned", run.path)
     if job and run.path.is_dir():
