@@ -1,13 +1,12 @@
 """How long a run would train, and on what grounds. No torch; nothing is written.
 
-Grounds, the best first: finished runs of the same kind in the same folder, published runs of the same kind. Without
-either there is no estimate.
+Grounds, the best first: finished runs of the same kind in the same folder, published speeds of hosts like the run's
+own. Without either there is no estimate.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
 import json
 import math
@@ -20,20 +19,18 @@ from typing import Any
 
 import yaml
 
-from resnet_exp import check, launch, tree
+from resnet_exp import check, launch, rates, tree
+from resnet_exp.console import span
 from resnet_exp.errors import RequestError
 from resnet_exp.identity import NAMED_DATASETS
 from resnet_exp.rundir import RunDir
 
-PUBLISHED = Path(__file__).parent / "published" / "speeds.csv"
 # Training images of datasets that are known by their names, if they have all of their classes.
 KNOWN_SIZES = {("digits", 10): 1437, ("imagenet", 1000): 1281167}
 # Files of an image folder that are counted; of a larger one the size counts as unknown, as counting takes too long.
 COUNTED_FILES = 200_000
 # Finished runs of one kind that an estimate rests on: the newest.
 NEWEST = 100
-# Their settings change what is learned and not how long it takes.
-FREE_ALGORITHMS = ("label_smoothing", "mixup", "cutmix")
 SHAPE = ("block", "layers", "groups", "width_per_group", "sync_batchnorm")
 # A first epoch of 100 batches, for a schedule in batches of a dataset whose size is unknown.
 MEASURED_BATCHES = 100
@@ -116,7 +113,7 @@ def _pace(config: dict[str, Any]) -> dict[str, Any]:
         "batch": config["train_batch_size"],
         "parts": config["hardware"]["device_train_microbatch_size"],
         "algorithms": {
-            name: None if name in FREE_ALGORITHMS else settings for name, settings in config["algorithms"].items()
+            name: None if name in rates.FREE_ALGORITHMS else settings for name, settings in config["algorithms"].items()
         },
     }
 
@@ -174,14 +171,19 @@ def estimate(config: dict[str, Any], history: History) -> Estimate | None:
         speed = statistics.fmean(result["samples_per_second"] for result in alike)
         seconds = total * config["train_batch_size"] / speed
         return Estimate(seconds, seconds, _own_basis(speed, alike, history.runs_dir))
-    rows = [row for row in _published() if _applies(row, config)]
-    if total is None or per_epoch is None or not rows:
+    if total is None or per_epoch is None:
         return None
-    paces = [float(row["minutes"]) * 60 / float(row["epochs"]) for row in rows]
-    epochs = total / per_epoch
-    said = "; ".join(f"{row['minutes']} min for {row['epochs']} epochs ({row['said']})" for row in rows)
-    span = between(min(paces), max(paces), lambda pace: f"{pace:.1f} s")
-    return Estimate(min(paces) * epochs, max(paces) * epochs, f"{span} an epoch, as published: {said}")
+    times = rates.times(config, per_epoch * config["train_batch_size"], total / per_epoch)
+    if not times:
+        return None
+    seconds = [time.seconds for time in times]
+    return Estimate(min(seconds), max(seconds), f"published speeds by image size: {'; '.join(map(_host_basis, times))}")
+
+
+def _host_basis(time: rates.Time) -> str:
+    speeds = ", ".join(f"{speed:,.0f} images/s at {side} px" for side, speed in sorted(time.host.speeds.items()))
+    cold = f", {span(time.cold_seconds)} more for a first epoch from a cold disk" if time.cold_seconds else ""
+    return f"{speeds}{cold} ({time.host.said})"
 
 
 def _own_basis(speed: float, alike: list[dict[str, Any]], runs_dir: Path) -> str:
@@ -191,33 +193,6 @@ def _own_basis(speed: float, alike: list[dict[str, Any]], runs_dir: Path) -> str
     if alike[0]["hardware"]["gpu"] is None:
         machine = f" on {between(cores[0], cores[-1], str)} CPU cores"
     return f"{speed:,.0f} images/s, {runs} like it{machine} in {below_here(runs_dir)}"
-
-
-@cache
-def _published() -> list[dict[str, str]]:
-    with PUBLISHED.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _applies(row: dict[str, str], config: dict[str, Any]) -> bool:
-    """Whether a published run was of this very kind: its 8 GPUs in one node, its images, its algorithms."""
-    names = {group: config[group]["name"] for group in ("model", "dataset", "data", "hardware")}
-    mine = {
-        **names,
-        "recipe": config["recipe"],
-        "precision": config["hardware"]["precision"],
-        "train_px": str(config["resolution"]["train"]),
-        "train_batch_size": str(config["train_batch_size"]),
-        "algorithms": " ".join(_named(name, settings) for name, settings in sorted(config["algorithms"].items())),
-    }
-    devices = (config["hardware"]["devices"], config["hardware"]["nodes"])
-    return devices == (8, 1) and all(row[key] == value for key, value in mine.items())
-
-
-def _named(name: str, settings: dict[str, Any]) -> str:
-    if name != "progressive_resizing":
-        return name
-    return f"{name}({'/'.join(str(settings[key]) for key in ('initial_scale', 'delay_fraction', 'finetune_fraction'))})"
 
 
 def measuring_ssr(config: dict[str, Any], per_epoch: int | None) -> float:

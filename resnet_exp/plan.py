@@ -10,9 +10,25 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from resnet_exp import check, cli, commands, console, estimate, launch, plan_sweep, states, summary
-from resnet_exp.errors import EXIT_DONE, RequestError
+from resnet_exp import (
+    check,
+    cli,
+    commands,
+    console,
+    course,
+    elsewhere,
+    estimate,
+    expect,
+    footprint,
+    launch,
+    plan_sweep,
+    states,
+    summary,
+    target,
+)
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.estimate import History, below_here, between
+from resnet_exp.plot import FORMATS
 from resnet_exp.states import RunState
 from resnet_exp.sweep import Sweep
 
@@ -21,18 +37,21 @@ What a run or a sweep would do, how long and for how much. Starts nothing, write
 nor the GPUs.
 
   python -m resnet_exp.plan recipe=mild ssr=0.36 dataset=imagenet dataset.dir=PATH hardware=p4d.24xlarge
+  python -m resnet_exp.plan recipe=mild ssr=0.36 picture=mild.svg     draws image size and learning rate into a file
   python -m resnet_exp.plan -m recipe=mild,hot ssr=0.1,0.2 seed=17,18,19
+  python -m resnet_exp.plan target_top1=0.766 [dataset=imagenet]      the cheapest and the fastest known way there
 
 Put .plan behind resnet_exp in the command line that is to be planned. python -m resnet_exp --help shows what it may
 hold.
 
 Times are of training alone, without evaluation and start-up. Each rests, in this order, on
   1. finished runs of the same kind in runs_dir: their mean images/s;
-  2. published runs of the same recipe on the same hardware;
+  2. published speeds by image size on GPUs of the same kind, of the host whose number of threads is nearest;
   3. nothing: then it is unknown, and a command is shown that measures it in one epoch.
 A cost is that time at the price of hardware=NAME, of the date that is shown.
 
 Exit code: 0 planned, 2 the request is wrong."""
+PICTURE, TARGET = "picture", "target_top1"
 STATES = {"missing": "not started", "done": "done: the same command shows the result"}
 
 
@@ -41,11 +60,49 @@ def main() -> int:
     if any(word in ("-h", "--help") for word in sys.argv[1:]):
         console.say(HELP)
         return EXIT_DONE
-    return cli.run_hydra(show_run, show_sweep, writes=False)
+    words = _take_words(PICTURE, TARGET)
+    try:
+        if TARGET in words:
+            goal = target.parse(words[TARGET])
+            return cli.run_hydra(lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
+        picture = _picture(words.get(PICTURE))
+    except RequestError as error:
+        console.complain(str(error))
+        return EXIT_BAD_REQUEST
+    return cli.run_hydra(lambda config: show_run(config, picture), show_sweep, writes=False)
 
 
-def show_run(config: dict[str, Any]) -> int:
-    """Say what one run would do; returns the exit code.
+def _take_words(*names: str) -> dict[str, str]:
+    """Take ``name=value`` words that are not Hydra's off the command line."""
+    found = {name: word.partition("=")[2] for name in names for word in sys.argv[1:] if word.startswith(f"{name}=")}
+    sys.argv[1:] = [word for word in sys.argv[1:] if word.partition("=")[0] not in names]
+    return found
+
+
+def _picture(text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise RequestError(f"{PICTURE}={text} has no known ending; use {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise RequestError(f"{PICTURE}={text}: {path.parent} is not a folder")
+    return path
+
+
+def show_target(config: dict[str, Any], goal: float) -> int:
+    """Say how a top-1 of `goal` is reached for the least money and in the least time; returns the exit code."""
+    named = any(word.startswith("dataset=") for word in HydraConfig.get().overrides.task)
+    _print(target.lines(goal, _runs_dir(config["runs_dir"]), config["dataset"]["name"] if named else None))
+    return EXIT_DONE
+
+
+def _refuse_target_of_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
+    raise RequestError(f"{TARGET}= looks at all runs of runs_dir and is not for a sweep; leave out -m")
+
+
+def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
+    """Say what one run would do, and draw its course into `picture`; returns the exit code.
 
     Raises:
         RequestError: the run would be refused.
@@ -55,14 +112,21 @@ def show_run(config: dict[str, Any]) -> int:
     per_epoch = estimate.batches_per_epoch(config, images := estimate.train_images(config, history))
     rows = [
         *summary.description(config),
-        ("images", _sizes(config)),
         ("batches", _batches(config, images, per_epoch)),
+        ("images", course.sizes_text(config)),
+        ("lr", course.learning_rate_text(config)),
+        ("evaluated", _evaluation(config["resolution"])),
         *_outlook(config, history, per_epoch, state := _state(config, runs_dir)),
+        *([] if state.top1 is not None else [("top-1", expect.top1_text(config, history))]),
+        ("disk", footprint.text(config)),
         ("folder", below_here(launch.folder_of(config).path)),
         ("state", _state_text(state)),
         *(("note", note) for note in check.notes(config)),
     ]
-    console.say("\n".join([config["run_id"], *(summary.row(name, text, console.width()) for name, text in rows)]))
+    _print([config["run_id"], *rows, *elsewhere.lines(config, history)])
+    if picture is not None:
+        course.draw(config, picture)
+        console.say(f"wrote {picture}")
     return EXIT_DONE
 
 
@@ -70,9 +134,12 @@ def show_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
     """Say what a sweep would do that is carried out by the launcher `how`; returns the exit code."""
     _runs_dir(str(sweep.runs_dir))
     options = commands.options_on_slurm() if how == "slurm" else commands.options()
-    lines = plan_sweep.lines(sweep, how, settings, lambda run, ssr: command([*options, *run.overrides], ssr))
-    console.say("\n".join(summary.row(*line, console.width()) if isinstance(line, tuple) else line for line in lines))
+    _print(plan_sweep.lines(sweep, how, settings, lambda run, ssr: command([*options, *run.overrides], ssr)))
     return EXIT_DONE
+
+
+def _print(lines: Iterable[plan_sweep.Line]) -> None:
+    console.say("\n".join(summary.row(*line, console.width()) if isinstance(line, tuple) else line for line in lines))
 
 
 def command(words: Iterable[str], ssr: float) -> str:
@@ -88,15 +155,8 @@ def _runs_dir(text: str) -> Path:
     return path
 
 
-def _sizes(config: dict[str, Any]) -> str:
-    resolution = config["resolution"]
-    full = resolution["train"]
-    text = f"{full} px"
-    if resizing := config["algorithms"].get("progressive_resizing"):
-        # As composer.algorithms.ProgressiveResizing rounds.
-        step = resizing["size_increment"]
-        text = f"{round(full * resizing['initial_scale'] / step) * step} to {full} px (progressive resizing)"
-    return f"trained at {text}, evaluated at {resolution['eval_crop']} px from {resolution['eval_resize']} px"
+def _evaluation(resolution: dict[str, Any]) -> str:
+    return f"at {resolution['eval_crop']} px, the centre of images of {resolution['eval_resize']} px"
 
 
 def _batches(config: dict[str, Any], images: int | None, per_epoch: int | None) -> str:

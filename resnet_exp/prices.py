@@ -6,6 +6,7 @@ The presets in ``conf/hardware`` are the one place of prices.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -39,13 +40,17 @@ class Price:
     spot_date: str | None
 
 
+def collect_presets() -> dict[str, dict[str, Any]]:
+    """Every hardware preset as its file has it, by its name, in the order of the names."""
+    found = (yaml.load(path.read_text(), yaml.CSafeLoader) for path in (places.conf_dir() / "hardware").glob("*.yaml"))
+    return {preset["name"]: preset for preset in sorted(found, key=lambda preset: preset["name"])}
+
+
 def collect_prices() -> dict[str, Price]:
     """Prices of every hardware preset by its name, in the order of the names."""
-    prices: dict[str, Price] = {}
-    for path in sorted((places.conf_dir() / "hardware").glob("*.yaml")):
-        preset = yaml.load(path.read_text(), yaml.CSafeLoader)
-        prices[preset["name"]] = Price(
-            name=preset["name"],
+    return {
+        name: Price(
+            name=name,
             cloud=preset.get("cloud"),
             gpu=preset.get("gpu"),
             devices=preset["devices"],
@@ -55,4 +60,5 @@ def collect_prices() -> dict[str, Price]:
             source=preset.get("price_source"),
             spot_date=preset.get("spot_price_date"),
         )
-    return prices
+        for name, preset in collect_presets().items()
+    }

@@ -8,13 +8,17 @@ that names a preset has a price: it stands for an instance that the source names
 from __future__ import annotations
 
 import csv
+import shlex
 from pathlib import Path
 
+from resnet_exp import places
 from resnet_exp.records import Run
 
 FILE = Path(__file__).parent / "published" / "runs.csv"
 # All are of the whole ImageNet-1k.
 DATASET = "imagenet"
+# That of the recipes.
+MODEL = "resnet50"
 
 
 def published() -> list[Run]:
@@ -62,9 +66,20 @@ def _run(row: dict[str, str]) -> Run:
         source=f"{row['source']}; {row['note']}" if row["note"] else row["source"],
         path=None,
         sweep=None,
-        command=None,
+        command=_command(row),
         curve=(),
     )
+
+
+def _command(row: dict[str, str]) -> str | None:
+    """What trains the same here; None for runs that are of no recipe of ours, or of an unknown length."""
+    if not row["ssr"] or not (places.conf_dir() / "recipe" / f"{row['recipe']}.yaml").exists():
+        return None
+    words = [f"recipe={row['recipe']}", f"ssr={row['ssr']}", f"dataset={DATASET}"]
+    words += [f"model={row['model']}"] if row["model"] != MODEL else []
+    if (places.conf_dir() / "hardware" / f"{row['hardware']}.yaml").exists():
+        words.append(f"hardware={row['hardware']}")
+    return shlex.join(["python", "-m", "resnet_exp", *words])
 
 
 def _float(cell: str) -> float | None:

@@ -50,7 +50,7 @@ def row(name: str, text: str, width: int | None) -> str:
     """One named row of a summary, wrapped to `width` characters unless that is None."""
     line = f"  {name:<{NAME_WIDTH}}  {text}"
     # A command or a path that is broken into lines cannot be copied.
-    if width is None or name in ("ImageNet", "folder", "measure"):
+    if width is None or name in ("ImageNet", "folder", "measure", "command"):
         return line
     indent = " " * (NAME_WIDTH + 4)
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
