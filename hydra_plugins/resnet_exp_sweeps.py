@@ -26,6 +26,7 @@ class _Launcher(Launcher):
     """Plans the whole sweep, and gives it to the program's task to carry out in the launcher's `how`."""
 
     how = ""
+    search: str | None = None  # the space of a sweep that is only planned: the runs to launch stand for others
 
     def __init__(self, **settings: Any) -> None:
         self.settings = {name: _plain(value) for name, value in settings.items()}
@@ -40,7 +41,7 @@ class _Launcher(Launcher):
 
         loader = self.hydra_context.config_loader
         elsewhere = self.how == Slurm.how
-        planned = sweep.plan(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere)
+        planned = sweep.plan(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
         task.sweep(planned, self.how, self.settings)
         return _returned(planned, job_overrides)
@@ -86,7 +87,7 @@ class _Sweeper(Sweeper):
         """Keep what Hydra hands over."""
         self.loader, self.master = hydra_context.config_loader, config
         self.task: Any = task_function  # a `resnet_exp.cli.Task`
-        self.starter = Plugins.instance().instantiate_launcher(
+        self.starter: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -136,6 +137,7 @@ class Adaptive(_Sweeper):
         if not (self.task.writes and self.task.sweep_job):
             # As many runs as the search will make, at random points: they can be counted and checked.
             preview = search(None)
+            self.starter.search = space.described
             return self.starter.launch(preview.overrides(preview.ask(settings.n_trials)), initial_job_idx=0)
         with manifest.own(runs_dir, f"{name}.study"):
             ours = search(manifest.path_of(runs_dir, name).with_suffix(".journal"))

@@ -58,6 +58,7 @@ class Space:
         searched = [override for override in overrides.values() if override.is_sweep_override()]
         if not searched:
             raise RequestError(f"{grid.PARAMS} has nothing to search; give ranges such as ssr: interval(0.1,0.5)")
+        self.described = " ".join(str(override.input_line) for override in searched)
         self.distributions = {override.get_key_element(): _distribution(override) for override in searched}
         self.digits = digits
 

@@ -51,16 +51,34 @@ def lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) ->
     history = History(sweep.runs_dir)
     outlooks = [_look(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
     left = [outlook for outlook in outlooks if not outlook.done]
+    where = f"with hydra/launcher={how} in {below_here(sweep.runs_dir)}"
+    if sweep.search:
+        head = _search(sweep, outlooks, where)
+    else:
+        head = [
+            f"{sweep.name}: {_count(outlooks)} {where}",
+            ("state", _states(outlooks)),
+            *_table(_grouped(outlooks)),
+            ("time", _time(outlooks)),
+            *([("left", f"{_count(left)}, {_wall_clock(left, how, settings)}")] if left else []),
+            ("cost", _cost(outlooks, left)),
+        ]
     return [
-        f"{sweep.name}: {_count(outlooks)} with hydra/launcher={how} in {below_here(sweep.runs_dir)}",
-        ("state", _states(outlooks)),
-        *_table(_grouped(outlooks)),
-        ("time", _time(outlooks)),
-        *([("left", f"{_count(left)}, {_wall_clock(left, how, settings)}")] if left else []),
-        ("cost", _cost(outlooks, left)),
+        *head,
         *_bases(outlooks),
         *_commands(outlooks, history, command),
         *_notes(sweep),
+    ]
+
+
+def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
+    """Of the runs that a search will choose, no more is known than of others in the same ranges."""
+    random = f"{_count(outlooks)} at random points of these ranges: "
+    return [
+        f"{sweep.name}: a search of {len(sweep.asked):,} trials {where}",
+        ("space", f"{sweep.search}; the search chooses each point by the results before it"),
+        ("time", random + _time(outlooks)),
+        ("cost", random + _cost(outlooks, outlooks)),
     ]
 
 

@@ -46,7 +46,8 @@ class Planned:
 class Sweep:
     """The runs of one sweep, all in one folder; `asked` are their ids as they were asked for, repetitions included.
 
-    `continued` if the sweep has had other runs before these.
+    `continued` if the sweep has had other runs before these. `search` is the space of one that will choose its runs
+    itself: those given stand for them.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Sweep:
     runs: list[Planned]
     asked: list[str]
     continued: bool = False
+    search: str | None = None
 
     def states(self, scheduler: states.Scheduler = slurm_queue) -> list[RunState]:
         """State of each run, in the sweep's order; `scheduler` as in `resnet_exp.states.collect`."""
@@ -127,6 +129,7 @@ def plan(
     jobs: Sequence[Sequence[str]],
     continued: bool = False,
     elsewhere: bool = False,
+    search: str | None = None,
 ) -> Sweep:
     """Compose and check every run of a sweep; a run that is asked for twice is in it once.
 
@@ -136,6 +139,7 @@ def plan(
         jobs: overrides of each run.
         continued: earlier runs of the same sweep stay in its manifest.
         elsewhere: the runs are for other machines, whose hardware this one cannot see.
+        search: as in `Sweep`.
 
     Raises:
         RequestError: a run cannot be composed, or the runs would lie in several folders or sweeps.
@@ -154,10 +158,10 @@ def plan(
         if time.monotonic() - began > 1:
             console.status(f"composing runs: {number + 1} of {len(jobs)}")
     console.status("")
-    if len(runs) < len(jobs):
+    if len(runs) < len(jobs) and not search:
         console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
     planned_runs = list(runs.values())
-    return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked, continued)
+    return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked, continued, search)
 
 
 def _composed(composer: Composer, overrides: Sequence[str], own: tuple[str, ...]) -> dict[str, Any]:
@@ -184,7 +188,12 @@ def _same(key: str, runs: list[Planned]) -> Any:
 
 
 def write_manifest(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> None:
-    """Write down what the sweep consists of; `jobs` are the jobs of runs that start anew, None of those without."""
+    """Write down what the sweep consists of; `jobs` as in `record`."""
+    manifest.write(sweep.runs_dir, record(sweep, launcher, jobs))
+
+
+def record(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the sweep consists of; `jobs` are the jobs of runs that start anew, None of those without."""
     known = {**manifest.jobs(manifest.read_all(sweep.runs_dir)), **jobs}
     before = (manifest.read(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
     ours = {run.run_id for run in sweep.runs}
@@ -193,5 +202,5 @@ def write_manifest(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) 
     rows = [
         {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
     ]
-    record = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
-    manifest.write(sweep.runs_dir, {**record, "launcher": launcher, "runs": [*earlier, *rows]})
+    described = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
+    return {**described, "launcher": launcher, "runs": [*earlier, *rows]}

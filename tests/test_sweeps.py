@@ -65,18 +65,28 @@ def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None
     assert "hydra/launcher=slurm hardware=" in text(name).replace("hydra.sweeper.parallel=4 ", "")
     assert "# Cost" in text(name)
     outside = {run.config["recipe"] for run in sweep.runs if any(OUTSIDE in note for note in check.notes(run.config))}
-    assert outside == ({"medium"} if name == "demo" else set())
+    assert outside == ({"medium", "hot"} if name == "demo" else set())
     assert not any("warm-up" in note for run in sweep.runs for note in check.notes(run.config))
 
 
 def test_costs_in_the_files_are_those_of_the_plan(run_cli: RunCli) -> None:
     planned = run_cli("-cn", "seeds", *IMAGENET, module="resnet_exp.plan")
     assert planned.returncode == 0, planned.stderr
-    assert "$49.48" in planned.stdout and "$49.48" in text("seeds")
+    assert "$50.80" in planned.stdout and "$50.80" in text("seeds")
     planned = run_cli("-cn", "frontier", *IMAGENET, module="resnet_exp.plan")
-    for hours, cost in (("8.03 h", "$176.26"), ("19.71 h", "$432.70")):
+    for hours, cost in (("8.16 h", "$179.07"), ("31.93 h", "$701.08"), ("19.69 h", "$432.25")):
         assert f"{hours} {cost}" in re.sub(r" +", " ", planned.stdout)
         assert f"{float(hours.split()[0]):.1f} h ${float(cost[1:]):.0f}" in re.sub(r" +", " ", text("frontier"))
+
+
+def test_plan_of_a_search_makes_up_no_runs(run_cli: RunCli) -> None:
+    planned = run_cli("-cn", "adaptive", *IMAGENET, "hydra.sweeper.n_trials=7", module="resnet_exp.plan").stdout
+    head, space, time, cost, *rest = planned.splitlines()
+    assert head == "adaptive: a search of 7 trials with hydra/launcher=basic in runs"
+    assert space.startswith("  space      recipe=choice(baseline,mild) ssr=tag(log, interval(0.1, 0.75)); the search ")
+    for name, line in (("time", time), ("cost", cost)):
+        assert re.match(rf"  {name}       \d runs at random points of these ranges: about ", line)
+    assert all(line.startswith("  basis") for line in rest)
 
 
 def test_frontier_is_whole_with_one_seed_before_the_next(asked: Asked) -> None:
@@ -205,7 +215,7 @@ def test_installed_wheel_has_the_sweeps(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
-    line = ("-cn", "demo", *DIGITS, "recipe=baseline,mild", "ssr=0.0112")
+    line = ("-cn", "demo", *DIGITS, "recipe=baseline,mild", "ssr=0.0112", "seed=17")
     first = run_cli(*line, timeout=300)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 runs: 2 done" in first.stdout
