@@ -68,6 +68,33 @@ def collect_runs(folders: Sequence[Path], others: Iterable[Run] = ()) -> Collect
     return replace(collected, runs=_distinct(collected.runs))
 
 
+def in_turns(runs: Iterable[Run]) -> list[Run]:
+    """The first run of each configuration, then the second ones, and so on: for who cannot take all."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for run in runs:
+        turns.append((seen[run.group], run))
+        seen[run.group] += 1
+    return [run for _, run in sorted(turns, key=lambda turn: turn[0])]
+
+
+def configs(runs: Iterable[Run], most: int) -> dict[str, str]:
+    """``config.yaml`` of runs by run id, `most` bytes at most: some of each configuration before all of one."""
+    found: dict[str, str] = {}
+    for run in in_turns(runs):
+        if run.path is None:
+            continue
+        try:
+            text = RunDir(Path(run.path)).config.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue
+        most -= len(text)
+        if most < 0:
+            break
+        found[run.run_id] = text
+    return found
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of one run."""
     return RunDir(folder).config.exists() or RunDir(folder).result.exists()

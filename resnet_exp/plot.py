@@ -39,12 +39,16 @@ def collect_curve(run: RunDir) -> Curve:
     return Curve(run.path.name, [row["train_seconds"] for row in rows], [row["top1"] for row in rows])
 
 
+def time_unit(longest: float) -> tuple[str, float]:
+    """Unit for times of up to `longest` seconds, and its length in seconds."""
+    return ("s", 1) if longest < 600 else ("min", 60) if longest < 36_000 else ("h", 3600)
+
+
 def draw_curves(curves: list[Curve]) -> Figure:
     """Draw top-1 in percent against training time, one line a run with its last value."""
     from matplotlib.figure import Figure
 
-    longest = max(curve.seconds[-1] for curve in curves)
-    unit, divisor = ("s", 1) if longest < 600 else ("min", 60) if longest < 36_000 else ("h", 3600)
+    unit, divisor = time_unit(max(curve.seconds[-1] for curve in curves))
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for curve in curves:

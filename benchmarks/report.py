@@ -1,0 +1,107 @@
+"""How the report scales: ``python -m resnet_exp.report`` on many finished run folders.
+
+    python benchmarks/report.py --runs 10000
+
+The clock covers the whole command, from the start of Python to its end, all files written; memory is the peak resident
+set of the process. Run it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from scale import measure, report
+
+from resnet_exp import manifest
+
+RECIPES = {"baseline": 0.762, "mild": 0.766, "medium": 0.776, "hot": 0.789}
+SSRS = tuple(number / 10 for number in range(1, 11))
+HARDWARE = {"p4d.24xlarge": 21.96, "p5.48xlarge": 55.04, "a2-highgpu-8g": 29.39, "a100x8": None}
+EVALUATIONS = 16
+
+
+def write_runs(runs: Path, count: int) -> None:
+    """Finished runs of recipes x lengths x hardware, as many seeds of each as it takes; some others among them."""
+    draw = random.Random(0)
+    rows = []
+    for number in range(count):
+        seed, kind = divmod(number, len(RECIPES) * len(SSRS) * len(HARDWARE))
+        recipe = tuple(RECIPES)[kind % 4]
+        ssr = SSRS[kind // 4 % len(SSRS)]
+        hardware = tuple(HARDWARE)[kind // 4 // len(SSRS)]
+        run_id = f"{recipe}-ssr{ssr}-{hardware}-s{seed}-{number:08x}"
+        rows.append({"run_id": run_id, "overrides": [f"seed={seed}"], "job": None})
+        folder = runs / run_id
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "config.yaml").write_text("recipe: mild\n" * 240)
+        if number % 100 == 99:
+            (folder / "failure.json").write_text(json.dumps({"error": "RuntimeError: CUDA error", "exit_code": 1}))
+            continue
+        result = _result(run_id, recipe, ssr, hardware, seed, kind, draw)
+        (folder / "result.json").write_text(json.dumps(result, indent=1))
+        seconds = result["timing"]["train_seconds"]
+        with (folder / "metrics.jsonl").open("w") as file:
+            for part in range(1, EVALUATIONS + 1):
+                share = part / EVALUATIONS
+                top1 = result["top1"] * (1 - 0.6 * (1 - share) ** 2)
+                row = {"epoch": part, "batches": part * 625, "train_seconds": seconds * share, "top1": top1}
+                file.write(json.dumps({**row, "top5": min(1.0, top1 + 0.15), "loss": 2.5 - top1}) + "\n")
+    manifest.write(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+
+
+def _result(
+    run_id: str, recipe: str, ssr: float, hardware: str, seed: int, kind: int, draw: random.Random
+) -> dict[str, object]:
+    top1 = RECIPES[recipe] - 0.05 * (1 - ssr) ** 3 + draw.gauss(0, 0.001)
+    seconds = ssr * 90 * (29 if hardware.startswith("p5") else 51) * (1 + draw.gauss(0, 0.01))
+    timing = {"train_seconds": seconds, "eval_seconds": 60.0, "startup_seconds": 40.0, "data_wait_seconds": 20.0}
+    price = HARDWARE[hardware]
+    return {
+        "schema": 1, "run_id": run_id, "recipe": recipe, "ssr": ssr, "seed": seed, "model": "resnet50",
+        "dataset": "imagenet", "data": "ffcv",
+        "algorithms": ["blurpool", "channels_last", "ema", "label_smoothing", "progressive_resizing"],
+        "group": f"{kind:08x}", "sweep": "big",
+        "command": f"python -m resnet_exp recipe={recipe} ssr={ssr} seed={seed} hardware={hardware}",
+        "commits": ["0" * 40], "dirty": False, "epochs": int(90 * ssr), "batches": int(56250 * ssr),
+        "train_images": 1281167, "val_images": 50000, "top1": top1, "top5": 0.93, "eval_loss": 1.1,
+        "evaluation": {"eval_resize": 232, "eval_crop": 224}, "samples_per_second": 25000.0, "resumed": 0,
+        "timing": timing,
+        "hardware": {
+            "name": hardware, "cloud": "aws", "devices": 8, "nodes": 1, "precision": "amp_fp16", "gpu": "A100 40GB",
+            "cpus": 96, "usd_per_node_hour": price, "price_date": price and "2026-11-09",
+        },
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, nargs="+", default=[10000])
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for size in options.runs:
+            write_runs(Path(folder) / str(size), size)
+        samples: dict[int, list[tuple[float, float]]] = {size: [] for size in options.runs}
+        for _ in range(options.repeat):
+            for size in options.runs:
+                command = [
+                    sys.executable,
+                    "-m",
+                    "resnet_exp.report",
+                    f"{folder}/{size}",
+                    "-o",
+                    f"{folder}/report-{size}",
+                ]
+                samples[size].append(measure(command))
+        for size in options.runs:
+            report("report", size, samples[size])
+
+
+if __name__ == "__main__":
+    main()
