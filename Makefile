@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # PYTHON=python3.11  interpreter for .venv      APT=0  never install system packages
-# RUNS_DIR=DIR       where `make run` writes    ARGS=  more arguments for run, test and lock
+# RUNS_DIR=DIR       where `make run` writes    ARGS=  more arguments for run, frontier, test and lock
 export PYTHON APT
 
 PY := .venv/bin/python
@@ -24,6 +24,11 @@ run: setup ## Train: recipe=hot ssr=0.5
 .PHONY: test
 test: setup ## Run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+.PHONY: frontier
+frontier: setup ## Train the demo sweep on the digits and report on it: demo/report (RUNS_DIR: where its runs are)
+	$(PY) -m resnet_exp -cn demo 'runs_dir=$(or $(RUNS_DIR),demo/runs)' $(ARGS)
+	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report
 
 .PHONY: bench
 bench: setup ## Measure how sweeps scale (the submission only where there is SLURM)

@@ -262,4 +262,4 @@ def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     assert re.search(r"(?m)^ssr: 0\.5$", shown.stdout)
     planned = call(python, "-m", "resnet_exp.plan", "-cn", "demo", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
-    assert "6 runs" in planned.stdout
+    assert "24 runs" in planned.stdout
