@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import html
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -209,3 +211,23 @@ def test_a_table_that_does_not_fit_shows_what_is_urgent(tmp_path: Path) -> None:
     assert "broken" in text and "[red]ValueError[/red]: no" in text
     assert "31 runs: 30 done, 1 failed (26 not shown)" in text
     assert len(text.splitlines()) == 7
+
+
+def test_the_picture_of_the_table_is_what_it_prints() -> None:
+    picture = (Path(__file__).parent.parent / "docs" / "sweep.svg").read_text()
+    rows: dict[float, str] = {}
+    for x, y, words in re.findall(r'<text class="\S+-r\d+" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>', picture):
+        rows[float(y)] = rows.get(float(y), "").ljust(round(float(x) / 12.2)) + html.unescape(words)
+    shown = [row.replace("\xa0", " ").rstrip() for _, row in sorted(rows.items())]
+
+    here = Path()
+    found = [
+        RunState("mild-ssr0.05-cpu-s17-130144de", "done", here, epochs="4", top1=0.1917, train_seconds=13, job="1_0"),
+        RunState("hot-ssr0.05-cpu-s17-082a9ae1", "running", here, "", "3/4", 0.1, eta_seconds=3, job="2270021_1"),
+        RunState("mild-ssr0.1-cpu-s17-5aa6a8d0", "queued", here, "pending", job="1_2"),
+        RunState("hot-ssr0.1-cpu-s17-823fe519", "queued", here, "pending", job="1_3"),
+    ]
+    terminal = Console(width=112, file=io.StringIO())
+    with terminal.capture() as capture:
+        terminal.print(sweep_table.table(found))
+    assert [line.rstrip() for line in capture.get().splitlines()] == shown
