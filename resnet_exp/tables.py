@@ -22,11 +22,13 @@ MAX_RESAMPLED = 500
 NONE = "–"
 HEAD = ("front", "recipe", "model", "ssr", "epochs", "hardware", "n", "top-1 (%)", "time", "cost", "speed-up", "saving")
 HEAD_PUBLISHED = ("name", "recipe", "model", "hardware", "n", "top-1 (%)", "time", "what it covers", "cost", "source")
-WORDS = r"""Means ± standard error over n runs that differ in nothing but the seed; n = 1 has no error that could be known. Time is
+WORDS = r"""
+Means ± standard error over n runs that differ in nothing but the seed; n = 1 has no error that could be known. Time is
 training alone, without evaluation and start-up, and cost is that time at the price that the run recorded. **t** and
 **\$** mark the configurations than which none is both better and faster, or both better and cheaper. Runs of other
 datasets or evaluated in another way are in tables of their own. Speed-up and saving compare with {baseline} at the same
-top-1 on the same hardware; ≥ says that {baseline} does not get there, and that its best is compared."""
+top-1 on the same hardware; ≥ says that {baseline} does not get there, and that its best is compared.
+""".strip()
 
 
 @dataclass(frozen=True)

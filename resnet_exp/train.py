@@ -226,6 +226,9 @@ def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
         },
     }
     rundir.write_json(run.result, result)
+    for destination in training.trainer.logger.destinations:
+        if (log_result := getattr(destination, "log_result", None)) is not None:
+            log_result(result, recorder.evaluations)
 
 
 def main(arguments: list[str] | None = None) -> int:

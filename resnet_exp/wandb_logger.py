@@ -36,6 +36,11 @@ class WeightsAndBiases(LoggerDestination):
         if self._run is not None:
             self._run.log(metrics, step=step)
 
+    def log_result(self, result: dict[str, Any], evaluations: list[dict[str, Any]]) -> None:
+        """Put both files into the summary, for `resnet_exp.wandb_runs`."""
+        if self._run is not None:
+            self._run.summary.update({"result": result, "evaluations": evaluations})
+
     def post_close(self) -> None:
         """Write what is left."""
         if self._run is not None:
