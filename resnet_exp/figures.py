@@ -228,6 +228,7 @@ def _spots(groups: Sequence[Group], axis: Axis) -> list[Spot]:
 
 def _label(text: str) -> str:
     """A text that Matplotlib shows as it is: no formula, no name that hides itself from legends, not too long."""
+    text = collect.printable(text)
     text = text if len(text) <= 40 else text[:39] + "…"
     return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,9 @@ def _write_figures(content: Content, folder: Path) -> None:
 
     from resnet_exp import figures
 
-    with rc_context(SVG):
+    with rc_context(SVG), warnings.catch_warnings():
+        # A name may be in any script; the font has not all of them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure = figures.draw_frontier(frontier.aggregate(content.runs))
         figure.savefig(folder / "frontier.svg", metadata={"Date": None})
         figure.savefig(folder / "frontier.png", dpi=PIXELS_PER_INCH)

@@ -163,12 +163,12 @@ class _Values:
         value = self._get(key)
         # True is 1 to Python; no comparison holds for NaN.
         if type(value) in (int, float) and 0 <= value <= most:
-            return value
+            return float(value)
         raise self._refuse(key, f"a number from 0 to {most:g}")
 
     def positive(self, key: str) -> float:
-        if self.number(key) > 0:
-            return self.values[key]
+        if (value := self.number(key)) > 0:
+            return value
         raise self._refuse(key, "above 0")
 
     def whole(self, key: str, least: int = 0) -> int:

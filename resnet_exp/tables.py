@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from resnet_exp import frontier
-from resnet_exp.collect import Collected
+from resnet_exp.collect import Collected, printable
 from resnet_exp.console import span
 from resnet_exp.frontier import Axis, Group, Ratio, Spread
 from resnet_exp.records import Run
@@ -82,7 +82,7 @@ def reasons(collected: Collected, most: int) -> list[str]:
         found.setdefault((state.kind, state.why or state.epochs), []).append(state.run_id)
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
     lines = [
-        f"{len(names):,} {kind}" + (f" ({why})" if why else "") + f": {names[0]}" + (", ..." if len(names) > 1 else "")
+        printable(f"{len(names):,} {kind}{f' ({why})' if why else ''}: {names[0]}{', ...' if len(names) > 1 else ''}")
         for (kind, why), names in ordered[:most]
     ]
     hidden = sum(len(names) for _, names in ordered[most:])
@@ -91,8 +91,7 @@ def reasons(collected: Collected, most: int) -> list[str]:
 
 def cell(text: str) -> str:
     """A text that Markdown shows as it is, in one cell of a table."""
-    one_line = "".join(one if one.isprintable() else " " for one in text)
-    return re.sub(r"([\\`*|<>\[\]~&$])", r"\\\1", one_line)
+    return re.sub(r"([\\`*|<>\[\]~&$])", r"\\\1", printable(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

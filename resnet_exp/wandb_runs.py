@@ -21,7 +21,7 @@ from resnet_exp.errors import RequestError
 from resnet_exp.records import Run
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 20
 
 
 def read(project: str) -> tuple[list[Run], list[tuple[Path, str]]]:
