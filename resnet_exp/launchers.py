@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from resnet_exp import console, environment, manifest, submit, sweep_table, watch
+from resnet_exp import console, environment, manifest, pending, submit, sweep_table, watch
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from resnet_exp.pool import Pool
 from resnet_exp.states import RunState
@@ -56,6 +56,7 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
     submitted = False
     try:
         with manifest.submitting(sweep.runs_dir):
+            pending.recover(sweep.runs_dir)
             todo = _todo(sweep)
             if not todo:
                 write_manifest(sweep, "slurm", {})

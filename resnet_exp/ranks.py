@@ -126,6 +126,8 @@ def _explain(folder: RunDir, rank: int, code: int, stopping: bool, alone: bool) 
         return EXIT_INTERRUPTED
     if code >= 0:
         return code
+    if code == -signal.SIGABRT and not alone and folder.failure.exists():
+        return EXIT_FAILED  # so NCCL ends a rank that has lost another, which may have said why
     name = signal.Signals(-code).name
     hint = " (out of memory?)" if code == -signal.SIGKILL else ""
     failure = {

@@ -91,12 +91,40 @@ class SlurmJob:
         state = slurm_queue.state(job)
         if state in ("RUNNING", None):
             # A signal before a time limit or a preemption: SLURM would only kill.
-            if slurm_queue.restarts() >= self.max_requeues:
-                raise _exhausted(self.max_requeues)
-            _requeue(job)
+            self.start_again(job)
         else:
             console.say(f"SLURM has this job as {state}: it starts again, or not, as SLURM decides")
         sys.exit(EXIT_INTERRUPTED)
+
+    def keep(self, submitit_folder: Path, job: str) -> None:
+        """Pickle it where a job looks for it, unless submitit has done so."""
+        from submitit.core.utils import DelayedSubmission, JobPaths
+
+        path = JobPaths(submitit_folder, job).submitted_pickle
+        if not path.exists():
+            # Its job may be looking already.
+            new = path.with_suffix(".new")
+            DelayedSubmission(self).dump(new)
+            new.replace(path)
+
+    def start_again(self, job: str) -> None:
+        """Put the job, which is the caller's own, back into the queue.
+
+        Raises:
+            RunFailed: that was done as often as it may be, or is not possible.
+        """
+        if slurm_queue.restarts() >= self.max_requeues:
+            raise _exhausted(self.max_requeues)
+        _requeue(job)
+
+
+def load(submitit_folder: Path, job: str) -> SlurmJob:
+    """What submitit has pickled for a job."""
+    from submitit.core.utils import DelayedSubmission, JobPaths
+
+    pickled = DelayedSubmission.load(JobPaths(submitit_folder, job).submitted_pickle).function
+    assert isinstance(pickled, SlurmJob)
+    return pickled
 
 
 def _exhausted(most: int) -> RunFailed:

@@ -46,6 +46,21 @@ def state(job: str) -> str | None:
     return answer.split()[0] if answer and answer.split() else None
 
 
+def lost_nodes() -> bool:
+    """Whether SLURM misses a node of the job that this process is part of."""
+    nodes = os.environ.get("SLURM_JOB_NODELIST", "")
+    states = (ask("sinfo", "--noheader", "--Node", "--nodes", nodes, "--format=%T") or "").split()
+    return any(state.endswith("*") or state.startswith("down") for state in states)
+
+
+def scripts(name: str) -> dict[str, str] | None:
+    """Batch script of each of this user's jobs of a name that wait or run, by id of the whole array."""
+    answer = ask("squeue", "--me", "--noheader", f"--name={name}", "--format=%F|%o")
+    if answer is None:
+        return None
+    return dict(line.split("|", 1) for line in answer.splitlines() if "|" in line)
+
+
 def endings(jobs: list[str]) -> dict[str, str]:
     """How jobs ended (``OUT_OF_MEMORY``, ``FAILED 1:0``), as far as SLURM's accounting knows, by id."""
     arrays = sorted({job.partition("_")[0] for job in jobs})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from resnet_exp import manifest, rundir, slurm_queue
+from resnet_exp import manifest, pending, rundir, slurm_queue
 from resnet_exp.errors import RequestError
 from resnet_exp.rundir import RunDir
 
@@ -88,7 +88,7 @@ def _know(runs: Path, scheduler: Scheduler) -> _Known:
     if not runs.is_dir():
         raise RequestError(f"{runs} is not a folder of runs; give the runs_dir of a sweep")
     records = manifest.read_all(runs)
-    jobs = manifest.jobs(records)
+    jobs = manifest.jobs(records) | pending.jobs(runs)
     owned = [record for record in records if manifest.is_owned(runs, record["sweep"])]
     return _Known(
         jobs=jobs,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import shlex
 import shutil
 import signal
+import sys
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from resnet_exp import console, environment, launch, slurm_job, slurm_queue, sweep
+from resnet_exp import console, environment, launch, pending, slurm_job, slurm_queue, sweep
 from resnet_exp.errors import RequestError
 from resnet_exp.sweep import Planned, Sweep
 
@@ -39,7 +42,8 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
     for key, least in LEAST.items():
         if settings[key] < least:
             raise RequestError(f"hydra.launcher.{key}={settings[key]} must be {least} or more")
-    executor = _executor(planned, _one_hardware(todo), settings)
+    token = uuid.uuid4().hex
+    executor = _executor(planned, _one_hardware(todo), settings, token)
     facts = slurm_job.submission(environment.of_launcher())
     new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
@@ -51,16 +55,19 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
             commit = (facts["git"] or {}).get("commit")
             tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
             with _undisturbed():
+                before = {run.run_id: jobs.get(run.run_id) for run in todo}
+                pending.begin(planned.runs_dir, token, executor.folder, tasks, sweep.record(planned, "slurm", before))
                 jobs |= _submit(executor, [run.run_id for run in part], tasks)
-                sweep.write_manifest(planned, "slurm", {run.run_id: jobs.get(run.run_id) for run in todo})
+                sweep.write_manifest(planned, "slurm", {**before, **jobs})
+                pending.end(planned.runs_dir)
             for run in part:
                 run.folder.failure.unlink(missing_ok=True)  # that of an earlier try
     except RequestError as error:
         for run in new:
             if run.run_id not in jobs:
                 shutil.rmtree(run.folder.path, ignore_errors=True)
-        before = f"; {len(jobs)} of {len(todo)} runs were submitted before" if jobs else ""
-        raise RequestError(f"{error}{before}") from error
+        some = f"; {len(jobs)} of {len(todo)} runs were submitted before" if jobs else ""
+        raise RequestError(f"{error}{some}") from error
     return jobs
 
 
@@ -105,7 +112,7 @@ def resources(hardware: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any]) -> Any:
+def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any], token: str) -> Any:
     # Imported late: only who submits needs it.
     import submitit
 
@@ -122,7 +129,8 @@ def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any]
             ntasks_per_node=1,
             cpus_per_task=found["cpus_per_task"],
             gpus_per_node=found["gpus_per_node"],
-            setup=_setup(found["cpus_per_task"], settings["setup"] or []),
+            setup=[f": submission {token}", *_setup(found["cpus_per_task"], settings["setup"] or [])],
+            teardown=_teardown(executor, int(found["nodes"] or 1), settings["container"] or []),
             srun_args=[*SRUN_ARGS, *(settings["srun_args"] or []), *(settings["container"] or [])],
             additional_parameters={"requeue": True, **site.pop("additional_parameters", {})},
             **site,
@@ -139,7 +147,15 @@ def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any]
 
 def _setup(cpus: int | None, lines: list[str]) -> list[str]:
     # From 22.05 on, srun does not take the number of CPUs from sbatch.
-    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines]
+    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines, "began=$(date +%s)"]
+
+
+def _teardown(executor: Any, nodes: int, container: list[str]) -> list[str] | None:
+    """Lines of shell that follow srun."""
+    if nodes == 1:
+        return None
+    see = shlex.join([*container, sys.executable, "-m", "resnet_exp.lost_node", str(executor.folder)])
+    return ["code=$?", f'[ $code = 0 ] || {see} "$began" "$code"', "exit $code"]
 
 
 def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) -> dict[str, str]:

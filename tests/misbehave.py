@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 from composer.core import Callback, State
 from composer.loggers import Logger
@@ -14,14 +15,19 @@ GIB = 2**30
 
 
 class Misbehave(Callback):
-    """In batch 2 (the third) raise, die or take memory; or take `seconds` for every batch."""
+    """In batch 2 (the third) raise, die or take memory; or take `seconds` for every batch.
 
-    def __init__(self, how: str = "fine", seconds: float = 0, rank: int = 0) -> None:
-        self.how, self.seconds, self.rank = how, seconds, rank
+    After batch 5 it waits until there is a file `gate`: whatever shall happen to the run has happened then.
+    """
+
+    def __init__(self, how: str = "fine", seconds: float = 0, rank: int = 0, gate: str | None = None) -> None:
+        self.how, self.seconds, self.rank, self.gate = how, seconds, rank, gate
 
     def batch_end(self, state: State, logger: Logger) -> None:
         """Do it; the clock counts finished batches by now."""
         time.sleep(self.seconds)
+        while self.gate and state.timestamp.batch.value == 6 and not Path(self.gate).exists():
+            time.sleep(0.1)
         if state.timestamp.batch.value != 3 or dist.get_global_rank() != self.rank:
             return
         if self.how == "raise":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,20 @@ class SlurmCluster:
         self.stop_controller()
         self.start_controller()
 
-    def fail_node(self, name: str) -> None:
-        """Kill all that runs on the node, as a loss of power would, and have SLURM see it now."""
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """Another value in slurm.conf for a while, in which the controller alone knows of it."""
+        before = self.conf.read_text()
+        self.conf.write_text(re.sub(rf"^{name}=.*$", f"{name}={value}", before, flags=re.MULTILINE))
+        try:
+            self.restart_controller()
+            yield
+        finally:
+            self.conf.write_text(before)
+            self.restart_controller()
+
+    def kill_node(self, name: str) -> None:
+        """Kill all that runs on the node, as a loss of power would."""
         # The daemons first: none of them is to report how the processes ended.
         slurmd = int((self.folder / "run" / f"{name}.pid").read_text())
         on_node = [pid for pid, env in self._members() if env.get("SLURMD_NODENAME") == name and pid != slurmd]
@@ -105,11 +118,23 @@ class SlurmCluster:
         for pid in (slurmd, *sorted(on_node, key=jobs.__contains__)):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def fail_node(self, name: str) -> None:
+        """Kill the node, and have SLURM see it now."""
+        self.kill_node(name)
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=test")
+
+    def reboot_node(self, name: str) -> None:
+        """Kill the node, and have it back before SLURM has seen it."""
+        self.kill_node(name)
+        self._start_again()
 
     def restore_node(self, name: str) -> None:
         """Bring back a node that `fail_node` took."""
         self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
+        self._start_again()
+
+    def _start_again(self) -> None:
         code, errors = self.start()
         if code:
             raise RuntimeError(errors)
@@ -121,6 +146,12 @@ class SlurmCluster:
             for pid, env in self._members()
             if "SLURM_JOB_ID" in env and "SLURMD_NODENAME" in env and job in (None, env["SLURM_JOB_ID"])
         ]
+
+    def task(self, job: str) -> int:
+        """The process that srun has started for a job (of no array) on its first node; not its ranks."""
+        # The batch script has the first of these too.
+        wanted = {"SLURM_PROCID": "0", "SLURM_STEP_ID": "0", "SLURM_JOB_ID": job}
+        return min(pid for pid, env in self._members() if wanted.items() <= env.items())  # its ranks came later
 
     def _members(self) -> list[tuple[int, dict[str, str]]]:
         """All processes that were started with this cluster's SLURM_CONF."""

@@ -90,6 +90,14 @@ class Scenario:
     def folder_of(self, sweep: str, name: str) -> Path:
         return Path(self.states(sweep)[name]["path"])
 
+    def gate(self, name: str) -> Path:
+        """The file for which a run waits after batch 5."""
+        return self.folder / f"{name}.gate"
+
+    def log(self, sweep: str, name: str) -> Path:
+        """What a run's first node has printed."""
+        return self.runs / ".submitit" / f"{self.states(sweep)[name]['job']}_0_log.out"
+
     def wait_batches(self, sweep: str, name: str, batches: int) -> None:
         """Wait until a run has trained so many batches (it must have ``trace=true``)."""
         trace = self.folder_of(sweep, name) / "trace.jsonl"
@@ -103,11 +111,24 @@ def _name(overrides: list[str]) -> str:
 
 def interrupt(process: subprocess.Popen[str], until: str) -> str:
     """Press Ctrl-C once the process has printed `until`; all that it printed."""
+    printed = read(process, until)
+    os.kill(process.pid, signal.SIGINT)
+    return printed + rest(process)
+
+
+def read(process: subprocess.Popen[str], until: str) -> str:
+    """What a process prints up to a line that contains `until`."""
     assert process.stdout is not None
     printed = ""
     while until not in printed:
         line = process.stdout.readline()
         assert line, printed
         printed += line
-    os.kill(process.pid, signal.SIGINT)
-    return printed + process.communicate(timeout=60)[0]
+    return printed
+
+
+def rest(process: subprocess.Popen[str]) -> str:
+    """What else a process prints until it ends; `communicate` would miss what `readline` has read ahead."""
+    assert process.stdout is not None
+    with process:
+        return process.stdout.read()

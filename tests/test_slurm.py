@@ -6,23 +6,21 @@ All cases share one afternoon, `play`, for each run costs the imports of torch a
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import signal
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import write_photos
 from slurm_cluster import SlurmCluster
-from slurm_scenario import Scenario, interrupt
+from slurm_play import play
+from slurm_scenario import Scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-EIGHT = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more,last,late", "sweep=eight")
 FINE = ("fine", "again", "more", "last", "late")
-# SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s, before 8 batches are over.
-SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60", "+callbacks.misbehave.seconds=8")
-SLOWLY = ("+callbacks.misbehave.seconds=4", "trace=true")
+
+
+MOVED = [("preempted", "31", 1), ("requeued", "32", 2), ("lost", "41", 1), ("dual", "41", 1)]
 
 
 @pytest.fixture(scope="module")
@@ -31,102 +29,6 @@ def played(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Sce
     scenario = Scenario(slurm, folder, write_photos(folder / "photos"))
     play(scenario)
     return scenario
-
-
-def play(s: Scenario) -> None:
-    """Submit, disturb, wait: what the tests below look at."""
-    eight = submit_eight(s)
-    for seed, most in (("21", "0"), ("22", "9")):
-        s.accept(f"seed={seed}", *SHORT, f"hydra.launcher.max_requeues={most}", f"sweep=limit{most}", "trace=true")
-    s.wait("a run of eight to be done", lambda: any(x["kind"] == "done" for x in s.states("eight").values()))
-    s.slurm.restart_controller()
-    s.seen["eight"] = eight.communicate(timeout=300)[0]
-    s.seen["eight code"] = eight.returncode
-    s.accept("seed=31", *SLOWLY, "hydra.launcher.gpus_per_node=8", "sweep=preempted")
-    own = ("loggers=[progress,wandb]", 'hydra.launcher.container=[env,"CONTAINED=yes"]')
-    s.accept("seed=32", *SLOWLY, "sweep=requeued", *own, WANDB_MODE="offline")
-    s.accept("seed=51", *SLOWLY, "sweep=cancelled")
-    requeue(s, batches=1)
-    preempt(s)
-    cancel(s)
-    requeue(s, batches=3)
-    two_nodes(s)
-    for sweep in ("limit0", "limit9", "preempted", "requeued", "pair", "cancelled"):
-        s.seen[sweep] = s.wait_over(sweep, 400)
-    lose_node(s)
-    s.wait("the end of all processes", lambda: not s.slurm.processes(), 60)
-
-
-def submit_eight(s: Scenario) -> subprocess.Popen[str]:
-    """Submit eight jobs, leave with Ctrl-C, be killed while watching, and watch to the end."""
-    own = s.folder / "own" / "recipe" / "mine.yaml"
-    own.parent.mkdir(parents=True)
-    text = "# @package _global_\ndefaults: [mild]\nalgorithms: {label_smoothing: {smoothing: 0.05}}\n"
-    own.write_text(text)
-    site = own.parents[1] / "local" / "slurm.yaml"
-    site.parent.mkdir()
-    site.write_text("comment: from the site\n")
-    line = ("recipe=mine", "--config-dir", str(own.parents[1]), *EIGHT, "hydra.launcher.array_parallelism=2")
-    s.seen["interrupted"] = interrupt(s.start(*line), until="shows it at any time")
-    own.write_text(text.replace("0.05", "0.5"))
-    s.seen["after ctrl-c"] = s.slurm.run("squeue", "-h", "-r", "-n", "eight", "-o", "%k").splitlines()
-    own.write_text(text)
-    killed = s.start(*line)
-    assert killed.stdout is not None
-    s.seen["second"] = [killed.stdout.readline() for _ in range(3)]
-    killed.kill()
-    killed.communicate()
-    watching = s.start(*line)
-    assert watching.stdout is not None
-    s.seen["third"] = [watching.stdout.readline() for _ in range(3)]
-    own.write_text(text.replace("0.05", "0.5"))
-    return watching
-
-
-def preempt(s: Scenario) -> None:
-    s.wait_batches("preempted", "31", 1)
-    all_gpus = ("-p", "urgent", "--nodes=2", "--gpus-per-node=8", "--mem=100")
-    urgent = s.slurm.submit("sleep 1", *all_gpus)
-    s.slurm.wait_state(urgent, "COMPLETED", timeout=60)
-
-
-def requeue(s: Scenario, batches: int) -> None:
-    s.wait_batches("requeued", "32", batches)
-    s.slurm.run("scontrol", "requeue", s.states("requeued")["32"]["job"])
-
-
-def two_nodes(s: Scenario) -> None:
-    """Two runs over both nodes, for a user without a writable home; in one the second node's rank raises."""
-    home = s.folder / "home"
-    home.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", home], check=True)
-    try:
-        digits = ("dataset=digits", "data=ffcv", "train_batch_size=64", "eval_batch_size=64", "ssr=0.0112")
-        pair = ("hardware.nodes=2", "+callbacks.misbehave.how=fine,raise", "+callbacks.misbehave.rank=1", "sweep=pair")
-        line = [word for word in s.line(*digits, *pair, "hydra.launcher.wait=false") if "cache_dir" not in word]
-        line = [word for word in line if not word.startswith("dataset.dir=")]
-        environ = {"HOME": str(home), "XDG_CACHE_HOME": ""}
-        done = s.execute(line, 60, **environ)
-        assert done.returncode == 0, done.stderr
-        s.wait_over("pair")
-    finally:
-        subprocess.run(["umount", home], check=True)
-
-
-def lose_node(s: Scenario) -> None:
-    s.accept("seed=41", *SLOWLY, "sweep=lost")
-    s.wait_batches("lost", "41", 5)  # the first epoch's checkpoint is at 4
-    node = s.slurm.run("squeue", "-h", "-n", "lost", "-o", "%N")
-    s.slurm.fail_node(node)
-    try:
-        s.seen["lost"] = s.wait_over("lost")
-    finally:
-        s.slurm.restore_node(node)
-
-
-def cancel(s: Scenario) -> None:
-    s.wait_batches("cancelled", "51", 2)
-    s.slurm.run("scancel", "--name=cancelled")
 
 
 def failure_of(s: Scenario, sweep: str, name: str) -> dict[str, object]:
@@ -145,8 +47,15 @@ def trained_batches(s: Scenario, sweep: str, name: str) -> list[int]:
 
 
 def job_log(s: Scenario, sweep: str, name: str) -> str:
-    job = s.states(sweep)[name]["job"]
-    return (s.runs / ".submitit" / f"{job}_0_log.out").read_text()
+    return s.log(sweep, name).read_text()
+
+
+def test_jobs_of_a_killed_submission_are_found(played: Scenario) -> None:
+    assert played.seen["cut off"].returncode == -signal.SIGKILL
+    states = played.seen["after the cut"]
+    assert [state["kind"] for state in states] == ["queued"] * 8
+    assert len({state["job"] for state in states}) == 8
+    assert played.seen["interrupted"].startswith("note: 8 runs of a submission that was cut off are in the queue\n")
 
 
 def test_ctrl_c_leaves_the_jobs_running_and_says_so(played: Scenario) -> None:
@@ -213,7 +122,7 @@ def test_requeues_are_bounded(played: Scenario) -> None:
     assert saved == (trained > 0)
 
 
-@pytest.mark.parametrize(("sweep", "seed", "times"), [("preempted", "31", 1), ("requeued", "32", 2), ("lost", "41", 1)])
+@pytest.mark.parametrize(("sweep", "seed", "times"), MOVED)
 def test_a_moved_run_loses_and_repeats_no_batch(played: Scenario, sweep: str, seed: str, times: int) -> None:
     assert played.seen[sweep][seed]["kind"] == "done", played.seen[sweep]
     assert trained_batches(played, sweep, seed) == list(range(8))
@@ -247,6 +156,39 @@ def test_a_rank_that_fails_on_the_second_node_ends_the_first(played: Scenario) -
     assert played.slurm.state(job) == "FAILED"
 
 
+def test_a_rank_that_is_killed_on_the_second_node_is_no_lost_node(played: Scenario) -> None:
+    failure = failure_of(played, "pair", "kill")
+    assert (failure["type"], failure["rank"]) == ("SIGKILL", 1)
+    job = played.states("pair")["kill"]["job"]
+    assert played.slurm.state(job) == "FAILED"
+    assert "requeued" not in job_log(played, "pair", "kill")
+
+
+def test_a_run_that_lost_one_of_two_nodes_requeues_itself(played: Scenario) -> None:
+    log = job_log(played, "dual", "41")
+    assert "a node of this job was lost: no rank has said why it ended\n" in log
+    assert log.count("requeued\n") == 1
+
+
+def test_a_requeue_waits_for_the_controller(played: Scenario) -> None:
+    assert played.seen["without controller"]
+    job = played.states("requeued")["32"]["job"]
+    assert f"job {job} requeued\n" in job_log(played, "requeued", "32")
+
+
+def test_a_search_runs_as_jobs_and_goes_on(played: Scenario) -> None:
+    first, second = played.seen["search"]
+    assert "left; the jobs go on" in first
+    assert second.startswith("trial 2 of 2: ")
+    assert "note: left alone: " in second
+    assert "sweep adaptive: 2 trials; no run is both better and faster" in second
+    record = json.loads((played.runs / ".sweeps" / "adaptive.json").read_text())
+    jobs = [run["job"] for run in record["runs"]]
+    assert len(set(jobs)) == 2
+    assert {played.slurm.state(job) for job in jobs} == {"COMPLETED"}
+    assert len(played.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=adaptive").split()) == 2
+
+
 def test_a_cancelled_run_is_stopped_and_goes_on(played: Scenario) -> None:
     state = played.seen["cancelled"]["51"]
     assert (state["kind"], played.slurm.state(state["job"])) == ("stopped", "CANCELLED")
@@ -255,60 +197,3 @@ def test_a_cancelled_run_is_stopped_and_goes_on(played: Scenario) -> None:
 
 def test_nothing_is_left_running(played: Scenario) -> None:
     assert played.slurm.processes() == []
-
-
-def test_mixed_hardware_is_refused_before_anything_is_submitted(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
-    done = scenario.submit("hardware=a100x1,h100x1", "sweep=mixed")
-    assert done.returncode == 2
-    assert "one array has one kind of node" in done.stderr
-    assert not list((tmp_path / "runs").glob("mild*"))
-
-
-def test_sbatch_refuses_in_one_line(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
-    done = scenario.submit("hydra.launcher.partition=nowhere", "sweep=refused")
-    assert done.returncode == 2
-    assert "sbatch refuses the sweep (invalid partition specified: nowhere); change hydra.launcher" in done.stderr
-    assert not list((tmp_path / "runs").glob("mild*"))
-    assert not list((tmp_path / "runs" / ".sweeps").glob("*.json"))
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert not slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=refused")
-
-
-@pytest.mark.parametrize(
-    ("setting", "says"),
-    [
-        ("max_requeues=abc", "hydra.launcher.max_requeues=abc: use a whole number"),
-        ("max_requeues=-1", "hydra.launcher.max_requeues=-1 must be 0 or more"),
-        ("array_parallelism=0", "hydra.launcher.array_parallelism=0 must be 1 or more"),
-        ("wait=maybe", "hydra.launcher.wait=maybe: use true or false"),
-        ("setup=abc", "hydra.launcher.setup=abc"),
-    ],
-)
-def test_settings_of_no_use_are_refused(slurm: SlurmCluster, tmp_path: Path, setting: str, says: str) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
-    done = scenario.execute(scenario.line(f"hydra.launcher.{setting}", "sweep=useless"), 60)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert done.stderr.startswith(says)
-    assert not list((tmp_path / "runs").glob("mild*"))
-
-
-def test_unknown_hardware_is_refused(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
-    done = scenario.submit("hardware=auto", "sweep=unknown")
-    assert done.returncode == 2
-    assert "hardware=auto is not known before the job runs" in done.stderr
-
-
-def test_a_submission_without_slurm_says_so(tmp_path: Path) -> None:
-    line = ["-m", "resnet_exp", "-m", "hydra/launcher=slurm", "hardware=cpu", f"runs_dir={tmp_path / 'runs'}"]
-    done = subprocess.run(
-        [sys.executable, *line],
-        env={**os.environ, "PATH": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
-    assert "use a login node of the cluster" in done.stderr

@@ -1,0 +1,66 @@
+"""A node that was lost is told from a rank that failed, by what the run folder says after srun."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from resnet_exp import lost_node, slurm_queue
+from resnet_exp.rundir import RunDir
+
+GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:1"
+NCCL = "DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3699, remote process exited or there was a network error"
+KILLED = 137
+EARLIER = time.time() - 1000
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost_node, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(slurm_queue, "lost_nodes", lambda: False)
+
+
+def folder(path: Path, kind: str = "RuntimeError", error: str = GLOO, log: str = "") -> RunDir:
+    run = RunDir(path)
+    run.progress.write_text("{}")
+    run.failure.write_text(json.dumps({"type": kind, "error": error, "rank": 0}))
+    run.rank_log(0).write_text(log)
+    return run
+
+
+def is_lost(run: RunDir, code: int = 1) -> bool:
+    return lost_node.lost(run, time.time() - 100, code)
+
+
+def test_a_connection_that_closed_is_a_lost_node(tmp_path: Path) -> None:
+    assert is_lost(folder(tmp_path))
+    assert is_lost(folder(tmp_path, "DistBackendError", NCCL))
+    assert is_lost(folder(tmp_path, "DistNetworkError", "DistNetworkError: failed to recv, got 0 bytes"))
+    assert is_lost(folder(tmp_path, "SIGABRT", "rank 0 was ended by SIGABRT", "x" * 10**5 + "[PG] NCCL watchdog"))
+
+
+def test_a_rank_that_says_why_is_none(tmp_path: Path) -> None:
+    for kind, error in (("ValueError", "ValueError: raised as told"), ("SIGKILL", "rank 1 was ended by SIGKILL")):
+        assert not is_lost(folder(tmp_path, kind, error), KILLED)
+    assert not is_lost(folder(tmp_path, "SIGABRT", "rank 0 was ended by SIGABRT", "corrupted double-linked list"))
+
+
+def test_a_connection_that_never_worked_is_none_unless_slurm_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = folder(tmp_path)
+    os.utime(run.progress, (EARLIER, EARLIER))
+    assert not is_lost(run)
+    monkeypatch.setattr(slurm_queue, "lost_nodes", lambda: True)
+    assert is_lost(run)
+
+
+def test_tasks_that_srun_killed_before_they_could_say_anything_were_lost(tmp_path: Path) -> None:
+    run = folder(tmp_path, "ValueError", "ValueError: of an earlier try")
+    os.utime(run.failure, (EARLIER, EARLIER))
+    assert is_lost(run, KILLED)
+    assert not is_lost(run, 1)
