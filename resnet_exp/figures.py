@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resnet_exp import collect, frontier, plot
 from resnet_exp.figure_names import Spot, write_names
@@ -30,8 +30,11 @@ MAX_CURVES = 200
 LINEAR_SPAN = 10
 # Straight between two points of a front is not straight on a logarithmic axis.
 STEPS = 16
+AXES: tuple[Axis, ...] = ("train_seconds", "cost_usd")
+FAINT, LINE = "#666666", "#555555"
 STYLE: Any = {"font.size": 9, "axes.axisbelow": True, "legend.frameon": False}
 Keys = dict[str, Any]
+Member = TypeVar("Member")
 
 
 @dataclass(frozen=True)
@@ -65,22 +68,24 @@ def draw_frontier(groups: Sequence[Group]) -> Figure:
     from matplotlib import rc_context
 
     look = choose_look(group.runs[0] for group in groups)
-    axes: tuple[Axis, ...] = ("train_seconds", "cost_usd") if any(group.cost_usd for group in groups) else AXES[:1]
-    rows = [[group for group in groups if group.runs[0].dataset == dataset] for dataset in _datasets(groups)]
+    rows = _by_dataset(groups, lambda group: group.runs[0])
     with rc_context(STYLE):
-        figure, grid = _figure(len(rows), len(axes), _titles(rows))
-        for members, row in zip(rows, grid, strict=False):
-            for axis, panel in zip(axes, row, strict=True):
-                _draw_groups(panel, members, axis, look)
-        if len(axes) == 1:
-            figure.suptitle("no panel of costs: no run recorded a price", size="small", color="#666666")
+        costs = {name: any(group.cost_usd for group in members) for name, members in rows.items()}
+        figure, grid = _figure({name: 1 + has for name, has in costs.items()})
+        panels: list[tuple[Axes, Axis, list[Group]]] = []
+        for members, row in zip(rows.values(), grid, strict=True):
+            panels.extend(zip(row, AXES, itertools.repeat(members)))  # a lone panel is that of the times
+        for panel, axis, members in panels:
+            _draw_groups(panel, members, axis, look)
+        for row in grid:
+            if len(row) == 1:
+                row[0].set_title("no costs: no run recorded a price", loc="right", size="small", color=FAINT)
         _put_legend(figure, _frontier_keys(groups, look))
         figure.draw_without_rendering()
         # Names go where there is room: from here on everything stays where it is.
         figure.set_layout_engine("none")
-        for members, row in zip(rows, grid, strict=False):
-            for axis, panel in zip(axes, row, strict=True):
-                write_names(panel, _spots(members, axis), "#666666")
+        for panel, axis, members in panels:
+            write_names(panel, _spots(members, axis), FAINT)
     return figure
 
 
@@ -92,10 +97,10 @@ def draw_curves(runs: Sequence[Run]) -> Figure:
     look = choose_look(runs)
     drawable = [run for run in runs if run.curve]
     shown = collect.in_turns(drawable)[:MAX_CURVES]
-    rows = [[run for run in shown if run.dataset == dataset] for dataset in dict.fromkeys(run.dataset for run in shown)]
+    rows = _by_dataset(shown, lambda run: run)
     with rc_context(STYLE):
-        figure, grid = _figure(len(rows), 1, [row[0].dataset for row in rows], width=7.5)
-        for members, (panel,) in zip(rows, grid, strict=False):
+        figure, grid = _figure(dict.fromkeys(rows, 1))
+        for members, (panel,) in zip(rows.values(), grid, strict=True):
             unit, divisor = plot.time_unit(max(run.curve[-1][0] for run in members))
             lines = [[(seconds / divisor, 100 * top1) for seconds, top1 in run.curve] for run in members]
             colors = [look.color(run) for run in members]
@@ -107,42 +112,41 @@ def draw_curves(runs: Sequence[Run]) -> Figure:
         if len(shown) < len(drawable):
             figure.suptitle(f"{len(shown)} of {len(drawable):,} runs, of each configuration some", size="small")
         if not shown:
-            grid[0][0].set_axis_off()
             figure.suptitle("no run has evaluations to show")
         _put_legend(figure, _recipe_keys(shown, look))
     return figure
 
 
-AXES: tuple[Axis, ...] = ("train_seconds", "cost_usd")
+def _by_dataset(members: Iterable[Member], run_of: Callable[[Member], Run]) -> dict[str, list[Member]]:
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(run_of(member).dataset, []).append(member)
+    return found
 
 
-def _datasets(groups: Sequence[Group]) -> list[str]:
-    return list(dict.fromkeys(group.runs[0].dataset for group in groups))
-
-
-def _titles(rows: Sequence[Sequence[Group]]) -> list[str]:
-    return [row[0].runs[0].dataset for row in rows]
-
-
-def _figure(rows: int, columns: int, titles: Sequence[str], width: float = 0) -> tuple[Figure, list[list[Axes]]]:
+def _figure(columns: dict[str, int]) -> tuple[Figure, list[list[Axes]]]:
+    """A row of panels for each title, and so many of them; a lone one is as wide as the others together."""
     from matplotlib.figure import Figure
 
-    size = (width or 5.2 * columns + 0.8, 3.4 * max(1, rows) + 1)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(max(1, rows), columns, squeeze=False)
-    for panel in grid.flat:
-        panel.grid(alpha=0.3)
-    for panel, title in zip(grid[:, 0], titles, strict=False):
-        panel.set_title(_label(title), loc="left", weight="bold")
-    return figure, [list(row) for row in grid]
+    most = max(columns.values(), default=1)
+    figure = Figure(figsize=(11 if most > 1 else 8, 3.4 * max(1, len(columns)) + 1), layout="constrained")
+    places = figure.add_gridspec(max(1, len(columns)), most)
+    grid: list[list[Axes]] = []
+    for number, (title, count) in enumerate(columns.items()):
+        lone = slice(None) if count == 1 else 0
+        row = [figure.add_subplot(places[number, column]) for column in [lone, *range(1, count)]]
+        for panel in row:
+            panel.grid(alpha=0.3)
+        row[0].set_title(_label(title), loc="left", weight="bold")
+        grid.append(row)
+    return figure, grid
 
 
 def _draw_groups(panel: Axes, groups: Sequence[Group], axis: Axis, look: Look) -> None:
     placed = [group for group in groups if frontier.point_of(group, axis).counts]
     panel.set_ylabel("top-1 (%)")
     if not placed:
-        what = "time" if axis == "train_seconds" else "price"
-        panel.text(0.5, 0.5, f"no run has a {what}", transform=panel.transAxes, ha="center", color="#666666")
+        panel.text(0.5, 0.5, "no run has a time", transform=panel.transAxes, ha="center", color=FAINT)
         panel.set(xticks=[], yticks=[])
         return
     costs = [frontier.point_of(group, axis).cost for group in placed]
@@ -152,7 +156,7 @@ def _draw_groups(panel: Axes, groups: Sequence[Group], axis: Axis, look: Look) -
         _make_logarithmic(panel, max(costs) / min(costs))
     for front in frontier.fronts([group for group in placed if not group.runs[0].published], axis).values():
         xs, ys = _front_line(front, axis)
-        panel.plot([x / divisor for x in xs], [100 * y for y in ys], color="#555555", linewidth=0.9, zorder=1.5)
+        panel.plot([x / divisor for x in xs], [100 * y for y in ys], color=LINE, linewidth=0.9, zorder=1.5)
     kinds: dict[tuple[bool, str, str, bool], list[Group]] = {}
     for group in placed:
         run = group.runs[0]
@@ -251,13 +255,13 @@ def _frontier_keys(groups: Sequence[Group], look: Look) -> Keys:
     runs = [group.runs[0] for group in groups]
     keys = _recipe_keys(runs, look)
     if not all(run.published for run in runs):
-        keys["front of these runs"] = Line2D([], [], color="#555555", linewidth=0.9)
+        keys["Pareto front of own runs"] = Line2D([], [], color=LINE, linewidth=0.9)
     if any(run.published for run in runs):
         keys["published (clocks differ)"] = _mark(GREY)
     if any(group.n == 1 for group in groups):
-        keys["one seed"] = _mark("#555555", filled=False)
+        keys["one seed"] = _mark(LINE, filled=False)
     if len(look.markers) > 1:
-        keys |= {f"evaluated at {_label(name)}": _mark("#555555", marker) for name, marker in look.markers.items()}
+        keys |= {f"evaluated at {_label(name)}": _mark(LINE, marker) for name, marker in look.markers.items()}
     return keys
 
 

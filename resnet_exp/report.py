@@ -8,13 +8,15 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import collect, console, frontier, prices, published_runs, runs_file, tables
+from resnet_exp import aside, collect, console, frontier, prices, published_runs, runs_file, tables
 from resnet_exp.collect import Collected
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.records import Run
@@ -30,7 +32,9 @@ PIXELS_PER_INCH = 150
 # The same runs give the same files.
 SVG: Any = {"svg.hashsalt": "resnet_exp"}
 # Configurations that the page carries along; those of 10,000 runs would be 30 MB.
-MAX_CONFIG_BYTES = 1_000_000
+MAX_CONFIG_BYTES = 2_000_000
+# From so many runs on the page is written beside the rest, which takes as long.
+ASIDE_RUNS = 1000
 # Reasons why runs are missing, on the terminal.
 MAX_REASONS = 6
 
@@ -136,13 +140,26 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _write_all(content: Content, folder: Path) -> None:
+    page = partial(_write_page, content, folder / "explorer.html")
+    # A copy of a process lacks its threads, and what they were about to do: W&B's client has some.
+    if len(content.runs) < ASIDE_RUNS or threading.active_count() > 1:
+        page()
+        _write_tables(content, folder)
+        return
+    finish = aside.start(page)
+    try:
+        _write_tables(content, folder)
+    finally:
+        finish()
+
+
+def _write_tables(content: Content, folder: Path) -> None:
     table = runs_file.columns(content.runs)
     runs_file.write_csv(table, folder / "runs.csv")
     runs_file.write_parquet(table, folder / "runs.parquet")
     text = tables.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
     (folder / "frontier.md").write_text(text, encoding="utf-8")
     _write_figures(content, folder)
-    _write_page(content, folder / "explorer.html")
 
 
 def _write_figures(content: Content, folder: Path) -> None:

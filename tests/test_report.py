@@ -446,17 +446,25 @@ def test_the_picture_shows_means_errors_and_fronts(tmp_path: Path) -> None:
     assert list(map(float, pair.get_ydata())) == [pytest.approx(76.5)]  # pyright: ignore[reportArgumentType]
     assert pair.get_markerfacecolor() != "white" and single.get_markerfacecolor() == "white"
     assert marks[figures.COLORS["mild"], "s"].get_markerfacecolor() == "white"
-    fronts = [line for line in times.lines if line.get_linestyle() == "-" and line.get_color() == "#555555"]
+    fronts = [line for line in times.lines if line.get_linestyle() == "-" and line.get_color() == figures.LINE]
     ends = sorted((float(line.get_ydata()[0]), float(line.get_ydata()[-1])) for line in fronts)  # pyright: ignore
     assert ends == [pytest.approx((76.5, 78)), pytest.approx((80, 80))]  # the other protocol is never joined
     words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    assert words == ["mild", "hot", "front of these runs", "one seed", "evaluated at 224 px", "evaluated at 256 px"]
+    assert words == [
+        "mild",
+        "hot",
+        "Pareto front of own runs",
+        "one seed",
+        "evaluated at 224 px",
+        "evaluated at 256 px",
+    ]
 
 
 def test_the_picture_without_prices_says_so(tmp_path: Path) -> None:
     write_run(tmp_path, "run", hardware__usd_per_node_hour=None)
     figure = figures.draw_frontier(groups_of(tmp_path))
-    assert len(figure.axes) == 1 and figure.get_suptitle() == "no panel of costs: no run recorded a price"
+    (panel,) = figure.axes
+    assert panel.get_title("right") == "no costs: no run recorded a price"
 
 
 def test_a_wide_span_has_a_logarithmic_axis(tmp_path: Path) -> None:
