@@ -189,7 +189,7 @@ def at_same_quality(baseline: Sequence[Point], point: Point) -> Ratio | None:
 
 
 def against_baseline(groups: Sequence[Group], is_baseline: Callable[[Run], bool], axis: Axis) -> list[Ratio | None]:
-    """For each group its `at_same_quality` against the baseline of its own hardware, dataset and protocol.
+    """For each group its `at_same_quality` against the baseline of its own hardware, dataset, protocol and model.
 
     Args:
         groups: all that are compared, the baseline among them (as a rule at 1).
@@ -200,11 +200,14 @@ def against_baseline(groups: Sequence[Group], is_baseline: Callable[[Run], bool]
     for group in groups:
         if is_baseline(group.runs[0]):
             baselines.setdefault(_peers(group), []).append(point_of(group, axis))
-    return [at_same_quality(baselines.get(_peers(group), []), point_of(group, axis)) for group in groups]
+    # Once for each, not once for each group: thousands may be compared with thousands.
+    on_front = {peers: [points[index] for index in pareto_front(points)] for peers, points in baselines.items()}
+    return [at_same_quality(on_front.get(_peers(group), []), point_of(group, axis)) for group in groups]
 
 
 def _peers(group: Group) -> object:
-    return frontier_key(group.runs[0]), hardware_key(group.runs[0])
+    run = group.runs[0]
+    return frontier_key(run), hardware_key(run), run.model
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
