@@ -177,10 +177,6 @@ def _write_figures(content: Content, folder: Path) -> None:
 
 
 def _write_page(content: Content, path: Path) -> None:
-    try:
-        from resnet_exp import explorer  # pyright: ignore[reportAttributeAccessIssue]
-    except ImportError:
-        return
     counts, configs = content.collected.counts(), collect.configs(content.collected.runs, MAX_CONFIG_BYTES)
     explorer.write_page(content.runs, prices.collect_prices(), counts, path, configs)
 

@@ -1,0 +1,193 @@
+// The left column: what is shown, compared, and at which prices. Each change goes through update(), which redraws all.
+
+const LABELS = {
+  accuracy: "accuracy", time: "time", cost: "cost", timeSameQuality: "time at same quality",
+  costSameQuality: "cost at same quality", recipe: "recipe", hardware: "hardware", model: "model", data: "data format",
+  none: "nothing", epochs: "epochs", energy: "energy", log: "logarithmic", linear: "linear", all: "all",
+  several: "several seeds only", on: "shown", off: "hidden", means: "means over seeds", runs: "single runs",
+  today: "on demand, today", spot: "spot, today", recorded: "as recorded",
+};
+
+function labelled(text, control) {
+  return make("label", { class: "field" }, make("span", {}, text), control);
+}
+
+function choice(name, values, state, update, labels = LABELS) {
+  const options = values.map((value) => make("option", { value, selected: value === state[name] }, labels[value] || value));
+  return make("select", {
+    name, "data-focus": name, onchange: (event) => update({ [name]: event.target.value }),
+  }, ...options);
+}
+
+function inDataset(page, state, name) {
+  const found = page.runs.filter((run) => run.dataset === state.dataset).map((run) => run[name]);
+  return [...new Set(found.filter(Boolean))].sort();
+}
+
+function checks(title, name, values, chosen, update) {
+  const boxes = values.map((value) => make("label", { class: "check" },
+    make("input", {
+      type: "checkbox", name, value, "data-focus": `${name} ${value}`, checked: chosen.includes(value),
+      onchange: (event) => update({
+        [name]: event.target.checked ? [...chosen, value] : chosen.filter((each) => each !== value),
+      }),
+    }), make("span", {}, value)));
+  return make("fieldset", {}, make("legend", {}, title), make("div", { class: "checks" }, ...boxes));
+}
+
+function algorithmChoices(page, state, update) {
+  const names = [...new Set(page.runs.filter((run) => run.dataset === state.dataset).flatMap((run) => run.algorithms))].sort();
+  const rows = names.map((name) => labelled(name, make("select", {
+    name: `algorithm ${name}`, "data-focus": `algorithm ${name}`,
+    onchange: (event) => {
+      const algorithms = { ...state.algorithms };
+      if (event.target.value === "all") delete algorithms[name];
+      else algorithms[name] = event.target.value;
+      update({ algorithms });
+    },
+  }, ...["all", "with", "without"].map((how) => make("option", {
+    value: how, selected: (state.algorithms[name] || "all") === how,
+  }, how === "all" ? "with or without" : how)))));
+  return folded("algorithms", `Algorithms${chosenCount(Object.keys(state.algorithms).length)}`, rows);
+}
+
+function chosenCount(count) {
+  return count ? ` (${count} chosen)` : "";
+}
+
+const opened = new Set();
+
+function folded(key, title, rows) {
+  return make("details", {
+    open: opened.has(key),
+    ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)),
+  }, make("summary", { "data-focus": `fold ${key}` }, title), ...rows);
+}
+
+function baselineChoice(page, state, shown, update) {
+  const recipes = recipesOf(page, { ...state, recipe: [] });
+  const single = page.runs.filter((run) => run.dataset === state.dataset && run.train_seconds !== undefined);
+  const ids = [...new Set(single.map((run) => run.group || run.run_id))].slice(0, 200);
+  if (!recipes.includes(state.baseline) && !ids.includes(state.baseline)) ids.unshift(state.baseline);
+  const option = (value) => make("option", { value, selected: value === state.baseline }, value);
+  return make("select", {
+    name: "baseline", "data-focus": "baseline", onchange: (event) => update({ baseline: event.target.value }),
+  }, make("optgroup", { label: "recipe, on the same hardware" }, ...recipes.map(option)),
+  make("optgroup", { label: "one configuration" }, ...ids.map(option)));
+}
+
+/** One row an instance: its price, where it is from, and a box for another one. */
+function priceRow(page, state, hardware, update) {
+  const price = page.prices[hardware] || {};
+  const run = page.runs.find((each) => each.hardware === hardware && each.usd_per_node_hour !== undefined);
+  const used = hourly(page, state, run || { hardware });
+  const listed = [];
+  if (price.usd_per_node_hour) listed.push(`${money(price.usd_per_node_hour)} on demand, ${price.date}`);
+  if (price.spot_usd_per_node_hour) listed.push(`${money(price.spot_usd_per_node_hour)} spot, ${price.spot_date}`);
+  if (run) listed.push(`${money(run.usd_per_node_hour)} recorded, ${run.price_date || "undated"}`);
+  return make("div", { class: "price" },
+    make("label", {}, make("span", { class: "name" }, hardware), make("span", { class: "dollars" }, "$", make("input", {
+      type: "number", min: 0, step: "any", inputmode: "decimal", "data-focus": `price ${hardware}`, name: `price ${hardware}`,
+      "aria-label": `price of an hour of ${hardware}, in dollars`, placeholder: "none",
+      value: used === undefined || used === null ? "" : String(used),
+      class: state.own[hardware] === undefined ? "" : "own",
+      onchange: (event) => {
+        const own = { ...state.own };
+        if (event.target.value === "" || !(Number(event.target.value) >= 0)) delete own[hardware];
+        else own[hardware] = Number(event.target.value);
+        update({ own });
+      },
+    }), "/h")),
+    make("p", { class: "small" }, listed.join("; ") || "no price is known", price.source ? make("br") : null, price.source || ""));
+}
+
+function priceChoices(page, state, update) {
+  const reset = make("button", { type: "button", "data-focus": "reset prices", onclick: () => update({ own: {} }) }, "Undo own prices");
+  return [
+    labelled("Prices", choice("prices", CHOICES.prices, state, update)),
+    folded("prices", `Price of an hour${chosenCount(Object.keys(state.own).length)}`, [
+      ...inDataset(page, state, "hardware").map((hardware) => priceRow(page, state, hardware, update)),
+      Object.keys(state.own).length ? reset : null,
+    ].filter(Boolean)),
+  ];
+}
+
+/** Own recipes first, and those that an address names although no run has them. */
+function recipesOf(page, state) {
+  const found = new Set([...inDataset(page, state, "recipe"), ...state.recipe]);
+  return [...OWN_RECIPES.filter((recipe) => found.delete(recipe)), ...found];
+}
+
+function drawControls(page, state, shown, update) {
+  const energy = page.runs.some((run) => run.energy_kwh !== undefined);
+  refill(byId("filters"),
+    labelled("Dataset", choice("dataset", page.values.dataset, state, (change) => update({ ...change, protocol: [], recipe: [] }))),
+    labelled("Model", choice("model", ["all", ...inDataset(page, state, "model")], state, update)),
+    labelled("Cloud", choice("cloud", ["all", ...inDataset(page, state, "cloud")], state, update)),
+    labelled("Hardware", choice("hardware", ["all", ...inDataset(page, state, "hardware")], state, update)),
+    checks("Recipe", "recipe", recipesOf(page, state), state.recipe, update),
+    checks("Evaluation", "protocol", inDataset(page, state, "protocol"), shown.protocols, update),
+    algorithmChoices(page, state, update),
+    labelled("Seeds", choice("seeds", CHOICES.seeds, state, update)),
+    labelled("Published runs", choice("published", CHOICES.published, state, update)),
+    labelled("Show", choice("show", CHOICES.show, state, update)));
+  refill(byId("prices"), ...priceChoices(page, state, update));
+  refill(byId("view"),
+    labelled("Compare", choice("compare", CHOICES.compare, state, update)),
+    labelled("Sort by", choice("sortBy", CHOICES.sortBy, state, update)),
+    labelled("Baseline", baselineChoice(page, state, shown, update)),
+    labelled("Axis", choice("x", CHOICES.x.filter((axis) => axis !== "energy" || energy), state, update)),
+    labelled("Scale", choice("scale", CHOICES.scale, state, update)));
+}
+
+/** The sentence that answers a target: the cheapest and the fastest that reach it, and what lies on the frontier. */
+function drawAnswer(page, state, shown, update) {
+  const box = byId("answer");
+  const range = topRange(shown);
+  for (const id of ["target", "target-number"]) {
+    const input = byId(id);
+    if (range) Object.assign(input, { min: range[0].toFixed(1), max: range[1].toFixed(1), step: 0.1, disabled: false });
+    else input.disabled = true;
+    if (input !== document.activeElement) input.value = state.target ?? (range ? range[1].toFixed(1) : "");
+  }
+  if (state.target === null) return box.replaceChildren("Choose a top-1 to see the cheapest and the fastest way there.");
+  const lines = shown.protocols.flatMap((protocol) => answerFor(state, shown, protocol, update));
+  return box.replaceChildren(...lines);
+}
+
+function topRange(shown) {
+  const values = shown.groups.map((group) => 100 * group.top1.mean);
+  return values.length ? [Math.min(...values), Math.max(...values)] : null;
+}
+
+function answerFor(state, shown, protocol, update) {
+  const target = state.target / 100;
+  const groups = shown.groups.filter((group) => group.first.protocol === protocol);
+  return [["Cheapest", "cost", money], ["Fastest", "time", duration]].map(([word, name, show]) => {
+    const points = groups.map((group) => pointOf(group, name));
+    // Of a measured mean that rounds to the target, nobody says that it misses it.
+    const best = cheapestReaching(points, target - 5e-5);
+    const where = shown.protocols.length > 1 ? ` (${protocol})` : "";
+    if (best < 0) return make("p", {}, `${word}${where}: no run with a known ${name} reaches ${state.target} %.`);
+    const group = groups[best];
+    const text = `${show(points[best].cost)}, ${nameOf(group)} on ${group.first.hardware}, ${percent(group.top1.mean)} %`;
+    return make("p", {}, make("strong", {}, `${word}${where}: `),
+      make("button", { type: "button", class: "link", onclick: () => update({ selected: group.key }) }, text),
+      `. ${interpolated(groups, points, target, name, show)}`);
+  });
+}
+
+function interpolated(groups, points, target, name, show) {
+  const cost = costAt(points, target);
+  if (cost === null) return "The frontier does not reach to both sides of it.";
+  const seeds = groups.map((group) => group.seeds.map((seed) => ({ top1: seed.top1, cost: seed[name] })));
+  const interval = bootstrap(seeds, (means) => costAt(means, target), groups.length > 300 ? 200 : 1000);
+  const range = interval ? `, 95 % interval over seeds ${show(interval[0])} to ${show(interval[1])}`
+    : ", without an interval: too few seeds near it";
+  return `Read off the frontier: ${show(cost)}${range}.`;
+}
+
+function nameOf(group) {
+  const run = group.first;
+  return [run.recipe, run.model, run.ssr === undefined ? null : `ssr=${run.ssr}`].filter(Boolean).join(" ");
+}

@@ -1,0 +1,107 @@
+// One configuration: its facts, its curve, its configuration, and the command that repeats it.
+
+function factsOf(page, state, group) {
+  const run = group.first;
+  const price = hourly(page, state, run);
+  const of = (name, show) => (group[name] ? show(group[name].mean) + plusMinus(group[name].sem, show) : DASH);
+  const gpus = run.devices ? `${run.devices}x ${run.gpu || "GPU"}` : run.gpu;
+  const facts = [
+    ["Top-1", `${percent(group.top1.mean)}${plusMinus(group.top1.sem, percent)} %, n = ${group.n}`],
+    ["Top-5", run.top5 === undefined ? null : `${percent(run.top5)} %`],
+    ["Training time", `${of("time", duration)}${run.clock ? ` (covers: ${run.clock})` : ""}`],
+    ["Cost", `${of("cost", money)}${price === undefined || price === null ? "" : ` at ${money(price)} an hour${run.nodes > 1 ? " a node" : ""}`}`],
+    ["Published cost", run.published_cost_usd === undefined ? null
+      : `${money(run.published_cost_usd)}${run.usd_per_node_hour === undefined ? "" : ` at ${money(run.usd_per_node_hour)} an hour of ${run.price_date}`}`],
+    ["Against the baseline", `${ratioText(group.speedUp)} as fast, ${savingText(group.saving)} saved, at the same top-1 (${state.baseline})`],
+    ["Recipe", run.recipe], ["ssr", run.ssr], ["Epochs", run.epochs], ["Model", run.model], ["Dataset", run.dataset],
+    ["Data format", run.data], ["Algorithms", run.algorithms.join(", ")],
+    ["Hardware", [run.hardware, gpus, run.nodes > 1 ? `${run.nodes} nodes` : null, run.cpus ? `${run.cpus} CPUs` : null, run.cloud]
+      .filter(Boolean).join(", ")],
+    ["Evaluated at", `${run.protocol}${run.eval_resize ? `, from ${run.eval_resize} px` : ""}`],
+    ["Speed", run.samples_per_second === undefined ? null : `${Math.round(run.samples_per_second).toLocaleString("en-US")} images/s`],
+    ["Waiting for data", run.data_wait_seconds === undefined || !run.train_seconds ? null
+      : `${percent(run.data_wait_seconds / run.train_seconds, 1)} % of the time`],
+    ["Energy", run.energy_kwh === undefined ? null : `${run.energy_kwh} kWh`],
+    ["Seeds", group.runs.map((each) => each.seed).filter((seed) => seed !== undefined).join(", ")],
+    ["Commit", run.commits.join(", ")], ["Sweep", run.sweep], ["Source", run.source], ["Folder", run.path],
+  ];
+  return facts.filter(([, value]) => value !== null && value !== undefined && value !== "");
+}
+
+function warningsOf(group) {
+  return MARKS.filter(([has]) => group.runs.some(has)).map(([has, mark, text]) => {
+    const count = group.runs.filter(has).length;
+    return make("li", {}, make("strong", {}, mark), `: ${group.n === 1 ? "" : `${count} of ${group.n} `}${text}`);
+  });
+}
+
+function copyButton(text, what) {
+  const button = make("button", { type: "button", "aria-label": `copy the ${what}` }, "Copy");
+  button.addEventListener("click", () => copy(text, (said) => { button.textContent = said; announce(`${what} ${said.toLowerCase()}`); }));
+  return button;
+}
+
+/** Copy a text; where a page of a file may not use the clipboard, in the old way. */
+function copy(text, done) {
+  const byHand = () => {
+    const box = make("textarea", { class: "hidden" });
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    const worked = document.execCommand("copy");
+    box.remove();
+    done(worked ? "Copied" : "Not copied");
+  };
+  if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => done("Copied"), byHand);
+  else byHand();
+}
+
+function drawCurves(element, group) {
+  const colors = theme();
+  const curves = group.runs.filter((run) => run.curve.length > 0).slice(0, 20);
+  if (curves.length === 0) return;
+  const longest = Math.max(...curves.flatMap((run) => run.curve.map(([seconds]) => seconds)));
+  const divide = longest < 300 ? 1 : 60;
+  const axis = { gridcolor: colors.grid, zeroline: false, automargin: true };
+  Plotly.newPlot(element, curves.map((run) => ({
+    type: "scatter", mode: "lines+markers", marker: { size: 4 }, name: plain(run.seed === undefined ? run.run_id : `seed ${run.seed}`),
+    x: run.curve.map(([seconds]) => seconds / divide), y: run.curve.map(([, top1]) => 100 * top1),
+    hovertemplate: "%{y:.2f} %, %{x:.3g}<extra></extra>",
+  })), {
+    height: 240, margin: { l: 50, r: 10, t: 10, b: 40 }, paper_bgcolor: colors.paper, plot_bgcolor: colors.paper,
+    font: { color: colors.ink, size: 12 }, colorway: ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"],
+    xaxis: { ...axis, title: { text: `training time (${divide === 1 ? "s" : "min"})` } },
+    yaxis: { ...axis, title: { text: "top-1 (%)" } }, showlegend: curves.length > 1,
+  }, { responsive: true, displayModeBar: false });
+}
+
+function drawDetails(page, state, shown) {
+  const panel = byId("details");
+  const group = state.selected === null ? undefined
+    : shown.groups.find((each) => isSelected(state, each)) || hiddenGroup(page, state);
+  panel.hidden = group === undefined;
+  if (group === undefined) return;
+  const facts = factsOf(page, state, group).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
+  const curve = make("div", { class: "curve" });
+  const command = group.first.command;
+  const config = page.configs[group.first.run_id];
+  byId("details-title").textContent = nameOf(group);
+  byId("details-body").replaceChildren(...[
+    make("p", { class: "small" }, group.runs.map((run) => run.run_id).join(", ")),
+    shown.groups.includes(group) ? null : make("p", { class: "note" }, "The filters hide this configuration."),
+    make("ul", { class: "marks" }, ...warningsOf(group)),
+    command ? make("section", {}, make("h3", {}, "Repeat it ", copyButton(command, "command")), make("pre", { class: "wrap" }, command)) : null,
+    make("dl", {}, ...facts), curve,
+    config ? make("details", {}, make("summary", {}, "Configuration"), copyButton(config, "configuration"), make("pre", {}, config)) : null,
+  ].filter(Boolean));
+  drawCurves(curve, group);
+}
+
+/** The selected group when the filters hide it: a link names a run that the page has. */
+function hiddenGroup(page, state) {
+  const runs = page.runs.filter((run) => [run.run_id, run.group].includes(state.selected));
+  if (runs.length === 0) return undefined;
+  const [group] = groupRuns(page, state, runs.filter((run) => run.protocol === runs[0].protocol), false);
+  compareWithBaseline(page, { ...state, dataset: group.first.dataset }, [group]);
+  return group;
+}

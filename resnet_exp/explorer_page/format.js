@@ -1,0 +1,62 @@
+// Numbers and elements as people read them. Values from runs go in as text, never as markup.
+
+const DASH = "–";
+
+function percent(fraction, digits = 2) {
+  return fraction === null || fraction === undefined ? DASH : (100 * fraction).toFixed(digits);
+}
+
+function duration(seconds) {
+  if (!Number.isFinite(seconds)) return DASH;
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 7200) return `${(seconds / 60).toFixed(1)} min`;
+  return `${(seconds / 3600).toFixed(2)} h`;
+}
+
+function money(dollars) {
+  if (!Number.isFinite(dollars)) return DASH;
+  const digits = dollars !== 0 && Math.abs(dollars) < 0.1 ? 4 : 2;
+  return `$${dollars.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+function ratioText(ratio) {
+  return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${ratio.value.toFixed(2)}×`;
+}
+
+function savingText(ratio) {
+  return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${(100 * (1 - 1 / ratio.value)).toFixed(0)} %`;
+}
+
+function plusMinus(error, show) {
+  return error === null ? "" : ` ± ${show(error)}`;
+}
+
+/** Plotly takes some markup in its texts: this leaves none. */
+function plain(text) {
+  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+/** make("button", {class: "x", onclick: f}, "text", child): attributes as such, functions as listeners. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.replace(/^on/, ""), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+/** Put new content into an element, and the focus back on what had it, known by its data-focus. */
+function refill(element, ...children) {
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  element.replaceChildren(...children.filter((child) => child !== null));
+  if (focused === undefined) return;
+  const again = [...element.querySelectorAll("[data-focus]")].find((child) => child.dataset.focus === focused);
+  if (again) again.focus({ preventScroll: true });
+}

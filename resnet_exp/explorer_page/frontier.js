@@ -1,0 +1,103 @@
+// What resnet_exp/frontier.py computes, for prices that change while one looks. tests/test_explorer.py compares the two.
+// A point is {top1, cost}: a fraction, and seconds or dollars or whatever the axis is.
+"use strict";
+
+const MAX_UNDEFINED = 0.05;
+
+function counts(point) {
+  return Number.isFinite(point.top1) && Number.isFinite(point.cost) && point.cost > 0;
+}
+
+function spread(values) {
+  const n = values.length;
+  if (n === 0) return null;
+  const sum = values.reduce((total, value) => total + value, 0);
+  const mean = Math.min(Math.max(sum / n, Math.min(...values)), Math.max(...values));
+  if (n === 1) return { mean, sem: null, n };
+  const variance = values.reduce((total, value) => total + (value - mean) ** 2, 0) / (n - 1);
+  return { mean, sem: Math.sqrt(variance / n), n };
+}
+
+/** Indices of the points on the front, by rising cost; of exact duplicates the first. */
+function paretoFront(points) {
+  const usable = points.map((_, index) => index).filter((index) => counts(points[index]));
+  usable.sort((a, b) => points[a].cost - points[b].cost || points[b].top1 - points[a].top1 || a - b);
+  const front = [];
+  for (const index of usable) {
+    if (front.length === 0 || points[index].top1 > points[front[front.length - 1]].top1) front.push(index);
+  }
+  return front;
+}
+
+function frontOf(points) {
+  return paretoFront(points).map((index) => points[index]);
+}
+
+/** Cost of a top-1 on the straight lines between neighbours of the front; null outside of it. */
+function costAt(points, target) {
+  const front = frontOf(points);
+  const place = front.findIndex((point) => point.top1 >= target);
+  if (place < 0) return null;
+  const high = front[place];
+  if (high.top1 === target) return high.cost;
+  if (place === 0) return null;
+  const low = front[place - 1];
+  return low.cost + ((target - low.top1) / (high.top1 - low.top1)) * (high.cost - low.cost);
+}
+
+/** Index of the cheapest point that reaches a top-1, measured and not interpolated; -1 if none does. */
+function cheapestReaching(points, target) {
+  const found = paretoFront(points).find((index) => points[index].top1 >= target);
+  return found === undefined ? -1 : found;
+}
+
+/** What the baseline costs at the point's top-1, as a multiple of what the point costs. */
+function atSameQuality(baseline, point) {
+  const front = frontOf(baseline);
+  if (front.length === 0 || !counts(point)) return null;
+  const best = front[front.length - 1];
+  if (point.top1 > best.top1) return { value: best.cost / point.cost, atLeast: true };
+  const cost = costAt(front, point.top1);
+  return cost === null ? null : { value: cost / point.cost, atLeast: false };
+}
+
+/** Random numbers in [0, 1) that are the same at every call (mulberry32). */
+function randomNumbers(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/**
+ * Percentile interval of a statistic, from drawing the seeds of each group anew.
+ * groups: arrays of points, one a seed. statistic: of the groups' mean points, a number or null.
+ */
+function bootstrap(groups, statistic, resamples = 1000, level = 0.95) {
+  if (groups.every((points) => points.length < 2)) return null;
+  const draw = randomNumbers(0);
+  const values = [];
+  for (let round = 0; round < resamples; round += 1) {
+    const value = statistic(groups.map((points) => meanPoint(points.map(() => points[Math.floor(draw() * points.length)]))));
+    if (value !== null && Number.isFinite(value)) values.push(value);
+  }
+  if (values.length === 0 || values.length < (1 - MAX_UNDEFINED) * resamples) return null;
+  values.sort((a, b) => a - b);
+  return [quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)];
+}
+
+function meanPoint(points) {
+  const known = points.filter((point) => Number.isFinite(point.cost));
+  const cost = known.length ? spread(known.map((point) => point.cost)).mean : NaN;
+  return { top1: spread(points.map((point) => point.top1)).mean, cost };
+}
+
+function quantile(ordered, share) {
+  const place = share * (ordered.length - 1);
+  const below = Math.floor(place);
+  const above = Math.min(below + 1, ordered.length - 1);
+  return ordered[below] + (place - below) * (ordered[above] - ordered[below]);
+}
