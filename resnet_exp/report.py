@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import aside, collect, console, frontier, prices, published_runs, runs_file, tables
+from resnet_exp import aside, collect, console, explorer, frontier, prices, published_runs, runs_file, tables
 from resnet_exp.collect import Collected
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.records import Run
