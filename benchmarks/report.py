@@ -89,19 +89,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for size in options.runs:
             write_runs(Path(folder) / str(size), size)
+        commands = {
+            size: [sys.executable, "-m", "resnet_exp.report", f"{folder}/{size}", "-o", f"{folder}/report-{size}"]
+            for size in options.runs
+        }
+        # With this, modules would be compiled each time.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        measure(commands[options.runs[0]])
         samples: dict[int, list[tuple[float, float]]] = {size: [] for size in options.runs}
         for _ in range(options.repeat):
-            for size in options.runs:
-                command = [
-                    sys.executable,
-                    "-m",
-                    "resnet_exp.report",
-                    f"{folder}/{size}",
-                    "-o",
-                    f"{folder}/report-{size}",
-                ]
+            for size, command in commands.items():
                 samples[size].append(measure(command))
         for size in options.runs:
+            if not Path(f"{folder}/report-{size}/explorer.html").exists():
+                sys.exit("failed: no explorer.html")
             report("report", size, samples[size])
 
 

@@ -135,7 +135,7 @@ def write(content: Content, folder: Path) -> list[str]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise RequestError(f"-o {folder} cannot be written ({error.strerror}); give another folder") from error
+        raise RequestError(f"-o {folder} cannot be written ({error.strerror or error}); give another folder") from error
     return names
 
 

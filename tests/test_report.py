@@ -23,7 +23,7 @@ from conftest import TINY, command, write_photos
 from resnet_exp import collect, environment, figures, frontier, manifest, published_runs, report, rundir, runs_file
 from resnet_exp.rundir import RunDir
 
-FILES = ["curves.svg", "frontier.md", "frontier.png", "frontier.svg", "runs.csv", "runs.parquet"]
+FILES = ["curves.svg", "explorer.html", "frontier.md", "frontier.png", "frontier.svg", "runs.csv", "runs.parquet"]
 TOP1, SECONDS = 0.766, 1622.4
 OUR_COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40
 
@@ -419,7 +419,7 @@ def test_a_report_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
     again = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert set(first) >= set(FILES) and {name for name in FILES if first[name] != again[name]} <= {"runs.parquet"}
+    assert set(first) >= set(FILES) and all(first[name] == again[name] for name in FILES if name != "explorer.html")
     write_run(tmp_path / "runs", "two", timing__train_seconds=1.0)
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
     assert len(rows_of(tmp_path / "out")) == 2 and len(list((tmp_path / "out").iterdir())) == len(first)
@@ -512,6 +512,39 @@ def test_ten_thousand_reasons_are_few_lines(tmp_path: Path, capsys: pytest.Captu
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 12 and "not shown: 188 more for other reasons" in lines
+
+
+@pytest.mark.slow
+def test_the_page_of_many_runs_is_written_beside_the_rest(tmp_path: Path) -> None:
+    for number in range(report.ASIDE_RUNS):
+        write_run(tmp_path / "runs", f"{number}", group=f"{number % 50}", timing__train_seconds=100.0 + number)
+    words = [sys.executable, "-m", "resnet_exp.report", "runs", "-o"]
+    done = subprocess.run([*words, "out"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "") and len(rows_of(tmp_path / "out")) == report.ASIDE_RUNS
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        ("open('here/nothing')", "[Errno 2] No such file or directory: 'here/nothing'"),
+        ("os._exit(9)", "a process of the report was killed"),
+        ("1", "done"),
+    ],
+)
+def test_what_goes_wrong_aside_is_heard(tmp_path: Path, work: str, said: str) -> None:
+    program = f"""
+import os
+from resnet_exp import aside
+finish = aside.start(lambda: {work})
+try:
+    finish()
+    print("done")
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (said, "")
 
 
 # --- Weights & Biases
