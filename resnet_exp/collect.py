@@ -56,14 +56,14 @@ def collect_runs(folders: Sequence[Path], others: Iterable[Run] = ()) -> Collect
     """
     collected = Collected()
     seen: set[object] = set()
-    for folder in folders:
-        folder = folder.absolute()
+    for given in folders:
+        folder = given.absolute()
         if is_run(folder):
             _collect(folder.parent, [folder.name], collected, seen)
         elif folder.is_dir():
             _collect(folder, _names(folder), collected, seen)
         else:
-            raise RequestError(f"{folder} is not a folder; give run folders, or the runs_dir of a sweep")
+            raise RequestError(f"{given} is not a folder; give run folders, or the runs_dir of a sweep")
     collected.runs.extend(run for run in others if _is_new(run, seen))
     return replace(collected, runs=_distinct(collected.runs))
 
