@@ -2,7 +2,8 @@
 
 Left out is what gives no accuracy of its own (throughputs, targets, ranges), MLPerf runs that were aborted below
 75.9 %, and a result that its source or another one repeats. An empty cell is what nobody stated. Only a ``hardware``
-that names a preset has a price: it stands for an instance that the source names, or that follows from its price.
+that names a preset has a price: it stands for an instance that the source names, or that follows from its price. The
+cloud ``mosaicml`` is what MosaicML's Explorer called its own machines.
 """
 
 from __future__ import annotations

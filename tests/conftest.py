@@ -10,6 +10,8 @@ from typing import Protocol
 
 import psutil
 import pytest
+from browser import browser as browser
+from browser import tab as tab
 from slurm_cluster import slurm as slurm
 
 # The smallest run that trains, evaluates and saves: a few seconds on two cores after the imports.

@@ -1,7 +1,7 @@
 // The frontier as a picture. Colours are Okabe and Ito's; each series also has its own symbol.
 
-const COLORS = { baseline: "ink", mild: "#0072B2", medium: "#E69F00", hot: "#D55E00" };
-const MORE_COLORS = ["#009E73", "#CC79A7", "#56B4E9"];
+const COLORS = { baseline: "--ink", mild: "--mild", medium: "--medium", hot: "--hot" };
+const MORE_COLORS = ["--more-1", "--more-2", "--more-3"];
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "hexagon", "star", "cross", "x"];
 const AXES = {
   time: { title: "training time", show: duration },
@@ -13,7 +13,7 @@ const AXES = {
 function theme() {
   const css = getComputedStyle(document.documentElement);
   const value = (name) => css.getPropertyValue(name).trim();
-  return { ink: value("--ink"), muted: value("--muted"), grid: value("--line"), paper: value("--panel"), other: value("--other") };
+  return { value, ink: value("--ink"), muted: value("--muted"), grid: value("--line"), paper: value("--panel") };
 }
 
 /** Names of the series with their colours and symbols; the same whatever is filtered. */
@@ -28,8 +28,7 @@ function looks(page, state, colors) {
   const found = new Map();
   names.forEach((name, index) => {
     const fixed = state.compare === "recipe" ? COLORS[name] : undefined;
-    const color = fixed || free.shift() || "other";
-    found.set(name, { color: colors[color] || color, symbol: SYMBOLS[index % SYMBOLS.length] });
+    found.set(name, { color: colors.value(fixed || free.shift() || "--other"), symbol: SYMBOLS[index % SYMBOLS.length] });
   });
   return found;
 }
@@ -71,7 +70,7 @@ function marksOf(page, state, shown, colors) {
     type: "scatter", mode: "markers", name: plain(name),
     x: groups.map((group) => group.x.mean / divide), y: groups.map((group) => 100 * group.top1.mean),
     customdata: groups.map((group) => group.key), hovertext: groups.map((group) => hoverText(state, shown, group)),
-    hoverinfo: "text", opacity: published ? 0.65 : 1,
+    hoverinfo: "text", opacity: published ? 0.75 : 1,
     error_y: { array: groups.map((group) => 100 * (group.top1.sem || 0)), color, thickness: 1.2, width: 3 },
     error_x: { array: groups.map((group) => (group.x.sem || 0) / divide), color, thickness: 1.2, width: 3 },
     marker: {
@@ -123,7 +122,7 @@ function logTicks(state, shown) {
   return { tickmode: "array", tickvals: ticks, ticktext: ticks.map((tick) => String(Number(tick.toPrecision(3)))) };
 }
 
-function layoutOf(state, shown, colors) {
+function layoutOf(state, shown, colors, series) {
   const axis = { gridcolor: colors.grid, linecolor: colors.grid, zeroline: false, automargin: true };
   const narrow = window.innerWidth < 700;
   const target = state.target === null ? [] : [{
@@ -131,12 +130,13 @@ function layoutOf(state, shown, colors) {
   }];
   return {
     paper_bgcolor: colors.paper, plot_bgcolor: colors.paper, font: { color: colors.ink, family: "system-ui, sans-serif", size: 13 },
-    margin: { l: 55, r: 15, t: 15, b: 50 }, height: narrow ? 460 : 520, hovermode: "closest", shapes: target,
+    margin: { l: 55, r: 15, t: 15, b: 50 }, height: narrow ? 400 + 20 * series : 520, width: byId("chart").clientWidth,
+    hovermode: "closest", shapes: target,
     xaxis: { ...axis, title: { text: `${AXES[state.x].title}${scaled(state, shown.groups).unit}` }, type: state.scale,
       ...(state.scale === "log" ? logTicks(state, shown) : { rangemode: "tozero" }) },
     yaxis: { ...axis, title: { text: "top-1 (%)" } },
     hoverlabel: { bgcolor: colors.paper, bordercolor: colors.muted, font: { color: colors.ink } },
-    legend: narrow ? { orientation: "h", y: -0.22, font: { size: 11 } } : { font: { size: 12 } },
+    legend: narrow ? { orientation: "h", y: -0.3, yanchor: "top", font: { size: 11 } } : { font: { size: 12 } },
   };
 }
 
@@ -149,8 +149,8 @@ function drawChart(page, state, shown, update) {
   byId("without").textContent = withoutText(state, shown.groups.length - drawn);
   chart.hidden = drawn === 0;
   if (drawn === 0) return;
-  const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  Plotly.react(chart, [...linesOf(page, state, shown, colors), ...marks], layoutOf(state, shown, colors), options);
+  const options = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  Plotly.react(chart, [...linesOf(page, state, shown, colors), ...marks], layoutOf(state, shown, colors, marks.length), options);
   chart.removeAllListeners("plotly_click");
   chart.on("plotly_click", (event) => {
     const key = event.points.map((point) => point.customdata).find((value) => value !== undefined);

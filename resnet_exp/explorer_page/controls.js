@@ -173,7 +173,7 @@ function answerFor(state, shown, protocol, update) {
     const text = `${show(points[best].cost)}, ${nameOf(group)} on ${group.first.hardware}, ${percent(group.top1.mean)} %`;
     return make("p", {}, make("strong", {}, `${word}${where}: `),
       make("button", { type: "button", class: "link", onclick: () => update({ selected: group.key }) }, text),
-      `. ${interpolated(groups, points, target, name, show)}`);
+      ` ${interpolated(groups, points, target, name, show)}`);
   });
 }
 
@@ -182,12 +182,12 @@ function interpolated(groups, points, target, name, show) {
   if (cost === null) return "The frontier does not reach to both sides of it.";
   const seeds = groups.map((group) => group.seeds.map((seed) => ({ top1: seed.top1, cost: seed[name] })));
   const interval = bootstrap(seeds, (means) => costAt(means, target), groups.length > 300 ? 200 : 1000);
-  const range = interval ? `, 95 % interval over seeds ${show(interval[0])} to ${show(interval[1])}`
+  const range = interval && show(interval[0]) !== show(interval[1]) ? `, 95 % interval over seeds ${show(interval[0])} to ${show(interval[1])}`
     : ", without an interval: too few seeds near it";
   return `Read off the frontier: ${show(cost)}${range}.`;
 }
 
 function nameOf(group) {
   const run = group.first;
-  return [run.recipe, run.model, run.ssr === undefined ? null : `ssr=${run.ssr}`].filter(Boolean).join(" ");
+  return [run.recipe, run.model, run.ssr === undefined ? null : `ssr=${ssrText(run)}`].filter(Boolean).join(" ");
 }

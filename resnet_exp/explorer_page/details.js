@@ -12,8 +12,8 @@ function factsOf(page, state, group) {
     ["Cost", `${of("cost", money)}${price === undefined || price === null ? "" : ` at ${money(price)} an hour${run.nodes > 1 ? " a node" : ""}`}`],
     ["Published cost", run.published_cost_usd === undefined ? null
       : `${money(run.published_cost_usd)}${run.usd_per_node_hour === undefined ? "" : ` at ${money(run.usd_per_node_hour)} an hour of ${run.price_date}`}`],
-    ["Against the baseline", `${ratioText(group.speedUp)} as fast, ${savingText(group.saving)} saved, at the same top-1 (${state.baseline})`],
-    ["Recipe", run.recipe], ["ssr", run.ssr], ["Epochs", run.epochs], ["Model", run.model], ["Dataset", run.dataset],
+    [`Against ${state.baseline}`, againstText(group)],
+    ["Recipe", run.recipe], ["ssr", ssrText(run)], ["Epochs", run.epochs], ["Model", run.model], ["Dataset", run.dataset],
     ["Data format", run.data], ["Algorithms", run.algorithms.join(", ")],
     ["Hardware", [run.hardware, gpus, run.nodes > 1 ? `${run.nodes} nodes` : null, run.cpus ? `${run.cpus} CPUs` : null, run.cloud]
       .filter(Boolean).join(", ")],
@@ -26,6 +26,11 @@ function factsOf(page, state, group) {
     ["Commit", run.commits.join(", ")], ["Sweep", run.sweep], ["Source", run.source], ["Folder", run.path],
   ];
   return facts.filter(([, value]) => value !== null && value !== undefined && value !== "");
+}
+
+function againstText(group) {
+  if (group.speedUp === null && group.saving === null) return "not known at the same top-1 and on the same hardware";
+  return `${ratioText(group.speedUp)} as fast, ${savingText(group.saving)} saved, at the same top-1`;
 }
 
 function warningsOf(group) {
@@ -69,7 +74,8 @@ function drawCurves(element, group) {
     hovertemplate: "%{y:.2f} %, %{x:.3g}<extra></extra>",
   })), {
     height: 240, margin: { l: 50, r: 10, t: 10, b: 40 }, paper_bgcolor: colors.paper, plot_bgcolor: colors.paper,
-    font: { color: colors.ink, size: 12 }, colorway: ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"],
+    font: { color: colors.ink, size: 12 },
+    colorway: ["--mild", "--hot", "--more-1", "--medium", "--more-2", "--more-3"].map(colors.value),
     xaxis: { ...axis, title: { text: `training time (${divide === 1 ? "s" : "min"})` } },
     yaxis: { ...axis, title: { text: "top-1 (%)" } }, showlegend: curves.length > 1,
   }, { responsive: true, displayModeBar: false });

@@ -27,6 +27,11 @@ function savingText(ratio) {
   return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${(100 * (1 - 1 / ratio.value)).toFixed(0)} %`;
 }
 
+/** 0.1 * 3 is no 0.30000000000000004 to people. */
+function ssrText(run) {
+  return run.ssr === undefined ? undefined : String(Number(run.ssr.toPrecision(6)));
+}
+
 function plusMinus(error, show) {
   return error === null ? "" : ` ± ${show(error)}`;
 }

@@ -18,9 +18,10 @@ function start(page) {
     shown = select(page, state);
     drawControls(page, state, shown, update);
     drawAnswer(page, state, shown, update);
-    drawChart(page, state, shown, update);
     drawTable(page, state, shown, update);
+    // Before the chart: they take a part of its width.
     drawDetails(page, state, shown);
+    drawChart(page, state, shown, update);
   }
 
   function update(change, focus) {

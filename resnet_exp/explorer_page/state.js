@@ -33,8 +33,7 @@ function readState(address, page) {
   const state = { ...DEFAULTS, recipe: [], protocol: [], algorithms: {}, own: {} };
   const problems = [];
   words.forEach((value, name) => readWord(state, name, value, page, problems));
-  // Of a page without ImageNet, such a link means its runs all the same.
-  if (!state.dataset) state.dataset = defaultDataset(page, state);
+  if (!state.dataset) state.dataset = defaultDataset(page, state, /mosaicml_|r50_optimized_/.test(words));
   return { state, problems };
 }
 
@@ -79,7 +78,9 @@ function readWord(state, name, value, page, problems) {
   }
 }
 
-function defaultDataset(page, state) {
+/** Links of the first Explorer are of its page /imagenet. */
+function defaultDataset(page, state, old) {
+  if (old && page.values.dataset.includes("imagenet")) return "imagenet";
   const chosen = page.byId.get(state.selected) || page.runs.find((run) => matchesNames(run, state));
   const first = page.runs.find((run) => !run.published) || page.runs[0];
   const named = state.selected || state.model !== "all" || state.recipe.length > 0 || state.cloud !== "all";

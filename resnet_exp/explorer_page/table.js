@@ -2,15 +2,15 @@
 
 const ROWS = 300;
 const MARKS = [
-  [(run) => run.resumed > 0, "resumed", "was interrupted and went on from a checkpoint"],
-  [(run) => run.commits.length > 1, "mixed commits", "was trained by more than one version of the code"],
-  [(run) => run.dirty, "uncommitted", "was trained by code with uncommitted changes"],
-  [(run) => run.published, "published", "was published by others"],
+  [(run) => run.resumed > 0, "resumed", "interrupted, then continued from a checkpoint"],
+  [(run) => run.commits.length > 1, "mixed commits", "trained by more than one version of the code"],
+  [(run) => run.dirty, "uncommitted", "trained by code with uncommitted changes"],
+  [(run) => run.published, "published", "by others, as they state it"],
 ];
 const COLUMNS = [
   { title: "", text: (group) => (group.onFront ? "◆" : ""), label: "on the frontier" },
   { title: "Recipe", text: (group) => group.first.recipe, name: true },
-  { title: "ssr", text: (group) => group.first.ssr ?? DASH, number: true },
+  { title: "ssr", text: (group) => ssrText(group.first) ?? DASH, number: true },
   { title: "Epochs", text: (group) => group.first.epochs ?? DASH, number: true },
   { title: "Model", text: (group) => group.first.model },
   { title: "Hardware", text: (group) => group.first.hardware },
