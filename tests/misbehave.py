@@ -17,7 +17,8 @@ GIB = 2**30
 class Misbehave(Callback):
     """In batch 2 (the third) raise, die or take memory; or take `seconds` for every batch.
 
-    After batch 5 it waits until there is a file `gate`: whatever shall happen to the run has happened then.
+    From batch 5 on it waits until there is a file `gate`, or until it is told to stop: whatever shall happen to the run
+    has happened then.
     """
 
     def __init__(self, how: str = "fine", seconds: float = 0, rank: int = 0, gate: str | None = None) -> None:
@@ -26,7 +27,7 @@ class Misbehave(Callback):
     def batch_end(self, state: State, logger: Logger) -> None:
         """Do it; the clock counts finished batches by now."""
         time.sleep(self.seconds)
-        while self.gate and state.timestamp.batch.value == 6 and not Path(self.gate).exists():
+        while self.gate and state.timestamp.batch.value >= 6 and not Path(self.gate).exists() and not _stops(state):
             time.sleep(0.1)
         if state.timestamp.batch.value != 3 or dist.get_global_rank() != self.rank:
             return
@@ -37,3 +38,7 @@ class Misbehave(Callback):
         if self.how == "memory":
             taken = bytearray(16 * GIB)
             taken[::4096] = bytes(len(taken[::4096]))
+
+
+def _stops(state: State) -> bool:
+    return any(getattr(callback, "requested", False) for callback in state.callbacks)

@@ -14,6 +14,8 @@ from slurm_scenario import Scenario, interrupt, read, rest
 EIGHT = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more,last,late", "sweep=eight")
 # SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s, before 8 batches are over.
 SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60", "+callbacks.misbehave.seconds=8")
+STOPPED = "stopped; the same command"
+HOLD = "+hydra.launcher.additional_parameters.hold=true"
 # For runs that mostly wait: beside those that do not.
 SMALL = "hydra.launcher.cpus_per_task=2"
 SEARCH = ("-cn", "adaptive", "ssr=tag(log,interval(0.0112,0.0223))", "hydra.sweeper.n_trials=2", SMALL)
@@ -21,17 +23,17 @@ SEARCH = ("-cn", "adaptive", "ssr=tag(log,interval(0.0112,0.0223))", "hydra.swee
 
 def play(s: Scenario) -> None:
     """All of it; `Scenario.seen` has what the tests need."""
-    eight = submit_eight(s)
     for seed, most in (("21", "0"), ("22", "9")):
         s.accept(f"seed={seed}", *SHORT, f"hydra.launcher.max_requeues={most}", f"sweep=limit{most}", "trace=true")
+    eight = submit_eight(s)
     with ThreadPoolExecutor(1) as aside:
         search = aside.submit(leave_search, s)
         s.wait("a run of eight to be done", lambda: any(x["kind"] == "done" for x in s.states("eight").values()))
         s.slurm.restart_controller()
         disturb(s)
-        submit_pair(s)
         for sweep, more in (("lost", "hydra.launcher.nodelist=n2"), ("dual", "hardware.nodes=2")):
-            accept_gated(s, sweep, "41", 0, more)
+            accept_gated(s, sweep, "41", more)
+        submit_pair(s)
         s.seen["eight"] = rest(eight)
         s.seen["eight code"] = eight.returncode
         s.seen["search"] = search.result(timeout=300)
@@ -41,19 +43,18 @@ def play(s: Scenario) -> None:
     s.wait("the end of all processes", lambda: not s.slurm.processes(), 60)
 
 
-def accept_gated(s: Scenario, sweep: str, seed: str, seconds: float, *more: str, **environ: str) -> None:
-    """Submit a run that waits at its gate, and then goes on at so many seconds a batch."""
+def accept_gated(s: Scenario, sweep: str, seed: str, *more: str, **environ: str) -> None:
+    """Submit a run that waits at its gate."""
     gate = f"+callbacks.misbehave.gate={s.gate(sweep)}"
-    pace = f"+callbacks.misbehave.seconds={seconds}"
-    s.accept(f"seed={seed}", gate, pace, "trace=true", f"sweep={sweep}", SMALL, *more, **environ)
+    s.accept(f"seed={seed}", gate, "trace=true", f"sweep={sweep}", SMALL, *more, **environ)
 
 
 def disturb(s: Scenario) -> None:
-    """Preempt, requeue and cancel: after its gate, each run has time for the signal to come."""
+    """Preempt, requeue and cancel runs that wait for it."""
     own = ("loggers=[progress,wandb]", 'hydra.launcher.container=[env,"CONTAINED=yes"]')
-    accept_gated(s, "preempted", "31", 4, "hydra.launcher.gpus_per_node=8")
-    accept_gated(s, "requeued", "32", 2, *own, WANDB_MODE="offline")
-    accept_gated(s, "cancelled", "51", 2)
+    accept_gated(s, "preempted", "31", "hydra.launcher.gpus_per_node=8")
+    accept_gated(s, "requeued", "32", *own, WANDB_MODE="offline")
+    accept_gated(s, "cancelled", "51")
     preempt(s)
     requeue(s)
     cancel(s)
@@ -61,7 +62,10 @@ def disturb(s: Scenario) -> None:
 
 
 def submit_eight(s: Scenario) -> subprocess.Popen[str]:
-    """Submit eight jobs and be killed at once, leave with Ctrl-C, be killed while watching, and watch to the end."""
+    """Submit eight jobs and be killed at once, leave with Ctrl-C, be killed while watching, and watch to the end.
+
+    They are held until then, so that none is done before its submission is repeated.
+    """
     own = s.folder / "own" / "recipe" / "mine.yaml"
     own.parent.mkdir(parents=True)
     text = "# @package _global_\ndefaults: [mild]\nalgorithms: {label_smoothing: {smoothing: 0.05}}\n"
@@ -69,9 +73,9 @@ def submit_eight(s: Scenario) -> subprocess.Popen[str]:
     site = own.parents[1] / "local" / "slurm.yaml"
     site.parent.mkdir()
     site.write_text("comment: from the site\n")
-    line = ("recipe=mine", "--config-dir", str(own.parents[1]), *EIGHT, "hydra.launcher.array_parallelism=2")
+    line = ("recipe=mine", "--config-dir", str(own.parents[1]), *EIGHT, "hydra.launcher.array_parallelism=2", HOLD)
     s.seen["cut off"] = s.execute(s.line(*line), 60, PATH=f"{_deadly_sbatch(s.folder / 'bin')}:{os.environ['PATH']}")
-    s.seen["after the cut"] = s.status()
+    s.seen["after the cut"] = [state for state in s.status() if "_" in (state["job"] or "")]
     s.seen["interrupted"] = interrupt(s.start(*line), until="shows it at any time")
     own.write_text(text.replace("0.05", "0.5"))
     s.seen["after ctrl-c"] = s.slurm.run("squeue", "-h", "-r", "-n", "eight", "-o", "%k").splitlines()
@@ -84,6 +88,7 @@ def submit_eight(s: Scenario) -> subprocess.Popen[str]:
     watching = s.start(*line)
     assert watching.stdout is not None
     s.seen["third"] = [watching.stdout.readline() for _ in range(3)]
+    s.slurm.run("scontrol", "release", s.slurm.run("squeue", "-h", "-n", "eight", "-o", "%F"))
     own.write_text(text.replace("0.05", "0.5"))
     return watching
 
@@ -92,13 +97,15 @@ def preempt(s: Scenario) -> None:
     s.wait_batches("preempted", "31", 1)
     all_gpus = ("-p", "urgent", "--nodes=2", "--gpus-per-node=8", "--mem=100")
     urgent = s.slurm.submit("sleep 1", *all_gpus)
+    s.slurm.wait_state(urgent, "COMPLETED", timeout=120)
     s.gate("preempted").touch()
-    s.slurm.wait_state(urgent, "COMPLETED", timeout=60)
 
 
 def requeue(s: Scenario) -> None:
     s.wait_batches("requeued", "32", 1)
+    log = s.log("requeued", "32")
     s.slurm.run("scontrol", "requeue", s.states("requeued")["32"]["job"])
+    s.wait("a checkpoint", lambda: log.read_text().count(STOPPED) == 1)
 
 
 def cancel(s: Scenario) -> None:
@@ -109,12 +116,13 @@ def cancel(s: Scenario) -> None:
 
 def requeue_without_controller(s: Scenario) -> None:
     """The signal of a time limit, at a moment when nobody can take the run's requeue."""
-    s.wait_batches("requeued", "32", 3)
+    trace = s.folder_of("requeued", "32") / "trace.jsonl"
+    s.wait_batches("requeued", "32", trace.read_text().count("\n") + 1)
     job, log = s.states("requeued")["32"]["job"], s.log("requeued", "32")
     s.slurm.stop_controller()
     os.kill(s.slurm.task(job), signal.SIGUSR2)
+    s.wait("a checkpoint", lambda: log.read_text().count(STOPPED) == 2)
     s.gate("requeued").touch()
-    s.wait("a checkpoint", lambda: log.read_text().count("stopped; the same command") == 2)
     s.seen["without controller"] = s.slurm.processes(job)
     s.slurm.start_controller()
 

@@ -91,7 +91,7 @@ class Scenario:
         return Path(self.states(sweep)[name]["path"])
 
     def gate(self, name: str) -> Path:
-        """The file for which a run waits after batch 5."""
+        """The file for which a run waits from batch 5 on."""
         return self.folder / f"{name}.gate"
 
     def log(self, sweep: str, name: str) -> Path:

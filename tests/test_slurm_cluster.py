@@ -32,7 +32,7 @@ def test_ends_of_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
     hog = slurm.submit(HOG, "--mem=50")
     again = slurm.submit(SLEEPS % requeued, "--mem=50")
     victim = slurm.submit(GIVES_WAY % (preempted, preempted), "--mem=50", "--nodelist=n1", "--gpus-per-node=8")
-    listens = slurm.submit(CATCHES % signalled, "--mem=50", "--time=1", "--signal=USR2@60")
+    listens = slurm.submit(CATCHES % signalled, "--mem=50", "--time=2", "--signal=USR2@90")
 
     wait_for(requeued, "restart 0")
     assert slurm.processes(again) and not set(slurm.processes(again)) & set(slurm.processes(victim))
@@ -52,8 +52,8 @@ def test_ends_of_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
         times = 1 if job == urgent else 2
         ends = slurm.run("sacct", "-D", "-X", "-n", "-P", "-o", "State", "-j", job).splitlines()
         assert ends == ["REQUEUED", "COMPLETED"][-times:]
-    # slurmctld looks for jobs near their limit every 30 s only.
-    wait_for(signalled, "caught", timeout=45)
+    # slurmctld looks for jobs near their limit every 30 s only; not before the job is ready, 30 s after its start.
+    wait_for(signalled, "caught", timeout=90)
     assert slurm.wait_state(listens, "COMPLETED", "FAILED") == "COMPLETED"
     assert not slurm.processes()
 

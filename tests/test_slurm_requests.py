@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import write_photos
 from slurm_cluster import SlurmCluster
+from slurm_play import HOLD
 from slurm_scenario import Scenario
 
 
@@ -73,7 +74,7 @@ def test_a_submission_without_slurm_says_so(tmp_path: Path) -> None:
 
 def test_a_sweep_above_the_largest_array_is_submitted_in_parts(slurm: SlurmCluster, tmp_path: Path) -> None:
     scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
-    held = ("seed=range(5)", "+hydra.launcher.additional_parameters.hold=true", "sweep=parts")
+    held = ("seed=range(5)", HOLD, "sweep=parts")
     with slurm.setting("MaxArraySize", "3"):
         done = scenario.submit(*held)
         try:

@@ -1,4 +1,4 @@
-"""A node that was lost is told from a rank that failed, by what the run folder says after srun."""
+"""Whether a job starts again: a lost node is told from a rank that failed, and a controller is waited for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp import lost_node, slurm_queue
+from resnet_exp import lost_node, slurm_job, slurm_queue
+from resnet_exp.errors import RunFailed
 from resnet_exp.rundir import RunDir
 
 GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:1"
@@ -64,3 +65,18 @@ def test_tasks_that_srun_killed_before_they_could_say_anything_were_lost(tmp_pat
     os.utime(run.failure, (EARLIER, EARLIER))
     assert is_lost(run, KILLED)
     assert not is_lost(run, 1)
+
+
+def test_a_controller_that_stays_away_ends_the_run_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("scontrol", "squeue"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/asked\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm_job, "CONTROLLER_SECONDS", 1)
+    with pytest.raises(RunFailed) as failed:
+        slurm_job.SlurmJob("/runs/mine", 5, None).start_again("7_1")
+    assert str(failed.value) == (
+        "job 7_1 could not be requeued: SLURM's controller does not answer; the same command goes on from the last "
+        "checkpoint"
+    )
+    assert (tmp_path / "asked").read_text().split() == ["scontrol", "squeue"] * 2
