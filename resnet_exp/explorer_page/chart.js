@@ -71,8 +71,8 @@ function marksOf(page, state, shown, colors) {
     x: groups.map((group) => group.x.mean / divide), y: groups.map((group) => 100 * group.top1.mean),
     customdata: groups.map((group) => group.key), hovertext: groups.map((group) => hoverText(state, shown, group)),
     hoverinfo: "text", opacity: published ? 0.75 : 1,
-    error_y: { array: groups.map((group) => 100 * (group.top1.sem || 0)), color, thickness: 1.2, width: 3 },
-    error_x: { array: groups.map((group) => (group.x.sem || 0) / divide), color, thickness: 1.2, width: 3 },
+    error_y: { array: groups.map((group) => (group.top1.sem === null ? undefined : 100 * group.top1.sem)), color, thickness: 1.2, width: 3 },
+    error_x: { array: groups.map((group) => (group.x.sem === null ? undefined : group.x.sem / divide)), color, thickness: 1.2, width: 3 },
     marker: {
       color, line: { width: 1.6, color },
       size: groups.map((group) => (isSelected(state, group) ? 17 : 9)),
