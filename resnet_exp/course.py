@@ -115,7 +115,8 @@ def draw(config: dict[str, Any], path: Path) -> None:
     lower.set(ylabel="learning rate", xlabel=UNITS[unit][1], xlim=(0, length), ylim=(0, None))
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    # Without a date: the same run gives the same picture.
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _corners(config: dict[str, Any]) -> list[float]:
