@@ -116,6 +116,7 @@ class HardwareConfig:
     price_source: str | None = None
     spot_usd_per_node_hour: float | None = None
     spot_price_date: str | None = None
+    spot_price_source: str | None = None
 
 
 @dataclass

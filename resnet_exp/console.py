@@ -56,3 +56,8 @@ def span(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.2f} h"
+
+
+def dollars(amount: float | None) -> str:
+    """``$1,234.50``."""
+    return f"${amount or 0:,.2f}"

@@ -54,6 +54,12 @@ def sizes(config: dict[str, Any]) -> list[int]:
     return [size_at(config, step / length) for step in range(length)]
 
 
+def mean_area(config: dict[str, Any]) -> float:
+    """Mean area of the training images over the run, in pixels: what an image costs grows with it."""
+    sides = sizes(config)
+    return sum(side**2 for side in sides) / len(sides)
+
+
 def learning_rate(config: dict[str, Any], elapsed: float) -> float:
     """Learning rate once `elapsed` epochs (or batches, as the schedule counts) are over: warm-up, then a cosine."""
     schedule, peak = config["schedule"], float(config["optimizer"]["lr"])

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from resnet_exp import check, launch, rates, tree
+from resnet_exp import check, course, launch, rates, tree
 from resnet_exp.console import span
 from resnet_exp.errors import RequestError
 from resnet_exp.identity import NAMED_DATASETS
@@ -29,6 +29,8 @@ from resnet_exp.rundir import RunDir
 KNOWN_SIZES = {("digits", 10): 1437, ("imagenet", 1000): 1281167}
 # Files of an image folder that are counted; of a larger one the size counts as unknown, as counting takes too long.
 COUNTED_FILES = 200_000
+# Mean areas of images that are called equal: with progressive resizing a short run may have small ones only.
+SAME_AREA = 0.08
 # Finished runs of one kind that an estimate rests on: the newest.
 NEWEST = 100
 SHAPE = ("block", "layers", "groups", "width_per_group", "sync_batchnorm")
@@ -62,7 +64,7 @@ class History:
 
     def alike(self, config: dict[str, Any]) -> list[dict[str, Any]]:
         """Results of finished runs that should be as fast as this one, the newest first."""
-        alike = likeness(config)
+        alike = f"{likeness(config)} {course.mean_area(config):.0f}"
         if alike not in self._alike:
             found = self._finished.get(_kind_of(config), [])[:NEWEST]
             self._alike[alike] = [result for run, result in found if _agrees(run, config)]
@@ -97,11 +99,16 @@ def _newest_first(runs_dir: Path) -> list[RunDir]:
 def _agrees(run: RunDir, config: dict[str, Any]) -> bool:
     """Whether a run of the same kind had the same settings too, wherever they matter for its speed."""
     try:
-        return _pace(yaml.load(run.config.read_text(), yaml.CSafeLoader)) == _pace(config)
+        its = yaml.load(run.config.read_text(), yaml.CSafeLoader)
+        return _pace(its) == _pace(config) and _same_sizes(its, config)
     except FileNotFoundError:
         return True  # a result that was copied without its configuration says enough
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return False
+
+
+def _same_sizes(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return math.isclose(course.mean_area(one), course.mean_area(other), rel_tol=SAME_AREA)
 
 
 def _pace(config: dict[str, Any]) -> dict[str, Any]:
@@ -196,13 +203,15 @@ def _own_basis(speed: float, alike: list[dict[str, Any]], runs_dir: Path) -> str
 
 
 def measuring_ssr(config: dict[str, Any], per_epoch: int | None) -> float:
-    """The ssr at which a run is about one epoch, and never longer than it is.
-
-    Progressive resizing goes through all of its sizes in any number of epochs, so one has the mean speed of many.
-    """
+    """The shortest ssr that tells how fast a run is: one epoch, or as many as have its mix of image sizes."""
     full, unit = check.duration(config["schedule"]["max_duration"], "schedule.max_duration")
+    length, _ = check.scaled_duration(config)
     wanted = 1 if unit == "ep" else per_epoch or MEASURED_BATCHES
-    return min(float(config["ssr"]), math.ceil(wanted * 1e4 / full) / 1e4)
+    for steps in range(wanted, length, wanted):
+        ssr = math.ceil(steps * 1e4 / full) / 1e4
+        if _same_sizes({**config, "ssr": ssr}, config):
+            return min(float(config["ssr"]), ssr)
+    return float(config["ssr"])
 
 
 def between(low: Any, high: Any, show: Any) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections import defaultdict
 from typing import Any
+
+import yaml
 
 from resnet_exp import check, identity
 from resnet_exp.estimate import History
@@ -16,40 +19,45 @@ Known = dict[int, list[float]]
 FIRST_HIT = "to "
 
 
-def top1_text(config: dict[str, Any], history: History) -> str:
+def top1_text(config: dict[str, Any], history: History, changed: bool) -> str:
     """The expected top-1 in words: own runs first, published ones next, else that nothing is known.
 
     Only what was trained for as many epochs counts, or else what lies on both sides of it.
+
+    Args:
+        config: of the planned run.
+        history: of finished runs.
+        changed: whether it is no longer the recipe that was published.
     """
     length, unit = check.scaled_duration(config)
     if unit != "ep":
         return "not known for a schedule in batches"
-    twins = [result["top1"] for result in history.alike(config) if result.get("group") == identity.group(config)]
-    if twins:
-        return f"{_mean(twins)}, {_runs(len(twins))} of yours that differ at most in the seed"
-    for known, whose in ((_own(config, history), "yours"), (_published(config), "published")):
-        if text := _around(known, length, whose):
-            return text
-    return "not known: no run like it"
+    if text := _around(_own(config, history), length, "yours"):
+        return text
+    if changed:
+        return "not known: its settings are not those of the recipe, and no run of yours is like it"
+    return _around(_published(config), length, "published") or "not known: no run like it"
 
 
 def _around(known: Known, epochs: int, whose: str) -> str | None:
     if epochs in known:
-        return f"{_mean(known[epochs])} after as many epochs, {_runs(len(known[epochs]))}, {whose}"
+        return f"{_mean(known[epochs], whose)} after as many epochs, {_runs(len(known[epochs]))}, {whose}"
     shorter, longer = [each for each in known if each < epochs], [each for each in known if each > epochs]
     if not shorter or not longer:
         return None
     low, high = max(shorter), min(longer)
-    return f"between {_mean(known[low])} ({low} epochs) and {_mean(known[high])} ({high} epochs), {whose}"
+    return f"between {_mean(known[low], whose)} ({low} epochs) and {_mean(known[high], whose)} ({high} epochs), {whose}"
 
 
 def _own(config: dict[str, Any], history: History) -> Known:
+    """Own runs that differ at most in seed and length."""
     known: Known = defaultdict(list)
-    names, sizes = sorted(config["algorithms"]), config["resolution"]
+    family = identity.family(config)
     for result in history.alike(config):
-        same = all(result["evaluation"][key] == sizes[key] for key in ("eval_resize", "eval_crop"))
-        if same and result.get("algorithms") == names:
-            known[result["epochs"]].append(result["top1"])
+        path = history.runs_dir / result["run_id"] / "config.yaml"
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            if identity.family(yaml.load(path.read_text(), yaml.CSafeLoader)) == family:
+                known[result["epochs"]].append(result["top1"])
     return known
 
 
@@ -68,12 +76,13 @@ def _is_like(run: Run, config: dict[str, Any]) -> bool:
     return whole and mine == (run.recipe, run.model, run.dataset, run.eval_crop)
 
 
-def _mean(values: list[float]) -> str:
-    mean = f"{statistics.fmean(values):.2%}"
-    if len(values) == 1:
-        return mean
-    error = statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean} ± {100 * error:.2f}"
+def _mean(values: list[float], whose: str) -> str:
+    low, mean, high = min(values), statistics.fmean(values), max(values)
+    if len(values) == 1 or low == high:
+        return f"{mean:.2%}"
+    if whose != "yours":
+        return f"{low:.2%} to {high:.2%}"  # others rounded them, each in a way of their own
+    return f"{mean:.2%} ± {100 * statistics.stdev(values) / len(values) ** 0.5:.2f}"
 
 
 def _runs(count: int) -> str:

@@ -22,9 +22,8 @@ from resnet_exp.prices import Price
 from resnet_exp.records import Run
 
 PAGE = Path(__file__).parent / "explorer_page"
-SCRIPTS = tuple(
-    f"{name}.js" for name in ("frontier", "format", "state", "select", "controls", "chart", "table", "details", "main")
-)
+# In the order in which they are joined.
+SCRIPTS = ("frontier", "format", "state", "select", "controls", "answer", "chart", "table", "details", "main")
 STYLE, TEMPLATE = "style.css", "page.html"
 # What a page may weigh. Configurations are left out first, then curves; mail and chat take files of this size.
 MAX_BYTES = 5_500_000
@@ -51,7 +50,7 @@ def write_page(
         configs: resolved YAML by run id, as far as known.
     """
     head = _read(TEMPLATE).replace("/*STYLE*/", _read(STYLE)).replace("@PLOTLY@", _plotly())
-    head = head.replace("/*SCRIPT*/", "\n".join(_read(name) for name in SCRIPTS))
+    head = head.replace("/*SCRIPT*/", "\n".join(_read(f"{name}.js") for name in SCRIPTS))
     room = MAX_BYTES - len(head.encode())
     path.write_text(head.replace("@DATA@", _fitting(runs, prices, counts, configs, room)), encoding="utf-8")
 

@@ -81,6 +81,15 @@ def hardware_key(run: Run) -> tuple[str, str | None, int, int, int | None]:
     return run.hardware, run.gpu, run.devices, run.nodes, None if run.devices else run.cpus
 
 
+def of_one_line(groups: Sequence[Group], run: Run) -> list[Group]:
+    """The groups that differ from a run in their length alone: only between such is there anything to interpolate."""
+    return [group for group in groups if _line_key(group.runs[0]) == _line_key(run)]
+
+
+def _line_key(run: Run) -> object:
+    return frontier_key(run), hardware_key(run), run.recipe, run.model, run.published, run.clock
+
+
 def aggregate(runs: Iterable[Run]) -> list[Group]:
     """Put the seeds of a configuration together, in the order in which configurations first come.
 

@@ -10,7 +10,7 @@ NOT_OUTCOME = ("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info
 NOT_OUTCOME_IN = {
     "hardware": (
         *("cloud", "usd_per_node_hour", "price_date", "price_source"),
-        *("spot_usd_per_node_hour", "spot_price_date", "memory_gib", "gpu"),
+        *("spot_usd_per_node_hour", "spot_price_date", "spot_price_source", "memory_gib", "gpu"),
     ),
     "data": ("cache_dir",),
     "dataset": ("title", "min_images_per_class"),
@@ -37,6 +37,11 @@ def digest(config: dict[str, Any]) -> str:
 def group(config: dict[str, Any]) -> str:
     """The same 8 hex digits for runs that differ in nothing but the seed, as far as `outcome` goes."""
     return _hash({key: value for key, value in outcome(config).items() if key != "seed"})
+
+
+def family(config: dict[str, Any]) -> str:
+    """The same for runs that differ in nothing but seed and length."""
+    return _hash({key: value for key, value in outcome(config).items() if key not in ("seed", "ssr")})
 
 
 def _hash(value: dict[str, Any]) -> str:

@@ -47,11 +47,22 @@ hold.
 Times are of training alone, without evaluation and start-up. Each rests, in this order, on
   1. finished runs of the same kind in runs_dir: their mean images/s;
   2. published speeds by image size on GPUs of the same kind, of the host whose number of threads is nearest;
-  3. nothing: then it is unknown, and a command is shown that measures it in one epoch.
+  3. nothing: then it is unknown, and a command is shown that measures it in a few epochs.
 A cost is that time at the price of hardware=NAME, of the date that is shown.
 
 Exit code: 0 planned, 2 the request is wrong."""
 PICTURE, TARGET = "picture", "target_top1"
+# Keys that make a run another one than its recipe says.
+TRAINING = (
+    "optimizer",
+    "algorithms",
+    "schedule",
+    "resolution",
+    "callbacks",
+    "model.",
+    "train_batch_size",
+    "data.loader",
+)
 STATES = {"missing": "not started", "done": "done: the same command shows the result"}
 
 
@@ -69,7 +80,8 @@ def main() -> int:
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
-    return cli.run_hydra(lambda config: show_run(config, picture), show_sweep, writes=False)
+    of_sweep = show_sweep if picture is None else _refuse_picture_of_sweep
+    return cli.run_hydra(lambda config: show_run(config, picture), of_sweep, writes=False)
 
 
 def _take_words(*names: str) -> dict[str, str]:
@@ -77,6 +89,12 @@ def _take_words(*names: str) -> dict[str, str]:
     found = {name: word.partition("=")[2] for name in names for word in sys.argv[1:] if word.startswith(f"{name}=")}
     sys.argv[1:] = [word for word in sys.argv[1:] if word.partition("=")[0] not in names]
     return found
+
+
+def _changed() -> bool:
+    """Whether the command line changes what is trained beyond recipe, length, seed, model and data."""
+    words = (word.lstrip("+~") for word in HydraConfig.get().overrides.task)
+    return any(word.startswith(TRAINING) for word in words)
 
 
 def _picture(text: str | None) -> Path | None:
@@ -101,6 +119,10 @@ def _refuse_target_of_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) ->
     raise RequestError(f"{TARGET}= looks at all runs of runs_dir and is not for a sweep; leave out -m")
 
 
+def _refuse_picture_of_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
+    raise RequestError(f"{PICTURE}= draws one run; leave out -m, or plan one of its runs by itself")
+
+
 def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
     """Say what one run would do, and draw its course into `picture`; returns the exit code.
 
@@ -117,13 +139,13 @@ def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
         ("lr", course.learning_rate_text(config)),
         ("evaluated", _evaluation(config["resolution"])),
         *_outlook(config, history, per_epoch, state := _state(config, runs_dir)),
-        *([] if state.top1 is not None else [("top-1", expect.top1_text(config, history))]),
+        *([] if state.top1 is not None else [("top-1", expect.top1_text(config, history, _changed()))]),
         ("disk", footprint.text(config)),
         ("folder", below_here(launch.folder_of(config).path)),
         ("state", _state_text(state)),
         *(("note", note) for note in check.notes(config)),
     ]
-    _print([config["run_id"], *rows, *elsewhere.lines(config, history)])
+    _print([config["run_id"], *rows, *elsewhere.lines([config], history)])
     if picture is not None:
         course.draw(config, picture)
         console.say(f"wrote {picture}")
@@ -193,14 +215,14 @@ def _outlook(
         ssr = estimate.measuring_ssr(config, per_epoch)
         words = [*commands.options(), *HydraConfig.get().overrides.task]
         return [
-            ("time", f"unknown: run one epoch first (ssr={ssr:g})"),
+            ("time", f"unknown: run a short one first (ssr={ssr:g})"),
             ("measure", command(words, ssr)),
             ("cost", f"unknown; {_hourly(config['hardware'])}"),
         ]
     costs = [summary.price(config["hardware"], seconds) for seconds in (low, high)]
     if None in costs:
         return [*rows, ("cost", f"unknown; {_hourly(config['hardware'])}")]
-    text = f"{about}{between(costs[0], costs[1], plan_sweep.dollars)} to train, {_hourly(config['hardware'])}"
+    text = f"{about}{between(costs[0], costs[1], console.dollars)} to train, {_hourly(config['hardware'])}"
     return [*rows, ("cost", text)]
 
 

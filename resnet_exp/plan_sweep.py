@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_exp import check, devices, estimate, summary
-from resnet_exp.console import span
+from resnet_exp import check, course, devices, elsewhere, estimate, footprint, summary
+from resnet_exp.console import dollars, span
 from resnet_exp.estimate import Estimate, History, below_here, between
 from resnet_exp.states import KINDS, RunState
 from resnet_exp.summary import SECONDS_PER_HOUR
@@ -65,6 +65,9 @@ def lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) ->
         ]
     return [
         *head,
+        ("disk", _disk(outlooks)),
+        *_courses(outlooks),
+        *elsewhere.lines([outlook.run.config for outlook in left], history),
         *_bases(outlooks),
         *_commands(outlooks, history, command),
         *_notes(sweep),
@@ -192,11 +195,6 @@ def _gpus_of_node(outlook: _Outlook) -> int:
     return hardware["devices"] if hardware["device"] == "gpu" else 0
 
 
-def dollars(amount: float | None) -> str:
-    """``$1,234.50``."""
-    return f"${amount or 0:,.2f}"
-
-
 def _time(outlooks: list[_Outlook]) -> str:
     hours, _ = _summed(outlooks, lambda seconds: f"{seconds / SECONDS_PER_HOUR:,.1f} GPU hours", _gpus)
     on_gpus = any(_gpus(outlook) for outlook, _ in _known(outlooks))
@@ -250,6 +248,23 @@ def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
     rest, _ = _summed(left, dollars, _usd_per_second)
     of_it = f", {rest} of it for what is left" if len(left) < len(outlooks) else ""
     return f"{_row(outlooks, dollars, _usd_per_second, 'to train')}{of_it}; at {at}"
+
+
+def _disk(outlooks: list[_Outlook]) -> str:
+    return (
+        f"up to {footprint.size(sum(footprint.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
+    )
+
+
+def _courses(outlooks: list[_Outlook]) -> list[Line]:
+    """Image sizes and learning rate of the longest run of each recipe."""
+    longest: dict[str, dict[str, Any]] = {}
+    for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config["ssr"]):
+        longest[config["recipe"]] = config
+    return [
+        ("course", f"{name} ssr={config['ssr']:g}: {course.sizes_text(config)}; lr {course.learning_rate_text(config)}")
+        for name, config in list(longest.items())[:BASES]
+    ]
 
 
 def _bases(outlooks: list[_Outlook]) -> list[Line]:

@@ -27,6 +27,7 @@ class Price:
         date: of the price on demand: a day, or a year if the day is unknown.
         source: of the price on demand.
         spot_date: day of the spot price; not always that of the other.
+        spot_source: of the spot price.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Price:
     date: str | None
     source: str | None
     spot_date: str | None
+    spot_source: str | None
 
 
 def collect_presets() -> dict[str, dict[str, Any]]:
@@ -59,6 +61,7 @@ def collect_prices() -> dict[str, Price]:
             date=preset.get("price_date"),
             source=preset.get("price_source"),
             spot_date=preset.get("spot_price_date"),
+            spot_source=preset.get("spot_price_source"),
         )
         for name, preset in collect_presets().items()
     }

@@ -63,6 +63,11 @@ class Run:
         return f"{self.eval_crop} px, {self.tta} TTA" if self.tta else f"{self.eval_crop} px"
 
     @property
+    def evaluated(self) -> str:
+        """The protocol, and the short side that the crop was cut from: ``224 px of 256``."""
+        return f"{self.protocol} of {self.eval_resize}" if self.eval_crop and self.eval_resize else self.protocol
+
+    @property
     def cost_usd(self) -> float | None:
         """What the training time costs at the price that the run recorded; None without a time or a price."""
         if self.train_seconds is None or self.usd_per_node_hour is None:

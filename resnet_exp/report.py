@@ -24,8 +24,9 @@ from resnet_exp.tables import Wanted
 
 EPILOG = """\
 RUNS are run folders, or folders of them; what is still running or failed is counted and named. Written into DIR, each
-file whole or not at all: runs.csv and runs.parquet (all runs), frontier.md, frontier.svg and .png (top-1 against time
-and cost), curves.svg (top-1 while training), explorer.html (all of it to explore, in any browser, without network).
+file whole or not at all: runs.csv and runs.parquet (finished runs), unfinished.csv (the others, and why), frontier.md,
+frontier.svg and .png (top-1 against time and cost), curves.svg (top-1 while training), explorer.html (all of it to
+explore, in any browser, without network).
 
 exit code: 0 written, 2 the request is wrong"""
 PIXELS_PER_INCH = 150
@@ -157,6 +158,7 @@ def _write_tables(content: Content, folder: Path) -> None:
     table = runs_file.columns(content.runs)
     runs_file.write_csv(table, folder / "runs.csv")
     runs_file.write_parquet(table, folder / "runs.parquet")
+    runs_file.write_unfinished(content.collected, folder / "unfinished.csv")
     text = tables.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
     (folder / "frontier.md").write_text(text, encoding="utf-8")
     _write_figures(content, folder)

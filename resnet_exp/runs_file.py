@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from resnet_exp.collect import UNREADABLE, Collected
 from resnet_exp.records import Run
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -35,6 +36,7 @@ _MADE: dict[str, tuple[str, Callable[[Run], Any]]] = {
     "eval_crop_px": ("int64", lambda run: run.eval_crop),
 }
 COLUMNS = (*_FIELDS, *_MADE)
+UNFINISHED = ("run_id", "state", "why", "epochs", "path")
 
 
 def columns(runs: Iterable[Run]) -> dict[str, list[Any]]:
@@ -50,6 +52,14 @@ def write_csv(table: dict[str, list[Any]], path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(table)
         writer.writerows(zip(*(_cells(values) for values in table.values()), strict=True))
+
+
+def write_unfinished(collected: Collected, path: Path) -> None:
+    """Write what is not among the finished runs: its state, why, how far it came, and its folder."""
+    rows = [(folder.name, UNREADABLE, why, "", str(folder)) for folder, why in collected.unreadable]
+    rows += [(state.run_id, state.kind, state.why, state.epochs, str(state.path)) for state in collected.states]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(UNFINISHED)
+    write_csv(dict(zip(UNFINISHED, map(list, columns), strict=True)), path)
 
 
 def _cells(values: list[Any]) -> list[Any]:

@@ -91,7 +91,7 @@ def reasons(collected: Collected, most: int) -> list[str]:
 
 def cell(text: str) -> str:
     """A text that Markdown shows as it is, in one cell of a table."""
-    return re.sub(r"([\\`*|<>\[\]~&$])", r"\\\1", printable(text))
+    return re.sub(r"([\\`*_|<>\[\]~&$])", r"\\\1", printable(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -112,6 +112,7 @@ def _own_table(groups: Sequence[Group], baseline: str) -> str:
     times = _ratios(groups, baseline, "train_seconds")
     savings = _ratios(groups, baseline, "cost_usd")
     on_front = {**fastest, **cheapest}
+    several_sizes = len({group.runs[0].eval_resize for group in groups}) > 1
 
     def order(group: Group) -> tuple[bool, float]:
         return id(group) not in on_front, frontier.point_of(group, "train_seconds").cost
@@ -125,8 +126,8 @@ def _own_table(groups: Sequence[Group], baseline: str) -> str:
             "".join(sign for sign, front in (("t", fastest), (r"\$", cheapest)) if key in front),
             cell(run.recipe), cell(run.model), _number(run.ssr), _number(run.epochs), cell(_hardware(run)),
             str(group.n), _percent(group.top1), plus_minus(group.train_seconds, _time),
-            plus_minus(group.cost_usd, _dollars), _times(times[key]), _saving(savings[key]), _marks(group),
-            cell(group.key),
+            plus_minus(group.cost_usd, _dollars), _times(times[key]), _saving(savings[key]),
+            _marks(group, several_sizes), cell(group.key),
         ])  # fmt: skip
     text = table([*HEAD, "marks", "group"], rows)
     if hidden := len(ordered) - len(shown):
@@ -161,13 +162,13 @@ def _answer(groups: Sequence[Group], target: float) -> str:
         name = cell(f"recipe={run.recipe} ssr={_number(run.ssr)} on {_hardware(run)}")
         lines.append(
             f"{word} to {target:.1%}: {name}, {_percent(group.top1)} % in {text(points[index].cost)}."
-            f"{_between(groups, axis, target, text)}"
+            f"{_between(frontier.of_one_line(groups, run), axis, target, text)}"
         )
     return "\n".join(f"- {line}" for line in lines)
 
 
 def _between(groups: Sequence[Group], axis: Axis, target: float, text: Callable[[float], str]) -> str:
-    """What exactly `target` costs by the straight line between two points of the front, with its interval."""
+    """What exactly `target` costs by the straight line between two lengths of one recipe, with its interval."""
     cost = _cost_at(groups, axis, target)
     if cost is None:
         return ""
@@ -175,7 +176,7 @@ def _between(groups: Sequence[Group], axis: Axis, target: float, text: Callable[
     drawn = list(_front(groups, axis).values()) if many else groups
     interval = frontier.bootstrap(drawn, lambda drawn: _cost_at(drawn, axis, target))
     known = f" (95 %: {text(interval[0])} to {text(interval[1])})" if interval else " (too few seeds for an interval)"
-    return f" Between neighbours on the front: {text(cost)}{known}."
+    return f" Between its lengths: {text(cost)}{known}."
 
 
 def _cost_at(groups: Sequence[Group], axis: Axis, target: float) -> float | None:
@@ -186,8 +187,8 @@ def _what(axis: Axis) -> str:
     return "time" if axis == "train_seconds" else "price"
 
 
-def _marks(group: Group) -> str:
-    """What a reader must know before believing a row."""
+def _marks(group: Group, several_sizes: bool) -> str:
+    """What a reader must know before believing a row; `several_sizes`: the crops were cut from images of several."""
     runs = group.runs
     mixed = sum(len(run.commits) > 1 for run in runs)
     commits = {commit for run in runs for commit in run.commits}
@@ -198,6 +199,7 @@ def _marks(group: Group) -> str:
         f"seeds of {len(commits)} commits" if len(commits) > 1 and not mixed else "",
         _some(sum(run.dirty for run in runs), group.n, "with uncommitted changes"),
         f"{len(prices)} prices" if len(prices) > 1 else "",
+        f"evaluated at {runs[0].evaluated}" if several_sizes else "",
     ]
     return "; ".join(mark for mark in found if mark)
 
@@ -223,7 +225,7 @@ def _published_table(runs: Sequence[Run]) -> str:
         paid = "" if group.cost_usd is None else f"{plus_minus(group.cost_usd, _dollars)} at {_priced(run)}"
         rows.append([
             cell(group.key), cell(run.recipe), cell(run.model), cell(_hardware(run)), str(group.n),
-            f"{_percent(group.top1)}, {cell(run.protocol)}", plus_minus(group.train_seconds, _time),
+            f"{_percent(group.top1)}, {cell(run.evaluated)}", plus_minus(group.train_seconds, _time),
             cell(run.clock) or NONE, "; ".join(filter(None, (stated, paid))) or NONE, cell(run.source),
         ])  # fmt: skip
     text = "What others published: their times cover different things, and not all were evaluated in the same way."

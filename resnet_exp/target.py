@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_exp import collect, frontier, prices
-from resnet_exp.console import span
+from resnet_exp.console import dollars, span
 from resnet_exp.errors import RequestError
 from resnet_exp.frontier import Axis, Group
-from resnet_exp.plan_sweep import Line, dollars
+from resnet_exp.plan_sweep import Line
 from resnet_exp.published_runs import published
 from resnet_exp.records import Run
 
@@ -66,8 +66,9 @@ def _answer(target: float, key: tuple[str, str], groups: Sequence[Group]) -> lis
             continue
         rows += [(name, "the same")] if best in shown else _way(name, groups[best])
         shown.add(best)
-        if (cost := frontier.cost_at(points, target)) is not None and cost != points[best].cost:
-            rows.append(("between", f"{_amount(axis, cost)}, read off between two runs of the frontier"))
+        line = [frontier.point_of(group, axis) for group in frontier.of_one_line(groups, groups[best].runs[0])]
+        if (cost := frontier.cost_at(line, target)) is not None and cost != points[best].cost:
+            rows.append(("between", f"{_amount(axis, cost)}, read off between two of its lengths"))
     dataset, protocol = key
     return [f"{target:.2%} top-1 on {dataset}, evaluated at {protocol}", *rows] if rows else []
 

@@ -135,10 +135,12 @@ def test_two_published_hosts_are_a_range(run_cli: RunCli) -> None:
 def test_published_times_are_for_nothing_else(run_cli: RunCli, change: tuple[str, ...]) -> None:
     done = run_cli(*P4D, "ssr=0.36", *change, module=PLAN)
     assert done.returncode == 0, done.stderr
-    assert row(done.stdout, "time") == "unknown: run one epoch first (ssr=0.0112)"
+    # With progressive resizing so many epochs have its mix of sizes.
+    short = "ssr=0.0889"
+    assert row(done.stdout, "time") == f"unknown: run a short one first ({short})"
     assert row(done.stdout, "cost").startswith("unknown; at $21.96 an hour")
     command = shlex.split(row(done.stdout, "measure"))
-    assert command == ["python", "-m", "resnet_exp", *P4D, *change, "ssr=0.0112"]
+    assert command == ["python", "-m", "resnet_exp", *P4D, *change, short]
 
 
 def test_own_runs_are_the_better_ground(run_cli: RunCli, tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_sweep_is_summed(run_cli: RunCli) -> None:
     assert row(done.stdout, "left").endswith(
         f"about {total / 60:.1f} min of training for 3 of them, one after the other"
     )
-    assert row(done.stdout, "measure").endswith("recipe=hot dataset=imagenet hardware=p4d.24xlarge ssr=0.0112")
+    assert row(done.stdout, "measure").endswith("recipe=hot dataset=imagenet hardware=p4d.24xlarge ssr=0.0889")
 
 
 def test_sweep_leaves_out_what_is_done(run_cli: RunCli, tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_sweep_on_slurm_has_runs_side_by_side(run_cli: RunCli) -> None:
 
 
 def test_measuring_command_is_one_run(run_cli: RunCli) -> None:
-    for launcher, first in (("basic", "mild-ssr0.0112-p5.48"), ("slurm", "sweep-")):
+    for launcher, first in (("basic", "mild-ssr0.0889-p5.48"), ("slurm", "sweep-")):
         asked = ("-cn", "ablation", "hardware=p5.48xlarge", f"hydra/launcher={launcher}")
         commands = rows(run_cli(*asked, module=PLAN).stdout, "measure")
         assert len(commands) == 4 and commands[-1] == "3 more"  # at most three of six
@@ -346,3 +348,38 @@ def test_wrong_targets(run_cli: RunCli) -> None:
         done = run_cli(*words, module=PLAN)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), words
         assert "target_top1=" in done.stderr
+
+
+def test_short_runs_are_no_measure_of_long_ones(run_cli: RunCli, tmp_path: Path) -> None:
+    """One epoch of mild has images of 88 px alone."""
+    finish(tmp_path, *P4D, "ssr=0.0112", speed=32_396, images=1281167)
+    done = run_cli(*P4D, "ssr=0.36", module=PLAN)
+    assert row(done.stdout, "basis").startswith("published speeds")
+    finish(tmp_path, *P4D, "ssr=0.0889", speed=25_000, images=1281167)
+    done = run_cli(*P4D, "ssr=0.36", module=PLAN)
+    assert row(done.stdout, "basis") == "25,000 images/s, 1 finished run like it in runs"
+
+
+def test_expected_top1_is_of_the_recipe_as_it_is(run_cli: RunCli, tmp_path: Path) -> None:
+    changed = ("ssr=0.36", "optimizer.lr=0.00001")
+    done = run_cli(*P4D, *changed, module=PLAN)
+    assert row(done.stdout, "top-1").startswith("not known: its settings are not those of the recipe")
+    finish(tmp_path, *P4D, "ssr=0.36", "seed=1", speed=20_000, images=1281167)
+    done = run_cli(*P4D, *changed, module=PLAN)
+    assert row(done.stdout, "top-1").startswith("not known"), "with another learning rate"
+    done = run_cli(*P4D, "ssr=0.36", module=PLAN)
+    assert row(done.stdout, "top-1") == "50.00% after as many epochs, 1 run, yours"
+    done = run_cli("recipe=baseline", *P4D[1:], "ssr=1", module=PLAN)
+    assert row(done.stdout, "top-1") == "76.51% to 76.60% after as many epochs, 2 runs, published"
+
+
+def test_plan_of_a_sweep_has_its_course_disk_and_other_hardware(run_cli: RunCli) -> None:
+    done = run_cli("-m", *P4D, "ssr=0.1,0.36", "seed=1,2", module=PLAN)
+    assert done.returncode == 0, done.stderr
+    assert row(done.stdout, "course").startswith("mild ssr=0.36: 88 px for 14 epochs, ")
+    assert row(done.stdout, "disk") == "up to 2.9 GB of run folders"
+    hours = 2 * (mild_seconds(9) + mild_seconds(32)) / 3600
+    (lambda_row,) = rows(done.stdout, "lambda_8xa100_40gb")
+    assert f"${hours * 15.92:.2f}" in lambda_row
+    done = run_cli("-m", *P4D, "ssr=0.1,0.36", "picture=x.svg", module=PLAN)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "picture= draws one run" in done.stderr

@@ -24,11 +24,13 @@ function looks(page, state, colors) {
     tally.set(name, (tally.get(name) || 0) + (run.published ? 1 : 1e6));
   }
   const names = [...tally.keys()].sort((a, b) => tally.get(b) - tally.get(a) || (a < b ? -1 : 1));
-  const free = [...(state.compare === "recipe" ? [] : Object.values(COLORS)), ...MORE_COLORS];
+  const free = [...(state.compare === "recipe" ? [] : Object.values(COLORS)), ...MORE_COLORS, "--other"];
   const found = new Map();
   names.forEach((name, index) => {
-    const fixed = state.compare === "recipe" ? COLORS[name] : undefined;
-    found.set(name, { color: colors.value(fixed || free.shift() || "--other"), symbol: SYMBOLS[index % SYMBOLS.length] });
+    const fixed = state.compare === "recipe" ? get(COLORS, name) : undefined;
+    // Colours and symbols go round at different paces, so that it takes long until both come again.
+    const color = fixed || free[index % free.length];
+    found.set(name, { color: colors.value(color), symbol: SYMBOLS[(index + Math.floor(index / SYMBOLS.length)) % SYMBOLS.length] });
   });
   return found;
 }
@@ -50,8 +52,7 @@ function hoverText(state, shown, group) {
     `${percent(group.top1.mean)}${plusMinus(group.top1.sem, (error) => percent(error))} % top-1, n = ${group.n}`,
     `${group.time ? duration(group.time.mean) : "no time"}, ${group.cost ? money(group.cost.mean) : "no price"}`,
   ];
-  if (group.first.published) lines.push("published");
-  if (shown.protocols.length > 1) lines.push(plain(group.first.protocol));
+  lines.push(`evaluated at ${plain(evaluatedText(group.first))}`, ...marksOfGroup(group).map(([mark]) => mark));
   return lines.join("<br>");
 }
 
@@ -70,7 +71,7 @@ function marksOf(page, state, shown, colors) {
     type: "scatter", mode: "markers", name: plain(name),
     x: groups.map((group) => group.x.mean / divide), y: groups.map((group) => 100 * group.top1.mean),
     customdata: groups.map((group) => group.key), hovertext: groups.map((group) => hoverText(state, shown, group)),
-    hoverinfo: "text", opacity: published ? 0.75 : 1,
+    hoverinfo: "text", opacity: published ? 0.85 : 1,
     error_y: { array: groups.map((group) => (group.top1.sem === null ? undefined : 100 * group.top1.sem)), color, thickness: 1.2, width: 3 },
     error_x: { array: groups.map((group) => (group.x.sem === null ? undefined : group.x.sem / divide)), color, thickness: 1.2, width: 3 },
     marker: {
@@ -85,17 +86,17 @@ function linesOf(page, state, shown, colors) {
   const look = looks(page, state, colors);
   const { divide } = scaled(state, shown.groups);
   const lines = [];
-  for (const protocol of shown.protocols) {
-    const its = shown.groups.filter((group) => group.first.protocol === protocol);
+  for (const its of fronts(shown.groups)) {
+    const { protocol, published } = its[0].first;
     const names = state.compare === "none" ? [] : [...new Set(its.map((group) => seriesOf(state, group.first)))];
     for (const name of [null, ...names]) {
       const members = name === null ? its : its.filter((group) => seriesOf(state, group.first) === name);
       const front = paretoFront(members.map((group) => pointOf(group, "x"))).map((index) => members[index]);
       if (front.length < 2) continue;
-      const style = name === null ? { color: colors.muted, width: 2 } : { color: look.get(name).color, width: 1, dash: "dot" };
+      const style = name === null ? { color: published ? colors.value("--other") : colors.ink, width: published ? 1.5 : 2.5 } : { color: look.get(name).color, width: 1, dash: "dot" };
       lines.push({
         type: "scatter", mode: "lines", hoverinfo: "skip", line: style, showlegend: name === null,
-        name: shown.protocols.length > 1 ? plain(`frontier, ${protocol}`) : "frontier",
+        name: plain([`frontier${published ? " of published runs" : ""}`, shown.protocols.length > 1 ? protocol : null].filter(Boolean).join(", ")),
         x: front.map((group) => group.x.mean / divide), y: front.map((group) => 100 * group.top1.mean),
       });
     }
@@ -122,16 +123,21 @@ function logTicks(state, shown) {
   return { tickmode: "array", tickvals: ticks, ticktext: ticks.map((tick) => String(Number(tick.toPrecision(3)))) };
 }
 
+function targetLine(state, colors) {
+  return state.target === null ? [] : [{
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: state.target, y1: state.target, line: { color: colors.muted, width: 1, dash: "dash" },
+  }];
+}
+
 function layoutOf(state, shown, colors, series) {
   const axis = { gridcolor: colors.grid, linecolor: colors.grid, zeroline: false, automargin: true };
   const narrow = window.innerWidth < 700;
-  const target = state.target === null ? [] : [{
-    type: "line", xref: "paper", x0: 0, x1: 1, y0: state.target, y1: state.target, line: { color: colors.muted, width: 1, dash: "dash" },
-  }];
   return {
     paper_bgcolor: colors.paper, plot_bgcolor: colors.paper, font: { color: colors.ink, family: "system-ui, sans-serif", size: 13 },
     margin: { l: 55, r: 15, t: 15, b: 50 }, height: narrow ? 400 + 20 * series : 520, width: byId("chart").clientWidth,
-    hovermode: "closest", shapes: target,
+    hovermode: "closest", shapes: targetLine(state, colors),
+    // A finger scrolls the page; zooming is in the bar of buttons.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: { ...axis, title: { text: `${AXES[state.x].title}${scaled(state, shown.groups).unit}` }, type: state.scale,
       ...(state.scale === "log" ? logTicks(state, shown) : { rangemode: "tozero" }) },
     yaxis: { ...axis, title: { text: "top-1 (%)" } },

@@ -13,7 +13,8 @@ function labelled(text, control) {
 }
 
 function choice(name, values, state, update, labels = LABELS) {
-  const options = values.map((value) => make("option", { value, selected: value === state[name] }, labels[value] || value));
+  const all = values.includes(state[name]) ? values : [...values, state[name]];
+  const options = all.map((value) => make("option", { value, selected: value === state[name] }, get(labels, value) || value));
   return make("select", {
     name, "data-focus": name, onchange: (event) => update({ [name]: event.target.value }),
   }, ...options);
@@ -46,7 +47,7 @@ function algorithmChoices(page, state, update) {
       update({ algorithms });
     },
   }, ...["all", "with", "without"].map((how) => make("option", {
-    value: how, selected: (state.algorithms[name] || "all") === how,
+    value: how, selected: (get(state.algorithms, name) || "all") === how,
   }, how === "all" ? "with or without" : how)))));
   return folded("algorithms", `Algorithms${chosenCount(Object.keys(state.algorithms).length)}`, rows);
 }
@@ -58,10 +59,9 @@ function chosenCount(count) {
 const opened = new Set();
 
 function folded(key, title, rows) {
-  return make("details", {
-    open: opened.has(key),
-    ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)),
-  }, make("summary", { "data-focus": `fold ${key}` }, title), ...rows);
+  // On the click, for the event "toggle" may come after the next redraw.
+  const remember = () => opened.delete(key) || opened.add(key);
+  return make("details", { open: opened.has(key) }, make("summary", { "data-focus": `fold ${key}`, onclick: remember }, title), ...rows);
 }
 
 function baselineChoice(page, state, shown, update) {
@@ -78,27 +78,31 @@ function baselineChoice(page, state, shown, update) {
 
 /** One row an instance: its price, where it is from, and a box for another one. */
 function priceRow(page, state, hardware, update) {
-  const price = page.prices[hardware] || {};
+  const price = get(page.prices, hardware) || {};
   const run = page.runs.find((each) => each.hardware === hardware && each.usd_per_node_hour !== undefined);
   const used = hourly(page, state, run || { hardware });
   const listed = [];
-  if (price.usd_per_node_hour) listed.push(`${money(price.usd_per_node_hour)} on demand, ${price.date}`);
-  if (price.spot_usd_per_node_hour) listed.push(`${money(price.spot_usd_per_node_hour)} spot, ${price.spot_date}`);
+  if (price.usd_per_node_hour) listed.push(`${money(price.usd_per_node_hour)} on demand, ${price.date} (${price.source})`);
+  if (price.spot_usd_per_node_hour) listed.push(`${money(price.spot_usd_per_node_hour)} spot, ${price.spot_date}${price.spot_source ? ` (${price.spot_source})` : ""}`);
   if (run) listed.push(`${money(run.usd_per_node_hour)} recorded, ${run.price_date || "undated"}`);
   return make("div", { class: "price" },
     make("label", {}, make("span", { class: "name" }, hardware), make("span", { class: "dollars" }, "$", make("input", {
       type: "number", min: 0, step: "any", inputmode: "decimal", "data-focus": `price ${hardware}`, name: `price ${hardware}`,
       "aria-label": `price of an hour of ${hardware}, in dollars`, placeholder: "none",
       value: used === undefined || used === null ? "" : String(used),
-      class: state.own[hardware] === undefined ? "" : "own",
-      onchange: (event) => {
-        const own = { ...state.own };
-        if (event.target.value === "" || !(Number(event.target.value) >= 0)) delete own[hardware];
-        else own[hardware] = Number(event.target.value);
-        update({ own });
+      class: get(state.own, hardware) === undefined ? "" : "own",
+      // With each key, and this column stays as it is: a redraw when the box is left would take the click that leaves it.
+      oninput: (event) => {
+        const given = Number(event.target.value) > 0;
+        event.target.classList.toggle("own", given);
+        update({ own: (state) => {
+          const own = { ...state.own };
+          delete own[hardware];
+          return given ? { ...own, [hardware]: Number(event.target.value) } : own;
+        } });
       },
     }), "/h")),
-    make("p", { class: "small" }, listed.join("; ") || "no price is known", price.source ? make("br") : null, price.source || ""));
+    make("p", { class: "small" }, listed.join("; ") || "no price is known"));
 }
 
 function priceChoices(page, state, update) {
@@ -118,10 +122,13 @@ function recipesOf(page, state) {
   return [...OWN_RECIPES.filter((recipe) => found.delete(recipe)), ...found];
 }
 
+// What is of one dataset may be in no run of another.
+const NO_FILTERS = { model: "all", cloud: "all", hardware: "all", recipe: [], protocol: [], algorithms: {}, target: null, selected: null };
+
 function drawControls(page, state, shown, update) {
   const energy = page.runs.some((run) => run.energy_kwh !== undefined);
   refill(byId("filters"),
-    labelled("Dataset", choice("dataset", page.values.dataset, state, (change) => update({ ...change, protocol: [], recipe: [] }))),
+    labelled("Dataset", choice("dataset", page.values.dataset, state, (change) => update({ ...change, ...NO_FILTERS }))),
     labelled("Model", choice("model", ["all", ...inDataset(page, state, "model")], state, update)),
     labelled("Cloud", choice("cloud", ["all", ...inDataset(page, state, "cloud")], state, update)),
     labelled("Hardware", choice("hardware", ["all", ...inDataset(page, state, "hardware")], state, update)),
@@ -131,60 +138,13 @@ function drawControls(page, state, shown, update) {
     labelled("Seeds", choice("seeds", CHOICES.seeds, state, update)),
     labelled("Published runs", choice("published", CHOICES.published, state, update)),
     labelled("Show", choice("show", CHOICES.show, state, update)));
-  refill(byId("prices"), ...priceChoices(page, state, update));
+  if (!document.activeElement.matches("#prices input")) refill(byId("prices"), ...priceChoices(page, state, update));
   refill(byId("view"),
     labelled("Compare", choice("compare", CHOICES.compare, state, update)),
     labelled("Sort by", choice("sortBy", CHOICES.sortBy, state, update)),
     labelled("Baseline", baselineChoice(page, state, shown, update)),
     labelled("Axis", choice("x", CHOICES.x.filter((axis) => axis !== "energy" || energy), state, update)),
     labelled("Scale", choice("scale", CHOICES.scale, state, update)));
-}
-
-/** The sentence that answers a target: the cheapest and the fastest that reach it, and what lies on the frontier. */
-function drawAnswer(page, state, shown, update) {
-  const box = byId("answer");
-  const range = topRange(shown);
-  for (const id of ["target", "target-number"]) {
-    const input = byId(id);
-    if (range) Object.assign(input, { min: range[0].toFixed(1), max: range[1].toFixed(1), step: 0.1, disabled: false });
-    else input.disabled = true;
-    if (input !== document.activeElement) input.value = state.target ?? (range ? range[1].toFixed(1) : "");
-  }
-  if (state.target === null) return box.replaceChildren("Choose a top-1 to see the cheapest and the fastest way there.");
-  const lines = shown.protocols.flatMap((protocol) => answerFor(state, shown, protocol, update));
-  return box.replaceChildren(...lines);
-}
-
-function topRange(shown) {
-  const values = shown.groups.map((group) => 100 * group.top1.mean);
-  return values.length ? [Math.min(...values), Math.max(...values)] : null;
-}
-
-function answerFor(state, shown, protocol, update) {
-  const target = state.target / 100;
-  const groups = shown.groups.filter((group) => group.first.protocol === protocol);
-  return [["Cheapest", "cost", money], ["Fastest", "time", duration]].map(([word, name, show]) => {
-    const points = groups.map((group) => pointOf(group, name));
-    // Of a measured mean that rounds to the target, nobody says that it misses it.
-    const best = cheapestReaching(points, target - 5e-5);
-    const where = shown.protocols.length > 1 ? ` (${protocol})` : "";
-    if (best < 0) return make("p", {}, `${word}${where}: no run with a known ${name} reaches ${state.target} %.`);
-    const group = groups[best];
-    const text = `${show(points[best].cost)}, ${nameOf(group)} on ${group.first.hardware}, ${percent(group.top1.mean)} %`;
-    return make("p", {}, make("strong", {}, `${word}${where}: `),
-      make("button", { type: "button", class: "link", onclick: () => update({ selected: group.key }) }, text),
-      ` ${interpolated(groups, points, target, name, show)}`);
-  });
-}
-
-function interpolated(groups, points, target, name, show) {
-  const cost = costAt(points, target);
-  if (cost === null) return "The frontier does not reach to both sides of it.";
-  const seeds = groups.map((group) => group.seeds.map((seed) => ({ top1: seed.top1, cost: seed[name] })));
-  const interval = bootstrap(seeds, (means) => costAt(means, target), groups.length > 300 ? 200 : 1000);
-  const range = interval && show(interval[0]) !== show(interval[1]) ? `, 95 % interval over seeds ${show(interval[0])} to ${show(interval[1])}`
-    : ", without an interval: too few seeds near it";
-  return `Read off the frontier: ${show(cost)}${range}.`;
 }
 
 function nameOf(group) {

@@ -2,14 +2,14 @@
 
 function factsOf(page, state, group) {
   const run = group.first;
-  const price = hourly(page, state, run);
   const of = (name, show) => (group[name] ? show(group[name].mean) + plusMinus(group[name].sem, show) : DASH);
   const gpus = run.devices ? `${run.devices}x ${run.gpu || "GPU"}` : run.gpu;
   const facts = [
     ["Top-1", `${percent(group.top1.mean)}${plusMinus(group.top1.sem, percent)} %, n = ${group.n}`],
     ["Top-5", run.top5 === undefined ? null : `${percent(run.top5)} %`],
     ["Training time", `${of("time", duration)}${run.clock ? ` (covers: ${run.clock})` : ""}`],
-    ["Cost", `${of("cost", money)}${price === undefined || price === null ? "" : ` at ${money(price)} an hour${run.nodes > 1 ? " a node" : ""}`}`],
+    ["Cost", `${of("cost", money)} ${priceText(page, state, run)}`],
+    ["Same GPUs elsewhere", elsewhereText(page, run, group)],
     ["Published cost", run.published_cost_usd === undefined ? null
       : `${money(run.published_cost_usd)}${run.usd_per_node_hour === undefined ? "" : ` at ${money(run.usd_per_node_hour)} an hour of ${run.price_date}`}`],
     [`Against ${state.baseline}`, againstText(group)],
@@ -17,7 +17,7 @@ function factsOf(page, state, group) {
     ["Data format", run.data], ["Algorithms", run.algorithms.join(", ")],
     ["Hardware", [run.hardware, gpus, run.nodes > 1 ? `${run.nodes} nodes` : null, run.cpus ? `${run.cpus} CPUs` : null, run.cloud]
       .filter(Boolean).join(", ")],
-    ["Evaluated at", `${run.protocol}${run.eval_resize ? `, from ${run.eval_resize} px` : ""}`],
+    ["Evaluated at", `${evaluatedText(run)}${run.eval_resize ? " px" : ""}`],
     ["Speed", run.samples_per_second === undefined ? null : `${Math.round(run.samples_per_second).toLocaleString("en-US")} images/s`],
     ["Waiting for data", run.data_wait_seconds === undefined || !run.train_seconds ? null
       : `${percent(run.data_wait_seconds / run.train_seconds, 1)} % of the time`],
@@ -28,16 +28,24 @@ function factsOf(page, state, group) {
   return facts.filter(([, value]) => value !== null && value !== undefined && value !== "");
 }
 
+/** What the same time would cost on other machines with as many GPUs of the same kind. */
+function elsewhereText(page, run, group) {
+  if (group.time === null || !run.gpu) return null;
+  const hours = (group.time.mean / 3600) * run.nodes;
+  const found = Object.values(page.prices).filter((price) => price.gpu === run.gpu && price.devices === run.devices)
+    .flatMap((price) => [[price.usd_per_node_hour, price.name, price.date], [price.spot_usd_per_node_hour, `${price.name} spot`, price.spot_date]])
+    .filter(([dollars, name]) => dollars && name !== run.hardware).sort((a, b) => a[0] - b[0]);
+  return found.map(([dollars, name, date]) => `${money(hours * dollars)} ${name} (${date})`).join(", ");
+}
+
 function againstText(group) {
   if (group.speedUp === null && group.saving === null) return "not known at the same top-1 and on the same hardware";
   return `${ratioText(group.speedUp)} as fast, ${savingText(group.saving)} saved, at the same top-1`;
 }
 
 function warningsOf(group) {
-  return MARKS.filter(([has]) => group.runs.some(has)).map(([has, mark, text]) => {
-    const count = group.runs.filter(has).length;
-    return make("li", {}, make("strong", {}, mark), `: ${group.n === 1 ? "" : `${count} of ${group.n} `}${text}`);
-  });
+  return marksOfGroup(group).map(([mark, text, count]) => make("li", {}, make("strong", {}, mark),
+    `: ${group.n === 1 ? "" : `${count} of ${group.n} runs `}${text}`));
 }
 
 function copyButton(text, what) {
@@ -90,7 +98,7 @@ function drawDetails(page, state, shown) {
   const facts = factsOf(page, state, group).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
   const curve = make("div", { class: "curve" });
   const command = group.first.command;
-  const config = page.configs[group.first.run_id];
+  const config = get(page.configs, group.first.run_id);
   byId("details-title").textContent = nameOf(group);
   byId("details-body").replaceChildren(...[
     make("p", { class: "small" }, group.runs.map((run) => run.run_id).join(", ")),

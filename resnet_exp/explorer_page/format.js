@@ -53,6 +53,11 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** object[name], but nothing that every object has: names of hardware and words of an address may be anything. */
+function get(object, name) {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
 function byId(id) {
   return document.getElementById(id);
 }

@@ -13,6 +13,7 @@ function announce(text) {
 function start(page) {
   let state = { ...DEFAULTS };
   let shown = null;
+  let sliding = 0;
 
   function draw() {
     shown = select(page, state);
@@ -25,11 +26,30 @@ function start(page) {
   }
 
   function update(change, focus) {
-    state = { ...state, ...change };
-    history.replaceState(null, "", writeState(state));
+    state = { ...state, ...change, ...(typeof change.own === "function" ? { own: change.own(state) } : {}) };
+    keep();
     draw();
     if (focus === "details") byId("details-title").focus();
     announce(`${shown.groups.length} configurations shown. ${change.target === undefined ? "" : byId("answer").textContent}`);
+  }
+
+  function keep() {
+    try {
+      history.replaceState(null, "", writeState(state));
+    } catch {
+      // Some browsers allow only so many changes a second; the next one has them all.
+    }
+  }
+
+  /** While the slider moves: the answer and the line in the chart, nothing else. */
+  function slide(text) {
+    state = { ...state, target: Number(text) };
+    byId("target-number").value = text;
+    cancelAnimationFrame(sliding);
+    sliding = requestAnimationFrame(() => {
+      drawAnswer(page, state, shown, update);
+      if (!byId("chart").hidden) Plotly.relayout(byId("chart"), { shapes: targetLine(state, theme()) });
+    });
   }
 
   function load() {
@@ -52,7 +72,12 @@ function start(page) {
     update({ target: text !== "" && target > 0 && target < 100 ? target : null });
   }
 
-  byId("target").addEventListener("input", (event) => setTarget(event.target.value));
+  byId("target").addEventListener("input", (event) => slide(event.target.value));
+  byId("target").addEventListener("change", (event) => setTarget(event.target.value));
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main-content").focus();
+  });
   byId("target-number").addEventListener("change", (event) => setTarget(event.target.value));
   byId("no-target").addEventListener("click", () => update({ target: null }));
   byId("reset").addEventListener("click", () => update({ ...DEFAULTS, dataset: state.dataset }));

@@ -17,8 +17,9 @@ function prepare(content) {
 
 /** Dollars for an hour of a node of a run, by the prices that the state asks for; undefined if there is none. */
 function hourly(page, state, run) {
-  if (state.own[run.hardware] !== undefined) return state.own[run.hardware];
-  const price = page.prices[run.hardware] || {};
+  const own = get(state.own, run.hardware);
+  if (own !== undefined) return own;
+  const price = get(page.prices, run.hardware) || {};
   if (state.prices === "recorded") return run.usd_per_node_hour;
   if (state.prices === "spot") return price.spot_usd_per_node_hour ?? undefined;
   return price.usd_per_node_hour ?? run.usd_per_node_hour;
@@ -95,7 +96,8 @@ function compareWithBaseline(page, state, groups) {
   const isRecipe = page.values.recipe.includes(state.baseline);
   const named = (run) => (isRecipe ? run.recipe === state.baseline
     : run.run_id === state.baseline || run.group === state.baseline);
-  const peers = (run) => (isRecipe ? JSON.stringify([run.protocol, run.model, hardwareKey(run)]) : run.protocol);
+  // Published clocks cover other things: own runs compare with own ones, unless one configuration is chosen.
+  const peers = (run) => (isRecipe ? JSON.stringify([run.protocol, run.model, run.published, hardwareKey(run)]) : run.protocol);
   const found = new Map();
   const all = page.runs.filter((run) => run.dataset === state.dataset && named(run));
   for (const group of groupRuns(page, state, all, false)) {
@@ -108,6 +110,16 @@ function compareWithBaseline(page, state, groups) {
       group[ratio] = atSameQuality(baseline.map((each) => pointOf(each, name)), pointOf(group, name));
     }
   }
+}
+
+/** The groups that share a front: evaluated in one way, own ones apart from published ones, whose clocks differ. */
+function fronts(groups) {
+  const found = new Map();
+  for (const group of groups) {
+    const key = JSON.stringify([group.first.published, group.first.protocol]);
+    found.set(key, [...(found.get(key) || []), group]);
+  }
+  return [...found.values()];
 }
 
 const MEASURES = {
@@ -132,8 +144,7 @@ function select(page, state) {
   const measure = MEASURES[state.sortBy];
   const place = (group) => (Number.isFinite(measure(group)) ? measure(group) : Infinity);
   groups.sort((a, b) => (place(a) === place(b) ? 0 : place(a) - place(b)) || b.top1.mean - a.top1.mean);
-  for (const protocol of protocols) {
-    const its = groups.filter((group) => group.first.protocol === protocol);
+  for (const its of fronts(groups)) {
     const front = new Set(paretoFront(its.map((group) => pointOf(group, "x"))));
     its.forEach((group, index) => { group.onFront = front.has(index); });
   }

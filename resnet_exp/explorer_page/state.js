@@ -34,6 +34,8 @@ function readState(address, page) {
   const problems = [];
   words.forEach((value, name) => readWord(state, name, value, page, problems));
   if (!state.dataset) state.dataset = defaultDataset(page, state, /mosaicml_|r50_optimized_/.test(words));
+  const bare = [...words.keys()].length === 0;
+  if (bare && page.runs.every((run) => run.published)) Object.assign(state, { target: 76.6, sortBy: "cost" });
   return { state, problems };
 }
 
@@ -43,7 +45,7 @@ function readWord(state, name, value, page, problems) {
     problems.push(`${what}=${value} is not among ${values.slice(0, 8).join(", ") || "the runs"}${values.length > 8 ? ", ..." : ""}`);
     return false;
   };
-  if (name in CHOICES) {
+  if (Object.hasOwn(CHOICES, name)) {
     if (known(CHOICES[name])) state[name] = value;
   } else if (name === "recipe") {
     value = value.replace(OLD_RECIPE, "");
@@ -60,7 +62,7 @@ function readWord(state, name, value, page, problems) {
   } else if (name === "dataset") {
     if (known(page.values.dataset)) state.dataset = value;
   } else if (name === "baseline") {
-    value = OLD_BASELINES[value] || value.replace(OLD_RECIPE, "");
+    value = get(OLD_BASELINES, value) || value.replace(OLD_RECIPE, "");
     if (page.values.recipe.includes(value) || page.byId.has(value) || page.groupIds.has(value)) state.baseline = value;
     else problems.push(`baseline=${value} is no recipe and no run of this page`);
   } else if (name === "selected") {
@@ -69,10 +71,11 @@ function readWord(state, name, value, page, problems) {
   } else if (name === "target") {
     const target = Number(value);
     if (target > 0 && target < 100) state.target = target;
+    if (target > 0 && target < 1) problems.push(`target=${value} is taken as ${value} %; 76.6 % is target=76.6`);
     else problems.push(`target=${value} is no percentage between 0 and 100`);
   } else if (name.startsWith(PRICE)) {
-    if (Number(value) >= 0 && value !== "") state.own[name.slice(PRICE.length)] = Number(value);
-    else problems.push(`${name}=${value} is no price`);
+    if (Number(value) > 0) state.own[name.slice(PRICE.length)] = Number(value);
+    else problems.push(`${name}=${value} is no price above 0`);
   } else {
     problems.push(`${name}=${value} is unknown`);
   }
@@ -103,5 +106,6 @@ function writeState(state) {
   for (const recipe of state.recipe) words.append("recipe", recipe);
   for (const protocol of state.protocol) words.append("protocol", protocol);
   for (const [name, price] of Object.entries(state.own)) words.append(`${PRICE}${name}`, price);
-  return `#${words}`;
+  // Without the question mark of a link of old, whose words would come back.
+  return `${location.pathname}#${words}`;
 }

@@ -7,13 +7,25 @@ const MARKS = [
   [(run) => run.dirty, "uncommitted", "trained by code with uncommitted changes"],
   [(run) => run.published, "published", "by others, as they state it"],
 ];
+/** Marks of a group: [mark, text, of how many runs]. */
+function marksOfGroup(group) {
+  const found = MARKS.map(([has, mark, text]) => [mark, text, group.runs.filter(has).length]).filter(([, , count]) => count > 0);
+  const commits = new Set(group.runs.map((run) => run.commits.join(" ")));
+  if (commits.size > 1) found.push([`seeds of ${commits.size} commits`, "the code changed from one seed to the next", group.n]);
+  const prices = new Set(group.runs.map((run) => run.usd_per_node_hour));
+  if (prices.size > 1) found.push([`${prices.size} prices`, "recorded at different prices", group.n]);
+  return found;
+}
+
+/** How top-1 was measured, with the size that the crop was cut from. */
+function evaluatedText(run) {
+  return run.eval_crop && run.eval_resize ? `${run.protocol} of ${run.eval_resize}` : run.protocol;
+}
+
 const COLUMNS = [
   { title: "", text: (group) => (group.onFront ? "◆" : ""), label: "on the frontier" },
   { title: "Recipe", text: (group) => group.first.recipe, name: true },
   { title: "ssr", text: (group) => ssrText(group.first) ?? DASH, number: true },
-  { title: "Epochs", text: (group) => group.first.epochs ?? DASH, number: true },
-  { title: "Model", text: (group) => group.first.model },
-  { title: "Hardware", text: (group) => group.first.hardware },
   { title: "Top-1 (%)", sort: "accuracy", number: true,
     text: (group) => percent(group.top1.mean) + plusMinus(group.top1.sem, percent) },
   { title: "n", text: (group) => group.n, number: true },
@@ -23,14 +35,17 @@ const COLUMNS = [
     text: (group) => (group.cost ? money(group.cost.mean) + plusMinus(group.cost.sem, money) : DASH) },
   { title: "Speed-up", sort: "timeSameQuality", number: true, text: (group) => ratioText(group.speedUp) },
   { title: "Saving", sort: "costSameQuality", number: true, text: (group) => savingText(group.saving) },
+  { title: "Epochs", text: (group) => group.first.epochs ?? DASH, number: true },
+  { title: "Model", text: (group) => group.first.model },
+  { title: "Hardware", text: (group) => group.first.hardware },
   { title: "Data", text: (group) => group.first.data ?? DASH },
-  { title: "Evaluated", text: (group) => group.first.protocol },
+  { title: "Evaluated", text: (group) => evaluatedText(group.first) },
   { title: "Time covers", text: (group) => group.first.clock || DASH },
   { title: "Marks", text: (group) => marksText(group) },
 ];
 
 function marksText(group) {
-  return MARKS.filter(([has]) => group.runs.some(has)).map(([, mark]) => mark).join(", ");
+  return marksOfGroup(group).map(([mark]) => mark).join(", ");
 }
 
 function drawTable(page, state, shown, update) {
