@@ -1,13 +1,15 @@
 """``explorer.html``: all runs on one page that needs no server and no network. No torch, no Hydra.
 
 The page holds its chart library (plotly.js, from the ``plotly`` package) and its data gzipped, and inflates both with
-the browser's own ``DecompressionStream`` (Chrome 80, Firefox 113, Safari 16.4 or later).
+the browser's own ``DecompressionStream`` (Chrome 80, Firefox 113, Safari 16.4 or later). It lets no script run but its
+own two, known by their hashes: nothing that a run is called can become one.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import importlib.util
 import json
 import math
@@ -49,8 +51,10 @@ def write_page(
         path: the file.
         configs: resolved YAML by run id, as far as known.
     """
-    head = _read(TEMPLATE).replace("/*STYLE*/", _read(STYLE)).replace("@PLOTLY@", _plotly())
-    head = head.replace("/*SCRIPT*/", "\n".join(_read(f"{name}.js") for name in SCRIPTS))
+    script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    library = _plotly()
+    head = _read(TEMPLATE).replace("/*STYLE*/", _read(STYLE)).replace("@PLOTLY@", _pack(library))
+    head = head.replace("@HASHES@", f"{_hash(library)} {_hash(script.encode())}").replace("/*SCRIPT*/", script)
     room = MAX_BYTES - len(head.encode())
     path.write_text(head.replace("@DATA@", _fitting(runs, prices, counts, configs, room)), encoding="utf-8")
 
@@ -96,12 +100,16 @@ def _pack(content: bytes) -> str:
     return base64.b64encode(gzip.compress(content, LEVEL, mtime=0)).decode()
 
 
-@cache
-def _plotly() -> str:
-    """Plotly's script, packed; found without importing plotly, which takes longer than the whole page."""
+def _hash(script: bytes) -> str:
+    """As Content-Security-Policy names a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+
+
+def _plotly() -> bytes:
+    """Plotly's script; found without importing plotly, which takes longer than the whole page."""
     found = importlib.util.find_spec("plotly")
     assert found is not None and found.origin is not None
-    return _pack((Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes())
+    return (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()
 
 
 @cache

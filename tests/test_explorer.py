@@ -285,6 +285,7 @@ def test_target_is_answered(page_file: Path, tab: Tab) -> None:
     assert "target" not in page.url
     page = tab.open(page_file, "#target=76.5")
     answer = page.inner_text("#answer")
+    assert page.inner_text("#problems") == ""
     # Mild has 71.5 % in 121.5 s and 81.5 % in 181.5 s.
     assert "Fastest: 3.0 min, mild resnet14 ssr=0.3 on p4d.24xlarge, 81.50 % (2 runs; 95 % interval" in answer
     assert re.search(r"Between its lengths, 76.5 % would take about 2.5 min, 95 % interval 2.. min to 2.. min", answer)
@@ -336,6 +337,14 @@ def test_hostile_values_are_text(page_file: Path, tab: Tab) -> None:
     page.wait_for_timeout(200)
     assert page.locator("img").count() == 0 and page.title() == "resnet_exp Explorer"
     assert HOSTILE in page.inner_text("#chart")
+
+
+def test_no_script_runs_but_the_pages_own(page_file: Path, tmp_path: Path, browser: Browser) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page_file.read_text().replace("<h1>", "<script>document.title = 'pwned'</script><h1>"))
+    with browser.new_context() as context:
+        page = Tab(context).open(path)
+        assert page.title() == "resnet_exp Explorer" and points(page) == 11
 
 
 def test_download_is_what_is_shown(page_file: Path, tab: Tab) -> None:

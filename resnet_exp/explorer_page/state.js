@@ -71,8 +71,8 @@ function readWord(state, name, value, page, problems) {
   } else if (name === "target") {
     const target = Number(value);
     if (target > 0 && target < 100) state.target = target;
-    if (target > 0 && target < 1) problems.push(`target=${value} is taken as ${value} %; 76.6 % is target=76.6`);
     else problems.push(`target=${value} is no percentage between 0 and 100`);
+    if (target > 0 && target < 1) problems.push(`target=${value} is taken as ${value} %; 76.6 % is target=76.6`);
   } else if (name.startsWith(PRICE)) {
     if (Number(value) > 0) state.own[name.slice(PRICE.length)] = Number(value);
     else problems.push(`${name}=${value} is no price above 0`);
