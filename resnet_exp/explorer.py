@@ -2,37 +2,46 @@
 
 The page holds its chart library (plotly.js, from the ``plotly`` package) and its data gzipped, and inflates both with
 the browser's own ``DecompressionStream`` (Chrome 80, Firefox 113, Safari 16.4 or later). It lets no script run but its
-own two, known by their hashes: nothing that a run is called can become one.
+own two, known by their hashes, so that nothing that a run is called can become one.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import hashlib
+import html
 import importlib.util
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.prices import Price
 from resnet_exp.records import Run
 
 PAGE = Path(__file__).parent / "explorer_page"
-# In the order in which they are joined.
-SCRIPTS = ("frontier", "format", "state", "select", "controls", "answer", "chart", "table", "details", "main")
-STYLE, TEMPLATE = "style.css", "page.html"
-# What a page may weigh. Configurations are left out first, then curves; mail and chat take files of this size.
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in (
+        "frontier", "format", "state", "select", "baseline", "looks", "controls", "prices", "answer", "axes", "chart",
+        "table", "file", "details", "main",
+    )
+)  # fmt: skip
+STYLES, TEMPLATE = ("style.css", "parts.css"), "page.html"
+# What a page may weigh; mail and chat take such files. Configurations are left out first, then points of curves.
 MAX_BYTES = 5_500_000
-# Points of a curve: more than a picture of that size shows.
-MAX_CURVE = 40
+# More would take longer to pack than all the rest.
+MAX_CONFIG_CHARACTERS = 8_000_000
+# Points of a curve: more than a picture of that size shows; and of all curves.
+MAX_CURVE, MAX_CURVES = 40, 150_000
 # Fast rather than small: the page is written with every report.
-LEVEL = 6
+LEVEL = 4
+NUMBERS = tuple(field.name for field in dataclasses.fields(Run) if "float" in str(field.type) and field.name != "curve")
+OTHERS = tuple(field.name for field in dataclasses.fields(Run) if field.name not in (*NUMBERS, "curve"))
 
 
 def write_page(
@@ -51,65 +60,103 @@ def write_page(
         path: the file.
         configs: resolved YAML by run id, as far as known.
     """
-    script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    library = _plotly()
-    head = _read(TEMPLATE).replace("/*STYLE*/", _read(STYLE)).replace("@PLOTLY@", _pack(library))
-    head = head.replace("@HASHES@", f"{_hash(library)} {_hash(script.encode())}").replace("/*SCRIPT*/", script)
-    room = MAX_BYTES - len(head.encode())
-    path.write_text(head.replace("@DATA@", _fitting(runs, prices, counts, configs, room)), encoding="utf-8")
+    script = "\n".join(_read(name) for name in SCRIPTS)
+    plotly, plotly_hash = _plotly()
+    parts = {
+        "/*STYLE*/": "\n".join(_read(name) for name in STYLES),
+        "/*SCRIPT*/": script,
+        "@HASHES@": f"'{_hash(script.encode())}' '{plotly_hash}'",
+        "@PLOTLY@": plotly,
+        "@DATA@": _pack(_data(runs, prices, counts)),
+    }
+    room = MAX_BYTES - len(_read(TEMPLATE)) - sum(len(part.encode()) for part in parts.values())
+    parts |= _details(runs, configs, room)
+    page = _read(TEMPLATE)
+    for place, part in parts.items():
+        page = page.replace(place, part)
+    path.write_text(page, encoding="utf-8")
 
 
-def _fitting(
-    runs: Sequence[Run], prices: Mapping[str, Price], counts: Mapping[str, int], configs: Mapping[str, str], room: int
-) -> str:
-    """The packed data with as much of the details as there is room for."""
-    for left_out in ((), ("configurations",), ("configurations", "curves")):
-        content = {
-            "written": time.strftime("%Y-%m-%d %H:%M"),
-            "counts": dict(counts),
-            "left_out": left_out,
-            "prices": {name: asdict(price) for name, price in prices.items()},
-            "configs": {} if "configurations" in left_out else dict(configs),
-            "runs": [_row(run, "curves" not in left_out) for run in runs],
-        }
-        packed = _pack(json.dumps(content, separators=(",", ":"), allow_nan=False).encode())
-        if len(packed) <= room:
-            break
-    return packed
+def _data(runs: Sequence[Run], prices: Mapping[str, Price], counts: Mapping[str, int]) -> object:
+    rows = [vars(run) for run in runs]
+    columns = {name: [row[name] for row in rows] for name in OTHERS}
+    columns |= {name: [_known(row[name]) for row in rows] for name in NUMBERS}
+    columns["protocol"] = [run.protocol for run in runs]
+    return {
+        "written": time.strftime("%Y-%m-%d %H:%M"),
+        "counts": dict(counts),
+        "prices": {name: dataclasses.asdict(price) for name, price in prices.items()},
+        "columns": columns,
+    }
 
 
-def _row(run: Run, curve: bool) -> dict[str, Any]:
-    row = {name: value for name, value in vars(run).items() if name != "curve" and value not in (None, "", ())}
-    row["protocol"] = run.protocol
-    row["curve"] = [[_short(seconds), _short(top1)] for seconds, top1 in _thinned(run.curve)] if curve else []
-    return row
+def _known(value: float | None) -> float | None:
+    # JSON has no NaN.
+    return value if value is not None and math.isfinite(value) else None
 
 
-def _thinned(curve: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    step = math.ceil(len(curve) / MAX_CURVE)
+def _details(runs: Sequence[Run], configs: Mapping[str, str], room: int) -> dict[str, str]:
+    """Configurations and curves as far as there is room for them, and what is left out in words."""
+    longest = max((len(run.curve) for run in runs), default=0)
+    limit = max(2, min(MAX_CURVE, MAX_CURVES // max(1, len(runs))))
+    curves = _pack(_curves(runs, limit))
+    small = sum(map(len, configs.values())) <= MAX_CONFIG_CHARACTERS
+    packed = _pack(dict(configs)) if small else ""
+    if not small or len(packed) + len(curves) > room:
+        configs, packed = {}, _pack({})
+    missing = sum(run.path is not None and run.run_id not in configs for run in runs)
+    left_out = [f"configurations of {missing:,} runs (they are in the run folders)"] if missing else []
+    while len(packed) + len(curves) > room and limit > 0:
+        limit = limit // 2 if limit > 3 else 0
+        curves = _pack(_curves(runs, limit))
+    if longest > limit and limit < MAX_CURVE:
+        left_out.append(f"all but {limit} points of each curve" if limit else "curves")
+    said = f"Left out to keep this page small: {' and '.join(left_out)}." if left_out else ""
+    return {"@CONFIGS@": packed, "@CURVES@": curves, "@LEFT_OUT@": html.escape(said)}
+
+
+def _curves(runs: Sequence[Run], limit: int) -> list[list[int]]:
+    """For each run milliseconds and thousandths of a percent, by turns: whole numbers are quick to write and small."""
+    return [
+        [
+            number
+            for seconds, top1 in _thinned(run.curve, limit)
+            if math.isfinite(seconds) and math.isfinite(top1)
+            for number in (round(1000 * seconds), round(1e5 * top1))
+        ]
+        for run in runs
+    ]
+
+
+def _thinned(curve: Sequence[tuple[float, float]], limit: int) -> Sequence[tuple[float, float]]:
+    if limit == 0:
+        return ()
+    step = math.ceil(len(curve) / limit)
     # Counted from the end: the last evaluation stays.
     return curve[::-1][::step][::-1] if step > 1 else curve
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
+def _pack(content: object) -> str:
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return _packed(text.encode())
 
 
-def _pack(content: bytes) -> str:
+def _packed(content: bytes) -> str:
     # Without a time: the same content gives the same page.
     return base64.b64encode(gzip.compress(content, LEVEL, mtime=0)).decode()
 
 
 def _hash(script: bytes) -> str:
-    """As Content-Security-Policy names a script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+    return f"sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}"
 
 
-def _plotly() -> bytes:
-    """Plotly's script; found without importing plotly, which takes longer than the whole page."""
+@cache
+def _plotly() -> tuple[str, str]:
+    """Plotly's script, packed, and its hash; found without importing plotly, which takes longer than the whole page."""
     found = importlib.util.find_spec("plotly")
     assert found is not None and found.origin is not None
-    return (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()
+    script = (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()
+    return _packed(script), _hash(script)
 
 
 @cache

@@ -1,148 +1,110 @@
-// The frontier as a picture. Colours are Okabe and Ito's; each series also has its own symbol.
+// The frontier as a picture: one frontier for each way of evaluating, one dotted line for each series.
 
-const COLORS = { baseline: "--ink", mild: "--mild", medium: "--medium", hot: "--hot" };
-const MORE_COLORS = ["--more-1", "--more-2", "--more-3"];
-const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "hexagon", "star", "cross", "x"];
-const AXES = {
-  time: { title: "training time", show: duration },
-  cost: { title: "cost of training", show: money },
-  epochs: { title: "epochs", show: (value) => String(Number(value.toPrecision(4))) },
-  energy: { title: "energy (kWh)", show: (value) => value.toPrecision(3) },
-};
+const CHART_OPTIONS = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-function theme() {
-  const css = getComputedStyle(document.documentElement);
-  const value = (name) => css.getPropertyValue(name).trim();
-  return { value, ink: value("--ink"), muted: value("--muted"), grid: value("--line"), paper: value("--panel") };
+function onChart(group) {
+  return group.x !== null && group.x.mean > 0;
 }
 
-/** Names of the series with their colours and symbols; the same whatever is filtered. */
-function looks(page, state, colors) {
-  const tally = new Map();
-  for (const run of page.runs.filter((each) => each.dataset === state.dataset)) {
-    const name = seriesOf(state, run);
-    tally.set(name, (tally.get(name) || 0) + (run.published ? 1 : 1e6));
-  }
-  const names = [...tally.keys()].sort((a, b) => tally.get(b) - tally.get(a) || (a < b ? -1 : 1));
-  const free = [...(state.compare === "recipe" ? [] : Object.values(COLORS)), ...MORE_COLORS, "--other"];
-  const found = new Map();
-  names.forEach((name, index) => {
-    const fixed = state.compare === "recipe" ? get(COLORS, name) : undefined;
-    // Colours and symbols go round at different paces, so that it takes long until both come again.
-    const color = fixed || free[index % free.length];
-    found.set(name, { color: colors.value(color), symbol: SYMBOLS[(index + Math.floor(index / SYMBOLS.length)) % SYMBOLS.length] });
-  });
-  return found;
-}
-
-function seriesOf(state, run) {
-  return state.compare === "none" ? "runs" : run[state.compare] || "not stated";
-}
-
-function scaled(state, groups) {
-  const longest = Math.max(0, ...groups.filter((group) => group.x).map((group) => group.x.mean));
-  if (state.x !== "time") return { divide: 1, unit: state.x === "cost" ? " ($)" : "" };
-  if (longest < 300) return { divide: 1, unit: " (s)" };
-  return longest < 6 * 3600 ? { divide: 60, unit: " (min)" } : { divide: 3600, unit: " (h)" };
-}
-
-function hoverText(state, shown, group) {
+function hoverText(group) {
   const lines = [
     `<b>${plain(nameOf(group))}</b>`, plain(group.first.hardware),
-    `${percent(group.top1.mean)}${plusMinus(group.top1.sem, (error) => percent(error))} % top-1, n = ${group.n}`,
-    `${group.time ? duration(group.time.mean) : "no time"}, ${group.cost ? money(group.cost.mean) : "no price"}`,
+    `${percent(group.top1.mean)}${plusMinus(group.top1.sem, percent)} % top-1, ${seedsText(group)}`,
+    `${group.time ? duration(group.time.mean) : "time not known"}, ${group.cost ? money(group.cost.mean) : "price not known"}`,
   ];
   lines.push(`evaluated at ${plain(evaluatedText(group.first))}`, ...marksOfGroup(group).map(([mark]) => mark));
   return lines.join("<br>");
 }
 
+/** The points: one trace for each series, apart from published ones and from those of another protocol. */
 function marksOf(page, state, shown, colors) {
   const look = looks(page, state, colors);
-  const { divide } = scaled(state, shown.groups);
+  const { divide } = unitOf(state, shown);
   const series = new Map();
-  for (const group of shown.groups.filter((each) => each.x && each.x.mean > 0)) {
+  for (const group of shown.groups.filter(onChart)) {
     const other = group.first.protocol !== shown.main;
     const parts = [seriesOf(state, group.first), group.first.published ? "published" : null, other ? group.first.protocol : null];
     const name = parts.filter(Boolean).join(", ");
     if (!series.has(name)) series.set(name, { name, other, look: look.get(parts[0]), published: group.first.published, groups: [] });
     series.get(name).groups.push(group);
   }
-  return [...series.values()].map(({ name, other, look: { color, symbol }, published, groups }) => ({
-    type: "scatter", mode: "markers", name: plain(name),
+  return [...series.values()].map((each) => traceOf(divide, each));
+}
+
+function traceOf(divide, { name, other, look, published, groups }) {
+  const { color, symbol } = look;
+  const bars = (values) => ({ array: values, color, thickness: 1.2, width: 3 });
+  return {
+    type: "scatter", mode: "markers", name: plain(name), meta: { name, look, hollow: groups.every((group) => group.n === 1) },
     x: groups.map((group) => group.x.mean / divide), y: groups.map((group) => 100 * group.top1.mean),
-    customdata: groups.map((group) => group.key), hovertext: groups.map((group) => hoverText(state, shown, group)),
+    customdata: groups.map((group) => group.key), hovertext: groups.map((group) => hoverText(group)),
     hoverinfo: "text", opacity: published ? 0.85 : 1,
-    error_y: { array: groups.map((group) => (group.top1.sem === null ? undefined : 100 * group.top1.sem)), color, thickness: 1.2, width: 3 },
-    error_x: { array: groups.map((group) => (group.x.sem === null ? undefined : group.x.sem / divide)), color, thickness: 1.2, width: 3 },
+    error_y: bars(groups.map((group) => (group.top1.sem === null ? undefined : 100 * group.top1.sem))),
+    error_x: bars(groups.map((group) => (group.x.sem === null ? undefined : group.x.sem / divide))),
     marker: {
-      color, line: { width: 1.6, color },
-      size: groups.map((group) => (isSelected(state, group) ? 17 : 9)),
+      color, line: { width: 1.8, color }, size: 10,
       symbol: groups.map((group) => `${symbol}${group.n === 1 ? "-open" : ""}${other ? "-dot" : ""}`),
     },
-  }));
+  };
 }
 
 function linesOf(page, state, shown, colors) {
   const look = looks(page, state, colors);
-  const { divide } = scaled(state, shown.groups);
   const lines = [];
   for (const its of fronts(shown.groups)) {
     const { protocol, published } = its[0].first;
+    const dash = protocol === shown.main ? "solid" : "dash";
+    const whole = { color: published ? colors.value("--other") : colors.ink, width: published ? 1.5 : 2.5, dash };
+    const name = [`frontier${published ? " of published runs" : ""}`, shown.protocols.length > 1 ? protocol : null];
+    lines.push(lineOf(state, shown, its, whole, { name: name.filter(Boolean).join(", "), whole: true }));
     const names = state.compare === "none" ? [] : [...new Set(its.map((group) => seriesOf(state, group.first)))];
-    for (const name of [null, ...names]) {
-      const members = name === null ? its : its.filter((group) => seriesOf(state, group.first) === name);
-      const front = paretoFront(members.map((group) => pointOf(group, "x"))).map((index) => members[index]);
-      if (front.length < 2) continue;
-      const style = name === null ? { color: published ? colors.value("--other") : colors.ink, width: published ? 1.5 : 2.5 } : { color: look.get(name).color, width: 1, dash: "dot" };
-      lines.push({
-        type: "scatter", mode: "lines", hoverinfo: "skip", line: style, showlegend: name === null,
-        name: plain([`frontier${published ? " of published runs" : ""}`, shown.protocols.length > 1 ? protocol : null].filter(Boolean).join(", ")),
-        x: front.map((group) => group.x.mean / divide), y: front.map((group) => 100 * group.top1.mean),
-      });
+    for (const series of names) {
+      const members = its.filter((group) => seriesOf(state, group.first) === series);
+      lines.push(lineOf(state, shown, members, { color: look.get(series).color, width: 1.2, dash: "dot" }, { name: series, whole: false }));
     }
   }
-  return lines;
+  return lines.filter(Boolean);
 }
 
-/** Ticks of a logarithmic axis: 1, 2, 5, 10 ..., or evenly spaced where the values are closer together. */
-function logTicks(state, shown) {
-  const { divide } = scaled(state, shown.groups);
-  const values = shown.groups.filter((group) => group.x && group.x.mean > 0).map((group) => group.x.mean / divide);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const ticks = [];
-  if (high / low > 6) {
-    for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.ceil(Math.log10(high)); power += 1) {
-      ticks.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
-    }
-  } else {
-    const rough = Math.max(high - low, 0.2 * high) / 5;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((digit) => digit * power).find((each) => each >= rough);
-    for (let tick = Math.floor((0.7 * low) / step) * step; tick <= 1.4 * high; tick += step) if (tick > 0) ticks.push(tick);
-  }
-  return { tickmode: "array", tickvals: ticks, ticktext: ticks.map((tick) => String(Number(tick.toPrecision(3)))) };
+function lineOf(state, shown, groups, line, meta) {
+  const { divide } = unitOf(state, shown);
+  const front = paretoFront(groups.map((group) => pointOf(group, "x"))).map((index) => groups[index]);
+  if (front.length < 2) return null;
+  return {
+    type: "scatter", mode: "lines", hoverinfo: "skip", line, name: plain(meta.name), meta,
+    x: front.map((group) => group.x.mean / divide), y: front.map((group) => 100 * group.top1.mean),
+  };
 }
 
-function targetLine(state, colors) {
-  return state.target === null ? [] : [{
-    type: "line", xref: "paper", x0: 0, x1: 1, y0: state.target, y1: state.target, line: { color: colors.muted, width: 1, dash: "dash" },
+/** A ring around the selected point. */
+function ringOf(state, shown, colors) {
+  const { divide } = unitOf(state, shown);
+  const chosen = shown.groups.filter((group) => onChart(group) && isSelected(state, group));
+  return {
+    type: "scatter", mode: "markers", hoverinfo: "skip", meta: { ring: true }, name: "selected",
+    x: chosen.map((group) => group.x.mean / divide), y: chosen.map((group) => 100 * group.top1.mean),
+    marker: { symbol: "circle-open", size: 22, color: colors.ink, line: { width: 2, color: colors.ink } },
+  };
+}
+
+function targetShapes(target, colors) {
+  return target === null ? [] : [{
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line: { color: colors.muted, width: 1, dash: "dash" },
   }];
 }
 
-function layoutOf(state, shown, colors, series) {
+function layoutOf(state, shown, colors) {
   const axis = { gridcolor: colors.grid, linecolor: colors.grid, zeroline: false, automargin: true };
-  const narrow = window.innerWidth < 700;
   return {
     paper_bgcolor: colors.paper, plot_bgcolor: colors.paper, font: { color: colors.ink, family: "system-ui, sans-serif", size: 13 },
-    margin: { l: 55, r: 15, t: 15, b: 50 }, height: narrow ? 400 + 20 * series : 520, width: byId("chart").clientWidth,
-    hovermode: "closest", shapes: targetLine(state, colors),
-    // A finger scrolls the page; zooming is in the bar of buttons.
+    margin: { l: 52, r: 12, t: 10, b: 46 }, height: isNarrow() ? 340 : 460, width: byId("chart").clientWidth,
+    // A finger that moves over the chart scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    xaxis: { ...axis, title: { text: `${AXES[state.x].title}${scaled(state, shown.groups).unit}` }, type: state.scale,
+    hovermode: "closest", showlegend: false, shapes: targetShapes(targetOf(state, shown), colors),
+    xaxis: { ...axis, title: { text: `${AXES[state.x].title}${unitOf(state, shown).unit}` }, type: state.scale,
       ...(state.scale === "log" ? logTicks(state, shown) : { rangemode: "tozero" }) },
     yaxis: { ...axis, title: { text: "top-1 (%)" } },
-    hoverlabel: { bgcolor: colors.paper, bordercolor: colors.muted, font: { color: colors.ink } },
-    legend: narrow ? { orientation: "h", y: -0.3, yanchor: "top", font: { size: 11 } } : { font: { size: 12 } },
+    hoverlabel: { bgcolor: colors.paper, bordercolor: colors.muted, font: { color: colors.ink }, align: "left" },
   };
 }
 
@@ -150,13 +112,13 @@ function drawChart(page, state, shown, update) {
   const chart = byId("chart");
   const colors = theme();
   const marks = marksOf(page, state, shown, colors);
-  const drawn = marks.reduce((total, series) => total + series.x.length, 0);
+  const lines = linesOf(page, state, shown, colors);
+  byId("without").textContent = withoutText(state, shown);
   byId("empty").hidden = shown.groups.length > 0;
-  byId("without").textContent = withoutText(state, shown.groups.length - drawn);
-  chart.hidden = drawn === 0;
-  if (drawn === 0) return;
-  const options = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  Plotly.react(chart, [...linesOf(page, state, shown, colors), ...marks], layoutOf(state, shown, colors, marks.length), options);
+  chart.hidden = marks.length === 0;
+  drawLegend(marks, lines);
+  if (marks.length === 0) return;
+  Plotly.react(chart, [...lines, ...marks, ringOf(state, shown, colors)], layoutOf(state, shown, colors), CHART_OPTIONS);
   chart.removeAllListeners("plotly_click");
   chart.on("plotly_click", (event) => {
     const key = event.points.map((point) => point.customdata).find((value) => value !== undefined);
@@ -164,17 +126,28 @@ function drawChart(page, state, shown, update) {
   });
 }
 
-function withoutText(state, count) {
-  if (count === 0) return "";
-  const what = state.x === "cost" ? "price or time" : state.x === "energy" ? "known energy" : `known ${AXES[state.x].title}`;
-  return `${count} ${count === 1 ? "configuration has" : "configurations have"} no ${what} and ${count === 1 ? "is" : "are"} only in the table.`;
+/** Only the line of the target: it follows a finger on the slider. */
+function moveTarget(state, shown) {
+  if (!byId("chart").hidden) Plotly.relayout(byId("chart"), { shapes: targetShapes(targetOf(state, shown), theme()) });
+}
+
+/** What the chart leaves out, and what its times cover. */
+function withoutText(state, shown) {
+  const charted = shown.groups.filter(onChart);
+  const count = shown.groups.length - charted.length;
+  const what = state.x === "cost" ? "price or time" : `known ${AXES[state.x].title}`;
+  const clocks = new Set(charted.map((group) => group.first.clock || "not stated"));
+  return [
+    count ? `${count} ${count === 1 ? "configuration has" : "configurations have"} no ${what} and ${count === 1 ? "is" : "are"} only in the table.` : "",
+    ["time", "cost"].includes(state.x) && clocks.size > 1 ? `The times cover different things: ${[...clocks].join("; ")}.` : "",
+  ].filter(Boolean).join(" ");
 }
 
 /** The next point to the left or to the right of the selected one, for the arrow keys. */
 function neighbour(state, shown, step) {
-  const along = shown.groups.filter((group) => group.x && group.x.mean > 0).sort((a, b) => a.x.mean - b.x.mean);
+  const along = shown.groups.filter(onChart).sort((a, b) => a.x.mean - b.x.mean);
   if (along.length === 0) return null;
-  const place = along.findIndex((group) => isSelected(state, group));
-  const next = place < 0 ? (step > 0 ? 0 : along.length - 1) : Math.min(Math.max(place + step, 0), along.length - 1);
-  return along[next];
+  const found = along.findIndex((group) => isSelected(state, group));
+  const place = found >= 0 ? found : step > 0 ? -1 : along.length;
+  return along[Math.min(Math.max(place + step, 0), along.length - 1)];
 }

@@ -4,7 +4,7 @@ const LABELS = {
   accuracy: "accuracy", time: "time", cost: "cost", timeSameQuality: "time at same quality",
   costSameQuality: "cost at same quality", recipe: "recipe", hardware: "hardware", model: "model", data: "data format",
   none: "nothing", epochs: "epochs", energy: "energy", log: "logarithmic", linear: "linear", all: "all",
-  several: "several seeds only", on: "shown", off: "hidden", means: "means over seeds", runs: "single runs",
+  several: "several seeds only", single: "one seed only", on: "shown", off: "hidden", means: "means over seeds", runs: "single runs",
   today: "on demand, today", spot: "spot, today", recorded: "as recorded",
 };
 
@@ -64,58 +64,6 @@ function folded(key, title, rows) {
   return make("details", { open: opened.has(key) }, make("summary", { "data-focus": `fold ${key}`, onclick: remember }, title), ...rows);
 }
 
-function baselineChoice(page, state, shown, update) {
-  const recipes = recipesOf(page, { ...state, recipe: [] });
-  const single = page.runs.filter((run) => run.dataset === state.dataset && run.train_seconds !== undefined);
-  const ids = [...new Set(single.map((run) => run.group || run.run_id))].slice(0, 200);
-  if (!recipes.includes(state.baseline) && !ids.includes(state.baseline)) ids.unshift(state.baseline);
-  const option = (value) => make("option", { value, selected: value === state.baseline }, value);
-  return make("select", {
-    name: "baseline", "data-focus": "baseline", onchange: (event) => update({ baseline: event.target.value }),
-  }, make("optgroup", { label: "recipe, on the same hardware" }, ...recipes.map(option)),
-  make("optgroup", { label: "one configuration" }, ...ids.map(option)));
-}
-
-/** One row an instance: its price, where it is from, and a box for another one. */
-function priceRow(page, state, hardware, update) {
-  const price = get(page.prices, hardware) || {};
-  const run = page.runs.find((each) => each.hardware === hardware && each.usd_per_node_hour !== undefined);
-  const used = hourly(page, state, run || { hardware });
-  const listed = [];
-  if (price.usd_per_node_hour) listed.push(`${money(price.usd_per_node_hour)} on demand, ${price.date} (${price.source})`);
-  if (price.spot_usd_per_node_hour) listed.push(`${money(price.spot_usd_per_node_hour)} spot, ${price.spot_date}${price.spot_source ? ` (${price.spot_source})` : ""}`);
-  if (run) listed.push(`${money(run.usd_per_node_hour)} recorded, ${run.price_date || "undated"}`);
-  return make("div", { class: "price" },
-    make("label", {}, make("span", { class: "name" }, hardware), make("span", { class: "dollars" }, "$", make("input", {
-      type: "number", min: 0, step: "any", inputmode: "decimal", "data-focus": `price ${hardware}`, name: `price ${hardware}`,
-      "aria-label": `price of an hour of ${hardware}, in dollars`, placeholder: "none",
-      value: used === undefined || used === null ? "" : String(used),
-      class: get(state.own, hardware) === undefined ? "" : "own",
-      // With each key, and this column stays as it is: a redraw when the box is left would take the click that leaves it.
-      oninput: (event) => {
-        const given = Number(event.target.value) > 0;
-        event.target.classList.toggle("own", given);
-        update({ own: (state) => {
-          const own = { ...state.own };
-          delete own[hardware];
-          return given ? { ...own, [hardware]: Number(event.target.value) } : own;
-        } });
-      },
-    }), "/h")),
-    make("p", { class: "small" }, listed.join("; ") || "no price is known"));
-}
-
-function priceChoices(page, state, update) {
-  const reset = make("button", { type: "button", "data-focus": "reset prices", onclick: () => update({ own: {} }) }, "Undo own prices");
-  return [
-    labelled("Prices", choice("prices", CHOICES.prices, state, update)),
-    folded("prices", `Price of an hour${chosenCount(Object.keys(state.own).length)}`, [
-      ...inDataset(page, state, "hardware").map((hardware) => priceRow(page, state, hardware, update)),
-      Object.keys(state.own).length ? reset : null,
-    ].filter(Boolean)),
-  ];
-}
-
 /** Own recipes first, and those that an address names although no run has them. */
 function recipesOf(page, state) {
   const found = new Set([...inDataset(page, state, "recipe"), ...state.recipe]);
@@ -124,6 +72,12 @@ function recipesOf(page, state) {
 
 // What is of one dataset may be in no run of another.
 const NO_FILTERS = { model: "all", cloud: "all", hardware: "all", recipe: [], protocol: [], algorithms: {}, target: null, selected: null };
+
+/** The first Explorer's orders, and the column that was clicked if it is another. */
+function sortChoice(state, update) {
+  const labels = Object.fromEntries(COLUMNS.map((column) => [column.key, get(LABELS, column.key) || column.title || column.label]));
+  return choice("sortBy", CHOICES.sortBy, state, (change) => update({ ...change, order: "usual" }), labels);
+}
 
 function drawControls(page, state, shown, update) {
   const energy = page.runs.some((run) => run.energy_kwh !== undefined);
@@ -138,16 +92,10 @@ function drawControls(page, state, shown, update) {
     labelled("Seeds", choice("seeds", CHOICES.seeds, state, update)),
     labelled("Published runs", choice("published", CHOICES.published, state, update)),
     labelled("Show", choice("show", CHOICES.show, state, update)));
-  if (!document.activeElement.matches("#prices input")) refill(byId("prices"), ...priceChoices(page, state, update));
   refill(byId("view"),
     labelled("Compare", choice("compare", CHOICES.compare, state, update)),
-    labelled("Sort by", choice("sortBy", CHOICES.sortBy, state, update)),
-    labelled("Baseline", baselineChoice(page, state, shown, update)),
+    labelled("Sort by", sortChoice(state, update)),
+    labelled("Baseline", baselineChoice(page, state, update)),
     labelled("Axis", choice("x", CHOICES.x.filter((axis) => axis !== "energy" || energy), state, update)),
     labelled("Scale", choice("scale", CHOICES.scale, state, update)));
-}
-
-function nameOf(group) {
-  const run = group.first;
-  return [run.recipe, run.model, run.ssr === undefined ? null : `ssr=${ssrText(run)}`].filter(Boolean).join(" ");
 }

@@ -2,28 +2,30 @@
 
 function factsOf(page, state, group) {
   const run = group.first;
-  const of = (name, show) => (group[name] ? show(group[name].mean) + plusMinus(group[name].sem, show) : DASH);
+  const mean = (value) => spread(group.runs.map(value).filter(Number.isFinite))?.mean;
+  const [top5, speed] = [mean((each) => each.top5), mean((each) => each.samples_per_second)];
+  const waiting = mean((each) => each.data_wait_seconds / each.train_seconds);
+  const cost = group.cost ? `${money(group.cost.mean)}${plusMinus(group.cost.sem, money)} ${priceText(page, state, run)}` : DASH;
   const gpus = run.devices ? `${run.devices}x ${run.gpu || "GPU"}` : run.gpu;
   const facts = [
     ["Top-1", `${percent(group.top1.mean)}${plusMinus(group.top1.sem, percent)} %, n = ${group.n}`],
-    ["Top-5", run.top5 === undefined ? null : `${percent(run.top5)} %`],
-    ["Training time", `${of("time", duration)}${run.clock ? ` (covers: ${run.clock})` : ""}`],
-    ["Cost", `${of("cost", money)} ${priceText(page, state, run)}`],
+    ["Top-5", top5 === undefined ? null : `${percent(top5)} %`],
+    ["Training time", `${durationText(group.time)}${run.clock ? ` (covers: ${run.clock})` : ""}`],
+    ["Cost", cost],
     ["Same GPUs elsewhere", elsewhereText(page, run, group)],
     ["Published cost", run.published_cost_usd === undefined ? null
       : `${money(run.published_cost_usd)}${run.usd_per_node_hour === undefined ? "" : ` at ${money(run.usd_per_node_hour)} an hour of ${run.price_date}`}`],
-    [`Against ${state.baseline}`, againstText(group)],
+    ["Against the baseline", `${againstText(group)} (${baselineText(page, state.baseline)})`],
     ["Recipe", run.recipe], ["ssr", ssrText(run)], ["Epochs", run.epochs], ["Model", run.model], ["Dataset", run.dataset],
     ["Data format", run.data], ["Algorithms", run.algorithms.join(", ")],
     ["Hardware", [run.hardware, gpus, run.nodes > 1 ? `${run.nodes} nodes` : null, run.cpus ? `${run.cpus} CPUs` : null, run.cloud]
       .filter(Boolean).join(", ")],
     ["Evaluated at", `${evaluatedText(run)}${run.eval_resize ? " px" : ""}`],
-    ["Speed", run.samples_per_second === undefined ? null : `${Math.round(run.samples_per_second).toLocaleString("en-US")} images/s`],
-    ["Waiting for data", run.data_wait_seconds === undefined || !run.train_seconds ? null
-      : `${percent(run.data_wait_seconds / run.train_seconds, 1)} % of the time`],
+    ["Speed", speed === undefined ? null : `${Math.round(speed).toLocaleString("en-US")} images/s`],
+    ["Waiting for data", waiting === undefined ? null : `${percent(waiting, 1)} % of the time`],
     ["Energy", run.energy_kwh === undefined ? null : `${run.energy_kwh} kWh`],
     ["Seeds", group.runs.map((each) => each.seed).filter((seed) => seed !== undefined).join(", ")],
-    ["Commit", run.commits.join(", ")], ["Sweep", run.sweep], ["Source", run.source], ["Folder", run.path],
+    ["Commit", [...new Set(group.runs.flatMap((each) => each.commits))].join(", ")], ["Sweep", run.sweep], ["Source", run.source], ["Folder", run.path],
   ];
   return facts.filter(([, value]) => value !== null && value !== undefined && value !== "");
 }
@@ -39,7 +41,7 @@ function elsewhereText(page, run, group) {
 }
 
 function againstText(group) {
-  if (group.speedUp === null && group.saving === null) return "not known at the same top-1 and on the same hardware";
+  if (group.speedUp === null && group.saving === null) return "no comparison at the same top-1";
   return `${ratioText(group.speedUp)} as fast, ${savingText(group.saving)} saved, at the same top-1`;
 }
 
@@ -48,31 +50,22 @@ function warningsOf(group) {
     `: ${group.n === 1 ? "" : `${count} of ${group.n} runs `}${text}`));
 }
 
-function copyButton(text, what) {
-  const button = make("button", { type: "button", "aria-label": `copy the ${what}` }, "Copy");
-  button.addEventListener("click", () => copy(text, (said) => { button.textContent = said; announce(`${what} ${said.toLowerCase()}`); }));
-  return button;
-}
-
-/** Copy a text; where a page of a file may not use the clipboard, in the old way. */
-function copy(text, done) {
-  const byHand = () => {
-    const box = make("textarea", { class: "hidden" });
-    box.value = text;
-    document.body.append(box);
-    box.select();
-    const worked = document.execCommand("copy");
-    box.remove();
-    done(worked ? "Copied" : "Not copied");
-  };
-  if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => done("Copied"), byHand);
-  else byHand();
+/** Each seed of a configuration, in the order of the runs. */
+function seedsOf(group) {
+  if (group.n === 1) return null;
+  const cells = (tag, values) => values.map((value) => make(tag, tag === "th" ? { scope: "col" } : {}, String(value)));
+  const rows = group.seeds.map(({ run, top1, time, cost }) => make("tr", {},
+    ...cells("td", [run.seed ?? DASH, percent(top1), duration(time), money(cost), run.run_id])));
+  return make("section", {}, make("h3", {}, `The ${group.n} runs`), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "runs" },
+    make("table", {}, make("thead", {}, make("tr", {}, ...cells("th", ["Seed", "Top-1 (%)", "Time", "Cost", "Run"]))), make("tbody", {}, ...rows))));
 }
 
 function drawCurves(element, group) {
   const colors = theme();
   const curves = group.runs.filter((run) => run.curve.length > 0).slice(0, 20);
   if (curves.length === 0) return;
+  element.setAttribute("role", "img");
+  element.setAttribute("aria-label", `top-1 against training time of ${curves.length === 1 ? "the run" : `${curves.length} runs`}`);
   const longest = Math.max(...curves.flatMap((run) => run.curve.map(([seconds]) => seconds)));
   const divide = longest < 300 ? 1 : 60;
   const axis = { gridcolor: colors.grid, zeroline: false, automargin: true };
@@ -81,12 +74,12 @@ function drawCurves(element, group) {
     x: run.curve.map(([seconds]) => seconds / divide), y: run.curve.map(([, top1]) => 100 * top1),
     hovertemplate: "%{y:.2f} %, %{x:.3g}<extra></extra>",
   })), {
-    height: 240, margin: { l: 50, r: 10, t: 10, b: 40 }, paper_bgcolor: colors.paper, plot_bgcolor: colors.paper,
+    height: 230, width: element.clientWidth, margin: { l: 50, r: 10, t: 10, b: 40 }, paper_bgcolor: colors.paper, plot_bgcolor: colors.paper,
     font: { color: colors.ink, size: 12 },
     colorway: ["--mild", "--hot", "--more-1", "--medium", "--more-2", "--more-3"].map(colors.value),
     xaxis: { ...axis, title: { text: `training time (${divide === 1 ? "s" : "min"})` } },
     yaxis: { ...axis, title: { text: "top-1 (%)" } }, showlegend: curves.length > 1,
-  }, { responsive: true, displayModeBar: false });
+  }, { displayModeBar: false });
 }
 
 function drawDetails(page, state, shown) {
@@ -101,12 +94,13 @@ function drawDetails(page, state, shown) {
   const config = get(page.configs, group.first.run_id);
   byId("details-title").textContent = nameOf(group);
   byId("details-body").replaceChildren(...[
-    make("p", { class: "small" }, group.runs.map((run) => run.run_id).join(", ")),
+    group.n === 1 ? make("p", { class: "small" }, group.first.run_id) : null,
     shown.groups.includes(group) ? null : make("p", { class: "note" }, "The filters hide this configuration."),
     make("ul", { class: "marks" }, ...warningsOf(group)),
     command ? make("section", {}, make("h3", {}, "Repeat it ", copyButton(command, "command")), make("pre", { class: "wrap" }, command)) : null,
-    make("dl", {}, ...facts), curve,
+    make("dl", {}, ...facts), curve, seedsOf(group),
     config ? make("details", {}, make("summary", {}, "Configuration"), copyButton(config, "configuration"), make("pre", {}, config)) : null,
+    !config && group.first.path ? make("p", { class: "small" }, `Its configuration is ${group.first.path}/config.yaml`) : null,
   ].filter(Boolean));
   drawCurves(curve, group);
 }

@@ -2,15 +2,32 @@
 
 const DASH = "–";
 
+/** object[name], but nothing that every object has: names of hardware and words of an address may be anything. */
+function get(object, name) {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
 function percent(fraction, digits = 2) {
   return fraction === null || fraction === undefined ? DASH : (100 * fraction).toFixed(digits);
 }
 
+/** Divisor, unit and decimals that suit a time. */
+function timeUnit(seconds) {
+  if (seconds < 120) return [1, "s", seconds < 10 ? 1 : 0];
+  return seconds < 7200 ? [60, "min", 1] : [3600, "h", 2];
+}
+
 function duration(seconds) {
   if (!Number.isFinite(seconds)) return DASH;
-  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  if (seconds < 7200) return `${(seconds / 60).toFixed(1)} min`;
-  return `${(seconds / 3600).toFixed(2)} h`;
+  const [divide, unit, digits] = timeUnit(seconds);
+  return `${(seconds / divide).toFixed(digits)} ${unit}`;
+}
+
+/** A mean time and its standard error, in one unit. */
+function durationText(spread) {
+  if (spread === null || spread.sem === null) return duration(spread?.mean);
+  const [divide, unit, digits] = timeUnit(spread.mean);
+  return `${(spread.mean / divide).toFixed(digits)} ± ${(spread.sem / divide).toFixed(digits)} ${unit}`;
 }
 
 function money(dollars) {
@@ -51,11 +68,6 @@ function make(tag, attributes = {}, ...children) {
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
-}
-
-/** object[name], but nothing that every object has: names of hardware and words of an address may be anything. */
-function get(object, name) {
-  return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
 function byId(id) {

@@ -1,5 +1,6 @@
 // What resnet_exp/frontier.py computes, for prices that change while one looks. tests/test_explorer.py compares the two.
 // A point is {top1, cost}: a fraction, and seconds or dollars or whatever the axis is.
+// The files of this folder are one script, in the order of SCRIPTS in explorer.py.
 "use strict";
 
 const MAX_UNDEFINED = 0.05;
@@ -35,7 +36,11 @@ function frontOf(points) {
 
 /** Cost of a top-1 on the straight lines between neighbours of the front; null outside of it. */
 function costAt(points, target) {
-  const front = frontOf(points);
+  return costOn(frontOf(points), target);
+}
+
+/** The same of points that are a front already. */
+function costOn(front, target) {
   const place = front.findIndex((point) => point.top1 >= target);
   if (place < 0) return null;
   const high = front[place];
@@ -53,11 +58,15 @@ function cheapestReaching(points, target) {
 
 /** What the baseline costs at the point's top-1, as a multiple of what the point costs. */
 function atSameQuality(baseline, point) {
-  const front = frontOf(baseline);
+  return ratioTo(frontOf(baseline), point);
+}
+
+/** The same to a baseline of which only the front is given. */
+function ratioTo(front, point) {
   if (front.length === 0 || !counts(point)) return null;
   const best = front[front.length - 1];
   if (point.top1 > best.top1) return { value: best.cost / point.cost, atLeast: true };
-  const cost = costAt(front, point.top1);
+  const cost = costOn(front, point.top1);
   return cost === null ? null : { value: cost / point.cost, atLeast: false };
 }
 
@@ -87,6 +96,27 @@ function bootstrap(groups, statistic, resamples = 1000, level = 0.95) {
   if (values.length === 0 || values.length < (1 - MAX_UNDEFINED) * resamples) return null;
   values.sort((a, b) => a - b);
   return [quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)];
+}
+
+/**
+ * The groups that can lie on a front in some drawing of their seeds. The others are behind another group even if that draws
+ * its worst seeds only and they their best: an interval without them is the same, and soon there.
+ */
+function contenders(groups) {
+  const corners = groups.map((points) => {
+    const known = points.filter(counts);
+    const [tops, costs] = [known.map((point) => point.top1), known.map((point) => point.cost)];
+    return known.length === 0 ? null : {
+      // A drawing of seeds without a cost has no point at all: such a group is in nobody's way.
+      worst: known.length < points.length ? { top1: NaN, cost: NaN } : { top1: Math.min(...tops), cost: Math.max(...costs) },
+      best: { top1: Math.max(...points.map((point) => point.top1)), cost: Math.min(...costs) },
+    };
+  });
+  const front = frontOf(corners.filter(Boolean).map((corner) => corner.worst));
+  return groups.filter((_, index) => {
+    const corner = corners[index];
+    return corner !== null && !front.some((point) => point.cost < corner.best.cost && point.top1 > corner.best.top1);
+  });
 }
 
 function meanPoint(points) {

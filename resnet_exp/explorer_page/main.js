@@ -13,11 +13,11 @@ function announce(text) {
 function start(page) {
   let state = { ...DEFAULTS };
   let shown = null;
-  let sliding = 0;
 
   function draw() {
     shown = select(page, state);
     drawControls(page, state, shown, update);
+    drawPrices(page, state, update);
     drawAnswer(page, state, shown, update);
     drawTable(page, state, shown, update);
     // Before the chart: they take a part of its width.
@@ -28,28 +28,35 @@ function start(page) {
   function update(change, focus) {
     state = { ...state, ...change, ...(typeof change.own === "function" ? { own: change.own(state) } : {}) };
     keep();
-    draw();
+    const changed = Object.keys(change);
+    if (changed.every((name) => name === "target")) {
+      drawAnswer(page, state, shown, update);
+      moveTarget(state, shown);
+      announce(byId("answer").innerText);
+    } else if (changed.every((name) => name === "selected")) {
+      markRow(state, shown);
+      drawDetails(page, state, shown);
+      drawChart(page, state, shown, update);
+    } else {
+      draw();
+      announce(`${byId("shown").textContent} shown.`);
+    }
     if (focus === "details") byId("details-title").focus();
-    announce(`${shown.groups.length} configurations shown. ${change.target === undefined ? "" : byId("answer").textContent}`);
   }
 
   function keep() {
     try {
-      history.replaceState(null, "", writeState(state));
+      history.replaceState(null, "", writeState(state, location.pathname));
     } catch {
       // Some browsers allow only so many changes a second; the next one has them all.
     }
   }
 
   /** While the slider moves: the answer and the line in the chart, nothing else. */
-  function slide(text) {
-    state = { ...state, target: Number(text) };
-    byId("target-number").value = text;
-    cancelAnimationFrame(sliding);
-    sliding = requestAnimationFrame(() => {
-      drawAnswer(page, state, shown, update);
-      if (!byId("chart").hidden) Plotly.relayout(byId("chart"), { shapes: targetLine(state, theme()) });
-    });
+  function slide(target) {
+    state = { ...state, target };
+    drawAnswer(page, state, shown, update);
+    moveTarget(state, shown);
   }
 
   function load() {
@@ -64,58 +71,74 @@ function start(page) {
     const key = state.selected;
     update({ selected: null });
     const row = [...document.querySelectorAll("#table button.link")].find((button) => button.dataset.focus === `row ${key}`);
-    (row || byId("chart")).focus();
+    (row || byId("chart")).focus({ preventScroll: true });
   }
 
-  function setTarget(text) {
-    const target = Number(text);
-    update({ target: text !== "" && target > 0 && target < 100 ? target : null });
-  }
-
-  byId("target").addEventListener("input", (event) => slide(event.target.value));
-  byId("target").addEventListener("change", (event) => setTarget(event.target.value));
-  document.querySelector(".skip").addEventListener("click", (event) => {
-    event.preventDefault();
-    byId("main-content").focus();
-  });
-  byId("target-number").addEventListener("change", (event) => setTarget(event.target.value));
-  byId("no-target").addEventListener("click", () => update({ target: null }));
-  byId("reset").addEventListener("click", () => update({ ...DEFAULTS, dataset: state.dataset }));
-  byId("empty-reset").addEventListener("click", () => update({ ...DEFAULTS, dataset: state.dataset }));
-  byId("close").addEventListener("click", close);
-  byId("csv").addEventListener("click", () => download("runs.csv", csvOf(page, state, shown)));
-  byId("link").addEventListener("click", (event) => copy(location.href, (said) => { event.target.textContent = said; announce(`link ${said.toLowerCase()}`); }));
-  byId("more").addEventListener("click", () => { page.allRows = true; draw(); });
-  byId("chart").addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  function stepPoint(event) {
+    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -Infinity, End: Infinity }[event.key];
     if (event.key === "Enter" && state.selected !== null) byId("details-title").focus();
     const next = step ? neighbour(state, shown, step) : null;
     if (next === null) return;
     event.preventDefault();
     update({ selected: next.key });
     announce(`${nameOf(next)} on ${next.first.hardware}, ${percent(next.top1.mean)} percent, ${next.time ? duration(next.time.mean) : "no time"}`);
+  }
+
+  listen({ update, slide, load, close, stepPoint, draw, redraw: () => drawChart(page, state, shown, update),
+    reset: () => update({ ...DEFAULTS, dataset: state.dataset }), csv: () => csvOf(page, state, shown),
+    allRows: () => { page.allRows = true; draw(); }, isOpen: () => state.selected !== null });
+  load();
+}
+
+function typedTarget(text) {
+  const target = Number(text);
+  return text !== "" && target > 0 && target < 100 ? target : NO_TARGET;
+}
+
+/** Everything that does not change with what is shown. */
+function listen(act) {
+  const on = (id, event, then) => byId(id).addEventListener(event, then);
+  let waiting = null;
+  on("target", "input", (event) => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(() => act.slide(typedTarget(event.target.value)));
+  });
+  for (const id of ["target", "target-number"]) {
+    on(id, "change", (event) => act.update({ target: typedTarget(event.target.value) }));
+  }
+  on("no-target", "click", () => act.update({ target: NO_TARGET }));
+  on("reset", "click", act.reset);
+  on("empty-reset", "click", act.reset);
+  on("close", "click", act.close);
+  on("skip", "click", () => byId("main-content").focus());
+  on("csv", "click", () => download("runs.csv", act.csv()));
+  on("link", "click", (event) => copy(location.href, (said) => { event.target.textContent = said; announce(`link ${said.toLowerCase()}`); }));
+  on("more", "click", act.allRows);
+  on("chart", "keydown", act.stepPoint);
+  on("table", "keydown", stepRow);
+  on("filters-open", "click", (event) => {
+    const open = byId("controls").classList.toggle("open");
+    event.target.setAttribute("aria-expanded", String(open));
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && state.selected !== null) close();
+    if (event.key === "Escape" && act.isOpen()) act.close();
   });
-  window.addEventListener("hashchange", load);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  window.addEventListener("resize", () => drawChart(page, state, shown, update));
-  load();
+  window.addEventListener("hashchange", act.load);
+  window.addEventListener("resize", act.redraw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", act.draw);
 }
 
 function aboutPage(page) {
   const own = page.runs.filter((run) => !run.published).length;
-  const counts = Object.entries(page.counts).map(([kind, count]) => `${count} ${kind}`).join(", ");
-  const left = page.left_out.length ? ` Left out to keep the page small: ${page.left_out.join(" and ")}.` : "";
-  return `${own} own runs${counts ? ` (${counts})` : ""} and ${page.runs.length - own} published ones, written ${page.written}.${left}`;
+  const states = Object.entries(page.counts).map(([kind, count]) => `${count} ${kind}`).join(", ");
+  return `${own} own ${own === 1 ? "run" : "runs"}${states ? ` (${states})` : ""} and ${page.runs.length - own} published ones, written ${page.written}.`;
 }
 
 (async () => {
   try {
-    const [library, content] = await Promise.all([unpack("plotly"), unpack("data")]);
+    const [library, ...contents] = await Promise.all(["plotly", "data", "curves", "configs"].map(unpack));
     document.head.append(make("script", {}, library));
-    const page = prepare(JSON.parse(content));
+    const page = prepare(...contents.map((content) => JSON.parse(content)));
     byId("about").textContent = aboutPage(page);
     byId("loading").hidden = true;
     byId("page").hidden = false;

@@ -1,18 +1,34 @@
 // From all runs and the state to what is shown: groups of seeds with their means, ratios to the baseline, and an order.
 
 /** The page's data with what is looked up often. */
-function prepare(content) {
-  const runs = content.runs.map((run) => ({ algorithms: [], commits: [], tta: "", clock: "", ...run }));
+function prepare(content, curves, configs) {
+  const runs = rowsOf(content.columns, curves);
   const values = {};
   for (const name of ["dataset", "model", "cloud", "hardware", "recipe", "data", "protocol"]) {
     values[name] = [...new Set(runs.map((run) => run[name]).filter(Boolean))].sort();
   }
   values.algorithms = [...new Set(runs.flatMap((run) => run.algorithms))].sort();
   return {
-    ...content, runs, values,
+    ...content, runs, values, configs,
     byId: new Map(runs.map((run) => [run.run_id, run])),
     groupIds: new Set(runs.map((run) => run.group)),
+    recipesOn: new Map(runs.map((run) => [`${run.recipe}${ON}${run.hardware}`, { recipe: run.recipe, hardware: run.hardware }])),
   };
+}
+
+/** Runs from columns; what is empty is left undefined. Curves are milliseconds and thousandths of a percent, by turns. */
+function rowsOf(columns, curves) {
+  const names = Object.keys(columns);
+  return columns.run_id.map((_, index) => {
+    const run = { curve: [], tta: "", clock: "" };
+    for (const name of names) {
+      const value = columns[name][index];
+      if (value !== null && value !== "") run[name] = value;
+    }
+    const numbers = curves[index];
+    for (let place = 0; place < numbers.length; place += 2) run.curve.push([numbers[place] / 1e3, numbers[place + 1] / 1e5]);
+    return run;
+  });
 }
 
 /** Dollars for an hour of a node of a run, by the prices that the state asks for; undefined if there is none. */
@@ -27,8 +43,7 @@ function hourly(page, state, run) {
 
 function costOf(page, state, run) {
   const price = hourly(page, state, run);
-  return price === undefined || price === null || run.train_seconds === undefined ? NaN
-    : (run.train_seconds / 3600) * run.nodes * price;
+  return price === undefined || run.train_seconds === undefined ? NaN : (run.train_seconds / 3600) * run.nodes * price;
 }
 
 function valueOn(axis, run, cost) {
@@ -87,29 +102,11 @@ function isSelected(state, group) {
     && (group.key === state.selected || group.runs.some((run) => [run.run_id, run.group].includes(state.selected)));
 }
 
-function hardwareKey(run) {
-  return JSON.stringify([run.hardware, run.gpu, run.devices, run.nodes, run.devices ? null : run.cpus]);
-}
-
-/** For each group how many times as much time and money the baseline takes to the same top-1. */
-function compareWithBaseline(page, state, groups) {
-  const isRecipe = page.values.recipe.includes(state.baseline);
-  const named = (run) => (isRecipe ? run.recipe === state.baseline
-    : run.run_id === state.baseline || run.group === state.baseline);
-  // Published clocks cover other things: own runs compare with own ones, unless one configuration is chosen.
-  const peers = (run) => (isRecipe ? JSON.stringify([run.protocol, run.model, run.published, hardwareKey(run)]) : run.protocol);
-  const found = new Map();
-  const all = page.runs.filter((run) => run.dataset === state.dataset && named(run));
-  for (const group of groupRuns(page, state, all, false)) {
-    const key = peers(group.first);
-    found.set(key, [...(found.get(key) || []), group]);
-  }
-  for (const group of groups) {
-    const baseline = found.get(peers(group.first)) || [];
-    for (const [ratio, name] of [["speedUp", "time"], ["saving", "cost"]]) {
-      group[ratio] = atSameQuality(baseline.map((each) => pointOf(each, name)), pointOf(group, name));
-    }
-  }
+/** Groups with as many seeds as the state asks for; of single runs, those whose configuration has as many. */
+function withSeeds(page, state, runs) {
+  const groups = groupRuns(page, state, runs, false);
+  const wanted = groups.filter((group) => state.seeds === "all" || (state.seeds === "several") === group.n > 1);
+  return state.show === "means" ? wanted : groupRuns(page, state, wanted.flatMap((group) => group.runs), true);
 }
 
 /** The groups that share a front: evaluated in one way, own ones apart from published ones, whose clocks differ. */
@@ -117,36 +114,35 @@ function fronts(groups) {
   const found = new Map();
   for (const group of groups) {
     const key = JSON.stringify([group.first.published, group.first.protocol]);
-    found.set(key, [...(found.get(key) || []), group]);
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(group);
   }
   return [...found.values()];
 }
 
-const MEASURES = {
-  accuracy: (group) => -group.top1.mean,
-  time: (group) => (group.time ? group.time.mean : NaN),
-  cost: (group) => (group.cost ? group.cost.mean : NaN),
-  timeSameQuality: (group) => (group.speedUp ? -group.speedUp.value : NaN),
-  costSameQuality: (group) => (group.saving ? -group.saving.value : NaN),
-};
+/** By the column that the state asks for; what has no value comes last, in either order. */
+function sortGroups(state, groups) {
+  const column = COLUMNS.find(({ key }) => key === state.sortBy);
+  const sign = (column.down ? -1 : 1) * (state.order === "reversed" ? -1 : 1);
+  const places = new Map(groups.map((group) => [group, column.value(group)]));
+  const empty = (value) => value === undefined || value === null || value === "" || Number.isNaN(value);
+  groups.sort((a, b) => {
+    const [left, right] = [places.get(a), places.get(b)];
+    if (empty(left) || empty(right)) return empty(left) - empty(right) || b.top1.mean - a.top1.mean;
+    return sign * (left < right ? -1 : left > right ? 1 : 0) || b.top1.mean - a.top1.mean;
+  });
+}
 
 /** Everything that the chart, the table and the answer show. */
 function select(page, state) {
   const main = mainProtocol(page, state.dataset);
   const protocols = state.protocol.length > 0 ? state.protocol : [main];
-  const runs = page.runs.filter((run) => isShown(state, protocols, run));
-  let groups = groupRuns(page, state, runs, state.show === "runs");
-  if (state.seeds === "several") {
-    const several = new Set(groupRuns(page, state, runs, false).filter((group) => group.n > 1).flatMap((group) => group.runs));
-    groups = groups.filter((group) => several.has(group.first));
-  }
+  const groups = withSeeds(page, state, page.runs.filter((run) => isShown(state, protocols, run)));
   compareWithBaseline(page, state, groups);
-  const measure = MEASURES[state.sortBy];
-  const place = (group) => (Number.isFinite(measure(group)) ? measure(group) : Infinity);
-  groups.sort((a, b) => (place(a) === place(b) ? 0 : place(a) - place(b)) || b.top1.mean - a.top1.mean);
   for (const its of fronts(groups)) {
     const front = new Set(paretoFront(its.map((group) => pointOf(group, "x"))));
     its.forEach((group, index) => { group.onFront = front.has(index); });
   }
+  sortGroups(state, groups);
   return { main, protocols, groups, runs: groups.reduce((total, group) => total + group.n, 0) };
 }

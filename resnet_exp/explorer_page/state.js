@@ -3,20 +3,23 @@
 
 const CHOICES = {
   sortBy: ["accuracy", "time", "cost", "timeSameQuality", "costSameQuality"],
+  order: ["usual", "reversed"],
   compare: ["recipe", "hardware", "model", "data", "none"],
   x: ["time", "cost", "epochs", "energy"],
   scale: ["log", "linear"],
-  seeds: ["all", "several"],
+  seeds: ["all", "several", "single"],
   published: ["on", "off"],
   show: ["means", "runs"],
   prices: ["today", "spot", "recorded"],
 };
 const DEFAULTS = {
-  sortBy: "accuracy", compare: "recipe", x: "time", scale: "log", seeds: "all", published: "on", show: "means",
-  prices: "today", dataset: null, model: "all", cloud: "all", hardware: "all", recipe: [], protocol: [], algorithms: {},
-  baseline: "baseline", own: {}, target: null, selected: null,
+  sortBy: "accuracy", order: "usual", compare: "recipe", x: "time", scale: "log", seeds: "all", published: "on",
+  show: "means", prices: "today", dataset: null, model: "all", cloud: "all", hardware: "all", recipe: [], protocol: [],
+  algorithms: {}, baseline: "baseline", own: {}, target: null, selected: null,
 };
+const SINGLE = Object.keys(DEFAULTS).filter((name) => !["recipe", "protocol", "algorithms", "own"].includes(name));
 const PRICE = "price.";
+const NO_TARGET = "none";
 // The Explorer's own names: its recipes were called mosaicml_mild and so on; its baselines were one a cluster, of which only
 // the names are known, and these are the nearest published runs.
 const OWN_RECIPES = ["baseline", "mild", "medium", "hot"];
@@ -32,59 +35,90 @@ function readState(address, page) {
   new URLSearchParams(address.hash.replace(/^#[?]?/, "")).forEach((value, name) => words.append(name, value));
   const state = { ...DEFAULTS, recipe: [], protocol: [], algorithms: {}, own: {} };
   const problems = [];
-  words.forEach((value, name) => readWord(state, name, value, page, problems));
+  words.forEach((value, name) => {
+    const problem = readWord(state, name, value, page);
+    if (problem) problems.push(problem);
+  });
   if (!state.dataset) state.dataset = defaultDataset(page, state, /mosaicml_|r50_optimized_/.test(words));
   const bare = [...words.keys()].length === 0;
-  if (bare && page.runs.every((run) => run.published)) Object.assign(state, { target: 76.6, sortBy: "cost" });
+  if (bare && page.runs.every((run) => run.published)) state.sortBy = "cost";
   return { state, problems };
 }
 
-function readWord(state, name, value, page, problems) {
-  const known = (values, what = name) => {
-    if (values.includes(value)) return true;
-    problems.push(`${what}=${value} is not among ${values.slice(0, 8).join(", ") || "the runs"}${values.length > 8 ? ", ..." : ""}`);
-    return false;
-  };
-  if (Object.hasOwn(CHOICES, name)) {
-    if (known(CHOICES[name])) state[name] = value;
-  } else if (name === "recipe") {
-    value = value.replace(OLD_RECIPE, "");
-    if (OWN_RECIPES.includes(value) || known(page.values.recipe)) state.recipe.push(value);
-  } else if (name === "algorithms") {
-    const algorithm = value.replace(/^-/, "");
-    if (value === "all") return;
-    if (page.values.algorithms.includes(algorithm)) state.algorithms[algorithm] = value === algorithm ? "with" : "without";
-    else problems.push(`algorithms=${value} is in no run`);
-  } else if (name === "protocol") {
-    if (known(page.values.protocol)) state.protocol.push(value);
-  } else if (["model", "cloud", "hardware"].includes(name)) {
-    if (known(["all", ...page.values[name]])) state[name] = value;
-  } else if (name === "dataset") {
-    if (known(page.values.dataset)) state.dataset = value;
-  } else if (name === "baseline") {
-    value = get(OLD_BASELINES, value) || value.replace(OLD_RECIPE, "");
-    if (page.values.recipe.includes(value) || page.byId.has(value) || page.groupIds.has(value)) state.baseline = value;
-    else problems.push(`baseline=${value} is no recipe and no run of this page`);
-  } else if (name === "selected") {
-    if (page.byId.has(value) || page.groupIds.has(value)) state.selected = value;
-    else problems.push(`selected=${value} is no run of this page`);
-  } else if (name === "target") {
-    const target = Number(value);
-    if (target > 0 && target < 100) state.target = target;
-    else problems.push(`target=${value} is no percentage between 0 and 100`);
-    if (target > 0 && target < 1) problems.push(`target=${value} is taken as ${value} %; 76.6 % is target=76.6`);
-  } else if (name.startsWith(PRICE)) {
-    if (Number(value) > 0) state.own[name.slice(PRICE.length)] = Number(value);
-    else problems.push(`${name}=${value} is no price above 0`);
-  } else {
-    problems.push(`${name}=${value} is unknown`);
-  }
+/** Put one word of the address into the state; returns what is wrong with it, if anything is. */
+function readWord(state, name, value, page) {
+  const reader = get(READERS, name) || (name.startsWith(PRICE) ? readPrice : null);
+  if (reader === null) return `${name}=${value} is unknown`;
+  return reader(state, value, page, name);
 }
+
+function unknown(name, value, values) {
+  const some = values.slice(0, 8).join(", ") || "the runs";
+  return `${name}=${value} is not among ${some}${values.length > 8 ? ", ..." : ""}`;
+}
+
+function readChoice(state, value, page, name) {
+  const others = name === "sortBy" ? COLUMNS.map((column) => column.key) : [];
+  if (![...CHOICES[name], ...others].includes(value)) return unknown(name, value, CHOICES[name]);
+  state[name] = value;
+}
+
+function readValue(state, value, page, name) {
+  const values = name === "dataset" ? page.values.dataset : ["all", ...page.values[name]];
+  if (!values.includes(value)) return unknown(name, value, values);
+  state[name] = value;
+}
+
+function readRepeated(state, value, page, name) {
+  if (value === "all") return undefined;
+  const known = name === "recipe" ? value.replace(OLD_RECIPE, "") : value;
+  if (!page.values[name].includes(known) && !(name === "recipe" && OWN_RECIPES.includes(known))) {
+    return unknown(name, value, page.values[name]);
+  }
+  if (!state[name].includes(known)) state[name].push(known);
+}
+
+function readAlgorithm(state, value, page) {
+  const algorithm = value.replace(/^-/, "");
+  if (value === "all") return undefined;
+  if (!page.values.algorithms.includes(algorithm)) return `algorithms=${value} is in no run`;
+  state.algorithms[algorithm] = value === algorithm ? "with" : "without";
+}
+
+function readBaseline(state, value, page) {
+  const known = get(OLD_BASELINES, value) || value.replace(OLD_RECIPE, "");
+  if (!isBaseline(page, known)) return `baseline=${value} is no recipe and no run of this page`;
+  state.baseline = known;
+}
+
+function readSelected(state, value, page) {
+  if (!page.byId.has(value) && !page.groupIds.has(value)) return `selected=${value} is no run of this page`;
+  state.selected = value;
+}
+
+function readTarget(state, value) {
+  const target = value === NO_TARGET ? NO_TARGET : Number(value);
+  if (target !== NO_TARGET && !(target > 0 && target < 100)) return `target=${value} is no percentage between 0 and 100`;
+  state.target = target;
+  if (target < 1) return `target=${value} is taken as ${value} %; 76.6 % is target=76.6`;
+}
+
+function readPrice(state, value, page, name) {
+  if (!(Number(value) > 0)) return `${name}=${value} is no price above 0`;
+  state.own[name.slice(PRICE.length)] = Number(value);
+}
+
+const READERS = {
+  ...Object.fromEntries(Object.keys(CHOICES).map((name) => [name, readChoice])),
+  dataset: readValue, model: readValue, cloud: readValue, hardware: readValue, recipe: readRepeated, protocol: readRepeated,
+  algorithms: readAlgorithm, baseline: readBaseline, selected: readSelected, target: readTarget,
+};
 
 /** Links of the first Explorer are of its page /imagenet. */
 function defaultDataset(page, state, old) {
   if (old && page.values.dataset.includes("imagenet")) return "imagenet";
-  const chosen = page.byId.get(state.selected) || page.runs.find((run) => matchesNames(run, state));
+  const chosen = page.byId.get(state.selected) || page.runs.find((run) => run.group === state.selected)
+    || page.runs.find((run) => matchesNames(run, state));
   const first = page.runs.find((run) => !run.published) || page.runs[0];
   const named = state.selected || state.model !== "all" || state.recipe.length > 0 || state.cloud !== "all";
   return ((named && chosen) || first || { dataset: "" }).dataset;
@@ -95,17 +129,15 @@ function matchesNames(run, state) {
     && (state.recipe.length === 0 || state.recipe.includes(run.recipe));
 }
 
-/** The address of a state, without what is as it would be anyway. */
-function writeState(state) {
+/** The address of a state, without what is as it would be anyway, and without what came after "?": it is in here. */
+function writeState(state, path) {
   const words = new URLSearchParams();
-  for (const name of ["dataset", "sortBy", "model", "cloud", "hardware", "baseline", "compare", "x", "scale", "seeds",
-    "published", "show", "prices", "target", "selected"]) {
+  for (const name of SINGLE) {
     if (state[name] !== null && state[name] !== DEFAULTS[name]) words.append(name, state[name]);
   }
   for (const [name, how] of Object.entries(state.algorithms)) words.append("algorithms", how === "with" ? name : `-${name}`);
   for (const recipe of state.recipe) words.append("recipe", recipe);
   for (const protocol of state.protocol) words.append("protocol", protocol);
   for (const [name, price] of Object.entries(state.own)) words.append(`${PRICE}${name}`, price);
-  // Without the question mark of a link of old, whose words would come back.
-  return `${location.pathname}#${words}`;
+  return `${path}#${words}`;
 }

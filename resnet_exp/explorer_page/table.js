@@ -1,4 +1,4 @@
-// What is shown, as a table, and as a file.
+// What is shown, as a table.
 
 const ROWS = 300;
 const MARKS = [
@@ -22,52 +22,71 @@ function evaluatedText(run) {
   return run.eval_crop && run.eval_resize ? `${run.protocol} of ${run.eval_resize}` : run.protocol;
 }
 
+// `value` is what a column is sorted by, from the largest if `down`.
 const COLUMNS = [
-  { title: "", text: (group) => (group.onFront ? "◆" : ""), label: "on the frontier" },
-  { title: "Recipe", text: (group) => group.first.recipe, name: true },
-  { title: "ssr", text: (group) => ssrText(group.first) ?? DASH, number: true },
-  { title: "Top-1 (%)", sort: "accuracy", number: true,
+  { key: "frontier", title: "", label: "on the frontier", down: true, value: (group) => (group.onFront ? 1 : 0),
+    text: (group) => (group.onFront ? "◆" : "") },
+  { key: "recipe", title: "Recipe", value: (group) => group.first.recipe, text: (group) => group.first.recipe, name: true },
+  { key: "ssr", title: "ssr", number: true, value: (group) => group.first.ssr, text: (group) => ssrText(group.first) ?? DASH },
+  { key: "accuracy", title: "Top-1 (%)", number: true, down: true, value: (group) => group.top1.mean,
     text: (group) => percent(group.top1.mean) + plusMinus(group.top1.sem, percent) },
-  { title: "n", text: (group) => group.n, number: true },
-  { title: "Time", sort: "time", number: true,
-    text: (group) => (group.time ? duration(group.time.mean) + plusMinus(group.time.sem, duration) : DASH) },
-  { title: "Cost", sort: "cost", number: true,
+  { key: "n", title: "n", number: true, down: true, value: (group) => group.n, text: (group) => group.n },
+  { key: "time", title: "Time", number: true, value: (group) => group.time?.mean,
+    text: (group) => durationText(group.time) },
+  { key: "cost", title: "Cost", number: true, value: (group) => group.cost?.mean,
     text: (group) => (group.cost ? money(group.cost.mean) + plusMinus(group.cost.sem, money) : DASH) },
-  { title: "Speed-up", sort: "timeSameQuality", number: true, text: (group) => ratioText(group.speedUp) },
-  { title: "Saving", sort: "costSameQuality", number: true, text: (group) => savingText(group.saving) },
-  { title: "Epochs", text: (group) => group.first.epochs ?? DASH, number: true },
-  { title: "Model", text: (group) => group.first.model },
-  { title: "Hardware", text: (group) => group.first.hardware },
-  { title: "Data", text: (group) => group.first.data ?? DASH },
-  { title: "Evaluated", text: (group) => evaluatedText(group.first) },
-  { title: "Time covers", text: (group) => group.first.clock || DASH },
-  { title: "Marks", text: (group) => marksText(group) },
+  { key: "timeSameQuality", title: "Speed-up", number: true, down: true, value: (group) => group.speedUp?.value,
+    text: (group) => ratioText(group.speedUp) },
+  { key: "costSameQuality", title: "Saving", number: true, down: true, value: (group) => group.saving?.value,
+    text: (group) => savingText(group.saving) },
+  { key: "epochs", title: "Epochs", number: true, value: (group) => group.first.epochs, text: (group) => group.first.epochs ?? DASH },
+  { key: "model", title: "Model", value: (group) => group.first.model, text: (group) => group.first.model },
+  { key: "hardware", title: "Hardware", value: (group) => group.first.hardware, text: (group) => group.first.hardware },
+  { key: "data", title: "Data", value: (group) => group.first.data, text: (group) => group.first.data ?? DASH },
+  { key: "protocol", title: "Evaluated", value: (group) => evaluatedText(group.first), text: (group) => evaluatedText(group.first) },
+  { key: "clock", title: "Time covers", value: (group) => group.first.clock, text: (group) => group.first.clock || DASH },
+  { key: "marks", title: "Marks", value: (group) => marksText(group), text: (group) => marksText(group) },
 ];
+
+function nameOf(group) {
+  const run = group.first;
+  return [run.recipe, run.model, run.ssr === undefined ? null : `ssr=${ssrText(run)}`].filter(Boolean).join(" ");
+}
+
+function seedsText(group) {
+  return group.n === 1 ? "one seed" : `${group.n} seeds`;
+}
 
 function marksText(group) {
   return marksOfGroup(group).map(([mark]) => mark).join(", ");
 }
 
+function headOf(state, column, update) {
+  const sorted = column.key === state.sortBy;
+  const down = Boolean(column.down) !== (sorted && state.order === "reversed");
+  const click = () => update({ sortBy: column.key, order: sorted && state.order === "usual" ? "reversed" : "usual" });
+  const title = column.title || [make("span", { class: "hidden" }, column.label), make("span", { "aria-hidden": "true" }, "◇")];
+  return make("th", {
+    scope: "col", class: column.number ? "number" : null, "aria-sort": sorted ? (down ? "descending" : "ascending") : null,
+  }, make("button", { type: "button", "data-focus": `sort ${column.key}`, onclick: click }, ...[title].flat()));
+}
+
 function drawTable(page, state, shown, update) {
-  const heads = COLUMNS.map((column) => make("th", {
-    scope: "col", class: column.number ? "number" : null,
-    "aria-sort": column.sort === state.sortBy ? (["time", "cost"].includes(column.sort) ? "ascending" : "descending") : null,
-  }, column.sort
-    ? make("button", { type: "button", "data-focus": `sort ${column.sort}`, onclick: () => update({ sortBy: column.sort }) },
-      column.title)
-    : column.title || make("span", { class: "hidden" }, column.label)));
-  const rows = shown.groups.slice(0, page.allRows ? undefined : ROWS).map((group) => rowOf(state, group, update));
+  const heads = COLUMNS.map((column) => headOf(state, column, update));
+  const look = looks(page, state, theme());
+  const rows = shown.groups.slice(0, page.allRows ? undefined : ROWS).map((group) => rowOf(state, look, group, update));
   refill(byId("table"), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
   const more = byId("more");
   more.hidden = page.allRows || shown.groups.length <= ROWS;
   more.textContent = `Show all ${shown.groups.length} rows`;
-  byId("shown").textContent = `${shown.groups.length} ${shown.groups.length === 1 ? "configuration" : "configurations"}, ${shown.runs} runs`;
+  byId("shown").textContent = `${shown.groups.length} ${shown.groups.length === 1 ? "configuration" : "configurations"}, ${shown.runs} ${shown.runs === 1 ? "run" : "runs"}`;
 }
 
-function rowOf(state, group, update) {
+function rowOf(state, look, group, update) {
   const open = () => update({ selected: group.key }, "details");
   const cells = COLUMNS.map((column) => make(column.name ? "th" : "td",
     { scope: column.name ? "row" : null, class: column.number ? "number" : null },
+    column.name ? swatch(look.get(seriesOf(state, group.first)), group.n === 1) : null,
     column.name
       ? make("button", { type: "button", class: "link", "data-focus": `row ${group.key}`, onclick: open }, String(column.text(group)))
       : String(column.text(group))));
@@ -77,36 +96,19 @@ function rowOf(state, group, update) {
   }, ...cells);
 }
 
-/** A cell of a CSV file. A text that a spreadsheet would take for a formula begins with an apostrophe instead. */
-function csvCell(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "";
-  if (typeof value !== "string") return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+/** Show which row is selected, without writing the table anew. */
+function markRow(state, shown) {
+  const chosen = new Set(shown.groups.filter((group) => isSelected(state, group)).map((group) => group.key));
+  for (const row of document.querySelectorAll("#table tbody tr")) row.classList.toggle("selected", chosen.has(row.dataset.key));
 }
 
-const FILE_COLUMNS = {
-  group: (group) => group.key, recipe: (group) => group.first.recipe, ssr: (group) => group.first.ssr,
-  epochs: (group) => group.first.epochs, model: (group) => group.first.model, dataset: (group) => group.first.dataset,
-  data: (group) => group.first.data, cloud: (group) => group.first.cloud, hardware: (group) => group.first.hardware,
-  algorithms: (group) => group.first.algorithms.join(" "), protocol: (group) => group.first.protocol,
-  clock: (group) => group.first.clock, n: (group) => group.n, top1: (group) => group.top1.mean,
-  top1_standard_error: (group) => group.top1.sem, train_seconds: (group) => group.time?.mean,
-  train_seconds_standard_error: (group) => group.time?.sem, cost_usd: (group) => group.cost?.mean,
-  cost_usd_standard_error: (group) => group.cost?.sem, usd_per_node_hour: null,
-  speed_up_at_same_quality: (group) => group.speedUp?.value, cost_ratio_at_same_quality: (group) => group.saving?.value,
-  ratios_are_lower_bounds: (group) => (group.speedUp ? String(group.speedUp.atLeast) : ""),
-  on_frontier: (group) => String(group.onFront), marks: marksText, run_ids: (group) => group.runs.map((run) => run.run_id).join(" "),
-};
-
-function csvOf(page, state, shown) {
-  const columns = { ...FILE_COLUMNS, usd_per_node_hour: (group) => hourly(page, state, group.first) };
-  const lines = [Object.keys(columns), ...shown.groups.map((group) => Object.values(columns).map((value) => value(group)))];
-  return lines.map((cells) => cells.map(csvCell).join(",")).join("\r\n") + "\r\n";
-}
-
-function download(name, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  make("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+/** The up and down keys go from row to row. */
+function stepRow(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || event.target.dataset.focus?.startsWith("row ") !== true) return;
+  const rows = [...document.querySelectorAll("#table tbody button.link")];
+  const next = rows[rows.indexOf(event.target) + step];
+  if (next === undefined) return;
+  event.preventDefault();
+  next.focus();
 }
