@@ -633,7 +633,7 @@ def test_an_interval_needs_only_the_contenders(page_file: Path, tab: Tab) -> Non
         groups = groups.map(g => g.map(p => ({ top1: p.top1, cost: p.cost > 0 ? p.cost : NaN })));
         const kept = new Set(contenders(groups)), draw = randomNumbers(1);
         return [...Array(200)].some(() => {
-          const means = groups.map(g => meanPoint(g.map(() => g[Math.floor(draw() * g.length)])));
+          const means = groups.map(g => drawnMean(g, draw));
           return paretoFront(means).some(index => !kept.has(groups[index])); }); }).length""",
         cases,
     )

@@ -36,18 +36,20 @@ function frontOf(points) {
 
 /** Cost of a top-1 on the straight lines between neighbours of the front; null outside of it. */
 function costAt(points, target) {
-  return costOn(frontOf(points), target);
-}
-
-/** The same of points that are a front already. */
-function costOn(front, target) {
-  const place = front.findIndex((point) => point.top1 >= target);
-  if (place < 0) return null;
-  const high = front[place];
-  if (high.top1 === target) return high.cost;
-  if (place === 0) return null;
-  const low = front[place - 1];
-  return low.cost + ((target - low.top1) / (high.top1 - low.top1)) * (high.cost - low.cost);
+  // Without making the front, for a bootstrap asks a thousand times: the neighbours are the cheapest point that reaches the
+  // target, and the best of those that are cheaper still.
+  let high = null;
+  for (const point of points) {
+    if (!counts(point) || point.top1 < target) continue;
+    if (high === null || point.cost < high.cost || (point.cost === high.cost && point.top1 > high.top1)) high = point;
+  }
+  if (high === null || high.top1 === target) return high && high.cost;
+  let low = null;
+  for (const point of points) {
+    if (!counts(point) || point.top1 >= target || point.cost >= high.cost) continue;
+    if (low === null || point.top1 > low.top1 || (point.top1 === low.top1 && point.cost < low.cost)) low = point;
+  }
+  return low && low.cost + ((target - low.top1) / (high.top1 - low.top1)) * (high.cost - low.cost);
 }
 
 /** Index of the cheapest point that reaches a top-1, measured and not interpolated; -1 if none does. */
@@ -66,7 +68,7 @@ function ratioTo(front, point) {
   if (front.length === 0 || !counts(point)) return null;
   const best = front[front.length - 1];
   if (point.top1 > best.top1) return { value: best.cost / point.cost, atLeast: true };
-  const cost = costOn(front, point.top1);
+  const cost = costAt(front, point.top1);
   return cost === null ? null : { value: cost / point.cost, atLeast: false };
 }
 
@@ -90,7 +92,7 @@ function bootstrap(groups, statistic, resamples = 1000, level = 0.95) {
   const draw = randomNumbers(0);
   const values = [];
   for (let round = 0; round < resamples; round += 1) {
-    const value = statistic(groups.map((points) => meanPoint(points.map(() => points[Math.floor(draw() * points.length)]))));
+    const value = statistic(groups.map((points) => (points.length < 2 ? points[0] : drawnMean(points, draw))));
     if (value !== null && Number.isFinite(value)) values.push(value);
   }
   if (values.length === 0 || values.length < (1 - MAX_UNDEFINED) * resamples) return null;
@@ -119,10 +121,18 @@ function contenders(groups) {
   });
 }
 
-function meanPoint(points) {
-  const known = points.filter((point) => Number.isFinite(point.cost));
-  const cost = known.length ? spread(known.map((point) => point.cost)).mean : NaN;
-  return { top1: spread(points.map((point) => point.top1)).mean, cost };
+/** Mean of as many points as there are, drawn with replacement; its cost is that of those that have one. */
+function drawnMean(points, draw) {
+  let [top1, cost, known] = [0, 0, 0];
+  for (let drawn = 0; drawn < points.length; drawn += 1) {
+    const point = points[Math.floor(draw() * points.length)];
+    top1 += point.top1;
+    if (Number.isFinite(point.cost)) {
+      cost += point.cost;
+      known += 1;
+    }
+  }
+  return { top1: top1 / points.length, cost: known ? cost / known : NaN };
 }
 
 function quantile(ordered, share) {
