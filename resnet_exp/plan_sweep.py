@@ -62,12 +62,12 @@ def lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) ->
             ("time", _time(outlooks)),
             *([("left", f"{_count(left)}, {_wall_clock(left, how, settings)}")] if left else []),
             ("cost", _cost(outlooks, left)),
+            ("disk", _disk(outlooks)),
+            *_courses(outlooks),
+            *elsewhere.lines([outlook.run.config for outlook in left], history),
         ]
     return [
         *head,
-        ("disk", _disk(outlooks)),
-        *_courses(outlooks),
-        *elsewhere.lines([outlook.run.config for outlook in left], history),
         *_bases(outlooks),
         *_commands(outlooks, history, command),
         *_notes(sweep),

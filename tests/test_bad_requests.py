@@ -17,7 +17,7 @@ DOC = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 KEYS = (
     "recipe, recipe_info, ssr, seed, train_batch_size, eval_batch_size, eval_interval, checkpoint_interval, model, "
     "optimizer, schedule, resolution, dataset, data, hardware, algorithms, callbacks, loggers, trace, runs_dir, "
-    "run_id, sweep"
+    "run_id, sweep, command"
 )
 LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 SSR = "must be above 0 and at most 1000; ssr=1 is the recipe's full 90ep"

@@ -167,7 +167,7 @@ def test_prices_without_hydra_are_those_of_the_presets() -> None:
     for preset, price in found.items():
         hardware = compose_hardware(f"hardware={preset}")
         keys = ("name", "cloud", "gpu", "devices", "usd_per_node_hour", "spot_usd_per_node_hour", "price_date")
-        keys = (*keys, "price_source", "spot_price_date")
+        keys = (*keys, "price_source", "spot_price_date", "spot_price_source")
         assert dataclasses.astuple(price) == tuple(hardware[key] for key in keys)
 
 
