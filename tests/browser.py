@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 # Shared with tests/slurm/up.sh: apt has no patience with a second apt.
 APT_LOCK = Path("/tmp/slurm-packages.lock")
+# Other tests train on the same cores.
+TIMEOUT_MILLISECONDS = 60_000
 # Chromium asks the network for much of its own at every start.
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -43,6 +45,7 @@ def chromium() -> str:
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of a file."""
     executable = chromium()
+    expect.set_options(timeout=TIMEOUT_MILLISECONDS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS.split())
         yield started
@@ -65,7 +68,7 @@ class Tab:
         """Load a file with a query or a fragment, and wait until it is drawn."""
         self.page.goto("about:blank")
         self.page.goto(f"{file.as_uri()}{address}")
-        self.page.wait_for_selector("html[data-ready=yes]", timeout=30_000)
+        self.page.wait_for_selector("html[data-ready=yes]", timeout=TIMEOUT_MILLISECONDS)
         return self.page
 
     def check(self) -> None:
@@ -78,7 +81,7 @@ class Tab:
 def tab(browser: Browser) -> Iterator[Tab]:
     """A fresh tab of a desktop's size, in which nothing may go wrong."""
     with browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True) as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(TIMEOUT_MILLISECONDS)
         opened = Tab(context)
         yield opened
         opened.check()
