@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_exp import check
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from matplotlib.figure import Figure
 
 UNITS = {"ep": ("epoch", "epochs"), "ba": ("batch", "batches")}
 # Sizes that are listed one by one; of more, the first, the last and what lies between.
@@ -106,8 +106,8 @@ def learning_rate_text(config: dict[str, Any]) -> str:
     return f"{rise}a cosine down to {peak * schedule['alpha_f']:.4g} over {_counted(length - warmup, unit)}"
 
 
-def draw(config: dict[str, Any], path: Path) -> None:
-    """Draw image size and learning rate over the run into a file (svg, png or pdf by its ending)."""
+def draw(config: dict[str, Any]) -> Figure:
+    """Draw image size and learning rate over the run."""
     from matplotlib.figure import Figure
 
     length, unit = check.scaled_duration(config)
@@ -121,8 +121,7 @@ def draw(config: dict[str, Any], path: Path) -> None:
     lower.set(ylabel="learning rate", xlabel=UNITS[unit][1], xlim=(0, length), ylim=(0, None))
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    # Without a date: the same run gives the same picture.
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return figure
 
 
 def _corners(config: dict[str, Any]) -> list[float]:

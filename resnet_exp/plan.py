@@ -24,11 +24,11 @@ from resnet_exp import (
     plan_sweep,
     states,
     summary,
-    target,
+    ways,
 )
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.estimate import History, below_here, between
-from resnet_exp.plot import FORMATS
+from resnet_exp.plot import output_path, save
 from resnet_exp.states import RunState
 from resnet_exp.sweep import Sweep
 
@@ -74,9 +74,11 @@ def main() -> int:
     words = _take_words(PICTURE, TARGET)
     try:
         if TARGET in words:
-            goal = target.parse(words[TARGET])
+            goal = ways.parse(words[TARGET])
+            if PICTURE in words:
+                raise RequestError(f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of them")
             return cli.run_hydra(lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
-        picture = _picture(words.get(PICTURE))
+        picture = output_path(words[PICTURE], f"{PICTURE}={words[PICTURE]}") if PICTURE in words else None
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
@@ -97,21 +99,10 @@ def _changed() -> bool:
     return any(word.startswith(TRAINING) for word in words)
 
 
-def _picture(text: str | None) -> Path | None:
-    if text is None:
-        return None
-    path = Path(text)
-    if path.suffix not in FORMATS:
-        raise RequestError(f"{PICTURE}={text} has no known ending; use {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise RequestError(f"{PICTURE}={text}: {path.parent} is not a folder")
-    return path
-
-
 def show_target(config: dict[str, Any], goal: float) -> int:
     """Say how a top-1 of `goal` is reached for the least money and in the least time; returns the exit code."""
     named = any(word.startswith("dataset=") for word in HydraConfig.get().overrides.task)
-    _print(target.lines(goal, _runs_dir(config["runs_dir"]), config["dataset"]["name"] if named else None))
+    _print(ways.lines(goal, _runs_dir(config["runs_dir"]), config["dataset"]["name"] if named else None))
     return EXIT_DONE
 
 
@@ -147,7 +138,7 @@ def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
     ]
     _print([config["run_id"], *rows, *elsewhere.lines([config], history)])
     if picture is not None:
-        course.draw(config, picture)
+        save(course.draw(config), picture, f"{PICTURE}={picture}")
         console.say(f"wrote {picture}")
     return EXIT_DONE
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".png", ".pdf")
+# Metadata without the date: the same picture is the same file.
+DATELESS = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,45 @@ def draw_curves(curves: list[Curve]) -> Figure:
     return figure
 
 
+def output_path(text: str, name: str) -> Path:
+    """The file that an option `name` asks a picture for; raises `RequestError` if it cannot be one."""
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise RequestError(f"{name} has no known ending; use {', '.join(FORMATS)}")
+    if not os.path.isdir(path.parent):
+        raise RequestError(f"{name}: {path.parent} is not a folder")
+    if os.path.isdir(path):
+        raise RequestError(f"{name} is a folder; give a file")
+    return path
+
+
+def save(figure: Figure, path: Path, name: str) -> None:
+    """Write a picture whole or not at all.
+
+    Raises:
+        RequestError: it cannot be written; `name` is the option that asked for it.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=150, metadata=DATELESS.get(path.suffix))
+        temporary.replace(path)
+    except OSError as error:
+        raise RequestError(f"{name} cannot be written ({error.strerror or error}); give another file") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m resnet_exp.plot", description="Learning curves of run folders.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR")
-    parser.add_argument("-o", "--output", type=Path, default=Path("curves.svg"), help=" or ".join(FORMATS))
+    parser.add_argument("-o", "--output", default="curves.svg", help=" or ".join(FORMATS))
     options = parser.parse_args(arguments)
     try:
-        if options.output.suffix not in FORMATS:
-            raise RequestError(f"--output {options.output} has no known ending; use {', '.join(FORMATS)}")
-        if not options.output.parent.is_dir():
-            raise RequestError(f"--output {options.output}: {options.output.parent} is not a folder")
-        figure = draw_curves([collect_curve(RunDir(path)) for path in options.runs])
-        figure.savefig(options.output, dpi=150)
+        name = f"--output {options.output}"
+        path = output_path(options.output, name)
+        save(draw_curves([collect_curve(RunDir(run)) for run in options.runs]), path, name)
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST

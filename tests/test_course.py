@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp import check, config, course, footprint, rates
+from resnet_exp import check, config, course, footprint, plot, rates
 from resnet_exp.published_runs import published
 
 TRACES = Path(__file__).parent / "data" / "traces"
@@ -68,7 +68,7 @@ def test_course_in_words() -> None:
 
 def test_drawn_course(tmp_path: Path) -> None:
     for name, overrides in {"mild.svg": ("ssr=0.36",), "short.png": ("ssr=0.05",), "one.svg": ("ssr=0.0112",)}.items():
-        course.draw(make("recipe=mild", *overrides, *IMAGENET), tmp_path / name)
+        plot.save(course.draw(make("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
         assert (tmp_path / name).stat().st_size > 5000
     assert ">learning rate<" not in (tmp_path / "mild.svg").read_text(), "text is drawn as paths"
 

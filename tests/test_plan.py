@@ -317,10 +317,29 @@ def test_picture_of_the_course(run_cli: RunCli, tmp_path: Path) -> None:
     done = run_cli(*P4D, "ssr=0.36", "picture=mild.svg", module=PLAN)
     assert done.returncode == 0 and done.stdout.endswith("wrote mild.svg\n")
     assert (tmp_path / "mild.svg").read_text().startswith("<?xml")
-    for word, fix in {"picture=mild.gif": ".svg", "picture=no/mild.svg": "is not a folder"}.items():
-        done = run_cli(*P4D, word, module=PLAN)
+    (tmp_path / "folder.svg").mkdir()
+    refused = {
+        "picture=mild.gif": ".svg",
+        "picture=no/mild.svg": "is not a folder",
+        "picture=folder.svg": "is a folder; give a file",
+        "picture=mild.png target_top1=0.7": "leave out one of them",
+    }
+    for words, fix in refused.items():
+        done = run_cli(*P4D, *words.split(), module=PLAN)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert word in done.stderr and fix in done.stderr
+        assert words.split()[0].partition("=")[0] in done.stderr and fix in done.stderr
+
+
+def test_picture_that_cannot_be_written(run_cli: RunCli, tmp_path: Path) -> None:
+    done = run_cli(*P4D, "picture=/proc/mild.svg", module=PLAN)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "picture=/proc/mild.svg cannot be written (" in done.stderr and "wrote" not in done.stdout
+    limited = f"ulimit -f 4; exec {sys.executable} -m {PLAN} {shlex.join(P4D)} picture=mild.svg"
+    # A file that may grow no further, as on a full disk.
+    done = subprocess.run(["bash", "-c", limited], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "picture=mild.svg cannot be written (File too large)" in done.stderr
+    assert not list(tmp_path.glob("**/*mild*")), "half a picture was left"
 
 
 def test_cheapest_known_way(run_cli: RunCli) -> None:
