@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import manifest, results, states
+from resnet_exp import manifest, results, rundir, states
 from resnet_exp.errors import RequestError
 from resnet_exp.records import Run
 from resnet_exp.rundir import RunDir
@@ -85,7 +85,7 @@ def configs(runs: Iterable[Run], most: int) -> dict[str, str]:
         if run.path is None:
             continue
         try:
-            text = RunDir(Path(run.path)).config.read_text(encoding="utf-8")
+            text = rundir.read_bytes(RunDir(Path(run.path)).config).decode()
         except (OSError, ValueError):
             continue
         most -= len(text)
@@ -106,8 +106,7 @@ def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: s
     for name in names:
         path = os.path.join(runs_dir, name)
         try:
-            with open(os.path.join(path, "result.json"), "rb") as file:
-                result = results.parse(file.read())
+            result = results.parse(rundir.read_bytes(os.path.join(path, "result.json")))
             run = results.run(result, printable(name), _curve(path), printable(path))
         except (FileNotFoundError, NotADirectoryError):
             unfinished.append(name)
@@ -170,7 +169,6 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
 def _curve(path: str) -> results.Curve:
     """The curve of a run folder; empty where it has none that can be used: the result does not rest on it."""
     try:
-        with open(os.path.join(path, "metrics.jsonl"), "rb") as file:
-            return results.parse_curve(file.read())
+        return results.parse_curve(rundir.read_bytes(os.path.join(path, "metrics.jsonl")))
     except (OSError, ValueError):
         return ()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 UNITS = {"ep": ("epoch", "epochs"), "ba": ("batch", "batches")}
 # Sizes that are listed one by one; of more, the first, the last and what lies between.
 LISTED = 3
+# Steps that a mean over the run is made of.
+SAMPLED = 2000
 # Points of the drawn learning rate.
 POINTS = 200
 
@@ -55,9 +57,13 @@ def sizes(config: dict[str, Any]) -> list[int]:
 
 
 def mean_area(config: dict[str, Any]) -> float:
-    """Mean area of the training images over the run, in pixels: what an image costs grows with it."""
-    sides = sizes(config)
-    return sum(side**2 for side in sides) / len(sides)
+    """Mean area of the training images over the run, in pixels: what an image costs grows with it.
+
+    Of a schedule in batches, which has tens of thousands, as many steps are looked at as tell it.
+    """
+    length, _ = check.scaled_duration(config)
+    steps = range(0, length, math.ceil(length / SAMPLED))
+    return sum(size_at(config, step / length) ** 2 for step in steps) / len(steps)
 
 
 def learning_rate(config: dict[str, Any], elapsed: float) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from resnet_exp import check, course, launch, rates, tree
+from resnet_exp import check, course, launch, rates, rundir, tree
 from resnet_exp.console import span
 from resnet_exp.errors import RequestError
 from resnet_exp.identity import NAMED_DATASETS
@@ -99,7 +99,7 @@ def _newest_first(runs_dir: Path) -> list[RunDir]:
 def _agrees(run: RunDir, config: dict[str, Any]) -> bool:
     """Whether a run of the same kind had the same settings too, wherever they matter for its speed."""
     try:
-        its = yaml.load(run.config.read_text(), yaml.CSafeLoader)
+        its = yaml.load(rundir.read_bytes(run.config), yaml.CSafeLoader)
         return _pace(its) == _pace(config) and _same_sizes(its, config)
     except FileNotFoundError:
         return True  # a result that was copied without its configuration says enough

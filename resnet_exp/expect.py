@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from resnet_exp import check, identity
+from resnet_exp import check, identity, rundir
 from resnet_exp.estimate import History
 from resnet_exp.published_runs import published
 from resnet_exp.records import Run
@@ -56,7 +56,7 @@ def _own(config: dict[str, Any], history: History) -> Known:
     for result in history.alike(config):
         path = history.runs_dir / result["run_id"] / "config.yaml"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-            if identity.family(yaml.load(path.read_text(), yaml.CSafeLoader)) == family:
+            if identity.family(yaml.load(rundir.read_bytes(path), yaml.CSafeLoader)) == family:
                 known[result["epochs"]].append(result["top1"])
     return known
 

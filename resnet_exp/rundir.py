@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -107,6 +108,15 @@ def is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < FULL_BYTES
 
 
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file; `OSError` if it is none, so that no pipe or device keeps a reader for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read()
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Parse a JSON object; None when the file is not there.
 
@@ -114,7 +124,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         RequestError: the file is there and holds no JSON object.
     """
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -161,10 +171,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a JSON-lines file; a last line that was cut off by a crash is left out."""
     if not path.exists():
         return
-    with path.open() as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    for line in read_bytes(path).splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            yield json.loads(line)
 
 
 def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
@@ -192,7 +201,7 @@ def try_lock(descriptor: int) -> bool:
 def is_locked(path: Path) -> bool:
     """Whether some process holds the lock of a file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -73,6 +73,13 @@ def test_drawn_course(tmp_path: Path) -> None:
     assert ">learning rate<" not in (tmp_path / "mild.svg").read_text(), "text is drawn as paths"
 
 
+@pytest.mark.parametrize("length", ["90ep", "1999ba", "56250ba"])
+def test_mean_area_is_that_of_all_steps(length: str) -> None:
+    planned = make("recipe=mild", f"schedule.max_duration={length}", *IMAGENET)
+    exact = statistics.fmean(side**2 for side in course.sizes(planned))
+    assert course.mean_area(planned) == pytest.approx(exact, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
 def test_parameters_are_those_of_torchvision(name: str) -> None:
     import torchvision

@@ -322,7 +322,7 @@ def test_picture_of_the_course(run_cli: RunCli, tmp_path: Path) -> None:
         "picture=mild.gif": ".svg",
         "picture=no/mild.svg": "is not a folder",
         "picture=folder.svg": "is a folder; give a file",
-        "picture=mild.png target_top1=0.7": "leave out one of them",
+        "picture=mild.png target_top1=0.7": "leave out one of the two",
     }
     for words, fix in refused.items():
         done = run_cli(*P4D, *words.split(), module=PLAN)

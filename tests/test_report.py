@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 from conftest import TINY, command, write_photos
 
 from resnet_exp import collect, environment, figures, frontier, manifest, published_runs, report, rundir, runs_file
+from resnet_exp.errors import RequestError
 from resnet_exp.rundir import RunDir
 
 FILES = [
@@ -251,6 +253,20 @@ def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
     (folder / "result.json").write_bytes(content.encode(errors="surrogateescape"))
     found = collect.collect_runs([tmp_path])
     assert found.counts() == {"unreadable": 1} and "result.json: it " in found.unreadable[0][1]
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    for seed, name in enumerate(("result.json", "metrics.jsonl", "progress.json")):
+        folder = write_run(tmp_path, f"no-{name}", seed=seed)
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+    found = collect.collect_runs([tmp_path])
+    assert found.counts() == {"done": 2, "unreadable": 1}
+    ((folder, why),) = found.unreadable
+    assert (folder.name, why) == ("no-result.json", "result.json: not a regular file")
+    with pytest.raises(RequestError, match="not a regular file"):
+        RunDir(folder).read_result()
 
 
 @pytest.mark.parametrize("content", ["", "{}\n", "nonsense\n", '{"train_seconds": NaN, "top1": 0.5}\n'])
