@@ -1,0 +1,30 @@
+"""Names of what trackers are given, in the order of their charts. No torch: dashboards use them too."""
+
+from __future__ import annotations
+
+# Horizontal axes: batches and epochs since the start of training.
+BATCH, EPOCH = "batch", "epoch"
+
+# One value a batch.
+LOSS = "train/loss"
+LEARNING_RATE = "train/lr"
+IMAGE_SIZE = "train/image_size"
+IMAGES_PER_SECOND = "train/images_per_second"
+DATA_WAIT_SHARE = "train/data_wait_share"
+GPU_MEMORY = "train/gpu_memory_gib"
+BATCH_METRICS = (LOSS, LEARNING_RATE, IMAGE_SIZE, IMAGES_PER_SECOND, DATA_WAIT_SHARE, GPU_MEMORY)
+
+# One value an evaluation; accuracies are fractions, times seconds of training alone, costs those so far.
+TOP1, TOP5, EVAL_LOSS = "eval/top1", "eval/top5", "eval/loss"
+BEST_TOP1 = "eval/best_top1"
+TRAIN_SECONDS = "eval/train_seconds"
+COST = "eval/cost_usd"
+EVAL_METRICS = (TOP1, TOP5, EVAL_LOSS, BEST_TOP1, TRAIN_SECONDS, COST)
+
+# Top-1 whose time is noted when an evaluation first reaches it: what MLPerf asks of a ResNet-50, and of the recipes.
+TARGETS = (0.759, 0.766)
+
+
+def seconds_to(target: float) -> str:
+    """Name of the training time in seconds after which a top-1 was reached: ``eval/train_seconds_to_0.759``."""
+    return f"{TRAIN_SECONDS}_to_{target:g}"
