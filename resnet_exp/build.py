@@ -9,7 +9,6 @@ import torch
 from composer import Trainer
 from composer.core import Algorithm, Callback, Precision
 from composer.devices import Device, DeviceCPU, DeviceGPU
-from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import dist, reproducibility
 
@@ -18,6 +17,8 @@ from resnet_exp.algorithms import listed_order
 from resnet_exp.data import ffcv_files
 from resnet_exp.data.contract import Loader, Normalize, Split, normalized
 from resnet_exp.errors import RequestError
+from resnet_exp.guard import guard
+from resnet_exp.measures import Measures
 from resnet_exp.model import build_model
 from resnet_exp.progress_file import ProgressFile
 from resnet_exp.rundir import RunDir
@@ -148,11 +149,12 @@ class Run:
         model = build_model(config["model"])
         microbatch = config["hardware"]["device_train_microbatch_size"]
         latest = self.run.latest_checkpoint
-        loggers: list[LoggerDestination] = build_named("loggers", config["loggers"])
+        loggers = [guard(name, build_entry(f"loggers.{name}", entry)) for name, entry in config["loggers"].items()]
         self.rng = callbacks.RestoreRng()
         own: list[Callback] = [
             callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), callbacks.SameBuffers(),
-            self.recorder, self.stop, ProgressFile(self.run, self.recorder),
+            self.recorder, Measures(self.recorder, config), self.stop,
+            ProgressFile(self.run, self.recorder),
         ]  # fmt: skip
         trainer = Trainer(
             model=model,

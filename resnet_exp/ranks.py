@@ -51,8 +51,6 @@ def run_ranks(folder: RunDir, ranks: int, place: Place, owner: int | None) -> in
 def _start(folder: RunDir, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
     environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
     environ |= {**place, "PYTHONUNBUFFERED": "1", rundir.OWNED: "1"}
-    # A run that goes on is the same one for Weights & Biases too.
-    environ |= {"WANDB_RUN_ID": folder.path.name, "WANDB_RESUME": "allow", "WANDB_DIR": str(folder.path)}
     environ.pop(console.CONSOLE_FD, None)
     terminal = [os.dup(sys.stdout.fileno())] if place["RANK"] == "0" else []
     if terminal:

@@ -8,6 +8,15 @@ from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+# Optional packages of Composer's own trackers, by the extra of this package that installs them.
+EXTRAS = {"composer.loggers.MLFlowLogger": "mlflow", "composer.loggers.TensorboardLogger": "tensorboard"}
+
+
+def missing_package(target: str) -> str | None:
+    """The optional package that `target` needs and that is not installed; its extra has the same name."""
+    package = EXTRAS.get(target)
+    return package if package is not None and _find(package) is None else None
+
 
 @cache
 def exists(target: str) -> bool:

@@ -151,8 +151,13 @@ def _train(run: RunDir) -> int:
             training.trainer.fit()
     except StopRequested:
         _save_stopped(run, training)
+        _tell(training, "log_stop")
         training.trainer.close()
         return EXIT_INTERRUPTED
+    except BaseException:
+        # Trackers hear of it now; at the end of the process their own threads are gone.
+        training.trainer.close()
+        raise
     if dist.get_global_rank() == 0:
         _write_result(run, training, startup)
         checkpoints.remove_stale(run)
@@ -226,9 +231,14 @@ def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
         },
     }
     rundir.write_json(run.result, result)
+    _tell(training, "log_result", result, recorder.evaluations)
+
+
+def _tell(training: Run, what: str, *facts: Any) -> None:
+    """Call a method of the trackers that have it."""
     for destination in training.trainer.logger.destinations:
-        if (log_result := getattr(destination, "log_result", None)) is not None:
-            log_result(result, recorder.evaluations)
+        if (method := getattr(destination, what, None)) is not None:
+            method(*facts)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -144,3 +144,5 @@ def _check_ranges(name: str, entry: dict[str, Any]) -> None:
 def _check_target(key: str, target: object) -> None:
     if not isinstance(target, str) or not targets.exists(target):
         raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
+    if package := targets.missing_package(target):
+        raise RequestError(f"{key} needs the package {package}; install it: pip install 'resnet_exp[{package}]'")
