@@ -16,7 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import aside, collect, console, explorer, frontier, prices, published_runs, runs_file, tables
+from resnet_exp import (
+    aside,
+    collect,
+    console,
+    explorer,
+    frontier,
+    prices,
+    published_runs,
+    runs_file,
+    tables,
+    wandb_files,
+)
 from resnet_exp.collect import Collected
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.records import Run
@@ -79,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m resnet_exp.report", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS", help="run folders, or folders of them")
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUNS", help="run folders, folders of them, or wandb folders"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="where to write; made if needed"
     )
@@ -107,13 +120,16 @@ def _collect(options: argparse.Namespace) -> Content:
 
 
 def _collect_runs(folders: list[Path], project: str | None) -> Collected:
-    if project is None:
+    offline = [folder for folder in folders if wandb_files.find(folder)]
+    if project is None and not offline:
         return collect.collect_runs(folders)
     from resnet_exp import wandb_runs
 
-    others, unreadable = wandb_runs.read(project)
-    collected = collect.collect_runs(folders, others)
-    collected.unreadable.extend(unreadable)
+    found = [wandb_runs.read_files(folder) for folder in offline]
+    found += [] if project is None else [wandb_runs.read(project)]
+    others = [run for runs, _ in found for run in runs]
+    collected = collect.collect_runs([folder for folder in folders if folder not in offline], others)
+    collected.unreadable.extend(entry for _, unreadable in found for entry in unreadable)
     return collected
 
 

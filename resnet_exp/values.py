@@ -90,10 +90,10 @@ def _check_open_groups(config: dict[str, Any]) -> None:
                 raise RequestError(
                     f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
                 )
-            _check_target(f"{group}.{name}", entry["_target_"])
+            check_target(f"{group}.{name}", entry["_target_"])
     if "_target_" not in config["data"]["loader"]:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")
-    _check_target("data.loader", config["data"]["loader"]["_target_"])
+    check_target("data.loader", config["data"]["loader"]["_target_"])
     for name, entry in config["algorithms"].items():
         _check_ranges(name, entry)
     names = [entry["_target_"] for entry in config["algorithms"].values()]
@@ -141,7 +141,8 @@ def _check_ranges(name: str, entry: dict[str, Any]) -> None:
             raise RequestError(f"algorithms.{name}.{key}={value} is out of range; use {wanted}")
 
 
-def _check_target(key: str, target: object) -> None:
+def check_target(key: str, target: object) -> None:
+    """Check a ``_target_`` without importing it; raises `RequestError` if it cannot be used, which names `key`."""
     if not isinstance(target, str) or not targets.exists(target):
         raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
     if package := targets.missing_package(target):

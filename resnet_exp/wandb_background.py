@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 Action = Callable[[Any], None]
+# A client that gets no answer was seen to give up after two to three times the wait that it is given.
+INIT_TRIES = 4
 
 
 class BackgroundRun:
@@ -49,8 +51,8 @@ class BackgroundRun:
         """Upload what is left, and return when that is done or the time for it is over."""
         self._exit_code = exit_code
         self._actions.put(None)
-        # A start that is still waiting for its server ends first.
-        self._thread.join(self._init_seconds + self._finish_seconds)
+        # A start that is still waiting for its server ends first; its client asks more than once.
+        self._thread.join(INIT_TRIES * self._init_seconds + self._finish_seconds)
         if self._thread.is_alive():
             self._say(
                 f"W&B does not end; to upload what is there: wandb sync --include-online {self._folder}/wandb/*run-*"
@@ -92,9 +94,6 @@ class BackgroundRun:
             login_timeout=self._init_seconds,
             finish_timeout=self._finish_seconds,
             finish_timeout_raises=True,
-            # Asked once: who waits for an answer that does not come can as well record offline.
-            x_graphql_retry_max=0,
-            x_graphql_timeout_seconds=self._init_seconds / 3,
         )
         return wandb.init(dir=self._folder, mode=mode, resume="allow", settings=settings, **self._settings)
 

@@ -1,4 +1,4 @@
-"""Finished runs of a Weights & Biases project as the report sees them.
+"""Finished runs of a Weights & Biases project, or of the files of its client, as the report sees them.
 
 Two keys of a run's summary are read, which `resnet_exp.wandb_logger` writes when the run ends:
 
@@ -15,16 +15,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import results, rundir
+from resnet_exp import results, rundir, wandb_files
 from resnet_exp.collect import printable
 from resnet_exp.errors import RequestError
 from resnet_exp.records import Run
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
 TIMEOUT_SECONDS = 20
+Found = tuple[list[Run], list[tuple[Path, str]]]
 
 
-def read(project: str) -> tuple[list[Run], list[tuple[Path, str]]]:
+def read(project: str) -> Found:
     """Finished runs of ``entity/project``, and those that cannot be used, with the reason.
 
     Raises:
@@ -32,13 +33,33 @@ def read(project: str) -> tuple[list[Run], list[tuple[Path, str]]]:
     """
     if not PROJECT.fullmatch(project):
         raise RequestError(f"--wandb {project} names no project; use --wandb ENTITY/PROJECT")
-    runs, unreadable = [], []
-    for found in _finished(project):
-        name = printable(f"{project}/{found.id}")
+    summaries = {f"{project}/{found.id}": found.summary_metrics or {} for found in _finished(project)}
+    return _runs(summaries, "its summary on W&B")
+
+
+def read_files(folder: Path) -> Found:
+    """Finished runs in the files of W&B's client in a folder, and those that cannot be used, with the reason.
+
+    A run that was resumed has a file for each try, of which the last has the result.
+    """
+    summaries: dict[str, dict[str, Any]] = {}
+    damaged = []
+    for path in wandb_files.find(folder):
         try:
-            runs.append(_run(found, name))
+            summaries.setdefault(path.stem.removeprefix("run-"), {}).update(wandb_files.summary(path))
+        except (OSError, ValueError) as error:
+            damaged.append((path, str(error.strerror if isinstance(error, OSError) else error)))
+    runs, unreadable = _runs(summaries, f"W&B's files in {folder}")
+    return runs, [*unreadable, *damaged]
+
+
+def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
+    runs, unreadable = [], []
+    for name, summary in summaries.items():
+        try:
+            runs.append(_run(summary, printable(name)))
         except ValueError as error:
-            unreadable.append((Path(name), f"its summary on W&B: {error}"))
+            unreadable.append((Path(printable(name)), f"{where}: {error}"))
     return runs, unreadable
 
 
@@ -58,8 +79,7 @@ def _finished(project: str) -> list[Any]:
         ) from error
 
 
-def _run(found: Any, name: str) -> Run:
-    summary = found.summary_metrics or {}
+def _run(summary: dict[str, Any], name: str) -> Run:
     result = summary.get("result")
     if not isinstance(result, dict) or result.get("schema") != rundir.SCHEMA:
         raise ValueError("it has no result of this version")
