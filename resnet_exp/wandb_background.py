@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from resnet_exp import wandb_files
 
 Action = Callable[[Any], None]
 # A client that gets no answer was seen to give up after two to three times the wait that it is given.
@@ -61,6 +64,7 @@ class BackgroundRun:
     def _work(self) -> None:
         run = None
         try:
+            _remove_empty(self._folder)
             run = self._open()
             while (action := self._actions.get()) is not None:
                 action(run)
@@ -94,8 +98,17 @@ class BackgroundRun:
             login_timeout=self._init_seconds,
             finish_timeout=self._finish_seconds,
             finish_timeout_raises=True,
+            # What a killed run has logged stays, but for its last second.
+            x_transaction_log_flush_interval=1.0,
         )
         return wandb.init(dir=self._folder, mode=mode, resume="allow", settings=settings, **self._settings)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove what a try left that was killed before anything was written: ``wandb sync`` would stop at it."""
+    for path in folder.glob(f"wandb/{wandb_files.PATTERN}"):
+        if path.stat().st_size <= len(wandb_files.HEADER):
+            shutil.rmtree(path.parent)
 
 
 def _folder_of(run: Any) -> str:

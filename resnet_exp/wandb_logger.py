@@ -19,7 +19,7 @@ from resnet_exp.wandb_background import BackgroundRun
 
 ARTIFACTS = ("result", "weights", "checkpoint")
 # What Composer logs by itself and `resnet_exp.measures` under one name for all trackers.
-REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/")
+REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
 
 
 class WeightsAndBiases(LoggerDestination):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import wandb_service
@@ -63,7 +64,14 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Track
     """A sweep of six runs that nobody is logged in for, and what W&B's service gets of it by ``wandb sync``."""
     folder = tmp_path_factory.mktemp("tracked")
     write_photos(folder / "photos")
-    words = ("-m", "recipe=mild,medium", "seed=17,18,19", "sweep=six", "loggers=[progress,wandb]")
+    words = (
+        "-m",
+        "recipe=mild,medium",
+        "seed=17,18,19",
+        "sweep=six",
+        "loggers=[progress,wandb]",
+        "hydra.sweeper.parallel=2",
+    )
     priced = ("hardware.usd_per_node_hour=3.6", "hardware.price_date=2026-11-22")
     done = train(folder, *words, *priced, "loggers.wandb.artifacts=[result]")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -87,6 +95,7 @@ def test_each_run_is_one_run_there(tracked: Tracked) -> None:
         assert stored.settings["groupName"] == "six" and stored.settings["jobType"] == name.partition("-")[0]
         assert stored.settings["tags"] == ["resnet14", "imagefolder", "imagefolder", "cpu", "local"]
         assert (stored.exit_code, stored.preempting) == (0, False)
+        assert stored.artifacts == {f"{name}-result": "result"}
 
 
 def test_its_configuration_is_nested_and_has_the_environment(tracked: Tracked) -> None:
@@ -96,9 +105,17 @@ def test_its_configuration_is_nested_and_has_the_environment(tracked: Tracked) -
         frozen = yaml.safe_load((tracked.runs[name] / "config.yaml").read_text())
         environment = rundir.read_json(tracked.runs[name] / "environment.json")
         given = dict(stored.config)
-        assert given.pop("environment") == environment
-        assert {key: given[key] for key in frozen} == frozen
+        assert given.pop("environment") == filled(environment)
+        assert given == filled(frozen)
         assert not [key for key in given if "." in key], "a key stands there twice, nested and flat"
+
+
+def filled(value: Any) -> Any:
+    """As W&B keeps a configuration: without empty mappings, dates as text."""
+    if not isinstance(value, dict):
+        return value.isoformat() if isinstance(value, datetime.date) else value
+    kept = {key: filled(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in kept.items() if inner != {}}
 
 
 def test_its_history_is_what_the_run_recorded(tracked: Tracked) -> None:
@@ -200,17 +217,22 @@ def test_killed_and_resumed_is_one_run(tmp_path: Path, service: Service) -> None
         assert done.returncode == code, done.stdout + done.stderr
     ((name, folder),) = folders_of(tmp_path / "runs").items()
     tries = sorted((folder / "wandb").glob("offline-run-*"))
-    assert len(tries) == 3, "each try has one folder: only rank 0 talks to W&B"
+    # The first was killed at once and may have written nothing.
+    assert len(tries) in (2, 3), "each try has one folder: only rank 0 talks to W&B"
     wandb_service.sync(service, tries, tmp_path)
     stored = service.runs[name]
     rows = stored.rows("history")
     losses = {row["_step"]: row[names.LOSS] for row in rows if names.LOSS in row}
-    assert list(losses) == list(range(1, BATCHES * EPOCHS + 1)) and stored.exit_code == 0
+    # The client writes once a second: what a kill takes is of the batches just before it.
+    batches = range(1, BATCHES * EPOCHS + 1)
+    assert list(losses) == sorted(losses) and set(batches[5:]) <= set(losses) <= set(batches)
+    assert (stored.exit_code, stored.preempting) == (0, True)
     assert set(stored.summary) >= set(SENT)
     with (folder / "train.csv").open() as file:
         listed = {int(row[names.BATCH]): float(row[names.LOSS]) for row in csv.DictReader(file)}
     lines = list(rundir.read_lines(folder / "train.jsonl"))
-    assert listed == {row[names.BATCH]: row[names.LOSS] for row in lines} == losses
+    assert listed == {row[names.BATCH]: row[names.LOSS] for row in lines}
+    assert list(listed) == list(batches) and listed.items() >= losses.items()
     evaluated = list(rundir.read_lines(folder / "eval.jsonl"))
     assert [row[names.EPOCH] for row in evaluated] == [1, 2]
 
@@ -360,10 +382,11 @@ def test_other_trackers_and_one_that_fails(tmp_path: Path, mlflow_server: str) -
         assert failed == ["loggers.faulty has failed and gets nothing more (ConnectionError: nobody is there)"]
     ((name, folder),) = folders_of(tmp_path / "runs").items()
     recorded = [(row["batches"], row["top1"]) for row in rundir.read_lines(folder / "metrics.jsonl")]
-    assert mlflow_values(mlflow_server, name, names.TOP1) == pytest.approx(recorded)
+    recorded_top1 = dict(recorded)
+    assert dict(mlflow_values(mlflow_server, name, names.TOP1)) == pytest.approx(recorded_top1)
     assert len(mlflow_values(mlflow_server, name, names.LOSS)) >= BATCHES * EPOCHS
     board = tensorboard_values(tmp_path / "runs" / "tensorboard" / name)
-    assert board[names.TOP1] == pytest.approx(recorded)
+    assert dict(board[names.TOP1]) == pytest.approx(recorded_top1)
     assert [step for step, _ in board[names.LOSS]][-1] == BATCHES * EPOCHS
 
 
