@@ -9,6 +9,7 @@ import torch
 from composer import Trainer
 from composer.core import Algorithm, Callback, Precision
 from composer.devices import Device, DeviceCPU, DeviceGPU
+from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import dist, reproducibility
 
@@ -149,7 +150,7 @@ class Run:
         model = build_model(config["model"])
         microbatch = config["hardware"]["device_train_microbatch_size"]
         latest = self.run.latest_checkpoint
-        loggers = [guard(name, build_entry(f"loggers.{name}", entry)) for name, entry in config["loggers"].items()]
+        loggers = [guard(name, self._tracker(name, entry)) for name, entry in config["loggers"].items()]
         self.rng = callbacks.RestoreRng()
         own: list[Callback] = [
             callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), callbacks.SameBuffers(),
@@ -186,6 +187,11 @@ class Run:
         )
         self.rng.pending = trainer._rng_state if trainer.state.timestamp.batch_in_epoch.value else None
         return trainer
+
+    def _tracker(self, name: str, entry: dict[str, Any]) -> LoggerDestination:
+        # The run folder may have been moved since it was written.
+        here = {"runs_dir": str(self.run.path.parent)} if "runs_dir" in entry else {}
+        return build_entry(f"loggers.{name}", {**entry, **here})
 
     def _seek(self) -> None:
         now = self.trainer.state.timestamp

@@ -54,6 +54,8 @@ def complete(closed: DictConfig) -> dict[str, Any]:
     _require(closed)
     _find_hardware(closed)
     _count_classes(closed)
+    # First, for what is resolved from it, such as the places of trackers.
+    closed.runs_dir = os.path.abspath(closed.runs_dir)
     try:
         config = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -71,7 +73,6 @@ def complete(closed: DictConfig) -> dict[str, Any]:
 def _make_absolute(config: dict[str, Any]) -> None:
     """A run folder must mean the same from every working directory, and its id the same images."""
     places = [
-        (config, "runs_dir"),
         (config["dataset"], "dir"),
         (config["data"], "cache_dir"),
         *((config["data"]["loader"], f"{split}_file") for split in tree.SPLITS),

@@ -70,10 +70,11 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Track
         "seed=17,18,19",
         "sweep=six",
         "loggers=[progress,wandb]",
-        "hydra.sweeper.parallel=2",
+        "hydra.launcher.parallel=2",
     )
+    two_at_a_time = ("hydra/launcher=submitit_local", "hydra.launcher.parallel=2")
     priced = ("hardware.usd_per_node_hour=3.6", "hardware.price_date=2026-11-22")
-    done = train(folder, *words, *priced, "loggers.wandb.artifacts=[result]")
+    done = train(folder, *words, *two_at_a_time, *priced, "loggers.wandb.artifacts=[result]")
     assert done.returncode == 0, done.stdout + done.stderr
     wandb_service.sync(service, sorted(folder.glob("runs/*/wandb/offline-run-*")), folder)
     return Tracked(folder, folders_of(folder / "runs"), dict(service.runs), done.stdout)
