@@ -28,6 +28,9 @@ TINY = (
     "ssr=0.0223",
 )
 
+# Files of minutes, the longest first: none of them shall begin when the others are done.
+LONGEST = ("test_slurm", "test_run", "test_tracking", "test_ranks", "test_resume", "test_bad_runs", "test_adaptive")
+
 Finished = subprocess.CompletedProcess[str]
 
 
@@ -40,6 +43,12 @@ class RunCli(Protocol):
 
 
 PhotoTree = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files handed out first; see `LONGEST`."""
+    order = {f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def command(folder: Path, *args: str) -> list[str]:
