@@ -21,6 +21,10 @@ TRAIN_SECONDS = "eval/train_seconds"
 COST = "eval/cost_usd"
 EVAL_METRICS = (TOP1, TOP5, EVAL_LOSS, BEST_TOP1, TRAIN_SECONDS, COST)
 
+# What the parent of a sweep logs to a run of its own, of this job type; those of the others are their recipes.
+SWEEP_JOB = "sweep"
+FRONTIER_TABLE, FRONTIER_PICTURE = "frontier/table", "frontier/picture"
+
 # Top-1 whose time is noted when an evaluation first reaches it: what MLPerf asks of a ResNet-50, and of the recipes.
 TARGETS = (0.759, 0.766)
 
