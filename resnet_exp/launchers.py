@@ -15,6 +15,7 @@ from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INT
 from resnet_exp.pool import Pool
 from resnet_exp.states import RunState
 from resnet_exp.sweep import Planned, Sweep, write_manifest
+from resnet_exp.sweep_tracker import tracked
 
 Attempt = Callable[[dict[str, Any]], int]
 SHOWN = 5
@@ -23,13 +24,16 @@ STATUS = "python -m resnet_exp.status"
 
 def in_turn(sweep: Sweep, attempt: Attempt) -> int:
     """Run one after the other in this process; `attempt` carries out one configuration and returns its exit code."""
-    with manifest.own(sweep.runs_dir, sweep.name):
+    with manifest.own(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
         todo = _begin(sweep, "basic")
-        code = EXIT_DONE
+        code, done = EXIT_DONE, len(sweep.runs) - len(todo)
+        tracker.saw(done)
         for number, run in enumerate(todo, 1):
             if len(sweep.runs) > 1:
                 console.say(f"[{number}/{len(todo)}] {' '.join(run.own)}")
-            code = max(code, attempt(run.config))
+            code = max(code, ended := attempt(run.config))
+            done += ended == EXIT_DONE
+            tracker.saw(done)
             if code == EXIT_INTERRUPTED:
                 break
     return _end(sweep.states(), code, show=len(sweep.runs) > 1)
@@ -38,11 +42,11 @@ def in_turn(sweep: Sweep, attempt: Attempt) -> int:
 def pooled(sweep: Sweep, settings: dict[str, Any]) -> int:
     """Run on this machine, several at a time."""
     code = EXIT_DONE
-    with manifest.own(sweep.runs_dir, sweep.name):
+    with manifest.own(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
         todo = _begin(sweep, "submitit_local")
         pool = Pool(todo, settings["parallel"])
         try:
-            watch.watch(sweep, settle=0, alive=pool.advance)
+            watch.watch(sweep, settle=0, alive=pool.advance, saw_done=tracker.saw)
         except KeyboardInterrupt:
             console.say("stopping: each run saves a checkpoint first")
             code = EXIT_INTERRUPTED
@@ -70,7 +74,9 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
         console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
         if not settings["wait"]:
             return EXIT_DONE
-        return _end(watch.watch(sweep))
+        with tracked(sweep) as tracker:
+            ended = watch.watch(sweep, saw_done=tracker.saw)
+        return _end(ended)
     except KeyboardInterrupt:
         if submitted:
             console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")

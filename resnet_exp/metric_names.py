@@ -23,7 +23,7 @@ EVAL_METRICS = (TOP1, TOP5, EVAL_LOSS, BEST_TOP1, TRAIN_SECONDS, COST)
 
 # What the parent of a sweep logs to a run of its own, of this job type; those of the others are their recipes.
 SWEEP_JOB = "sweep"
-FRONTIER_TABLE, FRONTIER_PICTURE = "frontier/table", "frontier/picture"
+FRONTIER_TABLE, FRONTIER_PICTURE, FRONTIER_RUNS = "frontier/table", "frontier/picture", "frontier/runs"
 
 # Top-1 whose time is noted when an evaluation first reaches it: what MLPerf asks of a ResNet-50, and of the recipes.
 TARGETS = (0.759, 0.766)

@@ -51,13 +51,19 @@ class Remembered:
         return all(ending in slurm_queue.ENDED for ending in known)
 
 
-def watch(sweep: Sweep, settle: float = SETTLE_SECONDS, alive: Callable[[], bool] | None = None) -> list[RunState]:
+def watch(
+    sweep: Sweep,
+    settle: float = SETTLE_SECONDS,
+    alive: Callable[[], bool] | None = None,
+    saw_done: Callable[[int], None] = lambda done: None,
+) -> list[RunState]:
     """Show the runs until all have ended, and return their last states.
 
     Args:
         sweep: whose runs to watch.
         settle: seconds for which all must look ended.
         alive: whether somebody still carries the runs out; asked instead of waiting for them to settle.
+        saw_done: told, at each look, how many of them are done.
     """
     scheduler = Remembered()
     over_since: float | None = None
@@ -65,14 +71,21 @@ def watch(sweep: Sweep, settle: float = SETTLE_SECONDS, alive: Callable[[], bool
         while True:
             found = sweep.states(scheduler)
             show(found)
+            saw_done(_done(found))
             if all(state.kind == "done" for state in found):
                 return found
             over = not alive() if alive else all(state.kind in OVER for state in found)
             now = time.monotonic()
             over_since = (over_since or now) if over else None
             if over_since is not None and now - over_since >= settle:
-                return sweep.states(scheduler)
+                found = sweep.states(scheduler)
+                saw_done(_done(found))
+                return found
             time.sleep(POLL_SECONDS)
+
+
+def _done(found: list[RunState]) -> int:
+    return sum(state.kind == "done" for state in found)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,116 @@
+"""The frontier of a sweep on Weights & Biases while it fills, as the sweep's parent sees to it. Standard library only.
+
+The work is that of another process (`resnet_exp.sweep_wandb`): importing W&B's client and drawing take seconds, and
+nothing that they do, or wait for, may hold up or end the sweep. It is told through a pipe that there is more to log,
+and ends when the pipe does, so also when the parent is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from resnet_exp import console, manifest
+from resnet_exp.errors import EXIT_DONE
+from resnet_exp.sweep import Sweep
+
+# What a run's logger is built from where it logs to W&B.
+LOGGER = "resnet_exp.wandb_logger.WeightsAndBiases"
+# What of its settings counts here too.
+SETTINGS = ("project", "entity", "init_seconds", "finish_seconds")
+# Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
+INTERVAL_SECONDS = 30.0
+# For imports and the last picture.
+GRACE_SECONDS = 20.0
+
+
+class SweepTracker:
+    """Has the frontier of one sweep logged as its runs end; does nothing where no run of it logs to W&B."""
+
+    def __init__(self, sweep: Sweep, interval: float) -> None:
+        """`interval`: seconds between two pictures, at least; the last one comes in any case."""
+        self._sweep, self._interval = sweep, interval
+        self._settings = _settings(sweep)
+        self._process: subprocess.Popen[str] | None = None
+        self._done, self._due, self._lost = 0, False, self._settings is None
+        self._told = -interval
+
+    def saw(self, done: int) -> None:
+        """Note how many runs of the sweep are done now."""
+        if done != self._done:
+            self._done, self._due = done, True
+        if self._due and time.monotonic() - self._told >= self._interval:
+            self._tell()
+
+    def close(self) -> None:
+        """Have the last state logged, and wait for that as long as the logger of the runs may."""
+        if self._due:
+            self._tell()
+        if self._process is None or self._settings is None:
+            return
+        patience = self._settings["init_seconds"] + self._settings["finish_seconds"] + GRACE_SECONDS
+        try:
+            said, _ = self._process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            said = ""
+        finally:
+            self._process.kill()
+            code = self._process.wait()
+        for line in said.splitlines():
+            console.say(f"frontier of {self._sweep.name}: {line}")
+        if code != EXIT_DONE:
+            console.say(f"note: the frontier of {self._sweep.name} is not on W&B; {self._log} says why")
+
+    @property
+    def _log(self) -> str:
+        return str(manifest.path_of(self._sweep.runs_dir, self._sweep.name).with_suffix(".wandb.log"))
+
+    def _tell(self) -> None:
+        self._due, self._told = False, time.monotonic()
+        if self._lost:
+            return
+        try:
+            self._process = self._process or self._start()
+            assert self._process.stdin is not None
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        except OSError:
+            # It ended, or could not be started: what it was is said at the end.
+            self._lost = True
+
+    def _start(self) -> subprocess.Popen[str]:
+        words = [str(self._sweep.runs_dir), self._sweep.name, json.dumps(self._settings)]
+        with open(self._log, "w") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "resnet_exp.sweep_wandb", *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # Ctrl-C comes through the pipe.
+                start_new_session=True,
+            )
+
+
+@contextlib.contextmanager
+def tracked(sweep: Sweep, interval: float = INTERVAL_SECONDS) -> Iterator[SweepTracker]:
+    """A `SweepTracker` that is closed however the sweep ends."""
+    tracker = SweepTracker(sweep, interval)
+    try:
+        yield tracker
+    finally:
+        tracker.close()
+
+
+def _settings(sweep: Sweep) -> dict[str, Any] | None:
+    """Those of the first run that logs to W&B."""
+    for run in sweep.runs:
+        for entry in (run.config.get("loggers") or {}).values():
+            if entry.get("_target_") == LOGGER:
+                return {key: entry[key] for key in SETTINGS if key in entry}
+    return None

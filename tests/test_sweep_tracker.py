@@ -1,0 +1,195 @@
+"""The frontier of a sweep on Weights & Biases: what its parent has logged, by the real client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY, Finished, command, write_photos
+from test_report import write_run
+from wandb_service import Service, running
+
+from resnet_exp import collect, frontier, manifest, metric_names, sweep_wandb
+from resnet_exp.sweep import Planned, Sweep
+from resnet_exp.sweep_tracker import LOGGER, tracked
+
+ID = "sweep-lengths"
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """W&B on this machine, which the environment leads to."""
+    with running() as served:
+        for name, value in served.environ().items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
+    """A sweep of runs that log to W&B, with its manifest."""
+    logger = {"_target_": LOGGER, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
+    loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
+    runs = [Planned({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
+    manifest.write(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
+    return Sweep("lengths", runs_dir, runs, list(run_ids))
+
+
+def counts(service: Service) -> list[int]:
+    """How many runs had ended at each picture."""
+    return [row[metric_names.FRONTIER_RUNS] for run in service.runs.values() for row in run.rows("history")]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what comes in its own time."""
+    give_up = time.monotonic() + 100
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+def write_two(runs_dir: Path) -> None:
+    write_run(runs_dir, "short", top1=0.7, timing__train_seconds=800.0, group="s", ssr=0.18)
+    write_run(runs_dir, "slow", top1=0.69, timing__train_seconds=900.0, group="x", recipe="hot")
+
+
+def test_rows_of_the_table(tmp_path: Path) -> None:
+    write_two(tmp_path)
+    for seed, top1 in ((17, 0.76), (18, 0.77)):
+        write_run(tmp_path, f"long-{seed}", top1=top1, seed=seed, group="l", timing__train_seconds=1600.0 + seed)
+    unpriced = {"hardware__usd_per_node_hour": None, "hardware__price_date": None}
+    write_run(tmp_path, "gift", top1=0.71, timing__train_seconds=1000.0, group="g", **unpriced)
+    rows = sweep_wandb.rows(frontier.aggregate(collect.collect_runs([tmp_path]).runs))
+    found = [dict(zip(sweep_wandb.COLUMNS, row, strict=True)) for row in rows]
+    shown = [(row["recipe"], row["fastest"], row["cheapest"], row["n"], row["train_seconds"]) for row in found]
+    assert shown == [
+        ("mild", True, True, 1, 800.0),
+        ("hot", False, False, 1, 900.0),
+        ("mild", True, False, 1, 1000.0),
+        ("mild", True, True, 2, 1617.5),
+    ]
+    long, gift = found[3], found[2]
+    assert long["top1"] == pytest.approx(0.765) and long["top1 ±"] == pytest.approx(0.005)
+    assert long["cost_usd"] == pytest.approx(21.957642 * 1617.5 / 3600)
+    assert (gift["cost_usd"], gift["cost_usd ±"], gift["top1 ±"], gift["evaluated"]) == (
+        None,
+        None,
+        None,
+        "224 px of 232",
+    )
+
+
+@pytest.mark.slow
+def test_the_frontier_is_logged_as_it_fills(
+    tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = sweep_of(tmp_path, "short", "slow", "late")
+    with tracked(sweep, interval=0) as tracker:
+        tracker.saw(0)
+        assert not list((tmp_path / manifest.FOLDER).glob("*.log"))
+        write_run(tmp_path, "short", group="s")
+        tracker.saw(1)
+        until(lambda: counts(service) == [1])
+        write_run(tmp_path, "slow", group="x")
+        for _ in range(3):
+            tracker.saw(2)
+    assert capsys.readouterr().out == ""
+    assert list(service.runs) == [ID] and counts(service) == [1, 2]
+    run = service.runs[ID]
+    assert run.exit_code == 0
+    assert (run.settings["groupName"], run.settings["jobType"]) == ("lengths", metric_names.SWEEP_JOB)
+    assert (run.settings["displayName"], run.settings["project"]) == ("lengths", "tests")
+    table, picture = run.summary[metric_names.FRONTIER_TABLE], run.summary[metric_names.FRONTIER_PICTURE]
+    assert (table["_type"], table["nrows"], table["ncols"]) == ("table-file", 2, len(sweep_wandb.COLUMNS))
+    assert (picture["_type"], picture["format"]) == ("image-file", "png") and picture["width"] > 1000
+    assert len([name for name in run.uploads if name.startswith("media/images/frontier/picture")]) == 2
+
+
+@pytest.mark.slow
+def test_the_same_command_again_goes_on(tmp_path: Path, service: Service) -> None:
+    sweep = sweep_of(tmp_path, "short", "late")
+    for number, run_id in enumerate(("short", "late"), 1):
+        write_run(tmp_path, run_id, group=run_id)
+        with tracked(sweep) as tracker:
+            tracker.saw(number)
+    assert list(service.runs) == [ID] and counts(service) == [1, 2]
+
+
+@pytest.mark.slow
+def test_many_runs_that_end_at_once_are_few_pictures(tmp_path: Path, service: Service) -> None:
+    run_ids = [f"run-{number}" for number in range(40)]
+    sweep = sweep_of(tmp_path, *run_ids)
+    with tracked(sweep) as tracker:
+        for number, run_id in enumerate(run_ids, 1):
+            write_run(tmp_path, run_id, seed=number)
+            tracker.saw(number)
+    assert counts(service)[-1] == 40 and len(counts(service)) <= 2
+
+
+def test_a_sweep_without_the_logger_has_no_run(tmp_path: Path) -> None:
+    write_two(tmp_path)
+    with tracked(sweep_of(tmp_path, "short", "slow", _target_="any.Logger")) as tracker:
+        tracker.saw(2)
+    assert [path.name for path in (tmp_path / manifest.FOLDER).iterdir()] == ["lengths.json"]
+
+
+@pytest.mark.slow
+def test_a_service_that_stalls_leaves_it_offline(
+    tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.stalls.set()
+    write_two(tmp_path)
+    with tracked(sweep_of(tmp_path, "short", "slow", init_seconds=15, finish_seconds=15)) as tracker:
+        tracker.saw(2)
+    said = capsys.readouterr().out
+    assert said.startswith("frontier of lengths: W&B is recorded offline (") and "wandb sync " in said
+    (folder,) = (tmp_path / manifest.FOLDER / "wandb").glob(f"offline-run-*-{ID}")
+    assert list(folder.glob("files/media/images/frontier/picture_*.png"))
+
+
+def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = sweep_of(tmp_path, "short")
+    (tmp_path / manifest.FOLDER / "lengths.json").write_text("{")
+    with tracked(sweep) as tracker:
+        tracker.saw(1)
+    log = tmp_path / manifest.FOLDER / "lengths.wandb.log"
+    assert capsys.readouterr().out == f"note: the frontier of lengths is not on W&B; {log} says why\n"
+    assert "lengths.json is damaged" in log.read_text()
+
+
+def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What it had started ends with the pipe, without a word more to log."""
+    program = (
+        "import os, sys; from resnet_exp import sweep_wandb; sys.exit(sweep_wandb.main([os.getcwd(), 'lengths', '{}']))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    child.stdin.close()
+    assert child.wait(60) == 0
+
+
+def run_sweep(folder: Path, launcher: str, *words: str) -> Finished:
+    environ = {**os.environ, "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "HOME": str(folder)}
+    photos = write_photos(folder / "photos") if not (folder / "photos").exists() else folder / "photos"
+    data = ("dataset=imagefolder", f"dataset.dir={photos}", "sweep=lengths", f"hydra/launcher={launcher}")
+    line = command(folder, *TINY, *data, "loggers=[progress,wandb]", *words)
+    return subprocess.run(line, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
+def test_a_real_sweep(tmp_path: Path, launcher: str) -> None:
+    done = run_sweep(tmp_path, launcher, "-m", "seed=17,18")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "runs" / manifest.FOLDER / "wandb").glob(f"offline-run-*-{ID}")
+    tables = [json.loads(path.read_text()) for path in folder.glob("files/media/table/frontier/table_*.table.json")]
+    # Runs that differ in nothing but the seed are one row.
+    column = sweep_wandb.COLUMNS.index("n")
+    assert max(row[column] for table in tables for row in table["data"]) == 2
+    assert all(len(table["data"]) == 1 for table in tables)
