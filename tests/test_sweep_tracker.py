@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY, Finished, command, write_photos
+from conftest import TINY, command, write_photos
 from test_report import write_run
 from wandb_service import Service, running
 
-from resnet_exp import collect, frontier, manifest, metric_names, sweep_wandb
+from resnet_exp import collect, frontier, launchers, manifest, metric_names, sweep_wandb, watch
+from resnet_exp.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.sweep import Planned, Sweep
 from resnet_exp.sweep_tracker import LOGGER, tracked
 
@@ -174,18 +175,43 @@ def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     assert child.wait(60) == 0
 
 
-def run_sweep(folder: Path, launcher: str, *words: str) -> Finished:
-    environ = {**os.environ, "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "HOME": str(folder)}
-    photos = write_photos(folder / "photos") if not (folder / "photos").exists() else folder / "photos"
-    data = ("dataset=imagefolder", f"dataset.dir={photos}", "sweep=lengths", f"hydra/launcher={launcher}")
-    line = command(folder, *TINY, *data, "loggers=[progress,wandb]", *words)
-    return subprocess.run(line, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)
+@pytest.mark.slow
+def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
+    """One is done already, one ends, one fails."""
+    sweep = sweep_of(tmp_path, "before", "good", "bad")
+    write_run(tmp_path, "before", group="b")
+
+    def attempt(config: dict[str, Any]) -> int:
+        if config["run_id"] == "bad":
+            return EXIT_FAILED
+        write_run(tmp_path, config["run_id"], group="g")
+        return EXIT_DONE
+
+    assert launchers.in_turn(sweep, attempt) == EXIT_FAILED
+    assert counts(service)[-1] == 2
+
+
+def test_who_watches_tells_how_many_are_done(tmp_path: Path) -> None:
+    """As SLURM's and the pool's parents do; also of a run that ends together with who carried it out."""
+    sweep = sweep_of(tmp_path, "one", "two")
+    write_run(tmp_path, "one")
+    seen: list[int] = []
+
+    def alive() -> bool:
+        write_run(tmp_path, "two")
+        return False
+
+    watch.watch(sweep, settle=0, alive=alive, saw_done=seen.append)
+    assert seen == [1, 2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
-def test_a_real_sweep(tmp_path: Path, launcher: str) -> None:
-    done = run_sweep(tmp_path, launcher, "-m", "seed=17,18")
+def test_a_real_sweep(tmp_path: Path) -> None:
+    photos = f"dataset.dir={write_photos(tmp_path / 'photos')}"
+    words = ("dataset=imagefolder", photos, "sweep=lengths", "hydra/launcher=submitit_local", "-m", "seed=17,18")
+    line = command(tmp_path, *TINY, "loggers=[progress,wandb]", *words)
+    environ = {**os.environ, "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "HOME": str(tmp_path)}
+    done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (tmp_path / "runs" / manifest.FOLDER / "wandb").glob(f"offline-run-*-{ID}")
     tables = [json.loads(path.read_text()) for path in folder.glob("files/media/table/frontier/table_*.table.json")]
