@@ -1,4 +1,4 @@
-"""The frontier of a sweep on Weights & Biases while it fills, as the sweep's parent sees to it. Standard library only.
+"""The frontier of a sweep on Weights & Biases while it fills, as the sweep's parent sees to it. Imports no client.
 
 The work is that of another process (`resnet_exp.sweep_wandb`): importing W&B's client and drawing take seconds, and
 nothing that they do, or wait for, may hold up or end the sweep. It is told through a pipe that there is more to log,
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from resnet_exp import console, manifest
@@ -27,6 +28,8 @@ SETTINGS = ("project", "entity", "init_seconds", "finish_seconds")
 INTERVAL_SECONDS = 30.0
 # For imports and the last picture.
 GRACE_SECONDS = 20.0
+# What W&B's client and Python print.
+LOG = "log.txt"
 
 
 class SweepTracker:
@@ -48,27 +51,30 @@ class SweepTracker:
             self._tell()
 
     def close(self) -> None:
-        """Have the last state logged, and wait for that as long as the logger of the runs may."""
+        """Have the last state logged, and wait for that as long as the logger of the runs may at their end."""
         if self._due:
             self._tell()
         if self._process is None or self._settings is None:
             return
-        patience = self._settings["init_seconds"] + self._settings["finish_seconds"] + GRACE_SECONDS
         try:
-            said, _ = self._process.communicate(timeout=patience)
+            said, _ = self._process.communicate(timeout=self._settings["finish_seconds"] + GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            said = ""
+            self._process.kill()
+            said, _ = self._process.communicate()
         finally:
             self._process.kill()
             code = self._process.wait()
         for line in said.splitlines():
             console.say(f"frontier of {self._sweep.name}: {line}")
         if code != EXIT_DONE:
-            console.say(f"note: the frontier of {self._sweep.name} is not on W&B; {self._log} says why")
+            console.say(
+                f"note: W&B has not got the last frontier of {self._sweep.name} ({self._folder / LOG}); "
+                "the same command again logs it"
+            )
 
     @property
-    def _log(self) -> str:
-        return str(manifest.path_of(self._sweep.runs_dir, self._sweep.name).with_suffix(".wandb.log"))
+    def _folder(self) -> Path:
+        return folder_of(self._sweep.runs_dir, self._sweep.name)
 
     def _tell(self) -> None:
         self._due, self._told = False, time.monotonic()
@@ -85,7 +91,8 @@ class SweepTracker:
 
     def _start(self) -> subprocess.Popen[str]:
         words = [str(self._sweep.runs_dir), self._sweep.name, json.dumps(self._settings)]
-        with open(self._log, "w") as log:
+        self._folder.mkdir(exist_ok=True)
+        with (self._folder / LOG).open("w") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "resnet_exp.sweep_wandb", *words],
                 stdin=subprocess.PIPE,
@@ -95,6 +102,11 @@ class SweepTracker:
                 # Ctrl-C comes through the pipe.
                 start_new_session=True,
             )
+
+
+def folder_of(runs_dir: Path, name: str) -> Path:
+    """Where the process of the sweep `name` keeps its files: W&B's ``wandb``, and `LOG`."""
+    return manifest.path_of(runs_dir, name).with_suffix(".wandb")
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from resnet_exp import collect, console, figures, frontier, manifest, metric_nam
 from resnet_exp.errors import EXIT_DONE
 from resnet_exp.frontier import Axis, Group
 from resnet_exp.records import Run
+from resnet_exp.sweep_tracker import folder_of
 from resnet_exp.wandb_background import BackgroundRun
 
 # Fractions, seconds and dollars; ± is the standard error over the seeds.
@@ -68,7 +69,7 @@ def finished(runs_dir: Path, name: str) -> list[Run]:
 def open_run(runs_dir: Path, name: str, settings: dict[str, Any]) -> BackgroundRun:
     """The W&B run of a sweep, begun or gone on with; `settings` as in ``conf/loggers/wandb.yaml``."""
     return BackgroundRun(
-        runs_dir / manifest.FOLDER,
+        folder_of(runs_dir, name),
         console.say,
         id=f"{metric_names.SWEEP_JOB}-{name}",
         name=name,

@@ -19,9 +19,10 @@ from wandb_service import Service, running
 from resnet_exp import collect, frontier, launchers, manifest, metric_names, sweep_wandb, watch
 from resnet_exp.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.sweep import Planned, Sweep
-from resnet_exp.sweep_tracker import LOGGER, tracked
+from resnet_exp.sweep_tracker import LOGGER, folder_of, tracked
 
 ID = "sweep-lengths"
+GIVEN_UP = "note: W&B has not got the last frontier of lengths ({}/log.txt); the same command again logs it\n"
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_the_frontier_is_logged_as_it_fills(
     sweep = sweep_of(tmp_path, "short", "slow", "late")
     with tracked(sweep, interval=0) as tracker:
         tracker.saw(0)
-        assert not list((tmp_path / manifest.FOLDER).glob("*.log"))
+        assert not folder_of(tmp_path, "lengths").exists()
         write_run(tmp_path, "short", group="s")
         tracker.saw(1)
         until(lambda: counts(service) == [1])
@@ -146,12 +147,23 @@ def test_a_service_that_stalls_leaves_it_offline(
 ) -> None:
     service.stalls.set()
     write_two(tmp_path)
-    with tracked(sweep_of(tmp_path, "short", "slow", init_seconds=15, finish_seconds=15)) as tracker:
+    pictures = f"wandb/offline-run-*-{ID}/files/media/images/frontier/picture_*.png"
+    with tracked(sweep_of(tmp_path, "short", "slow", init_seconds=3)) as tracker:
         tracker.saw(2)
+        until(lambda: any(folder_of(tmp_path, "lengths").glob(pictures)))
     said = capsys.readouterr().out
     assert said.startswith("frontier of lengths: W&B is recorded offline (") and "wandb sync " in said
-    (folder,) = (tmp_path / manifest.FOLDER / "wandb").glob(f"offline-run-*-{ID}")
-    assert list(folder.glob("files/media/images/frontier/picture_*.png"))
+
+
+@pytest.mark.slow
+def test_a_service_that_stalls_at_the_end_is_left(
+    tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.stalls.set()
+    write_two(tmp_path)
+    with tracked(sweep_of(tmp_path, "short", "slow", init_seconds=100, finish_seconds=-15)) as tracker:
+        tracker.saw(2)
+    assert capsys.readouterr().out == GIVEN_UP.format(folder_of(tmp_path, "lengths"))
 
 
 def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,9 +171,9 @@ def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / manifest.FOLDER / "lengths.json").write_text("{")
     with tracked(sweep) as tracker:
         tracker.saw(1)
-    log = tmp_path / manifest.FOLDER / "lengths.wandb.log"
-    assert capsys.readouterr().out == f"note: the frontier of lengths is not on W&B; {log} says why\n"
-    assert "lengths.json is damaged" in log.read_text()
+    folder = folder_of(tmp_path, "lengths")
+    assert capsys.readouterr().out == GIVEN_UP.format(folder)
+    assert "lengths.json is damaged" in (folder / "log.txt").read_text()
 
 
 def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -213,7 +225,7 @@ def test_a_real_sweep(tmp_path: Path) -> None:
     environ = {**os.environ, "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "HOME": str(tmp_path)}
     done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = (tmp_path / "runs" / manifest.FOLDER / "wandb").glob(f"offline-run-*-{ID}")
+    (folder,) = folder_of(tmp_path / "runs", "lengths").glob(f"wandb/offline-run-*-{ID}")
     tables = [json.loads(path.read_text()) for path in folder.glob("files/media/table/frontier/table_*.table.json")]
     # Runs that differ in nothing but the seed are one row.
     column = sweep_wandb.COLUMNS.index("n")
