@@ -19,11 +19,10 @@ from typing import Any
 from resnet_exp import console, manifest
 from resnet_exp.errors import EXIT_DONE
 from resnet_exp.sweep import Sweep
+from resnet_exp.wandb_background import PATIENCE_SECONDS
 
 # What a run's logger is built from where it logs to W&B.
 LOGGER = "resnet_exp.wandb_logger.WeightsAndBiases"
-# What of its settings counts here too.
-SETTINGS = ("project", "entity", "init_seconds", "finish_seconds")
 # Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
 INTERVAL_SECONDS = 30.0
 # For imports and the last picture.
@@ -40,7 +39,7 @@ class SweepTracker:
         self._sweep, self._interval = sweep, interval
         self._settings = _settings(sweep)
         self._process: subprocess.Popen[str] | None = None
-        self._done, self._due, self._lost = 0, False, self._settings is None
+        self._done, self._due, self._lost = 0, False, False
         self._told = -interval
 
     def saw(self, done: int) -> None:
@@ -54,17 +53,10 @@ class SweepTracker:
         """Have the last state logged, and wait for that as long as the logger of the runs may at their end."""
         if self._due:
             self._tell()
-        if self._process is None or self._settings is None:
+        if self._settings is None or (self._process is None and not self._lost):
             return
-        try:
-            said, _ = self._process.communicate(timeout=self._settings["finish_seconds"] + GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            said, _ = self._process.communicate()
-        finally:
-            self._process.kill()
-            code = self._process.wait()
-        for line in said.splitlines():
+        said, code = ([], None) if self._process is None else self._end(self._process, self._settings["finish_seconds"])
+        for line in said:
             console.say(f"frontier of {self._sweep.name}: {line}")
         if code != EXIT_DONE:
             console.say(
@@ -72,13 +64,26 @@ class SweepTracker:
                 "the same command again logs it"
             )
 
+    @staticmethod
+    def _end(process: subprocess.Popen[str], patience: float) -> tuple[list[str], int]:
+        """What it has to say, and its exit code."""
+        try:
+            said, _ = process.communicate(timeout=patience + GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said, _ = process.communicate()
+        finally:
+            process.kill()
+            code = process.wait()
+        return said.splitlines(), code
+
     @property
     def _folder(self) -> Path:
         return folder_of(self._sweep.runs_dir, self._sweep.name)
 
     def _tell(self) -> None:
         self._due, self._told = False, time.monotonic()
-        if self._lost:
+        if self._lost or self._settings is None:
             return
         try:
             self._process = self._process or self._start()
@@ -120,9 +125,15 @@ def tracked(sweep: Sweep, interval: float = INTERVAL_SECONDS) -> Iterator[SweepT
 
 
 def _settings(sweep: Sweep) -> dict[str, Any] | None:
-    """Those of the first run that logs to W&B."""
+    """Those of the first run that logs to W&B, as far as they count here too."""
     for run in sweep.runs:
         for entry in (run.config.get("loggers") or {}).values():
             if entry.get("_target_") == LOGGER:
-                return {key: entry[key] for key in SETTINGS if key in entry}
+                waits = {key: _seconds(entry.get(key)) for key in ("init_seconds", "finish_seconds")}
+                return {"project": entry.get("project"), "entity": entry.get("entity"), **waits}
     return None
+
+
+def _seconds(value: object) -> float:
+    # What is wrong with a logger is said by the runs; the sweep goes on.
+    return value if isinstance(value, (int, float)) else PATIENCE_SECONDS

@@ -16,6 +16,8 @@ from typing import Any
 
 from resnet_exp import wandb_files
 
+# Of a logger that names no other wait, at the start and at the end.
+PATIENCE_SECONDS = 30.0
 Action = Callable[[Any], None]
 # A client that gets no answer was seen to give up after two to three times the wait that it is given.
 INIT_TRIES = 4

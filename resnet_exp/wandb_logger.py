@@ -15,7 +15,7 @@ from composer.utils import dist
 
 from resnet_exp import console, metric_names, rundir
 from resnet_exp.rundir import RunDir
-from resnet_exp.wandb_background import BackgroundRun
+from resnet_exp.wandb_background import PATIENCE_SECONDS, BackgroundRun
 
 ARTIFACTS = ("result", "weights", "checkpoint")
 # What Composer logs by itself and `resnet_exp.measures` under one name for all trackers.
@@ -38,8 +38,8 @@ class WeightsAndBiases(LoggerDestination):
         group: str | None = None,
         entity: str | None = None,
         artifacts: Sequence[str] = (),
-        init_seconds: float = 30.0,
-        finish_seconds: float = 30.0,
+        init_seconds: float = PATIENCE_SECONDS,
+        finish_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """See ``conf/loggers/wandb.yaml``.
 

@@ -176,6 +176,14 @@ def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.Cap
     assert "lengths.json is damaged" in (folder / "log.txt").read_text()
 
 
+def test_files_that_cannot_be_written_are_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = folder_of(tmp_path, "lengths")
+    with tracked(sweep_of(tmp_path, "short", finish_seconds="no number")) as tracker:
+        folder.touch()
+        tracker.saw(1)
+    assert capsys.readouterr().out == GIVEN_UP.format(folder)
+
+
 def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     """What it had started ends with the pipe, without a word more to log."""
     program = (
