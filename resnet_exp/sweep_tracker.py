@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnet_exp import console, manifest
 from resnet_exp.errors import EXIT_DONE
-from resnet_exp.sweep import Sweep
 from resnet_exp.wandb_background import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from resnet_exp.sweep import Sweep
 
 # What a run's logger is built from where it logs to W&B.
 LOGGER = "resnet_exp.wandb_logger.WeightsAndBiases"

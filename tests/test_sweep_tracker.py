@@ -185,7 +185,7 @@ def test_files_that_cannot_be_written_are_a_line(tmp_path: Path, capsys: pytest.
 
 
 def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    """What it had started ends with the pipe, without a word more to log."""
+    """What it had started ends with the pipe, and imports what it needs only when there is something to log."""
     program = (
         "import os, sys; from resnet_exp import sweep_wandb; sys.exit(sweep_wandb.main([os.getcwd(), 'lengths', '{}']))"
     )
