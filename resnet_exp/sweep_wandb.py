@@ -113,8 +113,9 @@ def _measured(group: Group) -> list[float | None]:
 
 
 def _log(table: list[Any], png: bytes, finished: int, step: int, run: Any) -> None:
-    import wandb
     from PIL import Image
+
+    import wandb
 
     run.log(
         {
