@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable
 
 from hydra._internal.utils import get_args_parser
@@ -31,3 +32,10 @@ def files() -> list[str]:
     given, _ = get_args_parser().parse_known_args()
     named = [(f"-c{what[0]}", getattr(given, f"config_{what}")) for what in ("path", "dir", "name")]
     return [word for option, value in named if value is not None for word in (option, value)]
+
+
+def take_words(*names: str) -> dict[str, str]:
+    """Take ``name=value`` words that are not Hydra's off this process's command line."""
+    found = {name: word.partition("=")[2] for name in names for word in sys.argv[1:] if word.startswith(f"{name}=")}
+    sys.argv[1:] = [word for word in sys.argv[1:] if word.partition("=")[0] not in names]
+    return found

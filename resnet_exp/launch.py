@@ -123,6 +123,8 @@ def _describe(folder: RunDir, config: dict[str, Any]) -> None:
     try:
         _write_config(folder, config)
         environment.describe(folder)
+        if (files := ffcv_files.settings_of(config["data"])) is not None:
+            environment.update(folder, {"data": ffcv_files.facts(config["dataset"]["dir"] or "", files)})
     except OSError as error:
         raise manifest.unwritable(folder.path.parent, error) from error
 
@@ -144,8 +146,17 @@ def _discard(folder: RunDir, new: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def prepare_data(config: dict[str, Any]) -> None:
-    """Check the dataset, and write what is written once: the digits, the FFCV files."""
+def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:
+    """Check the dataset, and write what is written once: the digits, the FFCV files.
+
+    Args:
+        config: of `resnet_exp.check.finalize`.
+        most_skipped: so many images that cannot be converted are left out of FFCV files; 0 leaves out none.
+
+    Raises:
+        RequestError: the data is not what the configuration says, or there is no room for it.
+        RunFailed: the conversion failed.
+    """
     data, dataset = config["data"], config["dataset"]
     if data["loader"]["_target_"] == SYNTHETIC:
         return
@@ -156,7 +167,8 @@ def prepare_data(config: dict[str, Any]) -> None:
     if data["loader"]["_target_"] in FOLDER_FORMATS and not converted:
         _check_tree(config)
     if files is not None:
-        ffcv_files.prepare(dataset["dir"] or "", files, usable_cpus(), console.say)
+        root, classes = dataset["dir"] or "", dataset["num_classes"]
+        ffcv_files.prepare(root, files, usable_cpus(), console.say, most_skipped, classes)
 
 
 def _check_tree(config: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ def main() -> int:
     if any(word in ("-h", "--help") for word in sys.argv[1:]):
         console.say(HELP)
         return EXIT_DONE
-    words = _take_words(PICTURE, TARGET)
+    words = commands.take_words(PICTURE, TARGET)
     try:
         if TARGET in words:
             goal = ways.parse(words[TARGET])
@@ -86,13 +86,6 @@ def main() -> int:
         return EXIT_BAD_REQUEST
     of_sweep = show_sweep if picture is None else _refuse_picture_of_sweep
     return cli.run_hydra(lambda config: show_run(config, picture), of_sweep, writes=False)
-
-
-def _take_words(*names: str) -> dict[str, str]:
-    """Take ``name=value`` words that are not Hydra's off the command line."""
-    found = {name: word.partition("=")[2] for name in names for word in sys.argv[1:] if word.startswith(f"{name}=")}
-    sys.argv[1:] = [word for word in sys.argv[1:] if word.partition("=")[0] not in names]
-    return found
 
 
 def _changed() -> bool:

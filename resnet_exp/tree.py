@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from resnet_exp.errors import RequestError
 
@@ -36,17 +37,53 @@ def class_names(split_dir: Path) -> list[str]:
 
 def images(class_dir: Path) -> Iterator[str]:
     """Paths of the image files below a class folder, as torchvision's ``ImageFolder`` would find them."""
-    for folder, _, files in os.walk(class_dir, followlinks=True):
+    for folder, files in _walk(class_dir):
         for name in files:
             if _is_image(name):
                 yield os.path.join(folder, name)
 
 
+def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders below `top` and their files, through links too; raises `RequestError` where that has no end or no right.
+
+    ``os.walk`` leaves out what it may not read, and follows a link to a folder above it forty times.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise RequestError(
+            f"dataset.dir: {shown(error.filename)} cannot be read ({error.strerror}); give the right to, or remove it"
+        )
+
+    above: dict[str, frozenset[tuple[int, int]]] = {}
+    for folder, below, files in os.walk(top, followlinks=True, onerror=refuse):
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            refuse(error)
+        identity, outer = (status.st_dev, status.st_ino), above.pop(folder, frozenset())
+        if identity in outer:
+            raise RequestError(
+                f"dataset.dir: {shown(folder)} is a link to a folder that holds it; remove it: it has no end"
+            )
+        above.update((os.path.join(folder, name), outer | {identity}) for name in below)
+        yield folder, files
+
+
+def shown(path: str | Path) -> str:
+    """A path as part of one line: what no terminal can show, and the end of a line, become escapes."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
 def samples(split_dir: Path) -> list[tuple[str, int]]:
-    """Paths and class numbers of one split, in the order of torchvision's ``ImageFolder``."""
+    """Paths and class numbers of one split, in the order of torchvision's ``ImageFolder``.
+
+    Raises:
+        RequestError: a folder cannot be read, or holds itself.
+    """
     found = []
     for number, name in enumerate(class_names(split_dir)):
-        for folder, _, files in sorted(os.walk(split_dir / name, followlinks=True)):
+        for folder, files in sorted(_walk(split_dir / name)):
             found += [(os.path.join(folder, file), number) for file in sorted(files) if _is_image(file)]
     return found
 

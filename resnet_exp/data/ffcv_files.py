@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import rundir, tree
-from resnet_exp.errors import RequestError, RunFailed
+from resnet_exp import tree
+from resnet_exp.data import ffcv_layout, file_manifest
+from resnet_exp.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
 from resnet_exp.processes import die_with_parent
 
 # What the content of a file depends on, in its cache folder's name.
 CONTENT = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality")
 
 LOADER = "resnet_exp.data.ffcv.make_loader"
+# A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
+MAX_RESOLUTION = 26_000
 # What the writer's last words begin with.
 REASON = "reason: "
 
@@ -51,21 +53,86 @@ def split_file(root: str, split: str, settings: dict[str, Any]) -> Path:
     return Path(settings["cache_dir"]) / "ffcv" / folder / f"{split}.ffcv"
 
 
-def prepare(root: str, settings: dict[str, Any], workers: int, say: Callable[[str], None]) -> list[Path]:
-    """Write the FFCV files of both splits that are not there yet; a second process waits for the first.
+def prepare(
+    root: str,
+    settings: dict[str, Any],
+    workers: int,
+    say: Callable[[str], None],
+    most_skipped: int = 0,
+    classes: int | None = None,
+) -> list[Path]:
+    """Check the FFCV files of both splits, and write those that are not there; a second process waits for the first.
+
+    Args:
+        root: the image folder; not needed where the settings name both files.
+        settings: of `settings_of`.
+        workers: processes that convert.
+        say: takes a line for the user.
+        most_skipped: so many images that cannot be converted are left out; 0 leaves out none.
+        classes: how many the run expects.
 
     Raises:
-        RequestError: a file named by the user does not exist, or the cache cannot be written or hold it.
+        RequestError: a setting is of no use, a file is not what it should be, a file named by the user does not exist,
+            or the cache cannot be written or hold it.
         RunFailed: the conversion failed; nothing is left under the file's name.
     """
+    check_settings(settings)
     paths = {split: split_file(root, split, settings) for split in tree.SPLITS}
     missing = {split: path for split, path in paths.items() if not path.is_file()}
     for split, path in missing.items():
         if settings[f"{split}_file"] is not None:
             raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
     if missing:
-        _convert(missing, Path(root), settings, workers, say)
+        _convert(missing, Path(root), settings, {"workers": workers, "most_skipped": most_skipped}, say)
+    _check_files(paths, root, settings, classes, say)
     return list(paths.values())
+
+
+def _check_files(
+    paths: dict[str, Path], root: str, settings: dict[str, Any], classes: int | None, say: Callable[[str], None]
+) -> None:
+    """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""
+    manifests = {}
+    for split, path in paths.items():
+        manifest = file_manifest.read(path)
+        if manifest is None:
+            file_manifest.check_header(path, classes)
+            say(f"note: {tree.shown(path)} has no manifest, so only its header and class numbers were checked")
+            continue
+        manifests[split] = manifest
+        given = settings[f"{split}_file"] is not None
+        file_manifest.check_quickly(path, manifest, "name another file" if given else file_manifest.FIX)
+        if not given:
+            content = {name: settings[name] for name in CONTENT}
+            file_manifest.check_origin(path, manifest, content, tree.class_names(Path(root) / split))
+        if classes is not None and len(manifest.classes) != classes:
+            raise RequestError(
+                f"FFCV file {tree.shown(path)} has {len(manifest.classes)} classes, dataset.num_classes={classes}; "
+                f"name another file or set dataset.num_classes={len(manifest.classes)}"
+            )
+    if len(manifests) == len(paths):
+        file_manifest.check_classes_agree(*((paths[split], manifests[split]) for split in tree.SPLITS))
+
+
+def class_names(data: dict[str, Any]) -> list[str] | None:
+    """Classes of the training file that a ``data`` group names, in their order; None where no manifest has them.
+
+    Raises:
+        RequestError: the manifest is damaged.
+    """
+    given = data["loader"].get("train_file") if data["loader"].get("_target_") == LOADER else None
+    manifest = file_manifest.read(Path(given)) if given else None
+    return manifest.classes if manifest is not None else None
+
+
+def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a run trains on, for its ``environment.json``: path, images, origin and seal of each file; the classes."""
+    found: dict[str, Any] = {}
+    for split in tree.SPLITS:
+        path = split_file(root, split, settings)
+        found[split] = {"file": str(path), **file_manifest.summary(path)}
+        found["classes"] = found[split].pop("classes", None) or found.get("classes")
+    return found
 
 
 def partial_of(path: Path) -> Path:
@@ -73,8 +140,28 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
+def check_settings(settings: dict[str, Any]) -> None:
+    """Check what the files are written with; raises `RequestError` on the first setting that is of no use."""
+    mode, side = settings["write_mode"], settings["max_resolution"]
+    if mode not in ffcv_layout.MODES:
+        raise RequestError(f"data.loader.write_mode={mode} is unknown; use one of {', '.join(ffcv_layout.MODES)}")
+    if side is not None:
+        _check_number("max_resolution", side, (int,), 1, MAX_RESOLUTION)
+    _check_number("compress_probability", settings["compress_probability"], (int, float), 0, 1)
+    _check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)
+
+
+def _check_number(key: str, value: object, types: tuple[type, ...], least: int, most: int) -> None:
+    if not isinstance(value, types) or isinstance(value, bool) or not least <= value <= most:  # pyright: ignore[reportOperatorIssue]
+        raise RequestError(f"data.loader.{key}={value} is out of range; use {least} to {most}")
+
+
 def _convert(
-    missing: dict[str, Path], root: Path, settings: dict[str, Any], workers: int, say: Callable[[str], None]
+    missing: dict[str, Path],
+    root: Path,
+    settings: dict[str, Any],
+    how: dict[str, int],
+    say: Callable[[str], None],
 ) -> None:
     cache = next(iter(missing.values())).parent
     try:
@@ -85,50 +172,40 @@ def _convert(
             f"data.cache_dir={settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
         ) from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for(lock.fileno(), cache, say)
         # The small split first: a bad image in it should not cost the time of the large one.
-        due = {root / split: path for split, path in sorted(missing.items(), reverse=True) if not path.is_file()}
+        due = [
+            [str(root / split), str(path)]
+            for split, path in sorted(missing.items(), reverse=True)
+            if not path.is_file()
+        ]
         if not due:
             return
-        _check_space(cache, list(due), settings)
-        say(f"writing {' and '.join(path.name for path in due.values())} into {cache} (once, then reused)")
-        _write(due, {"workers": workers, **{name: settings[name] for name in CONTENT}}, settings["cache_dir"])
+        say(f"writing {' and '.join(Path(path).name for _, path in due)} into {cache} (once, then reused)")
+        content = {name: settings[name] for name in CONTENT}
+        _run_writer({"files": due, "settings": content, "cache_dir": settings["cache_dir"], **how}, lock.fileno())
 
 
-def _write(due: dict[Path, Path], request: dict[str, Any], cache_dir: str) -> None:
-    """Write the files of `due`, from source folder to target, in one process."""
-    files = [[str(source), str(target)] for source, target in due.items()]
+def _wait_for(lock: int, cache: Path, say: Callable[[str], None]) -> None:
     try:
-        _run_writer({"files": files, **request})
-    except RunFailed as error:
-        if not any(rundir.is_full(path.parent) for path in due.values()):
-            raise
-        raise RunFailed(f"data.cache_dir={cache_dir} is full; free some space or set data.cache_dir=PATH") from error
-    finally:
-        for path in due.values():
-            with contextlib.suppress(FileNotFoundError):
-                partial_of(path).unlink()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"another process converts into {cache}; waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _check_space(cache: Path, sources: list[Path], settings: dict[str, Any]) -> None:
-    """Refuse at once what cannot fit: even the smallest result holds a tenth of the source's bytes."""
-    needed = sum(os.path.getsize(file) for source in sources for file in tree.images(source)) // 10
-    free = shutil.disk_usage(cache).free
-    if free < needed:
-        raise RequestError(
-            f"data.cache_dir={settings['cache_dir']} has {free / 2**20:,.0f} MiB free, the FFCV files of "
-            f"{sources[0].parent} need more than {needed / 2**20:,.0f}; free some or set data.cache_dir=PATH"
-        )
-
-
-def _run_writer(request: dict[str, Any]) -> None:
-    """Run the writer in a process group of its own: FFCV's writer hangs when one of its workers dies."""
+def _run_writer(request: dict[str, Any], lock: int) -> None:
+    """Run the writer in a process group of its own, which holds the lock until its last process has ended."""
     command = [sys.executable, "-m", "resnet_exp.data.ffcv_writer", json.dumps(request)]
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         start_new_session=True,
+        pass_fds=(lock,),
+        # Threads of a numerical library would be lost in workers that are forked.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         preexec_fn=partial(die_with_parent, signal.SIGKILL),
     )
     try:
@@ -137,10 +214,11 @@ def _run_writer(request: dict[str, Any]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    reason = _reason(errors or "", process.returncode)
+    if process.returncode == EXIT_BAD_REQUEST:
+        raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(
-            f"conversion of {Path(request['files'][0][0]).parent} failed: {_reason(errors or '', process.returncode)}"
-        )
+        raise RunFailed(f"conversion of {tree.shown(Path(request['files'][0][0]).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:

@@ -1,0 +1,130 @@
+"""The workers of a conversion, seen from the process that gives them work and takes their pages."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from mmap import mmap
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from resnet_exp.data.page_worker import CURRENT, NOTHING, WANTS_PAGE, Broken, Job, Page, Refused, Worker
+
+# Images that a worker is given at a time: enough that a pipe costs nothing, few enough that all end together.
+IMAGES_A_LIST = 16
+# So many lists of jobs are with a worker: it has the next one when it is done with one.
+AHEAD = 2
+FORK = multiprocessing.get_context("fork")
+
+
+def team_size(workers: int, images: int) -> int:
+    """How many of `workers` have something to do."""
+    return max(1, min(workers, -(-images // IMAGES_A_LIST)))
+
+
+class WorkerDied(RuntimeError):
+    """A worker ended without a word; `number` is that of the image it was at, None between images."""
+
+    def __init__(self, exit_code: int | None, number: int | None) -> None:
+        super().__init__(f"worker ended with {exit_code} at image {number}")
+        self.exit_code, self.number = exit_code, number
+
+    @property
+    def how(self) -> str:
+        """How it ended, for people."""
+        if self.exit_code is not None and self.exit_code < 0:
+            name = signal.Signals(-self.exit_code).name
+            return f"{name} (out of memory?)" if -self.exit_code == signal.SIGKILL else name
+        return f"exit code {self.exit_code}"
+
+
+@dataclass
+class _Member:
+    process: BaseProcess
+    connection: Connection
+    finished: bool = False
+
+
+Event = Page | Refused | Broken | int
+
+
+class Team:
+    """Worker processes that are ended when the block ends, whatever happens in it."""
+
+    def __init__(self, size: int, make: Callable[[Connection, mmap, int], Worker]) -> None:
+        """`make` takes a worker's end of its pipe, the memory for the images at hand, and its slot there."""
+        self._current = mmap(-1, size * CURRENT.size)
+        self._members: list[_Member] = []
+        # A collection in a worker would write to, and so copy, all memory that it shares with this process.
+        gc.collect()
+        gc.freeze()
+        for slot in range(size):
+            CURRENT.pack_into(self._current, slot * CURRENT.size, NOTHING)
+            ours, theirs = FORK.Pipe()
+            process = FORK.Process(target=_run, args=(make, theirs, self._current, slot), daemon=True)
+            process.start()
+            theirs.close()
+            self._members.append(_Member(process, ours))
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self._members:
+            member.process.kill()
+            member.process.join()
+            member.connection.close()
+        self._current.close()
+        gc.unfreeze()
+
+    def work(self, lists: Iterable[list[Job]], page_numbers: Iterator[int]) -> Iterator[Event]:
+        """Have all lists of jobs done; yields what workers report: pages, refused images, numbers of images done.
+
+        Raises:
+            WorkerDied: one did; the others may go on until the block ends.
+        """
+        rest = iter(lists)
+        for _ in range(AHEAD):
+            for member in self._members:
+                self._give(member, rest)
+        open_members = {member.connection: member for member in self._members}
+        while open_members:
+            for ready in wait(list(open_members)):
+                assert isinstance(ready, Connection)
+                member = open_members[ready]
+                try:
+                    event = ready.recv()
+                except (EOFError, ConnectionResetError):
+                    self._ended(member)
+                    del open_members[ready]
+                    continue
+                if event == WANTS_PAGE:
+                    ready.send(next(page_numbers))
+                    continue
+                if isinstance(event, int):
+                    self._give(member, rest)
+                yield event
+
+    def _give(self, member: _Member, rest: Iterator[list[Job]]) -> None:
+        if member.finished:
+            return
+        jobs = next(rest, None)
+        member.finished = jobs is None
+        try:
+            member.connection.send(jobs)
+        except OSError:
+            self._ended(member)
+
+    def _ended(self, member: _Member) -> None:
+        member.process.join()
+        if member.process.exitcode:
+            slot = self._members.index(member)
+            (number,) = CURRENT.unpack_from(self._current, slot * CURRENT.size)
+            raise WorkerDied(member.process.exitcode, None if number == NOTHING else number)
+
+
+def _run(make: Callable[[Connection, mmap, int], Worker], theirs: Connection, current: mmap, slot: int) -> None:
+    make(theirs, current, slot).run()
