@@ -13,6 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from resnet_exp import devices, digits, identity, tree, values
 from resnet_exp.config import RunConfig
 from resnet_exp.data import ffcv_files
+from resnet_exp.data.file_manifest import Manifest
 from resnet_exp.errors import RequestError
 from resnet_exp.explain import explain
 
@@ -129,8 +130,8 @@ def _find_hardware(composed: DictConfig) -> None:
 
 def _count_classes(composed: DictConfig) -> None:
     dataset = composed.dataset
-    if dataset.num_classes is None and (names := _converted_classes(composed)) is not None:
-        dataset.num_classes = len(names)
+    if dataset.num_classes is None and (manifest := _manifest(composed)) is not None:
+        dataset.num_classes = len(manifest.classes)
     if dataset.num_classes is None:
         names = tree.class_names(tree.folder(dataset.dir) / "train")
         if not names:
@@ -138,10 +139,10 @@ def _count_classes(composed: DictConfig) -> None:
         dataset.num_classes = len(names)
 
 
-def _converted_classes(composed: DictConfig) -> list[str] | None:
+def _manifest(composed: DictConfig) -> Manifest | None:
     data = OmegaConf.to_container(composed.data)
     assert isinstance(data, dict)
-    return ffcv_files.class_names({str(key): value for key, value in data.items()})
+    return ffcv_files.given_manifest({str(key): value for key, value in data.items()})
 
 
 def validate(config: dict[str, Any]) -> None:

@@ -114,15 +114,14 @@ def _check_files(
         file_manifest.check_classes_agree(*((paths[split], manifests[split]) for split in tree.SPLITS))
 
 
-def class_names(data: dict[str, Any]) -> list[str] | None:
-    """Classes of the training file that a ``data`` group names, in their order; None where no manifest has them.
+def given_manifest(data: dict[str, Any]) -> file_manifest.Manifest | None:
+    """Manifest of the training file that a ``data`` group names; None where it names none, or one without.
 
     Raises:
         RequestError: the manifest is damaged.
     """
     given = data["loader"].get("train_file") if data["loader"].get("_target_") == LOADER else None
-    manifest = file_manifest.read(Path(given)) if given else None
-    return manifest.classes if manifest is not None else None
+    return file_manifest.read(Path(given)) if given else None
 
 
 def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:

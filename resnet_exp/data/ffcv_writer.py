@@ -99,9 +99,7 @@ class Conversion:
         if most_skipped == 0:
             raise RunFailed(event.reason)
         if len(self.refused) > most_skipped:
-            raise RunFailed(
-                f"more than max_skipped={most_skipped} images cannot be converted; the last: {event.reason}"
-            )
+            raise RunFailed(f"more than max_skipped={most_skipped} images are of no use; the last: {event.reason}")
 
     def _finish(self) -> None:
         placed = self._placed()
