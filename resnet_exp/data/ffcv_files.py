@@ -26,6 +26,8 @@ CONTENT = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality
 LOADER = "resnet_exp.data.ffcv.make_loader"
 # A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
 MAX_RESOLUTION = 26_000
+# The largest image that is taken needs some seconds; a disk on a network that comes back, a minute or two.
+PATIENCE_SECONDS = 300
 # What the writer's last words begin with.
 REASON = "reason: "
 
@@ -182,6 +184,7 @@ def _convert(
             return
         say(f"writing {' and '.join(Path(path).name for _, path in due)} into {cache} (once, then reused)")
         content = {name: settings[name] for name in CONTENT}
+        how = {**how, "patience_seconds": PATIENCE_SECONDS}
         _run_writer({"files": due, "settings": content, "cache_dir": settings["cache_dir"], **how}, lock.fileno())
 
 

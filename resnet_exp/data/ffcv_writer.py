@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import cv2
+
 from resnet_exp import console, tree
 from resnet_exp.data import ffcv_layout, file_manifest, prediction, sources
 from resnet_exp.data.conversion_progress import Progress
@@ -25,7 +27,7 @@ from resnet_exp.data.ffcv_layout import Placed
 from resnet_exp.data.journal import Journal, Layout
 from resnet_exp.data.page_worker import Broken, Job, Page, Refused, Worker
 from resnet_exp.data.sources import Source
-from resnet_exp.data.team import IMAGES_A_LIST, Team, WorkerDied, team_size
+from resnet_exp.data.team import IMAGES_A_LIST, Team, WorkerLost, team_size
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -54,7 +56,7 @@ class Conversion:
         """An image file."""
         return str(self.folder / self.sources[number].name)
 
-    def run(self, workers: int, most_skipped: int) -> None:
+    def run(self, workers: int, most_skipped: int, patience: float) -> None:
         """Convert all images that are not in the file yet, then put it in its place.
 
         Raises:
@@ -65,11 +67,11 @@ class Conversion:
         progress = Progress(self.target.name, len(self.sources), len(self.sources) - len(missing))
         try:
             with Team(team_size(workers, len(missing)), self._worker) as team:
-                for event in team.work(self._lists(missing), self.journal.free_numbers()):
+                for event in team.work(self._lists(missing), self.journal.free_numbers(), patience):
                     self._take(event, most_skipped, progress)
-        except WorkerDied as death:
-            where = "" if death.number is None else f" while it read {tree.shown(self.path(death.number))}"
-            raise RunFailed(f"a process of the writer was ended by {death.how}{where}") from death
+        except WorkerLost as lost:
+            where = "" if lost.number is None else f" while it read {tree.shown(self.path(lost.number))}"
+            raise RunFailed(f"a process of the writer {lost.how}{where}") from lost
         finally:
             self.journal.close()
         progress.end()
@@ -177,12 +179,14 @@ def write(request: dict[str, Any]) -> None:
         RequestError: nothing was begun, since the images or the disk are of no use.
         RunFailed: an image cannot be converted, or the disk is full.
     """
+    # Workers are forked: one that inherits OpenCV's threads waits for them for ever. Each has one core to itself.
+    cv2.setNumThreads(0)
     settings = Settings(**request["settings"])
     conversions = [Conversion.begin(Path(folder), Path(target), settings) for folder, target in request["files"]]
     prediction.check_space(conversions, request["workers"], request["cache_dir"])
     for conversion in conversions:
         try:
-            conversion.run(request["workers"], request["most_skipped"])
+            conversion.run(request["workers"], request["most_skipped"], request["patience_seconds"])
         except OSError as error:
             if error.errno not in DISK_ERRORS:
                 raise RunFailed(f"{conversion.journal.unfinished} cannot be written ({error.strerror})") from error

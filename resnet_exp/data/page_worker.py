@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from multiprocessing.connection import Connection
 
-import cv2
-
 from resnet_exp.data.encode import Encoded, Settings, encode
 from resnet_exp.data.ffcv_layout import page_bytes
 from resnet_exp.errors import RunFailed
@@ -94,7 +92,6 @@ class Worker:
     def run(self) -> None:
         """Work until there is no more."""
         die_with_parent(signal.SIGKILL)
-        cv2.setNumThreads(1)
         warnings.simplefilter("ignore")
         try:
             with open(self.file, "r+b", buffering=0) as file:

@@ -25,20 +25,15 @@ def team_size(workers: int, images: int) -> int:
     return max(1, min(workers, -(-images // IMAGES_A_LIST)))
 
 
-class WorkerDied(RuntimeError):
-    """A worker ended without a word; `number` is that of the image it was at, None between images."""
+class WorkerLost(RuntimeError):
+    """A worker ended without a word, or says nothing any more.
 
-    def __init__(self, exit_code: int | None, number: int | None) -> None:
-        super().__init__(f"worker ended with {exit_code} at image {number}")
-        self.exit_code, self.number = exit_code, number
+    `how` is for people, `number` that of the image it was at, None between images.
+    """
 
-    @property
-    def how(self) -> str:
-        """How it ended, for people."""
-        if self.exit_code is not None and self.exit_code < 0:
-            name = signal.Signals(-self.exit_code).name
-            return f"{name} (out of memory?)" if -self.exit_code == signal.SIGKILL else name
-        return f"exit code {self.exit_code}"
+    def __init__(self, how: str, number: int | None) -> None:
+        super().__init__(f"{how} at image {number}")
+        self.how, self.number = how, number
 
 
 @dataclass
@@ -80,11 +75,11 @@ class Team:
         self._current.close()
         gc.unfreeze()
 
-    def work(self, lists: Iterable[list[Job]], page_numbers: Iterator[int]) -> Iterator[Event]:
+    def work(self, lists: Iterable[list[Job]], page_numbers: Iterator[int], patience: float) -> Iterator[Event]:
         """Have all lists of jobs done; yields what workers report: pages, refused images, numbers of images done.
 
         Raises:
-            WorkerDied: one did; the others may go on until the block ends.
+            WorkerLost: one died, or none said anything for `patience` seconds.
         """
         rest = iter(lists)
         for _ in range(AHEAD):
@@ -92,7 +87,11 @@ class Team:
                 self._give(member, rest)
         open_members = {member.connection: member for member in self._members}
         while open_members:
-            for ready in wait(list(open_members)):
+            heard = wait(list(open_members), timeout=patience)
+            if not heard:
+                silent = next(iter(open_members.values()))
+                raise WorkerLost(f"said nothing for {patience:g} s", self._image_of(silent))
+            for ready in heard:
                 assert isinstance(ready, Connection)
                 member = open_members[ready]
                 try:
@@ -121,9 +120,18 @@ class Team:
     def _ended(self, member: _Member) -> None:
         member.process.join()
         if member.process.exitcode:
-            slot = self._members.index(member)
-            (number,) = CURRENT.unpack_from(self._current, slot * CURRENT.size)
-            raise WorkerDied(member.process.exitcode, None if number == NOTHING else number)
+            raise WorkerLost(f"was ended by {_how(member.process.exitcode)}", self._image_of(member))
+
+    def _image_of(self, member: _Member) -> int | None:
+        (number,) = CURRENT.unpack_from(self._current, self._members.index(member) * CURRENT.size)
+        return None if number == NOTHING else number
+
+
+def _how(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    return f"{name} (out of memory?)" if -exit_code == signal.SIGKILL else name
 
 
 def _run(make: Callable[[Connection, mmap, int], Worker], theirs: Connection, current: mmap, slot: int) -> None:
