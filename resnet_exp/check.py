@@ -151,6 +151,8 @@ def validate(config: dict[str, Any]) -> None:
     _validate_hardware(config["hardware"])
     _validate_batches(config)
     values.check(config)
+    if (files := ffcv_files.settings_of(config["data"])) is not None:
+        ffcv_files.check_settings(files)
     if config["model"]["sync_batchnorm"] and config["hardware"]["device"] == "cpu":
         raise RequestError(
             f"model.sync_batchnorm=true needs GPUs, hardware={config['hardware']['name']} has none; use "

@@ -67,8 +67,9 @@ def test_a_conversion_that_meets_an_unreadable_image_names_it(run_cli: RunCli, t
     done = run_cli(*tiny, *MINE, f"dataset.dir={tmp_path / 'photos'}", "data=ffcv")
     line = f"image {broken} cannot be read (cannot identify image file); repair it or remove it from dataset.dir"
     assert (done.returncode, done.stderr) == (1, f"conversion of {tmp_path}/photos failed: {line}\n")
-    # val is whole; of train there is nothing.
-    assert files_in(tmp_path / "cache") == [".lock", "val.ffcv"]
+    # val is whole; of train there is what the next try goes on from.
+    unfinished = [".train.ffcv.partial", ".train.ffcv.partial.journal"]
+    assert files_in(tmp_path / "cache") == [".lock", *unfinished, "val.ffcv", "val.ffcv.json"]
     assert not (tmp_path / "runs" / "mine").exists()
 
 
@@ -76,14 +77,14 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_conversion_that_fills_the_disk_says_so(run_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
+def test_a_conversion_that_the_disk_cannot_hold_is_not_begun(run_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
     cache = small_disk("cache", "64k")
     done = run_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=ffcv")
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"data.cache_dir={cache} is full; free some space or set data.cache_dir=PATH\n",
-    )
-    assert not {"train.ffcv", ".train.ffcv.partial", ".val.ffcv.partial"} & set(files_in(cache))
+    line = f"data.cache_dir={cache} has 65.5 kB free, the FFCV files of {tmp_path}/photos need about "
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(line) and done.stderr.endswith("; free some or set data.cache_dir=PATH\n")
+    assert files_in(cache) == [".lock"]
+    assert not (tmp_path / "runs" / "mine").exists()
 
 
 @pytest.mark.parametrize("key", ["runs_dir", "data.cache_dir"])

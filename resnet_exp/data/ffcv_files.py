@@ -74,11 +74,10 @@ def prepare(
         classes: how many the run expects.
 
     Raises:
-        RequestError: a setting is of no use, a file is not what it should be, a file named by the user does not exist,
-            or the cache cannot be written or hold it.
+        RequestError: a file is not what it should be, one that the user named does not exist, or the cache cannot be
+            written or hold it.
         RunFailed: the conversion failed; nothing is left under the file's name.
     """
-    check_settings(settings)
     paths = {split: split_file(root, split, settings) for split in tree.SPLITS}
     missing = {split: path for split, path in paths.items() if not path.is_file()}
     for split, path in missing.items():

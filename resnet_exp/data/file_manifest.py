@@ -267,10 +267,12 @@ def check_all_sources(file: Path, manifest: Manifest, sources: list[Source]) -> 
     """
     if fingerprint(sources) != manifest.source["fingerprint"]:
         check_source(file, manifest)
-        raise Differs(
-            f"{_stale(file)} of the {manifest.source['images']:,} images that {shown(manifest.source['folder'])} had "
-            f"not all are among its {len(sources):,} unchanged; {FIX}"
-        )
+        folder, then = shown(manifest.source["folder"]), manifest.source["images"]
+        if len(sources) != then:
+            raise Differs(
+                f"{_stale(file)} {folder} had {then:,} images when it was written, now {len(sources):,}; {FIX}"
+            )
+        raise Differs(f"{_stale(file)} of the {then:,} images in {folder} some have another name, size or time; {FIX}")
 
 
 def _stale(file: Path) -> str:
