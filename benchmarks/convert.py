@@ -52,7 +52,11 @@ def ours(source: Path, target: Path, mode: str, longest: int, workers: int) -> N
     from resnet_exp.data import ffcv_writer
 
     settings = {"write_mode": mode, "max_resolution": longest, "compress_probability": 0.5, "jpeg_quality": 90}
-    request = {"files": [[str(source), str(target)]], "settings": settings, "cache_dir": str(target.parent)}
+    request = {
+        "files": [[str(source), str(target), f"{target}.partial"]],
+        "settings": settings,
+        "cache_dir": str(target.parent),
+    }
     ffcv_writer.write({**request, "workers": workers, "most_skipped": 0, "patience_seconds": 60})
 
 

@@ -65,6 +65,8 @@ def begin(run: RunDir, config: dict[str, Any]) -> bool:
         environment.describe(run)
     # By every rank: nothing is written twice, and whoever comes second waits.
     launch.prepare_data(config)
+    if first:
+        launch.describe_data(run, config)
     return True
 
 

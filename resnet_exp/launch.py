@@ -123,10 +123,15 @@ def _describe(folder: RunDir, config: dict[str, Any]) -> None:
     try:
         _write_config(folder, config)
         environment.describe(folder)
-        if (files := ffcv_files.settings_of(config["data"])) is not None:
-            environment.update(folder, {"data": ffcv_files.facts(config["dataset"]["dir"] or "", files)})
+        describe_data(folder, config)
     except OSError as error:
         raise manifest.unwritable(folder.path.parent, error) from error
+
+
+def describe_data(folder: RunDir, config: dict[str, Any]) -> None:
+    """Note in ``environment.json`` which FFCV files a run uses, and the names of their classes."""
+    if (files := ffcv_files.settings_of(config["data"])) is not None:
+        environment.update(folder, {"data": ffcv_files.facts(config["dataset"]["dir"] or "", files)})
 
 
 class _Dumper(yaml.CSafeDumper):

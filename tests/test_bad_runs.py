@@ -68,7 +68,7 @@ def test_a_conversion_that_meets_an_unreadable_image_names_it(run_cli: RunCli, t
     line = f"image {broken} cannot be read (cannot identify image file); repair it or remove it from dataset.dir"
     assert (done.returncode, done.stderr) == (1, f"conversion of {tmp_path}/photos failed: {line}\n")
     # val is whole; of train there is what the next try goes on from.
-    unfinished = [".train.ffcv.partial", ".train.ffcv.partial.journal"]
+    unfinished = ["train.ffcv.partial", "train.ffcv.partial.journal"]
     assert files_in(tmp_path / "cache") == [".lock", *unfinished, "val.ffcv", "val.ffcv.json"]
     assert not (tmp_path / "runs" / "mine").exists()
 

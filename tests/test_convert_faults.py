@@ -29,7 +29,7 @@ from resnet_exp.data import ffcv_files, file_manifest
 from resnet_exp.errors import RequestError, RunFailed
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
-Change = Callable[[Path], None]
+Change = Callable[[Path], object]
 WRITER = "resnet_exp.data.ffcv_writer"
 
 
@@ -82,7 +82,7 @@ def nowhere(file: Path) -> None:
 
 
 def write(content: bytes) -> Change:
-    return lambda file: file.write_bytes(content) and None
+    return lambda file: file.write_bytes(content)
 
 
 # What is at photos/train/china/01.jpg, and what is said of it.
@@ -254,8 +254,7 @@ def many_photos(photos: Path, count: int = 900) -> None:
 
 
 def journaled(folder: Path) -> int:
-    journals = [path for path in folder.rglob(".train.ffcv.partial.journal")]
-    return sum(path.read_bytes().count(b"\n") for path in journals) - 1
+    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("train.ffcv.partial.journal")) - 1
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 40) -> None:
@@ -293,7 +292,7 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
         assert (started.returncode, errors.count("\n")) == (1, 1)
     if victim == 1:
         assert "a process of the writer was ended by SIGKILL (out of memory?)" in errors
-    assert "train.ffcv" not in files_in(tmp_path)
+    assert "train.ffcv" not in files_in(tmp_path) and "train.ffcv.json" not in files_in(tmp_path)
     before = journaled(tmp_path)
     again = run_convert(tmp_path, *quick)
     assert (again.returncode, again.stderr) == (0, "")
@@ -304,13 +303,13 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
         tmp_path / "photos", tmp_path / "another", write_mode="raw", max_resolution=400, compress_probability=0.5
     )
     assert samples_of(train) == samples_of(whole)
-    assert not [name for name in files_in(tmp_path) if "partial" in name]
+    assert files_in(tmp_path / "cache") == [".lock", "train.ffcv", "train.ffcv.json", "val.ffcv", "val.ffcv.json"]
 
 
 def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
     many_photos(photo_tree())
     settings = {key: SETTINGS[key] for key in ffcv_files.CONTENT}
-    files = [[str(tmp_path / "photos" / "train"), str(tmp_path / "train.ffcv")]]
+    files = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
     how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
     line = [sys.executable, "-m", WRITER, json.dumps({"files": files, "settings": settings, **how})]
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -322,7 +321,7 @@ def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: Pho
         started.kill()
     assert started.returncode == 1
     assert "a process of the writer said nothing for 1.5 s while it read " in errors
-    assert files_in(tmp_path)[0].startswith(".train.ffcv.partial")
+    assert "train.ffcv" not in files_in(tmp_path) and "train.ffcv.partial" in files_in(tmp_path)
 
 
 def interrupted(photos: Path, cache: Path) -> Path:
@@ -331,7 +330,7 @@ def interrupted(photos: Path, cache: Path) -> Path:
     broken.write_bytes(b"")
     with pytest.raises(RunFailed, match="zz"):
         convert(photos, cache, write_mode="raw", max_resolution=300)
-    (unfinished,) = cache.rglob(".train.ffcv.partial")
+    (unfinished,) = cache.rglob("train.ffcv.partial")
     broken.write_bytes((photos / "train" / "flower" / "01.jpg").read_bytes())
     return unfinished
 
@@ -350,7 +349,10 @@ def test_what_an_interrupted_conversion_left_is_checked_before_it_is_used(
     changed = photos / "train" / "china" / "large0001.jpg"
     changed.unlink()
     picture(80, 60).save(changed)
+    (photos / "train" / "china" / "02.jpg").unlink()
+    place = unfinished.stat().st_ino
     train, _ = convert(photos, tmp_path / "cache", write_mode="raw", max_resolution=300)
+    assert train.stat().st_ino == place, "written anew"
     whole, _ = convert(photos, tmp_path / "another", write_mode="raw", max_resolution=300)
     assert samples_of(train) == samples_of(whole)
     manifest = file_manifest.read(train)

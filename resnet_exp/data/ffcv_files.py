@@ -49,10 +49,21 @@ def split_file(root: str, split: str, settings: dict[str, Any]) -> Path:
         return Path(given)
     base = Path(root).resolve()
     folders = [base / name / label for name in tree.SPLITS for label in tree.class_names(base / name)]
-    classes = [(folder.name, folder.stat().st_mtime_ns) for folder in folders]
-    key = json.dumps([str(base), classes, [settings[name] for name in CONTENT]])
-    folder = f"{base.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    return Path(settings["cache_dir"]) / "ffcv" / folder / f"{split}.ffcv"
+    state = _hash([(folder.name, folder.stat().st_mtime_ns) for folder in folders])
+    return Path(settings["cache_dir"]) / "ffcv" / f"{_wanted(base, settings)}-{state}" / f"{split}.ffcv"
+
+
+def work_folder(root: str, settings: dict[str, Any]) -> Path:
+    """Where the files of a folder are written before they are whole, whatever state the folder is in by then."""
+    return Path(settings["cache_dir"]) / "ffcv" / f".{_wanted(Path(root).resolve(), settings)}"
+
+
+def _wanted(base: Path, settings: dict[str, Any]) -> str:
+    return f"{base.name}-{_hash([str(base), [settings[name] for name in CONTENT]])}"
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
 
 
 def prepare(
@@ -135,11 +146,6 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def partial_of(path: Path) -> Path:
-    """Where a file is written before it is whole."""
-    return path.with_name(f".{path.name}.partial")
-
-
 def check_settings(settings: dict[str, Any]) -> None:
     """Check what the files are written with; raises `RequestError` on the first setting that is of no use."""
     mode, side = settings["write_mode"], settings["max_resolution"]
@@ -163,10 +169,11 @@ def _convert(
     how: dict[str, int],
     say: Callable[[str], None],
 ) -> None:
-    cache = next(iter(missing.values())).parent
+    cache, unfinished = next(iter(missing.values())).parent, work_folder(str(root), settings)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = (cache / ".lock").open("w")
+        for folder in (cache, unfinished):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = (unfinished / ".lock").open("w")
     except OSError as error:
         raise RequestError(
             f"data.cache_dir={settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
@@ -174,14 +181,11 @@ def _convert(
     with lock:
         _wait_for(lock.fileno(), cache, say)
         # The small split first: a bad image in it should not cost the time of the large one.
-        due = [
-            [str(root / split), str(path)]
-            for split, path in sorted(missing.items(), reverse=True)
-            if not path.is_file()
-        ]
+        still = [split for split in sorted(missing, reverse=True) if not missing[split].is_file()]
+        due = [[str(root / split), str(missing[split]), str(unfinished / f"{split}.ffcv.partial")] for split in still]
         if not due:
             return
-        say(f"writing {' and '.join(Path(path).name for _, path in due)} into {cache} (once, then reused)")
+        say(f"writing {' and '.join(Path(path).name for _, path, _ in due)} into {cache} (once, then reused)")
         content = {name: settings[name] for name in CONTENT}
         how = {**how, "patience_seconds": PATIENCE_SECONDS}
         _run_writer({"files": due, "settings": content, "cache_dir": settings["cache_dir"], **how}, lock.fileno())

@@ -22,7 +22,7 @@ from resnet_exp import console, tree
 from resnet_exp.data import ffcv_layout, file_manifest, prediction, sources
 from resnet_exp.data.conversion_progress import Progress
 from resnet_exp.data.encode import Settings
-from resnet_exp.data.ffcv_files import REASON, partial_of
+from resnet_exp.data.ffcv_files import REASON
 from resnet_exp.data.ffcv_layout import Placed
 from resnet_exp.data.journal import Journal, Layout
 from resnet_exp.data.page_worker import Broken, Job, Page, Refused, Worker
@@ -45,10 +45,10 @@ class Conversion:
     refused: dict[int, str] = field(default_factory=dict)
 
     @staticmethod
-    def begin(folder: Path, target: Path, settings: Settings) -> Conversion:
+    def begin(folder: Path, target: Path, unfinished: Path, settings: Settings) -> Conversion:
         """Look at the images, and at what an earlier try left."""
         found = sources.of_split(folder)
-        journal = Journal(partial_of(target), found, settings)
+        journal = Journal(unfinished, found, settings)
         journal.check(lambda done, of: console.status(f"{target.name}: checking what there is, {done} of {of} pages"))
         return Conversion(folder, target, settings, found, journal)
 
@@ -182,7 +182,7 @@ def write(request: dict[str, Any]) -> None:
     # Workers are forked: one that inherits OpenCV's threads waits for them for ever. Each has one core to itself.
     cv2.setNumThreads(0)
     settings = Settings(**request["settings"])
-    conversions = [Conversion.begin(Path(folder), Path(target), settings) for folder, target in request["files"]]
+    conversions = [Conversion.begin(*map(Path, paths), settings=settings) for paths in request["files"]]
     prediction.check_space(conversions, request["workers"], request["cache_dir"])
     for conversion in conversions:
         try:
