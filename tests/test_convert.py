@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +18,16 @@ import pytest
 from conftest import PhotoTree, RunCli
 from ffcv.fields import IntField, RGBImageField
 from ffcv.reader import Reader
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mixed_tree import FORMATS, packaged_pictures, write_mixed_tree
 from PIL import Image
+from test_terminal import Terminal
 
 from resnet_exp import tree
 from resnet_exp.data import encode, ffcv_files, ffcv_layout, file_manifest, rgb
 from resnet_exp.data.encode import Settings
-from resnet_exp.errors import RequestError
+from resnet_exp.errors import RequestError, RunFailed
 
 SETTINGS = {
     "train_file": None,
@@ -222,6 +228,42 @@ def test_a_wrong_request_is_refused_in_a_line(word, line, run_cli: RunCli, photo
     done = run_cli(*where, word, module="resnet_exp.convert")
     assert (done.returncode, done.stderr, done.stdout) == (2, f"{line}\n", "")
     assert not (tmp_path / "cache").exists()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(sorted(FORMATS)), seed=st.integers(0, 2**32 - 1), changes=st.integers(1, 40))
+def test_a_damaged_image_is_pixels_or_a_line(name: str, seed: int, changes: int, mixed: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(seed)
+    content = bytearray((mixed / "train" / "Minduka_Present_Blue_Pack" / name).read_bytes())
+    for at in random.integers(0, min(len(content), 2000), changes):
+        content[at] = random.integers(0, 256)
+    file = tmp_path / name
+    file.write_bytes(content[: len(content) if seed % 3 else len(content) * 2 // 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in a worker
+        try:
+            pixels, said = rgb.decode(str(file)), ""
+        except RunFailed as error:
+            pixels, said = None, str(error)
+    if pixels is None:
+        assert said.startswith(f"image {file} cannot be read (") and "\n" not in said
+    else:
+        assert pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_the_pace_and_the_time_that_is_left(photo_tree: PhotoTree, tmp_path: Path) -> None:
+    photos = photo_tree()
+    packaged_pictures()["china"].resize((1600, 1200)).save(photos / "train" / "china" / "large.jpg")
+    for number in range(150):
+        os.link(photos / "train" / "china" / "large.jpg", photos / "train" / "china" / f"large{number}.jpg")
+    where = ["dataset=imagefolder", f"dataset.dir={photos}", f"data.cache_dir={tmp_path / 'cache'}"]
+    terminal = Terminal([sys.executable, "-m", "resnet_exp.convert", *where])
+    terminal.read_until(None)
+    assert terminal.exit_code() == 0, terminal.raw
+    assert re.search(r"train.ffcv: about \d+\.\d MB for 183 images", terminal.raw)
+    assert re.search(r"train.ffcv: [\d]+ of 183 images  [\d,]+ images/s  ETA [\d.]+ s", terminal.raw)
+    assert all(len(line) <= 80 for line in terminal.lines() if str(tmp_path) not in line)
 
 
 def test_pixels_do_not_depend_on_the_file_name_or_a_wrong_one(tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from resnet_exp.errors import RunFailed
 from resnet_exp.tree import shown
 
 Pixels = npt.NDArray[np.uint8]
-# What PIL raises on files that are damaged, no images, or larger than Image.MAX_IMAGE_PIXELS twice.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Image.DecompressionBombError)
 # Grey of 16 bits under the names that versions of Pillow have for it.
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 NO_RANGE = "pixels of mode {} have no range that is known; save it with 8 or 16 bits"
@@ -62,7 +60,8 @@ def decode(path: str, channels: str = "RGB") -> Pixels:
             if pixels is not None:
                 return pixels
             pixels = np.asarray(to_rgb(image))
-    except UNREADABLE as error:
+    except Exception as error:
+        # On damaged files decoders raise whatever they stumble over: struct.error, KeyError, zlib.error, MemoryError...
         raise unreadable(path, _reason(error)) from error
     return pixels if channels == "RGB" else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
 
