@@ -31,9 +31,10 @@ frontier: setup ## Train the demo sweep on the digits and report on it: demo/rep
 	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report
 
 .PHONY: bench
-bench: setup ## Measure how sweeps and reports scale (the submission only where there is SLURM)
+bench: setup ## Measure how sweeps, reports and conversions scale (the submission only where there is SLURM)
 	$(PY) benchmarks/scale.py status --runs 1000 10000
 	$(PY) benchmarks/report.py --runs 1000 10000
+	$(PY) benchmarks/convert.py
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: lint

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import warnings
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from test_terminal import Terminal
 from resnet_exp import tree
 from resnet_exp.data import encode, ffcv_files, ffcv_layout, file_manifest, rgb
 from resnet_exp.data.encode import Settings
+from resnet_exp.data.page_worker import PageFile
 from resnet_exp.errors import RequestError, RunFailed
 
 SETTINGS = {
@@ -132,6 +134,16 @@ def test_a_file_does_not_depend_on_the_number_of_workers(mixed: Path, tmp_path: 
     assert {ffcv_layout.RAW, ffcv_layout.JPEG} == set(modes)
     labels = [label for label, *_ in samples_of(alone)]
     assert labels == [label for _, label in tree.samples(mixed / "train")]
+
+
+def test_pages_are_written_through_the_cache_where_the_disk_refuses_the_other_way(tmp_path: Path) -> None:
+    file = tmp_path / "pages"
+    file.touch()
+    page = mmap(-1, 3000)
+    page[:] = bytes(range(250)) * 12
+    with PageFile(str(file)) as pages:
+        pages.write(page, 7)  # no multiple of any disk's blocks
+    assert file.read_bytes() == bytes(7) + page[:]
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 1])
