@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-import torch
-from ffcv.fields.decoders import CenterCropRGBImageDecoder, IntDecoder, RandomResizedCropRGBImageDecoder
 from ffcv.loader import Loader as FFCVReader
 from ffcv.pipeline import compiler
-from ffcv.transforms import RandomHorizontalFlip, ToDevice, ToTensor, ToTorchImage
 from ffcv.traversal_order.base import TraversalOrder
 
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 from resnet_exp.data.ffcv_files import split_file
+from resnet_exp.data.ffcv_ops import Images, Labels, Reader, ToDevice
 from resnet_exp.errors import RunFailed
 
 Order = npt.NDArray[np.uint64]
 
 
-def _set_numba_threads(cls: type[compiler.Compiler], n: int) -> None:
-    # FFCV's own version also sets torch's thread count, which makes training on a CPU slow.
-    # Numba refuses more threads than this process has cores, such as the recipes' 8 workers on a small machine.
-    cls.num_threads = min(n, numba.config.NUMBA_NUM_THREADS)  # pyright: ignore
-    compiler.set_num_threads(cls.num_threads)
+def _leave_threads_alone(cls: type[compiler.Compiler], n: int) -> None:
+    # Ours are our own; FFCV would set those of torch too, which makes training on a CPU slow.
+    cls.num_threads = 1  # pyright: ignore
 
 
-compiler.Compiler.set_num_threads = classmethod(_set_numba_threads)  # pyright: ignore
+compiler.Compiler.set_num_threads = classmethod(_leave_threads_alone)  # pyright: ignore
+
+
+@contextlib.contextmanager
+def _nothing_to_compile() -> Iterator[None]:
+    """FFCV compiles every step anew in each run, for seconds; ours are compiled already, or need not be."""
+    compiler.Compiler.set_enabled(False)
+    try:
+        yield
+    finally:
+        compiler.Compiler.set_enabled(True)
 
 
 class RankOrder(TraversalOrder):
@@ -69,7 +75,7 @@ class RankOrder(TraversalOrder):
 class FFCVLoader:
     """FFCV's loader behind the loader contract."""
 
-    def __init__(self, reader: FFCVReader, order: RankOrder) -> None:
+    def __init__(self, reader: Reader, order: RankOrder) -> None:
         """Wrap a reader whose order is `order`."""
         self._reader = reader
         self._order = order
@@ -82,34 +88,23 @@ class FFCVLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield uint8 NCHW images and int64 labels; both are buffers that FFCV uses again a few batches later."""
-        batches = iter(self._reader)
+        batches = self._reader.start(self._order.skip // self.batch_size)
         self._order.skip = 0
         last = len(self) - 1
-        for number, (images, flat) in enumerate(batches):
-            labels = flat.reshape(-1)
-            if number == last and self._order.padding:
-                labels = labels.clone()
-                labels[-self._order.padding :] = IGNORED
-            yield images, labels
+        try:
+            for number, (images, flat) in enumerate(batches):
+                labels = flat.reshape(-1)
+                if number == last and self._order.padding:
+                    labels = labels.clone()
+                    labels[-self._order.padding :] = IGNORED
+                yield images, labels
+        finally:
+            batches.close()
 
     def seek(self, epoch: int, batch: int) -> None:
         """Let the next iteration be that of `epoch` without its first `batch` batches."""
         self._reader.next_epoch = epoch
         self._order.skip = batch * self.batch_size
-
-
-def _image_pipeline(split: Split) -> list[Any]:
-    size = (split.crop, split.crop)
-    if split.train:
-        steps: list[Any] = [RandomResizedCropRGBImageDecoder(size, scale=split.crop_scale, ratio=split.crop_ratio)]
-        steps += [RandomHorizontalFlip()] if split.hflip else []
-    else:
-        steps = [CenterCropRGBImageDecoder(size, ratio=split.crop / split.resize)]
-    return [*steps, ToTensor(), *_to_device(split), ToTorchImage()]
-
-
-def _to_device(split: Split) -> list[Any]:
-    return [ToDevice(torch.device("cuda", torch.cuda.current_device()))] if split.on_gpu else []
 
 
 def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
@@ -129,20 +124,21 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
     path = split_file(split.root, split.name, files)
     order = RankOrder(split)
     try:
-        reader = FFCVReader(
-            str(path),
-            batch_size=split.batch_size,
-            num_workers=max(1, split.num_workers),
-            order=order,  # pyright: ignore[reportArgumentType]
-            os_cache=os_cache,
-            drop_last=split.train,
-            batches_ahead=split.prefetch_factor,
-            seed=split.seed,
-            pipelines={
-                "image": _image_pipeline(split),
-                "label": [IntDecoder(), ToTensor(), *_to_device(split)],
-            },
-        )
+        with _nothing_to_compile():
+            reader = Reader(
+                str(path),
+                batch_size=split.batch_size,
+                num_workers=1,
+                order=order,  # pyright: ignore[reportArgumentType]
+                os_cache=os_cache,
+                drop_last=split.train,
+                batches_ahead=split.prefetch_factor,
+                seed=split.seed,
+                pipelines={
+                    "image": [Images(split, str(path)), ToDevice(split.on_gpu)],
+                    "label": [Labels(), ToDevice(split.on_gpu)],
+                },
+            )
     except (OSError, ValueError, AssertionError, IndexError) as error:
         raise RunFailed(f"FFCV file {path} cannot be opened ({error}); remove it to write it again") from error
     return FFCVLoader(reader, order)

@@ -1,0 +1,211 @@
+"""Samples of an FFCV file to images: decode, crop, resize, flip and augment in one compiled pass over a batch.
+
+The threads are Python's, not numba's: the compiled code holds no lock, one build of it serves any number of threads,
+and none of numba's thread pools gets in the way of torch's or of a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import ffcv._libffcv
+import llvmlite.binding
+import numpy as np
+import numpy.typing as npt
+from ffcv.fields.rgb_image import IMAGE_MODES
+from numba import types
+from numba.extending import intrinsic
+
+from resnet_exp.data.chance import CROP, FLIP, Stream, begin, uniform
+from resnet_exp.data.compiled import inner, kernel, sources_digest
+from resnet_exp.data.crops import Box, centre_box, random_box
+from resnet_exp.data.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
+
+JPEG = int(IMAGE_MODES["jpg"])
+# libjpeg-turbo decodes at n/8 of the size.
+EIGHTHS = 8
+
+# By name, not by address: code that is kept for later runs finds the function anew.
+llvmlite.binding.load_library_permanently(ffcv._libffcv.__file__)
+_decode_jpeg = types.ExternalFunction(
+    "imdecode",
+    types.int32(
+        *(types.uintp, types.uint64, types.uint32, types.uint32, types.uintp, types.uint32, types.uint32),
+        *(types.uint32, types.uint32, types.uint32, types.uint32, types.int32, types.int32),
+    ),
+)
+
+
+class Samples(NamedTuple):
+    """What the file says of the samples of a batch; arrays of one length."""
+
+    mode: npt.NDArray[np.uint8]
+    height: Numbers
+    width: Numbers
+    page: Numbers  # row of the memory that holds the sample
+    offset: Numbers
+    size: Numbers  # in bytes
+    index: npt.NDArray[np.uint64]
+
+
+class Rule(NamedTuple):
+    """What becomes of a sample; the same for all of a batch."""
+
+    train: bool
+    key: np.uint64  # of the epoch's random numbers
+    scale: tuple[float, float]
+    log_ratio: tuple[float, float]
+    flip: bool
+    share: float  # evaluation: side of the crop over the short side of the image
+    coarse: bool  # decode a JPEG at the fraction of its size that still covers the output
+
+
+class Scratch(NamedTuple):
+    """Memory that one thread works in."""
+
+    decoded: Pixels
+    row: Floats
+    numbers: Numbers
+    weights: Floats
+    stream: Stream
+
+
+def make_scratch(height: int, width: int, side: int) -> Scratch:
+    """Memory for images of at most `height` x `width` pixels and outputs of at most `side`."""
+    taps = max(height, width) + 2 * side + 2
+    return Scratch(
+        decoded=np.empty(height * width * 3, np.uint8),
+        row=np.empty(3 * width, np.float32),
+        numbers=np.empty(4 * side, np.int64),
+        weights=np.empty(2 * taps, np.float32),
+        stream=np.empty(1, np.uint64),
+    )
+
+
+@intrinsic
+def take(typing: Any, counter: Any) -> Any:
+    """The number in `counter`, an int64 array of one, which is then one higher: no two threads get the same."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", array.data, context.get_constant(types.int64, 1), "monotonic")
+
+    return types.int64(counter), generate
+
+
+@inner
+def resized(
+    source: Pixels, shape: tuple[int, int], box: tuple[float, float, float, float], flip: bool, out: Pixels,
+    row: Floats, numbers: Numbers, weights: Floats,
+) -> None:  # fmt: skip
+    """Crop, resize and flip.
+
+    Args:
+        source: pixels of an image, flat RGB.
+        shape: its height and width.
+        box: top, left, height and width of the crop in its pixels; whole numbers where an axis is enlarged.
+        flip: mirror left and right.
+        out: the result, uint8 HWC.
+        row, numbers, weights: memory for the work; see `make_scratch`.
+    """
+    top, left, high, wide = box
+    rows, columns = out.shape[0], out.shape[1]
+    half = len(weights) // 2
+    first_row, row_ends = numbers[:rows], numbers[rows : 2 * rows]
+    first_column, column_ends = numbers[2 * rows : 2 * rows + columns], numbers[2 * rows + columns :]
+    if high >= rows and wide >= columns:
+        area_taps(top, high, shape[0], first_row, row_ends, weights[:half])
+        area_taps(left, wide, shape[1], first_column, column_ends, weights[half:])
+    else:
+        linear_taps(int(top), int(high), first_row, row_ends, weights[:half])
+        linear_taps(int(left), int(wide), first_column, column_ends, weights[half:])
+    begin_column, stride, begin_tap = first_column[0], 3 * shape[1], 0
+    line = row[: 3 * (min(shape[1], int(np.ceil(left + wide))) - begin_column)]
+    for position in range(rows):
+        end = row_ends[position]
+        start = first_row[position] * stride + 3 * begin_column
+        add_rows(source, stride, start, weights[begin_tap:end], line)
+        begin_tap = end
+        shrink_row(line, begin_column, first_column, column_ends, weights[half:], flip, out[position].reshape(-1))
+
+
+@inner
+def eighths(rule: Rule, box: Box, out: Pixels) -> int:
+    """Eighths of its size at which a JPEG is decoded: all, unless fewer still cover the output and the rule says so."""
+    if not rule.coarse:
+        return EIGHTHS
+    need = max(out.shape[0] / box[2], out.shape[1] / box[3])
+    return min(EIGHTHS, max(1, int(np.ceil(need * EIGHTHS))))
+
+
+@inner
+def choose_box(rule: Rule, stream: Stream, height: int, width: int, index: np.uint64) -> Box:
+    """The crop of a sample."""
+    if not rule.train:
+        return centre_box(height, width, rule.share)
+    begin(stream, rule.key, index, CROP)
+    return random_box(stream, height, width, rule.scale, rule.log_ratio)
+
+
+@inner
+def choose_flip(rule: Rule, stream: Stream, index: np.uint64) -> bool:
+    """Whether a sample is mirrored."""
+    begin(stream, rule.key, index, FLIP)
+    return rule.train and rule.flip and uniform(stream, 0.0, 1.0) < 0.5
+
+
+@inner
+def load_one(
+    pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels
+) -> int:
+    """Make image `number` of a batch; returns 0, or else what the JPEG decoder says."""
+    height, width, index = samples.height[number], samples.width[number], samples.index[number]
+    offset, size = samples.offset[number], samples.size[number]
+    data = pages[samples.page[number]][offset : offset + size]
+    stream, row, numbers, weights = scratch.stream, scratch.row, scratch.numbers, scratch.weights
+    box = choose_box(rule, stream, height, width, index)
+    flip = choose_flip(rule, stream, index)
+    top, left, high, wide = float(box[0]), float(box[1]), float(box[2]), float(box[3])
+    if samples.mode[number] != JPEG:
+        resized(data, (height, width), (top, left, high, wide), flip, out, row, numbers, weights)
+        return 0
+    part, decoded = eighths(rule, box, out), scratch.decoded
+    status = _decode_jpeg(
+        data.ctypes.data, np.uint64(size), np.uint32(height), np.uint32(width), decoded.ctypes.data,
+        np.uint32(height), np.uint32(width), np.uint32(0), np.uint32(0), np.uint32(part), np.uint32(EIGHTHS),
+        np.int32(0), np.int32(0),
+    )  # fmt: skip
+    # libjpeg-turbo rounds up.
+    shape = (height * part + EIGHTHS - 1) // EIGHTHS, (width * part + EIGHTHS - 1) // EIGHTHS
+    share = part / EIGHTHS
+    box_part = (top * share, left * share, high * share, wide * share)
+    resized(decoded, shape, box_part, flip, out, row, numbers, weights)
+    return status
+
+
+def _make_load(sources: str) -> Callable[..., str]:
+    def load(
+        pages: Pixels, samples: Samples, rule: Rule, scratch: Scratch, counter: Numbers, out: Pixels, status: Numbers
+    ) -> str:
+        """Make images of a batch until none is left; any number of threads may do so together.
+
+        Args:
+            pages: the file's memory: bytes, one row a page.
+            samples: where the samples are in it.
+            rule: what becomes of them.
+            scratch: memory of this thread.
+            counter: zero at first; shared by the threads of a batch.
+            out: the images, uint8 NHWC.
+            status: for each image 0, or else what the JPEG decoder says.
+        """
+        number = take(counter)
+        while number < len(out):
+            status[number] = load_one(pages, samples, number, rule, scratch, out[number])
+            number = take(counter)
+        return sources
+
+    return kernel(load)
+
+
+load = _make_load(sources_digest())
