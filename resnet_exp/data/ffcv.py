@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ffcv.loader import Loader as FFCVReader
+from ffcv.memory_managers import OSCacheManager
 from ffcv.pipeline import compiler
 from ffcv.traversal_order.base import TraversalOrder
 
@@ -30,12 +31,18 @@ compiler.Compiler.set_num_threads = classmethod(_leave_threads_alone)  # pyright
 
 @contextlib.contextmanager
 def _nothing_to_compile() -> Iterator[None]:
-    """FFCV compiles every step anew in each run, for seconds; ours are compiled already, or need not be."""
+    """Keep FFCV from compiling: it does so anew in each run, for seconds, and our steps need none of it.
+
+    Its function that reads memory does harm besides: it changes a type that all functions of numba share.
+    """
+    reader = OSCacheManager.compile_reader
+    OSCacheManager.compile_reader = lambda manager: None  # pyright: ignore
     compiler.Compiler.set_enabled(False)
     try:
         yield
     finally:
         compiler.Compiler.set_enabled(True)
+        OSCacheManager.compile_reader = reader
 
 
 class RankOrder(TraversalOrder):
