@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from composer.algorithms import EMA as ComposerEMA
+from composer.algorithms import RandAugment as ComposerRandAugment
 from composer.algorithms import StochasticDepth as ComposerStochasticDepth
 from composer.algorithms.sam.sam import SAMOptimizer
 from composer.core import Algorithm, Event, State
@@ -14,6 +15,8 @@ from composer.loggers import Logger
 from torch import nn
 from torch.optim import Optimizer
 from torchvision.models.resnet import Bottleneck
+
+from resnet_exp.data.contract import Augmenting
 
 STEP = "sam_step"
 BEFORE = "before"
@@ -121,6 +124,21 @@ class EMA(ComposerEMA):
         if event == self.update_event and not self.ema_started and not due:
             return False
         return super().match(event, state)
+
+
+class RandAugment(ComposerRandAugment):
+    """Composer's RandAugment, done by the loader itself where it can: Composer's own needs images of Pillow."""
+
+    def match(self, event: Event, state: State) -> bool:
+        """True when training begins."""
+        return event == Event.FIT_START and (isinstance(state.dataloader, Augmenting) or super().match(event, state))
+
+    def apply(self, event: Event, state: State, logger: Logger) -> None:
+        """Tell the loader, or change its dataset."""
+        if isinstance(state.dataloader, Augmenting):
+            state.dataloader.randaugment(self.augmentation_set, self.severity, self.depth)
+        else:
+            super().apply(event, state, logger)
 
 
 class StochasticDepth(ComposerStochasticDepth):

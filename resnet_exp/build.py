@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import dist, reproducibility
 
-from resnet_exp import callbacks, check, devices
+from resnet_exp import callbacks, check, course, devices
 from resnet_exp.algorithms import listed_order
 from resnet_exp.data import ffcv_files
 from resnet_exp.data.contract import Loader, Normalize, Split, normalized
@@ -52,6 +53,12 @@ def build_entry(key: str, entry: dict[str, Any], **extra: Any) -> Any:
         raise RequestError(f"{key}: {entry['_target_']} refuses its settings ({error})") from error
 
 
+def wanted_algorithms(config: dict[str, Any]) -> dict[str, Any]:
+    """The algorithms of a run, without progressive resizing where the loader does it."""
+    done = ("progressive_resizing",) if config["data"]["decode"] == "scheduled" else ()
+    return {name: entry for name, entry in config["algorithms"].items() if name not in done}
+
+
 def build_device(hardware: dict[str, Any]) -> Device:
     """Composer's device of this rank."""
     return DeviceGPU() if hardware["device"] == "gpu" else DeviceCPU()
@@ -84,6 +91,7 @@ def make_split(config: dict[str, Any], train: bool) -> Split:
         num_workers=num_workers(config),
         prefetch_factor=config["data"]["prefetch_factor"],
         on_gpu=hardware["device"] == "gpu",
+        side_at=partial(course.loaded_size, config) if train and config["data"]["decode"] == "scheduled" else None,
     )
 
 
@@ -133,7 +141,7 @@ class Run:
         self._check_sizes()
         self.recorder = callbacks.Recorder(run, config["trace"])
         self.stop = callbacks.StopOnRequest()
-        self.algorithms: list[Algorithm] = build_named("algorithms", config["algorithms"])
+        self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config))
         self.trainer = self._trainer(device)
         self._seek()
 

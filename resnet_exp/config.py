@@ -94,6 +94,7 @@ class DataConfig:
     num_workers: int | None = None
     prefetch_factor: int = 2
     cache_dir: str = MISSING
+    decode: str = "full"
     loader: dict[str, Any] = field(default_factory=dict)
 
 

@@ -39,6 +39,26 @@ def size_at(config: dict[str, Any], elapsed: float) -> int:
     return min(side, math.floor(side * (pinned / side)))
 
 
+def loaded_size(config: dict[str, Any], epoch: int, batch: int, batches: int) -> int:
+    """Side in pixels at which images are loaded with ``data.decode=scheduled``, for a batch of an epoch.
+
+    ColOut cuts it down to `size_at` of that moment: nothing is left for progressive resizing to shrink.
+
+    Args:
+        config: the run's.
+        epoch: from 0.
+        batch: of the epoch, from 0.
+        batches: an epoch.
+    """
+    full: int = config["resolution"]["train"]
+    length, unit = check.scaled_duration(config)
+    wanted = size_at(config, (epoch if unit == "ep" else epoch * batches + batch) / length)
+    if wanted == size_at(config, 1.0):
+        return full
+    left = 1 - config["algorithms"].get("colout", {"p_col": 0})["p_col"]
+    return next(side for side in range(wanted, full + 1) if int(left * side) == wanted)
+
+
 def _grown(resizing: dict[str, Any], elapsed: float) -> float:
     delay = resizing["delay_fraction"]
     growing = 1 - delay - resizing["finetune_fraction"]

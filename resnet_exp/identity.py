@@ -24,6 +24,8 @@ def outcome(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in NOT_OUTCOME}
     for group, keys in NOT_OUTCOME_IN.items():
         kept[group] = {key: value for key, value in config[group].items() if key not in keys}
+    if kept["data"].get("decode") == "full":
+        del kept["data"]["decode"]  # runs from before there was a choice keep their names
     if config["dataset"]["name"] in NAMED_DATASETS:
         del kept["dataset"]["dir"]
     return kept

@@ -29,6 +29,10 @@ RANGES: dict[tuple[str, str], tuple[bool, float]] = {
     ("SAM", "rho"): (True, math.inf),
     ("SAM", "interval"): (True, math.inf),
 }
+# How big the loader makes images to train on: at full size, or as progressive resizing will have them.
+DECODES = ("full", "scheduled")
+# Formats that can do RandAugment.
+AUGMENTING = ("ffcv", "imagefolder")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -97,10 +101,10 @@ def _check_open_groups(config: dict[str, Any]) -> None:
     for name, entry in config["algorithms"].items():
         _check_ranges(name, entry)
     names = [entry["_target_"] for entry in config["algorithms"].values()]
-    if any(target.endswith(".RandAugment") for target in names) and config["data"]["name"] != "imagefolder":
+    if any(target.endswith(".RandAugment") for target in names) and config["data"]["name"] not in AUGMENTING:
         raise RequestError(
-            f"data={config['data']['name']} cannot run algorithms.randaugment, which works on PIL images; "
-            "use data=imagefolder or ~algorithms.randaugment"
+            f"data={config['data']['name']} cannot run algorithms.randaugment; "
+            f"use data={'|'.join(AUGMENTING)} or ~algorithms.randaugment"
         )
 
 
@@ -124,10 +128,20 @@ def _check_sizes(config: dict[str, Any]) -> None:
         if len(numbers) != 3 or not all(math.isfinite(number) and number >= least for number in numbers):
             wanted = "0 to 255" if key == "mean" else "above 0"
             raise RequestError(f"dataset.{key}={numbers}: use three numbers for red, green and blue, {wanted}")
+    _check_decode(config)
     if config["data"]["prefetch_factor"] < 1:
         raise RequestError(f"data.prefetch_factor={config['data']['prefetch_factor']} must be 1 or more")
     if workers is not None and workers < 0:
         raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
+
+
+def _check_decode(config: dict[str, Any]) -> None:
+    _one_of("data.decode", config["data"]["decode"], DECODES)
+    mode = config["algorithms"].get("progressive_resizing", {}).get("mode", "resize")
+    if config["data"]["decode"] == "scheduled" and mode != "resize":
+        raise RequestError(
+            f"data.decode=scheduled cannot do algorithms.progressive_resizing.mode={mode}; use data.decode=full"
+        )
 
 
 def _check_ranges(name: str, entry: dict[str, Any]) -> None:

@@ -82,8 +82,11 @@ REQUESTS = {
     "+algorithms.foo._target_=no.such.Thing": f"algorithms.foo._target_=no.such.Thing {TARGET}",
     "+callbacks.foo._target_=composer.callbacks.LRMonitr": "callbacks.foo._target_=composer.callbacks.LRMonitr "
     + TARGET,
-    "recipe=hot data=ffcv": "data=ffcv cannot run algorithms.randaugment, which works on PIL images; use "
-    "data=imagefolder or ~algorithms.randaugment",
+    "recipe=hot data=synthetic": "data=synthetic cannot run algorithms.randaugment; use data=ffcv|imagefolder or "
+    "~algorithms.randaugment",
+    "data.decode=half": "data.decode=half is unknown; use one of full, scheduled",
+    "data.decode=scheduled algorithms.progressive_resizing.mode=crop": "data.decode=scheduled cannot do "
+    "algorithms.progressive_resizing.mode=crop; use data.decode=full",
     "data.num_workers=-1": "data.num_workers=-1 must be 0 or more (null: as many as fit the machine)",
     "data.prefetch_factor=0": "data.prefetch_factor=0 must be 1 or more",
     "resolution.eval_resize=20": "resolution.eval_resize=20 is smaller than resolution.eval_crop=24; use the same or "

@@ -27,6 +27,19 @@ def make(*overrides: str) -> dict[str, Any]:
         return check.finalize(compose("config", list(overrides)))
 
 
+@pytest.mark.parametrize("recipe", ["baseline", "mild", "medium", "hot"])
+@pytest.mark.parametrize(("length", "batches"), [("90ep", 1), ("90ep", 7), ("630ba", 7)])
+def test_images_are_loaded_at_the_size_that_colout_leaves(recipe: str, length: str, batches: int) -> None:
+    warmup = f"schedule.warmup={length.replace('90', '8').replace('630', '56')}"
+    planned = make(f"recipe={recipe}", f"schedule.max_duration={length}", warmup, *IMAGENET)
+    cut = planned["algorithms"].get("colout", {"p_col": 0})["p_col"]
+    for batch in range(90 * batches):
+        loaded = course.loaded_size(planned, batch // batches, batch % batches, batches)
+        elapsed = batch / batches / 90 if length == "630ba" else batch // batches / 90
+        assert int((1 - cut) * loaded) == course.size_at(planned, elapsed)
+    assert loaded == planned["resolution"]["train"]
+
+
 @pytest.mark.parametrize("recipe", ["mild", "medium", "hot"])
 def test_course_is_that_of_the_original(recipe: str) -> None:
     trace = json.loads((TRACES / f"r50_{recipe}_0.1.json").read_text())

@@ -92,6 +92,49 @@ def test_ranks_make_the_images_of_one(kind: str, photos: Path) -> None:
         )
 
 
+def growing(epoch: int, batch: int, batches: int) -> int:
+    """Sides of a schedule in batches: 16 px in the first half of epoch 3, 24 px in the second, 32 px afterwards."""
+    return min(32, 16 + 8 * (2 * ((epoch - 3) * batches + batch) // batches))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_sizes_on_schedule(kind: str, photos: Path) -> None:
+    loader = open_loader(kind, photos, side_at=growing)
+    whole = epoch_of(loader, epoch=3)
+    assert [tuple(images.shape) for images, _ in whole] == [(4, 3, 16, 16)] * 4 + [(4, 3, 24, 24)] * 4
+    if kind == "imagefolder":
+        loader.sampler.set_epoch(4)  # as Composer does
+    assert [images.shape[-1] for images, _ in loader] == [32] * 8
+    helped = open_loader(kind, photos, side_at=growing, num_workers=2)
+    assert same(epoch_of(helped, epoch=3, batch=3), whole[3:])
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpg"])
+def test_small_images_are_the_large_ones_shrunk(kind: str, photos: Path) -> None:
+    large = epoch_of(open_loader(kind, photos), epoch=1)
+    small = epoch_of(open_loader(kind, photos, side_at=lambda epoch, batch, batches: 8), epoch=1)
+    difference = [
+        (torch.nn.functional.interpolate(whole.float(), size=8, mode="area") - part).abs().mean()
+        for (whole, _), (part, _) in zip(large, small, strict=True)
+    ]
+    # Crops are not larger than 32 px in every image: what is enlarged first and shrunk then is a little off.
+    assert max(difference) < 8, "the same crops and flips at another size"
+
+
+def test_randaugment_changes_neither_crops_nor_the_rest(photos: Path) -> None:
+    plain = epoch_of(open_loader("raw", photos), epoch=1)
+    loader = open_loader("raw", photos, num_workers=2)
+    loader.randaugment("all", 10, 0)
+    assert same(epoch_of(loader, epoch=1), plain)
+    loader.randaugment("all", 10, 1)
+    augmented = epoch_of(loader, epoch=1)
+    alone = open_loader("raw", photos)
+    alone.randaugment("all", 10, 1)
+    assert same(epoch_of(alone, epoch=1, batch=2), augmented[2:])
+    changed = [not torch.equal(x, y) for (a, _), (b, _) in zip(plain, augmented, strict=True) for x, y in zip(a, b)]
+    assert 20 < sum(changed) <= 32
+
+
 @pytest.mark.parametrize("train", [True, False], ids=["train", "val"])
 def test_memory_of_the_process_holds_what_the_file_does(train: bool, photos: Path) -> None:
     mapped, held = (open_loader("proportion", photos, os_cache=cache, train=train) for cache in (True, False))

@@ -17,7 +17,7 @@ STOPPED, KILLED, DONE = 130, 1, 0
 BATCHES, EPOCHS = 8, 3  # an epoch has 32 images, 4 a batch
 # Short enough that the average moves and SAM takes both of its steps, before and after each interruption.
 COMMON = (
-    "data=imagefolder", "dataset=imagefolder", "train_batch_size=4", "ssr=0.0334", "trace=true", "schedule.warmup=1ep",
+    "dataset=imagefolder", "train_batch_size=4", "ssr=0.0334", "trace=true", "schedule.warmup=1ep",
     "algorithms.ema.half_life=8ba", "algorithms.ema.update_interval=2ba", "algorithms.sam.interval=3",
     "+callbacks.interrupter._target_=interrupter.Interrupter",
 )  # fmt: skip
@@ -86,20 +86,21 @@ def assert_clocks(run: RunDir, tries: int, longest: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recipe", "workers", "interruptions"),
+    ("recipe", "data", "workers", "interruptions"),
     [
         # In the middle of an epoch, twice in different ways.
-        ("hot", 0, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
+        ("hot", "imagefolder", 0, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
         # Behind the last batch of an epoch, before its evaluation; and behind the last checkpoint.
-        ("hot", 2, [("8:SIGINT:launcher", STOPPED, 8), ("end:SIGKILL:rank", KILLED, 24)]),
+        ("hot", "imagefolder", 2, [("8:SIGINT:launcher", STOPPED, 8), ("end:SIGKILL:rank", KILLED, 24)]),
         # The rank outlives its launcher for long enough to save.
-        ("medium", 0, [("11:SIGKILL:launcher", -9, 11)]),
+        ("medium", "imagefolder", 0, [("11:SIGKILL:launcher", -9, 11)]),
+        ("hot", "ffcv", 2, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
     ],
 )
 def test_goes_on_to_the_same_end(
-    recipe: str, workers: int, interruptions: list[tuple[str, int, int]], command: Any, tmp_path: Path
+    recipe: str, data: str, workers: int, interruptions: list[tuple[str, int, int]], command: Any, tmp_path: Path
 ) -> None:
-    train = command(f"recipe={recipe}", f"data.num_workers={workers}")
+    train = command(f"recipe={recipe}", f"data={data}", f"data.num_workers={workers}")
     whole = train(tmp_path / "whole")
     assert whole.returncode == DONE, whole.stderr + whole.stdout
     began = time.monotonic()

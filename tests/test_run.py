@@ -87,6 +87,23 @@ def test_two_ranks_evaluate_every_image_once(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("data", ["imagefolder", "ffcv"])
+def test_hot_on_schedule_from_any_format(
+    data: str, tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any
+) -> None:
+    """The batches that reach the model have the sizes of the original's progressive resizing."""
+    common = [*tiny, f"data={data}", "dataset=imagefolder", f"dataset.dir={photo_tree()}", "recipe=hot", "ssr=0.1"]
+    rows = {}
+    for decode in ("full", "scheduled"):
+        done = run_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)
+        assert done.returncode == 0, done.stderr + done.stdout
+        rows[decode] = list(rundir.read_lines(only_run(tmp_path / decode).trace))
+    full, scheduled = ([(row["height"], row["width"]) for row in rows[decode]] for decode in ("full", "scheduled"))
+    assert full == scheduled
+    assert len(set(full)) > 1
+
+
+@pytest.mark.slow
 def test_the_rank_that_fails_first_says_why(tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any) -> None:
     tree = photo_tree()
     broken = sorted((tree / "train" / "flower").iterdir())[0]

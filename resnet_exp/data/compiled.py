@@ -14,7 +14,9 @@ from numba.core.errors import NumbaWarning
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What a kernel that is kept was made of. Numba looks at the one file that a kernel is in, not at those that it calls.
-SOURCES = ("chance.py", "compiled.py", "crops.py", "decode.py", "resize.py")
+SOURCES = (
+    *("chance.py", "compiled.py", "crops.py", "decode.py", "enhance.py", "randaugment.py", "resize.py", "warp.py"),
+)
 
 
 def sources_digest() -> str:

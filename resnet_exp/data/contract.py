@@ -7,9 +7,9 @@ on the device, by `normalized`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from composer.core import DataSpec
@@ -40,6 +40,12 @@ class Split:
     num_workers: int
     prefetch_factor: int
     on_gpu: bool
+    # Side in pixels of the images of a batch, from epoch, batch of it and batches an epoch; None: always `crop`.
+    side_at: Callable[[int, int, int], int] | None = None
+
+    def side(self, epoch: int, batch: int, batches: int) -> int:
+        """Side in pixels of the images of a batch of an epoch that has so many `batches`."""
+        return self.crop if self.side_at is None else self.side_at(epoch, batch, batches)
 
     @property
     def name(self) -> str:
@@ -59,6 +65,15 @@ class Loader(Protocol):
 
     def seek(self, epoch: int, batch: int) -> None:
         """Let the next iteration be that of `epoch`, without its first `batch` batches."""
+        ...
+
+
+@runtime_checkable
+class Augmenting(Protocol):
+    """A loader that does RandAugment itself."""
+
+    def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
+        """Settings of ``composer.algorithms.RandAugment``, from the next epoch's start."""
         ...
 
 

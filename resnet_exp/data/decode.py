@@ -17,9 +17,10 @@ from ffcv.fields.rgb_image import IMAGE_MODES
 from numba import types
 from numba.extending import intrinsic
 
-from resnet_exp.data.chance import CROP, FLIP, Stream, begin, uniform
+from resnet_exp.data.chance import AUGMENT, CROP, FLIP, Stream, begin, uniform
 from resnet_exp.data.compiled import inner, kernel, sources_digest
 from resnet_exp.data.crops import Box, centre_box, random_box
+from resnet_exp.data.randaugment import Augment, randaugment
 from resnet_exp.data.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
 
 JPEG = int(IMAGE_MODES["jpg"])
@@ -59,6 +60,7 @@ class Rule(NamedTuple):
     flip: bool
     share: float  # evaluation: side of the crop over the short side of the image
     coarse: bool  # decode a JPEG at the fraction of its size that still covers the output
+    augment: Augment
 
 
 class Scratch(NamedTuple):
@@ -69,6 +71,9 @@ class Scratch(NamedTuple):
     numbers: Numbers
     weights: Floats
     stream: Stream
+    image: Pixels
+    counts: Numbers
+    table: Pixels
 
 
 def make_scratch(height: int, width: int, side: int) -> Scratch:
@@ -80,6 +85,9 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
         numbers=np.empty(4 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
         stream=np.empty(1, np.uint64),
+        image=np.empty(side * side * 3, np.uint8),
+        counts=np.empty((3, 256), np.int64),
+        table=np.empty((3, 256), np.uint8),
     )
 
 
@@ -156,6 +164,15 @@ def choose_flip(rule: Rule, stream: Stream, index: np.uint64) -> bool:
 
 
 @inner
+def augment(rule: Rule, scratch: Scratch, index: np.uint64, image: Pixels) -> None:
+    """Apply RandAugment, if the rule says so."""
+    if rule.augment.depth > 0:
+        begin(scratch.stream, rule.key, index, AUGMENT)
+        spare = scratch.image[: image.size].reshape(image.shape)
+        randaugment(rule.augment, scratch.stream, image, spare, scratch.counts, scratch.table)
+
+
+@inner
 def load_one(
     pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels
 ) -> int:
@@ -202,6 +219,7 @@ def _make_load(sources: str) -> Callable[..., str]:
         number = take(counter)
         while number < len(out):
             status[number] = load_one(pages, samples, number, rule, scratch, out[number])
+            augment(rule, scratch, samples.index[number], out[number])
             number = take(counter)
         return sources
 

@@ -16,6 +16,7 @@ from ffcv.traversal_order.base import TraversalOrder
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 from resnet_exp.data.ffcv_files import split_file
 from resnet_exp.data.ffcv_ops import Images, Labels, Reader, ToDevice
+from resnet_exp.data.randaugment import augment_with
 from resnet_exp.errors import RunFailed
 
 Order = npt.NDArray[np.uint64]
@@ -82,10 +83,11 @@ class RankOrder(TraversalOrder):
 class FFCVLoader:
     """FFCV's loader behind the loader contract."""
 
-    def __init__(self, reader: Reader, order: RankOrder) -> None:
-        """Wrap a reader whose order is `order`."""
+    def __init__(self, reader: Reader, order: RankOrder, images: Images) -> None:
+        """Wrap a reader whose order is `order` and whose images `images` makes."""
         self._reader = reader
         self._order = order
+        self._images = images
         self.batch_size: int = reader.batch_size
         self.images = int(reader.reader.num_samples)
 
@@ -113,6 +115,10 @@ class FFCVLoader:
         self._reader.next_epoch = epoch
         self._order.skip = batch * self.batch_size
 
+    def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
+        """Apply RandAugment after crop and flip from the next epoch's start."""
+        self._images.augment = augment_with(augmentation_set, severity, depth)
+
 
 def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
     """Loader of the FFCV file of a split.
@@ -129,7 +135,7 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
         RunFailed: the file cannot be opened.
     """
     path = split_file(split.root, split.name, files)
-    order = RankOrder(split)
+    order, images = RankOrder(split), Images(split, str(path))
     try:
         with _nothing_to_compile():
             reader = Reader(
@@ -142,10 +148,10 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
                 batches_ahead=split.prefetch_factor,
                 seed=split.seed,
                 pipelines={
-                    "image": [Images(split, str(path)), ToDevice(split.on_gpu)],
+                    "image": [images, ToDevice(split.on_gpu)],
                     "label": [Labels(), ToDevice(split.on_gpu)],
                 },
             )
     except (OSError, ValueError, AssertionError, IndexError) as error:
         raise RunFailed(f"FFCV file {path} cannot be opened ({error}); remove it to write it again") from error
-    return FFCVLoader(reader, order)
+    return FFCVLoader(reader, order, images)

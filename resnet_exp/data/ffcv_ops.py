@@ -27,6 +27,7 @@ from resnet_exp.data.chance import epoch_key
 from resnet_exp.data.contract import Split
 from resnet_exp.data.crops import logarithms
 from resnet_exp.data.decode import Rule, Samples, Scratch, load, make_scratch
+from resnet_exp.data.randaugment import NOTHING
 from resnet_exp.errors import RunFailed
 
 Array = npt.NDArray[Any]
@@ -125,6 +126,7 @@ class Images(SimpleRGBImageDecoder):
     def __init__(self, split: Split, path: str) -> None:
         """`path` names the file in errors."""
         super().__init__()
+        self.augment = NOTHING
         self._split, self._path = split, path
         self._workers = max(1, min(split.num_workers, devices.usable_cpus()))
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="decode")
@@ -140,7 +142,7 @@ class Images(SimpleRGBImageDecoder):
         def decode(indices: Array, out: Array, table: Array, state: tuple[Array, ...]) -> Array:
             epoch = threading.current_thread()
             assert isinstance(epoch, Epoch)
-            side = self._split.crop
+            side = self._split.side(epoch.epoch, epoch.batch, len(epoch.loader))
             epoch.batch += 1
             images = out.reshape(-1)[: len(indices) * side * side * 3].reshape(len(indices), side, side, 3)
             pages, samples = _find(indices, table, state)
@@ -175,7 +177,8 @@ class Images(SimpleRGBImageDecoder):
             log_ratio=logarithms(split.crop_ratio),
             flip=split.hflip,
             share=split.crop / split.resize,
-            coarse=False,
+            coarse=split.side_at is not None,
+            augment=self.augment,
         )
 
 

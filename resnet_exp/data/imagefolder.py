@@ -21,20 +21,23 @@ from torchvision.datasets import ImageFolder
 from resnet_exp.data.contract import Batch, Loader, Split
 from resnet_exp.data.images import load_rgb
 
-Key = tuple[int, int]
+Key = tuple[int, int, int]
 
 
 class SeededImages(ImageFolder):
     """An ``ImageFolder`` whose augmentation depends only on (seed, epoch, sample), not on the worker that does it."""
 
     def __init__(self, root: str, transform: transforms.Compose, seed: int) -> None:
-        """See ``torchvision.datasets.ImageFolder``; samples are indexed by (epoch, index)."""
+        """See ``torchvision.datasets.ImageFolder``; samples are indexed by (epoch, index, side in pixels)."""
         super().__init__(root, transform=transform, loader=load_rgb)
         self.seed = seed
 
     def __getitem__(self, key: Key | int) -> tuple[Image.Image, int]:
         """Load and augment one sample: PIL image and class number."""
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+        epoch, index, side = key if isinstance(key, tuple) else (0, key, None)
+        first = self.transform.transforms[0]
+        if side is not None and isinstance(first, transforms.RandomResizedCrop):
+            first.size = (side, side)
         python, numpy, default = random.getstate(), np.random.get_state(), torch.get_rng_state()
         stream = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
         random.seed(int(stream[0]))
@@ -53,12 +56,25 @@ class EpochSampler(DistributedSampler[Any]):
 
     skip: int = 0
 
+    def __init__(self, dataset: SeededImages, split: Split) -> None:
+        """`split` says which share of `dataset` is this rank's."""
+        super().__init__(
+            dataset,  # pyright: ignore[reportArgumentType]
+            num_replicas=split.world_size,
+            rank=split.rank,
+            shuffle=split.train,
+            seed=split.seed,
+            drop_last=split.train,
+        )
+        self.split = split
+
     def __iter__(self) -> Iterator[Key]:
-        """Yield (epoch, index) pairs of this rank."""
+        """Yield epoch, index and side in pixels of the samples of this rank."""
         skip, self.skip = self.skip, 0
+        size = self.split.batch_size
         for position, index in enumerate(super().__iter__()):
             if position >= skip:
-                yield self.epoch, int(index)
+                yield self.epoch, int(index), self.split.side(self.epoch, position // size, len(self) // size)
 
 
 class FolderLoader(DataLoader[Batch]):
@@ -105,14 +121,7 @@ def _transform(split: Split) -> transforms.Compose:
 def make_loader(split: Split) -> Loader:
     """Loader of ``root/train`` or ``root/val``; transforms of Composer 0.7.1 ``composer/datasets/imagenet.py``."""
     dataset = SeededImages(str(Path(split.root) / split.name), _transform(split), split.seed)
-    sampler = EpochSampler(
-        dataset,  # pyright: ignore[reportArgumentType]
-        num_replicas=split.world_size,
-        rank=split.rank,
-        shuffle=split.train,
-        seed=split.seed,
-        drop_last=split.train,
-    )
+    sampler = EpochSampler(dataset, split)
     loader = FolderLoader(
         dataset,  # pyright: ignore[reportArgumentType]
         batch_size=split.batch_size,

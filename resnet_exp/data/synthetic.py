@@ -15,6 +15,7 @@ class SyntheticLoader:
     def __init__(self, split: Split, images: int, distinct_images: int) -> None:
         """`images` is the size of the pretended split over all ranks; `distinct_images` really exist."""
         self.batch_size = split.batch_size
+        self._split, self._epoch = split, 0
         self.images = images
         self._rank, self._world = split.rank, split.world_size
         together = split.batch_size * split.world_size
@@ -42,12 +43,13 @@ class SyntheticLoader:
             chosen = numbers % len(self._labels)
             labels = self._labels[chosen]
             labels[(numbers >= end).to(labels.device)] = IGNORED
-            yield self._images[chosen], labels
+            side = self._split.side(self._epoch, number, self._length)
+            yield self._images[chosen][..., :side, :side], labels
+        self._epoch += 1
 
     def seek(self, epoch: int, batch: int) -> None:
-        """Let the next iteration leave out the first `batch` batches; every epoch is the same."""
-        del epoch
-        self._skip = batch
+        """Let the next iteration be that of `epoch` without its first `batch` batches; the images are the same."""
+        self._epoch, self._skip = epoch, batch
 
 
 def make_loader(split: Split, train_images: int, val_images: int, distinct_images: int) -> Loader:
