@@ -158,10 +158,13 @@ def _floor(root: Path) -> Callable[[], int]:
 def serve(name: str, root: Path) -> None:
     """A loader's process: a pass for each line of standard input; answers are lines of JSON."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    import torch  # noqa: F401  imports are not what is measured
-
-    if "ffcv" in name or "FFCV" in name:
-        import ffcv.loader  # noqa: F401
+    # Imports are not what is measured.
+    if name.startswith("ours"):
+        import resnet_exp.data.ffcv
+        import resnet_exp.data.imagefolder  # noqa: F401
+    else:
+        import ffcv.loader
+        import torchvision  # noqa: F401
     began, busy = time.monotonic(), time.process_time()
     work = make(name, root)
     work()

@@ -78,11 +78,11 @@ class Scratch(NamedTuple):
 
 def make_scratch(height: int, width: int, side: int) -> Scratch:
     """Memory for images of at most `height` x `width` pixels and outputs of at most `side`."""
-    taps = max(height, width) + 2 * side + 2
+    taps = max(height, width) + 2 * side
     return Scratch(
         decoded=np.empty(height * width * 3, np.uint8),
         row=np.empty(3 * width, np.float32),
-        numbers=np.empty(4 * side, np.int64),
+        numbers=np.empty(2 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
         stream=np.empty(1, np.uint64),
         image=np.empty(side * side * 3, np.uint8),
@@ -120,22 +120,20 @@ def resized(
     top, left, high, wide = box
     rows, columns = out.shape[0], out.shape[1]
     half = len(weights) // 2
-    first_row, row_ends = numbers[:rows], numbers[rows : 2 * rows]
-    first_column, column_ends = numbers[2 * rows : 2 * rows + columns], numbers[2 * rows + columns :]
+    row_weights, column_weights = weights[:half], weights[half:]
+    first_row, first_column = numbers[:rows], numbers[rows : rows + columns]
     if high >= rows and wide >= columns:
-        area_taps(top, high, shape[0], first_row, row_ends, weights[:half])
-        area_taps(left, wide, shape[1], first_column, column_ends, weights[half:])
+        row_taps = area_taps(top, high, shape[0], first_row, row_weights)
+        column_taps = area_taps(left, wide, shape[1], first_column, column_weights)
     else:
-        linear_taps(int(top), int(high), first_row, row_ends, weights[:half])
-        linear_taps(int(left), int(wide), first_column, column_ends, weights[half:])
-    begin_column, stride, begin_tap = first_column[0], 3 * shape[1], 0
-    line = row[: 3 * (min(shape[1], int(np.ceil(left + wide))) - begin_column)]
+        row_taps = linear_taps(int(top), int(high), shape[0], first_row, row_weights)
+        column_taps = linear_taps(int(left), int(wide), shape[1], first_column, column_weights)
+    begin_column, stride = first_column[0], 3 * shape[1]
+    line = row[: 3 * (first_column[columns - 1] + column_taps - begin_column)]
     for position in range(rows):
-        end = row_ends[position]
         start = first_row[position] * stride + 3 * begin_column
-        add_rows(source, stride, start, weights[begin_tap:end], line)
-        begin_tap = end
-        shrink_row(line, begin_column, first_column, column_ends, weights[half:], flip, out[position].reshape(-1))
+        add_rows(source, stride, start, row_weights[position * row_taps : (position + 1) * row_taps], line)
+        shrink_row(line, begin_column, first_column, column_taps, column_weights, flip, out[position].reshape(-1))
 
 
 @inner

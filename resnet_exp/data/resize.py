@@ -18,10 +18,12 @@ Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 # OpenCV drops the part of a source pixel that is smaller.
 LEAST = 1e-3
+# Numba asks of every signed index whether it is negative: half of the time that the inner loop would take.
+ONE, TWO = np.uint64(1), np.uint64(2)
 
 
 @inner
-def area_taps(start: float, length: float, limit: int, first: Numbers, ends: Numbers, weights: Floats) -> None:
+def area_taps(start: float, length: float, limit: int, first: Numbers, weights: Floats) -> int:
     """Weights of the source pixels under each output pixel of one axis.
 
     Args:
@@ -29,41 +31,49 @@ def area_taps(start: float, length: float, limit: int, first: Numbers, ends: Num
         length: of the crop, in source pixels, at least as many as there are output pixels.
         limit: number of source pixels.
         first: for each output pixel, the first source pixel.
-        ends: for each output pixel, where its weights end in `weights`.
         weights: the weights, one output pixel after the other.
+
+    Returns:
+        Weights of each output pixel: all have as many, since a processor guesses the length of a loop that never
+        changes. Some are zero.
     """
-    scale, used = length / len(first), 0
+    scale = length / len(first)
+    taps = min(limit, ceil(scale) + 1)
     for position in range(len(first)):
         low = start + position * scale
         high = low + scale
         left = floor(low + LEAST)
         right = max(left + 1, min(ceil(high - LEAST), limit))
-        first[position], begin, total = left, used, 0.0
-        for pixel in range(left, right):
-            covered = min(high, pixel + 1.0) - max(low, float(pixel))
-            weights[used] = covered
+        first[position], total = min(left, limit - taps), 0.0
+        at = weights[position * taps : (position + 1) * taps]
+        for tap in range(taps):
+            pixel = first[position] + tap
+            covered = min(high, pixel + 1.0) - max(low, float(pixel)) if left <= pixel < right else 0.0
+            at[tap] = covered
             total += covered
-            used += 1
-        for tap in range(begin, used):
-            weights[tap] /= np.float32(total)
-        ends[position] = used
+        for tap in range(taps):
+            at[tap] /= np.float32(total)
+    return taps
 
 
 @inner
-def linear_taps(start: int, length: int, first: Numbers, ends: Numbers, weights: Floats) -> None:
+def linear_taps(start: int, length: int, limit: int, first: Numbers, weights: Floats) -> int:
     """The same where an axis is enlarged: what ``INTER_AREA`` does then, a variant of bilinear interpolation."""
     # OpenCV's own order of operations: where a quotient is whole, the last bit decides between two pixels.
     enlarged = len(first) / length
     scale = 1 / enlarged
+    taps = min(2, limit)
     for position in range(len(first)):
-        left = floor(position * scale)
+        left = min(floor(position * scale), length - 1)
         part = float(np.float32(position + 1 - (left + 1) * enlarged))
-        part = 0.0 if part <= 0 else part - floor(part)
-        if left >= length - 1:
-            # The last pixel has no neighbour; two taps all the same.
-            left, part = max(0, length - 2), 1.0 if length > 1 else 0.0
-        first[position], ends[position] = start + left, 2 * position + 2
-        weights[2 * position], weights[2 * position + 1] = 1 - part, part
+        part = 0.0 if part <= 0 or left == length - 1 else part - floor(part)
+        first[position] = min(start + left, limit - taps)
+        at = weights[position * taps : (position + 1) * taps]
+        at[:] = 0
+        at[start + left - first[position]] += np.float32(1 - part)
+        if part > 0:
+            at[start + left + 1 - first[position]] += np.float32(part)
+    return taps
 
 
 @inner
@@ -76,26 +86,23 @@ def add_rows(source: Pixels, stride: int, left: int, weights: Floats, row: Float
         weight = weights[tap]
         if weight == 0:
             continue
-        left += stride
-        pixels = source[left : left + width]
+        begin = left + tap * stride
+        pixels = source[begin : begin + width]
         for x in range(width):
             row[x] += weight * np.float32(pixels[x])
 
 
 @inner
-def shrink_row(row: Floats, left: int, first: Numbers, ends: Numbers, weights: Floats, flip: bool, out: Pixels) -> None:
+def shrink_row(row: Floats, left: int, first: Numbers, taps: int, weights: Floats, flip: bool, out: Pixels) -> None:
     """Weighted sums of the pixels of `row` into `out`, both RGB; `left` is the source pixel that `row` starts with."""
-    size, tap = len(first), 0
+    size = len(first)
     for position in range(size):
+        at, index = np.uint64(3 * (first[position] - left)), np.uint64(position * taps)
         red = green = blue = np.float32(0.5)
-        at = 3 * (first[position] - left)
-        for index in range(tap, ends[position]):
-            weight = weights[index]
-            if weight != 0:
-                red += weight * row[at]
-                green += weight * row[at + 1]
-                blue += weight * row[at + 2]
-            at += 3
-        tap = ends[position]
-        to = 3 * (size - 1 - position if flip else position)
-        out[to], out[to + 1], out[to + 2] = np.uint8(red), np.uint8(green), np.uint8(blue)
+        for tap in range(taps):
+            weight, pixel = weights[index + np.uint64(tap)], at + np.uint64(3 * tap)
+            red += weight * row[pixel]
+            green += weight * row[pixel + ONE]
+            blue += weight * row[pixel + TWO]
+        to = np.uint64(3 * (size - 1 - position if flip else position))
+        out[to], out[to + ONE], out[to + TWO] = np.uint8(int(red)), np.uint8(int(green)), np.uint8(int(blue))
