@@ -31,7 +31,8 @@ frontier: setup ## Train the demo sweep on the digits and report on it: demo/rep
 	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report
 
 .PHONY: bench
-bench: setup ## Measure how sweeps, reports and conversions scale (the submission only where there is SLURM)
+bench: setup ## Measure loaders and conversions, and how sweeps and reports scale (submission only where there is SLURM)
+	$(PY) benchmarks/data.py
 	$(PY) benchmarks/scale.py status --runs 1000 10000
 	$(PY) benchmarks/report.py --runs 1000 10000
 	$(PY) benchmarks/convert.py

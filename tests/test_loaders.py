@@ -87,9 +87,7 @@ def test_ranks_make_the_images_of_one(kind: str, photos: Path) -> None:
     assert [len(share) for share in shares] == [len(whole)] * 2
     for number, (images, _) in enumerate(whole):
         found = torch.cat([share[number][0] for share in shares])
-        assert sorted(image.numpy().tobytes() for image in found) == sorted(
-            image.numpy().tobytes() for image in images
-        )
+        assert sorted(image.numpy().tobytes() for image in found) == sorted(image.numpy().tobytes() for image in images)
 
 
 def growing(epoch: int, batch: int, batches: int) -> int:
@@ -131,7 +129,11 @@ def test_randaugment_changes_neither_crops_nor_the_rest(photos: Path) -> None:
     alone = open_loader("raw", photos)
     alone.randaugment("all", 10, 1)
     assert same(epoch_of(alone, epoch=1, batch=2), augmented[2:])
-    changed = [not torch.equal(x, y) for (a, _), (b, _) in zip(plain, augmented, strict=True) for x, y in zip(a, b)]
+    changed = [
+        not torch.equal(x, y)
+        for (a, _), (b, _) in zip(plain, augmented, strict=True)
+        for x, y in zip(a, b, strict=True)
+    ]
     assert 20 < sum(changed) <= 32
 
 

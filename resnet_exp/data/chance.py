@@ -1,6 +1,7 @@
 """Random numbers that depend on nothing but what they are for: (seed, epoch, sample, purpose), then a count.
 
-SplitMix64 (Steele, Lea and Flood, 2014): a counter goes through a hash. Whoever draws, in whatever order, draws the same.
+SplitMix64 (Steele, Lea and Flood, 2014): a counter goes through a hash. Whoever draws, in whatever order,
+draws the same.
 """
 
 from __future__ import annotations

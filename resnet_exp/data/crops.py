@@ -22,7 +22,8 @@ def random_box(
 
     Args:
         stream: numbers of this sample.
-        height, width: of the image, in pixels.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
         scale: bounds of the crop's share of the area.
         log_ratio: bounds of the logarithm of width over height.
     """

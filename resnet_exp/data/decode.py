@@ -115,7 +115,9 @@ def resized(
         box: top, left, height and width of the crop in its pixels; whole numbers where an axis is enlarged.
         flip: mirror left and right.
         out: the result, uint8 HWC.
-        row, numbers, weights: memory for the work; see `make_scratch`.
+        row: memory for the work; see `make_scratch`.
+        numbers: likewise.
+        weights: likewise.
     """
     top, left, high, wide = box
     rows, columns = out.shape[0], out.shape[1]
@@ -171,9 +173,7 @@ def augment(rule: Rule, scratch: Scratch, index: np.uint64, image: Pixels) -> No
 
 
 @inner
-def load_one(
-    pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels
-) -> int:
+def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
     """Make image `number` of a batch; returns 0, or else what the JPEG decoder says."""
     height, width, index = samples.height[number], samples.width[number], samples.index[number]
     offset, size = samples.offset[number], samples.size[number]

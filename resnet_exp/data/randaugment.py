@@ -113,12 +113,13 @@ def apply(operation: int, value: float, image: Image, spare: Image, counts: Coun
         value: how strongly, as `strength` draws it.
         image: uint8 HWC, changed in place.
         spare: memory for another image.
-        counts, table: memory, 3 x 256 each.
+        counts: memory, 3 x 256.
+        table: memory, 3 x 256.
     """
     kind = operation - KINDS_OF_COLOR if operation >= COLOR_ORIGINAL else operation
     if kind == COLOR:
         enhance.saturate(image, value)
-    elif ROTATE <= kind <= TRANSLATE_Y and kind != SOLARIZE or kind == SHARPNESS:
+    elif (ROTATE <= kind <= TRANSLATE_Y and kind != SOLARIZE) or kind == SHARPNESS:
         spare[:] = image
         move(kind, value, spare, image)
     else:
@@ -126,9 +127,7 @@ def apply(operation: int, value: float, image: Image, spare: Image, counts: Coun
 
 
 @inner
-def randaugment(
-    settings: Augment, stream: Stream, image: Image, spare: Image, counts: Counts, table: Table
-) -> None:
+def randaugment(settings: Augment, stream: Stream, image: Image, spare: Image, counts: Counts, table: Table) -> None:
     """Apply ``depth`` operations of the set, drawn from `stream`, to `image`; memory as for `apply`."""
     for _ in range(settings.depth):
         drawn = int(uniform(stream, 0.0, float(len(settings.operations))))
