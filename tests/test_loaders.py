@@ -205,7 +205,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
         "vertical centre": lambda box: box[0] + box[2] / 2,
         "horizontal centre": lambda box: box[1] + box[3] / 2,
     }.items():
-        p = ks_2samp([value(box) for box in ours], [value(box) for box in theirs]).pvalue
+        p = ks_2samp([value(box) for box in ours], [value(box) for box in theirs]).pvalue  # pyright: ignore
         assert p > 0.01, f"{name}: p={p}"
 
 
@@ -230,7 +230,7 @@ def test_numbers_are_even_and_streams_apart() -> None:
 
     streams = [draws(0, CROP), draws(0, FLIP), draws(1, CROP)]
     for one in streams:
-        assert ks_2samp(one, np.linspace(0, 1, 100_000)).pvalue > 0.01
+        assert ks_2samp(one, np.linspace(0, 1, 100_000)).pvalue > 0.01  # pyright: ignore
     correlation = np.corrcoef(streams) - np.eye(3)
     assert np.abs(correlation).max() < 4 / math.sqrt(3000)
 

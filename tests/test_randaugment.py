@@ -87,7 +87,7 @@ def test_strengths_are_drawn_as_composers(name: str) -> None:
         begin(stream, epoch_key(17, 0), np.uint64(sample), AUGMENT)
         ours.append(strength(OPERATIONS.index(name), 10.0, 176, stream))
     np.random.seed(1)
-    assert ks_2samp(ours, [drawn_by_composer(name, 10, 176) for _ in range(3000)]).pvalue > 0.01
+    assert ks_2samp(ours, [drawn_by_composer(name, 10, 176) for _ in range(3000)]).pvalue > 0.01  # pyright: ignore
 
 
 def test_chains_draw_every_operation_and_repeat() -> None:

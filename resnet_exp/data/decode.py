@@ -47,7 +47,7 @@ class Samples(NamedTuple):
     page: Numbers  # row of the memory that holds the sample
     offset: Numbers
     size: Numbers  # in bytes
-    index: npt.NDArray[np.uint64]
+    indices: npt.NDArray[np.uint64]
 
 
 class Rule(NamedTuple):
@@ -175,7 +175,7 @@ def augment(rule: Rule, scratch: Scratch, index: np.uint64, image: Pixels) -> No
 @inner
 def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
     """Make image `number` of a batch; returns 0, or else what the JPEG decoder says."""
-    height, width, index = samples.height[number], samples.width[number], samples.index[number]
+    height, width, index = samples.height[number], samples.width[number], samples.indices[number]
     offset, size = samples.offset[number], samples.size[number]
     data = pages[samples.page[number]][offset : offset + size]
     stream, row, numbers, weights = scratch.stream, scratch.row, scratch.numbers, scratch.weights
@@ -214,11 +214,11 @@ def _make_load(sources: str) -> Callable[..., str]:
             out: the images, uint8 NHWC.
             status: for each image 0, or else what the JPEG decoder says.
         """
-        number = take(counter)
+        number = take(counter)  # pyright: ignore[reportCallIssue]
         while number < len(out):
             status[number] = load_one(pages, samples, number, rule, scratch, out[number])
-            augment(rule, scratch, samples.index[number], out[number])
-            number = take(counter)
+            augment(rule, scratch, samples.indices[number], out[number])
+            number = take(counter)  # pyright: ignore[reportCallIssue]
         return sources
 
     return kernel(load)

@@ -46,7 +46,7 @@ class Epoch(EpochIterator):
         self.epoch, self.batch = epoch, batch
         # Of an epoch, not of the loader: one that was left may still be at work when the next begins.
         self.scratch: list[Scratch] = []
-        super().__init__(reader, order)
+        super().__init__(reader, order)  # pyright: ignore[reportArgumentType]
 
     def run(self) -> None:
         """Make batches until there are no more, or until one fails."""
@@ -81,7 +81,7 @@ class Reader(FFCVReader):
 
     def start(self, batch: int) -> Epoch:
         """Begin the next epoch; its order begins with batch number `batch`."""
-        order, epoch = self.next_traversal_order(), self.next_epoch
+        order, epoch = np.asarray(self.next_traversal_order()), self.next_epoch
         self.next_epoch += 1
         return Epoch(self, order[: len(self) * self.batch_size], epoch, batch)
 
@@ -115,7 +115,7 @@ def _find(indices: Array, table: Array, state: tuple[Array, ...]) -> tuple[Array
         page=row,
         offset=offset,
         size=size,
-        index=np.ascontiguousarray(indices, np.uint64),
+        indices=np.ascontiguousarray(indices, np.uint64),
     )
     return pages, samples
 
@@ -159,7 +159,7 @@ class Images(SimpleRGBImageDecoder):
         for other in others:
             other.result()
         if status.any():
-            sample = samples.index[np.flatnonzero(status)[0]]
+            sample = samples.indices[np.flatnonzero(status)[0]]
             raise RunFailed(f"FFCV file {self._path}: image {sample} is damaged; remove the file to write it again")
 
     def _scratch(self, epoch: Epoch) -> list[Scratch]:

@@ -35,6 +35,7 @@ class SeededImages(ImageFolder):
     def __getitem__(self, key: Key | int) -> tuple[Image.Image, int]:
         """Load and augment one sample: PIL image and class number."""
         epoch, index, side = key if isinstance(key, tuple) else (0, key, None)
+        assert isinstance(self.transform, transforms.Compose)
         first = self.transform.transforms[0]
         if side is not None and isinstance(first, transforms.RandomResizedCrop):
             first.size = (side, side)
