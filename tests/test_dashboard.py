@@ -6,12 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
+from loopback import Loopback
 
 from resnet_exp import dashboard, metric_names
 
@@ -21,7 +20,7 @@ NOBODY = "http://127.0.0.1:9"
 LOGIN = "0" * 40
 
 
-class Wandb(ThreadingHTTPServer):
+class Wandb(Loopback):
     """As much of W&B as the command asks: keeps views, and says which runs there are.
 
     Attributes:
@@ -31,16 +30,16 @@ class Wandb(ThreadingHTTPServer):
     """
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__()
         self.views: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, str] | None = {}
         self.refusal: str | None = None
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+    def answer(self, path: str, body: bytes) -> tuple[int, object]:
+        asked = json.loads(body)
+        return 200, self.graphql(asked["query"], asked.get("variables") or {})
 
-    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         """The answer to a GraphQL request, as W&B's service gives it."""
         if "upsertView" in query:
             if self.refusal:
@@ -77,31 +76,10 @@ def node(name: str, job_type: str) -> dict[str, Any]:
     return {**empty, **known, "jobType": job_type, "tags": [], "readOnly": False, "projectId": "1", "user": user}
 
 
-class Answer(BaseHTTPRequestHandler):
-    """Hands requests to the server."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert isinstance(self.server, Wandb)
-        answer = json.dumps(self.server.answer(body["query"], body.get("variables") or {})).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *words: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def wandb() -> Iterator[Wandb]:
-    with Wandb() as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    with Wandb().running() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def call(folder: Path, *words: str, address: str = NOBODY, login: str | None = LOGIN) -> tuple[int, str, str]:

@@ -12,14 +12,13 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow.parquet
 import pytest
 from conftest import TINY, command, write_photos
+from loopback import Loopback
 
 from resnet_exp import collect, environment, figures, frontier, manifest, published_runs, report, rundir, runs_file
 from resnet_exp.errors import RequestError
@@ -569,40 +568,26 @@ except OSError as error:
 # --- Weights & Biases
 
 
-class Server(BaseHTTPRequestHandler):
+class Server(Loopback):
     """Answers the three queries of W&B's client that a report takes, as their service does."""
 
-    runs: ClassVar[list[dict[str, Any]] | None] = None
+    runs: list[dict[str, Any]] | None = None
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        asked = json.loads(body)["query"] if self.path == "/graphql" else ""
+    def answer(self, path: str, body: bytes) -> tuple[int, object]:
+        asked = json.loads(body)["query"] if path == "/graphql" else ""
         data: dict[str, Any] = {"viewer": {"id": "1", "entity": "me", "username": "me", "flags": "{}", "teams": None}}
         if "query Runs" in asked:
             edges = [{"cursor": f"{n}", "node": node} for n, node in enumerate(self.runs or [])]
             page = {"endCursor": None, "hasNextPage": False}
             runs = {"internalId": "1", "runCount": len(edges), "readOnly": False}
             data = {"project": None if self.runs is None else {**runs, "runs": {"edges": edges, "pageInfo": page}}}
-        answer = json.dumps({"data": data}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *words: Any) -> None:
-        """Say nothing."""
+        return 200, {"data": data}
 
 
 @pytest.fixture
-def wandb_server() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def wandb_server() -> Iterator[Server]:
+    with Server().running() as server:
+        yield server
 
 
 def node(name: str, summary: dict[str, Any]) -> dict[str, Any]:
@@ -623,22 +608,21 @@ def report_of_wandb(folder: Path, address: str, *arguments: str) -> subprocess.C
 
 
 @pytest.mark.slow
-def test_runs_of_wandb(tmp_path: Path, wandb_server: ThreadingHTTPServer) -> None:
+def test_runs_of_wandb(tmp_path: Path, wandb_server: Server) -> None:
     evaluations = [{"train_seconds": 811.0, "top1": 0.4}, {"train_seconds": 1622.4, "top1": 0.766}]
     here = write_run(tmp_path / "runs", "here", timing__train_seconds=1500.0)
-    Server.runs = [
+    wandb_server.runs = [
         node("there", {"result": result_of("there"), "evaluations": evaluations}),
         node("here", {"result": json.loads((here / "result.json").read_text())}),
         node("foreign", {"loss": 0.1}),
     ]
-    address = f"http://127.0.0.1:{wandb_server.server_port}"
-    done = report_of_wandb(tmp_path, address, "runs")
+    done = report_of_wandb(tmp_path, wandb_server.address, "runs")
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 runs: 2 done, 1 unreadable" in done.stdout and "it has no result of this version): foreign" in done.stdout
     rows = rows_of(tmp_path / "out")
     assert [(row["run_id"], row["path"] == "") for row in rows] == [("here", False), ("there", True)]
-    Server.runs = None
-    done = report_of_wandb(tmp_path, address)
+    wandb_server.runs = None
+    done = report_of_wandb(tmp_path, wandb_server.address)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("--wandb me/project cannot be read (Could not find project project)")
 

@@ -5,7 +5,6 @@ Together with ``wandb sync`` it is how the tests read offline runs back: the cli
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -14,9 +13,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from loopback import Loopback
 
 
 @dataclass
@@ -47,31 +47,33 @@ class StoredRun:
         return {key: entry["value"] for key, entry in given.items() if key != "_wandb"}
 
 
-class Service:
+class Service(Loopback):
     """The service itself: its address, its runs by id, and how it behaves."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.runs: dict[str, StoredRun] = {}
-        self.requests = 0
         self.stalls = threading.Event()
         self.ends = threading.Event()
         self.status = 200
-        self.server = _Server(("127.0.0.1", 0), _handler(self))
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
 
     def environ(self) -> dict[str, str]:
         """Variables that lead the client here, logged in."""
         own = {"WANDB_BASE_URL": self.address, "WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}
         return {**own, "WANDB_ERROR_REPORTING": "false", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
-    def answer(self, path: str, body: bytes) -> dict[str, Any]:
+    def answer(self, path: str, body: bytes) -> tuple[int, object] | None:
+        if self.stalls.is_set():
+            self.ends.wait()
+            return None
+        if self.status != 200:
+            return self.status, {"error": "not today"}
         if path == "/graphql":
             asked = json.loads(body)
-            return {"data": self._data(asked["query"], asked.get("variables") or {})}
+            return 200, {"data": self._data(asked["query"], asked.get("variables") or {})}
         if path.endswith("/file_stream"):
             self._take(self.runs[path.split("/")[-2]], json.loads(body))
-        return {}
+        return 200, {}
 
     def _data(self, query: str, given: dict[str, Any]) -> dict[str, Any]:
         if "upsertBucket" in query:
@@ -122,52 +124,14 @@ class Service:
         run.preempting = run.preempting or bool(sent.get("preempting"))
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client may hang up."""
-
-
-def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            service.requests += 1
-            if service.stalls.is_set():
-                service.ends.wait()
-                return
-            data = service.answer(self.path, body) if service.status == 200 else {"error": "not today"}
-            text = json.dumps(data).encode()
-            self.send_response(service.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PUT = _answer
-
-        def log_message(self, format: str, *words: Any) -> None:
-            """Say nothing."""
-
-    return Handler
-
-
 @contextmanager
 def running() -> Iterator[Service]:
     """A service on a free port of this machine."""
-    service = Service()
-    thread = threading.Thread(target=service.server.serve_forever)
-    thread.start()
-    try:
-        yield service
-    finally:
-        service.ends.set()
-        service.server.shutdown()
-        thread.join()
-        service.server.server_close()
+    with Service().running() as service:
+        try:
+            yield service
+        finally:
+            service.ends.set()
 
 
 def sync(service: Service, folders: list[Path], home: Path) -> str:
