@@ -18,7 +18,7 @@ from resnet_exp.errors import RequestError
 DIGITS = ("dataset=digits", "data=imagefolder", "hardware=cpu", "data.num_workers=0")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_interrupted_search_goes_on(run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     interrupter = "+callbacks.interrupter._target_=interrupter.Interrupter"

@@ -21,7 +21,7 @@ def only_run(runs: Path) -> RunDir:
     return RunDir(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_mild_learns_the_digits(tmp_path: Path, run_cli: Any) -> None:
     done = run_cli("recipe=mild", "ssr=0.5", "hardware=cpu", timeout=900)
     assert done.returncode == 0, done.stderr + done.stdout
