@@ -13,7 +13,7 @@ from resnet_exp import console
 # Through these Composer and `resnet_exp.train` talk to a tracker.
 CALLED = (
     *("run_event", "close", "post_close", "log_metrics", "log_hyperparameters", "log_table", "log_images"),
-    *("log_traces", "upload_file", "log_result", "log_stop"),
+    *("log_traces", "upload_file", "log_result", "log_stop", "log_failure"),
 )
 
 

@@ -55,14 +55,18 @@ def read_config(run: RunDir) -> dict[str, Any]:
 
 def run_rank(run: RunDir) -> int:
     """Train, evaluate and write the result as one rank; returns the exit code."""
+    begun: list[Run] = []
     try:
-        return _train(run)
+        return _train(run, begun)
     except Exception as error:
         code = EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
         # The log comes last: on a full disk it cannot be written.
         write_failure(run, error, code)
         with contextlib.suppress(OSError):
             traceback.print_exc()
+        # At the end of the process their own threads are gone. Closing the trainer would wait for the other ranks.
+        for training in begun:
+            _tell(training, "log_failure")
         return code
 
 
@@ -123,7 +127,7 @@ def _failed_line(error: BaseException) -> str:
     return f"{frames[-1].line} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else "no message"
 
 
-def _train(run: RunDir) -> int:
+def _train(run: RunDir, begun: list[Run]) -> int:
     faulthandler.enable()
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
@@ -142,6 +146,7 @@ def _train(run: RunDir) -> int:
         environment.update(run, environment.of_worker(config["hardware"]["device"] == "gpu"))
     dist.barrier()
     training = Run(config, run)
+    begun.append(training)
     _stop_on_signals(training)
     startup = environment.process_seconds()
     try:
@@ -154,10 +159,6 @@ def _train(run: RunDir) -> int:
         _tell(training, "log_stop")
         training.trainer.close()
         return EXIT_INTERRUPTED
-    except BaseException:
-        # Trackers hear of it now; at the end of the process their own threads are gone.
-        training.trainer.close()
-        raise
     if dist.get_global_rank() == 0:
         _write_result(run, training, startup)
         checkpoints.remove_stale(run)

@@ -105,6 +105,10 @@ class WeightsAndBiases(LoggerDestination):
         if self._run is not None:
             self._run.do(lambda run: run.mark_preempting())
 
+    def log_failure(self) -> None:
+        """Say that the run has failed."""
+        self.post_close()
+
     def post_close(self) -> None:
         """Write what is left."""
         if self._run is not None:

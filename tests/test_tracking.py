@@ -331,6 +331,16 @@ def test_disabled_is_respected(tmp_path: Path) -> None:
     assert heard(said) == ["done True"] and not list((tmp_path / "here").rglob("*.wandb"))
 
 
+def test_a_run_that_fails_is_a_failed_one_there(tmp_path: Path, service: Service) -> None:
+    write_photos(tmp_path / "photos")
+    failing = ("+callbacks.misbehave._target_=misbehave.Misbehave", "+callbacks.misbehave.how=raise")
+    done = train(tmp_path, "recipe=mild", "loggers=[wandb]", *failing, **service.environ())
+    assert done.returncode == 1 and "raised as told" in done.stderr
+    ((name, _),) = folders_of(tmp_path / "runs").items()
+    assert service.runs[name].exit_code == 1
+    assert [row[names.BATCH] for row in service.runs[name].rows("history") if names.BATCH in row] == [1, 2]
+
+
 def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos")
     patience = ("loggers.wandb.init_seconds=3", "loggers.wandb.finish_seconds=3")
