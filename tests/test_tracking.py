@@ -338,7 +338,7 @@ def test_a_run_that_fails_is_a_failed_one_there(tmp_path: Path, service: Service
     assert done.returncode == 1 and "raised as told" in done.stderr
     ((name, _),) = folders_of(tmp_path / "runs").items()
     assert service.runs[name].exit_code == 1
-    assert [row[names.BATCH] for row in service.runs[name].rows("history") if names.BATCH in row] == [1, 2]
+    assert [row[names.BATCH] for row in service.runs[name].rows("history") if names.BATCH in row] == [1, 2, 3]
 
 
 def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path) -> None:
