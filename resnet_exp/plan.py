@@ -77,7 +77,7 @@ def main() -> int:
             goal = ways.parse(words[TARGET])
             if PICTURE in words:
                 raise RequestError(
-                    f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of them"
+                    f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of the two"
                 )
             return cli.run_hydra(lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
         picture = output_path(words[PICTURE], f"{PICTURE}={words[PICTURE]}") if PICTURE in words else None
