@@ -57,7 +57,7 @@ def complete(closed: DictConfig) -> dict[str, Any]:
     _find_hardware(closed)
     _count_classes(closed)
     # First, for what is resolved from it, such as the places of trackers.
-    closed.runs_dir = os.path.abspath(closed.runs_dir)
+    closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
     try:
         config = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
