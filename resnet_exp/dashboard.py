@@ -87,10 +87,10 @@ def publish(project: str) -> list[str]:
         RequestError: there is no such project, no login, no way to W&B, or no right to write.
     """
     # Imported late: it takes a second, and a wrong request is answered at once.
+    import wandb
     import wandb.errors
     from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-    import wandb
     from resnet_exp import dashboard_views
 
     try:

@@ -113,9 +113,8 @@ def _measured(group: Group) -> list[float | None]:
 
 
 def _log(table: list[Any], png: bytes, finished: int, step: int, run: Any) -> None:
-    from PIL import Image
-
     import wandb
+    from PIL import Image
 
     run.log(
         {

@@ -65,9 +65,8 @@ def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
 
 def _finished(project: str) -> list[Any]:
     # Imported late: it takes a second, and few ask for it.
-    import wandb.errors
-
     import wandb
+    import wandb.errors
 
     try:
         api = wandb.Api(timeout=TIMEOUT_SECONDS)
