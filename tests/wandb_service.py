@@ -138,6 +138,9 @@ def sync(service: Service, folders: list[Path], home: Path) -> str:
     """Upload offline runs with ``wandb sync``; returns what it says."""
     environ = {**os.environ, **service.environ(), "HOME": str(home)}
     words = [sys.executable, "-m", "wandb", "sync", *map(str, folders)]
-    done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+    # It leaves a folder of logs where it is called.
+    done = subprocess.run(
+        words, env=environ, cwd=home, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
