@@ -49,15 +49,16 @@ def write_images(folder: Path, count: int) -> float:
 
 def ours(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:
     """This project's writer."""
-    from resnet_exp.data import ffcv_writer
+    from resnet_exp.data import writer
 
     settings = {"write_mode": mode, "max_resolution": longest, "compress_probability": 0.5, "jpeg_quality": 90}
     request = {
-        "files": [[str(source), str(target), f"{target}.partial"]],
-        "settings": settings,
+        "format": "ffcv",
+        "places": [[str(source), str(target), f"{target}.partial"]],
+        "content": settings,
         "cache_dir": str(target.parent),
     }
-    ffcv_writer.write({**request, "workers": workers, "most_skipped": 0, "patience_seconds": 60})
+    writer.write({**request, "workers": workers, "most_skipped": 0, "patience_seconds": 60})
 
 
 def original(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:

@@ -107,11 +107,11 @@ def _stock(name: str, root: Path) -> Callable[[], int]:
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import RandomHorizontalFlip, ToTensor, ToTorchImage
 
-    from resnet_exp.data.ffcv_files import split_file
+    from resnet_exp.data.ffcv_files import place_of
 
     image = [RandomResizedCropRGBImageDecoder((FULL, FULL)), RandomHorizontalFlip(), ToTensor(), ToTorchImage()]
     loader = Loader(
-        str(split_file(str(root), "train", _settings(name, root))),
+        str(place_of(str(root), "train", _settings(name, root))),
         batch_size=BATCH,
         num_workers=1,
         order=OrderOption.RANDOM,

@@ -16,7 +16,7 @@ from composer.utils import dist, reproducibility
 
 from resnet_exp import callbacks, check, course, devices
 from resnet_exp.algorithms import listed_order
-from resnet_exp.data import ffcv_files
+from resnet_exp.data import ffcv_files, formats
 from resnet_exp.data.contract import Loader, Normalize, Split, normalized
 from resnet_exp.errors import RequestError
 from resnet_exp.guard import guard
@@ -66,7 +66,8 @@ def build_device(hardware: dict[str, Any]) -> Device:
 
 def build_loader(config: dict[str, Any], train: bool) -> Loader:
     """Loader of one split for this rank."""
-    entry = ffcv_files.settings_of(config["data"]) or config["data"]["loader"]
+    converted = formats.of(config["data"])
+    entry = config["data"]["loader"] if converted is None else converted.settings_of(config["data"])
     return build_entry("data.loader", entry, split=make_split(config, train))
 
 
@@ -111,9 +112,8 @@ def num_workers(config: dict[str, Any]) -> int:
 def _normalize(config: dict[str, Any], device: Device, train: bool) -> Normalize:
     dataset = config["dataset"]
     # The original normalised FFCV's training images in half precision, and everything else in full.
-    half = (
-        train and ffcv_files.settings_of(config["data"]) is not None and config["hardware"]["precision"] == "amp_fp16"
-    )
+    from_ffcv = config["data"]["loader"]["_target_"] == ffcv_files.LOADER
+    half = train and from_ffcv and config["hardware"]["precision"] == "amp_fp16"
     return Normalize(device, dataset["mean"], dataset["std"], torch.float16 if half else torch.float32)
 
 

@@ -12,8 +12,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from resnet_exp import devices, digits, identity, tree, values
 from resnet_exp.config import RunConfig
-from resnet_exp.data import ffcv_files
-from resnet_exp.data.file_manifest import Manifest
+from resnet_exp.data import formats
+from resnet_exp.data.manifests import Manifest
 from resnet_exp.errors import RequestError
 from resnet_exp.explain import explain
 
@@ -142,7 +142,7 @@ def _count_classes(composed: DictConfig) -> None:
 def _manifest(composed: DictConfig) -> Manifest | None:
     data = OmegaConf.to_container(composed.data)
     assert isinstance(data, dict)
-    return ffcv_files.given_manifest({str(key): value for key, value in data.items()})
+    return formats.given_manifest({str(key): value for key, value in data.items()})
 
 
 def validate(config: dict[str, Any]) -> None:
@@ -151,8 +151,8 @@ def validate(config: dict[str, Any]) -> None:
     _validate_hardware(config["hardware"])
     _validate_batches(config)
     values.check(config)
-    if (files := ffcv_files.settings_of(config["data"])) is not None:
-        ffcv_files.check_settings(files)
+    if (converted := formats.of(config["data"])) is not None:
+        converted.check_settings(converted.settings_of(config["data"]))
     if config["model"]["sync_batchnorm"] and config["hardware"]["device"] == "cpu":
         raise RequestError(
             f"model.sync_batchnorm=true needs GPUs, hardware={config['hardware']['name']} has none; use "

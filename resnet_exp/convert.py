@@ -1,28 +1,32 @@
-"""Write the FFCV files of a dataset ahead of its first run: ``python -m resnet_exp.convert dataset=... ``."""
+"""Convert a dataset ahead of its first run: ``python -m resnet_exp.convert dataset=... ``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resnet_exp import cli, commands, console, launch, tree
-from resnet_exp.data import ffcv_files, file_manifest, sources
+from resnet_exp.data import formats, manifests, mds_files
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.footprint import size
 
 HELP = """\
-Writes the FFCV files of an image folder, train and val, that every run with the same data.* settings then uses.
+Converts an image folder, train and val, to FFCV files or MDS shards that every run with the same data.* settings uses.
 
   python -m resnet_exp.convert dataset=imagefolder dataset.dir=PATH
   python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH data.loader.write_mode=raw
   python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH on_error=skip max_skipped=20
   python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH verify=true
+  python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH data=streaming data.loader.remote=s3://BUCKET/FOLDER
 
   data.loader.write_mode=proportion|raw|jpg   pixels, JPEG, or JPEG for data.loader.compress_probability of the images
   data.loader.max_resolution=500              longest side in pixels; null keeps every size
   data.loader.jpeg_quality=90
+  data.loader.images_per_shard=512            of data=streaming, whose images are all JPEGs
+  data.loader.remote=URL                      of data=streaming: copy the shards there, and read them there
   data.cache_dir=PATH                         where the files go
   on_error=stop|skip                          what an image does that cannot be converted; stop, unless said otherwise
   max_skipped=100                             with on_error=skip: more than so many stop the conversion after all
@@ -70,23 +74,39 @@ def _most_skipped(words: dict[str, str]) -> int:
 
 
 def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
-    """Write the files that a run of this configuration would write, and say how to name them.
+    """Write what a run of this configuration would write, and say how to name it.
 
     Args:
         config: of `resnet_exp.check.finalize`.
         most_skipped: so many images that cannot be converted are left out.
 
     Raises:
-        RequestError: the configuration's data format is not FFCV, or its dataset is of no use.
+        RequestError: nothing is converted for the configuration's data format, or its dataset is of no use.
         RunFailed: the conversion failed.
     """
-    files = _files(config)
+    converted, settings, root = _request(config)
+    remote = settings.get("remote")
+    # What a run would read there is what this command writes.
+    local = {**config, "data": {**config["data"], "loader": {**config["data"]["loader"], "remote": None}}}
     # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.
-    launch.prepare_data({**config, "train_batch_size": 1}, most_skipped)
-    for split in tree.SPLITS:
-        path = ffcv_files.split_file(config["dataset"]["dir"] or "", split, files)
-        console.say(f"data.loader.{split}_file={path}  ({path.stat().st_size / 2**20:,.1f} MiB)")
+    launch.prepare_data({**(local if remote else config), "train_batch_size": 1}, most_skipped)
+    here = {**settings, "remote": None} if remote else settings
+    places = {split: converted.place_of(root, split, here) for split in tree.SPLITS}
+    if remote:
+        mds_files.upload(settings, places, console.say, _told("written"))
+        console.say(f"data.loader.remote={remote}")
+        return EXIT_DONE
+    for split, place in places.items():
+        console.say(f"{converted.named(split, place)}  ({_bytes(place) / 2**20:,.1f} MiB)")
     return EXIT_DONE
+
+
+def _bytes(place: Path) -> int:
+    return sum(file.stat().st_size for file in (place.iterdir() if place.is_dir() else [place]))
+
+
+def _told(what: str) -> Callable[[int, int], None]:
+    return lambda done, whole: console.status(f"{size(done)} of {size(whole)} {what}")
 
 
 def verify(config: dict[str, Any]) -> int:
@@ -95,43 +115,29 @@ def verify(config: dict[str, Any]) -> int:
     Raises:
         RequestError: there is no such file, or no manifest to check it against.
     """
-    files = _files(config)
-    root = config["dataset"]["dir"] or ""
-    due = []
-    for split in tree.SPLITS:
-        path = ffcv_files.split_file(root, split, files)
-        if not path.is_file():
-            raise RequestError(
-                f"{path} does not exist: there is nothing to verify; convert first, without {VERIFY}=true"
-            )
-        due.append((path, None if files[f"{split}_file"] is not None else Path(root) / split))
-    return max(_verify_file(path, folder) for path, folder in due)
+    converted, settings, root = _request(config)
+    return max(_verify_split(converted, settings, root, split) for split in tree.SPLITS)
 
 
-def _verify_file(path: Path, folder: Path | None) -> int:
+def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str, split: str) -> int:
+    place = converted.place_of(root, split, settings)
     try:
-        manifest = file_manifest.read(path)
-        if manifest is None:
-            raise RequestError(f"{path} has no manifest to verify it against; convert the dataset again")
-        whole = size(manifest.file_bytes)
-        file_manifest.check_fully(
-            path, manifest, lambda done: console.status(f"{path.name}: {size(done)} of {whole} checked")
-        )
-        if folder is not None:
-            file_manifest.check_all_sources(path, manifest, sources.of_split(folder))
-    except file_manifest.Differs as error:
+        manifest = converted.verify(root, split, settings, _told(f"of {place.name} checked"))
+    except manifests.Differs as error:
         console.complain(str(error))
         return EXIT_FAILED
     skipped = f", {len(manifest.skipped)} images were skipped when it was written" if manifest.skipped else ""
-    console.say(f"{path}: whole, {manifest.images:,} images of {len(manifest.classes)} classes, {whole}{skipped}")
+    facts = f"{manifest.images:,} images of {len(manifest.classes)} classes, {size(_bytes(place))}"
+    console.say(f"{place}: whole, {facts}{skipped}")
     return EXIT_DONE
 
 
-def _files(config: dict[str, Any]) -> dict[str, Any]:
-    files = ffcv_files.settings_of(config["data"])
-    if files is None:
-        raise RequestError(f"data={config['data']['name']} is not converted; use data=ffcv")
-    return files
+def _request(config: dict[str, Any]) -> tuple[formats.Format, dict[str, Any], str]:
+    converted = formats.of(config["data"])
+    if converted is None:
+        names = " or ".join(f"data={name}" for name in formats.NAMES)
+        raise RequestError(f"data={config['data']['name']} is not converted; use {names}")
+    return converted, converted.settings_of(config["data"]), config["dataset"]["dir"] or ""
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import yaml
 
 from resnet_exp import check, course, launch, rates, rundir, tree
 from resnet_exp.console import span
-from resnet_exp.data import ffcv_files
+from resnet_exp.data import formats
 from resnet_exp.errors import RequestError
 from resnet_exp.identity import NAMED_DATASETS
 from resnet_exp.rundir import RunDir
@@ -131,7 +131,7 @@ def train_images(config: dict[str, Any], history: History) -> int | None:
     dataset, loader = config["dataset"], config["data"]["loader"]
     if loader.get("_target_") == launch.SYNTHETIC:
         return int(loader["train_images"])
-    if (manifest := ffcv_files.given_manifest(config["data"])) is not None:
+    if (manifest := formats.given_manifest(config["data"])) is not None:
         return manifest.images
     known = KNOWN_SIZES.get((dataset["name"], dataset["num_classes"]))
     if known is None and (alike := history.alike(config)):

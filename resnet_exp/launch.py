@@ -13,15 +13,15 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 
 from resnet_exp import check, checkpoints, console, digits, environment, manifest, nodes, rundir, summary, tree
-from resnet_exp.data import ffcv_files
+from resnet_exp.data import formats
 from resnet_exp.devices import usable_cpus
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.nodes import Place
 from resnet_exp.ranks import run_ranks
 from resnet_exp.rundir import RunDir
 
-# The formats that read an image folder; those of users look after their data themselves.
-FOLDER_FORMATS = (ffcv_files.LOADER, "resnet_exp.data.imagefolder.make_loader")
+# What reads an image folder as it is; formats of users look after their data themselves.
+FOLDER_FORMAT = "resnet_exp.data.imagefolder.make_loader"
 FIRST_NODE_SECONDS = 600
 SYNTHETIC = "resnet_exp.data.synthetic.make_loader"
 
@@ -129,9 +129,10 @@ def _describe(folder: RunDir, config: dict[str, Any]) -> None:
 
 
 def describe_data(folder: RunDir, config: dict[str, Any]) -> None:
-    """Note in ``environment.json`` which FFCV files a run uses, and the names of their classes."""
-    if (files := ffcv_files.settings_of(config["data"])) is not None:
-        environment.update(folder, {"data": ffcv_files.facts(config["dataset"]["dir"] or "", files)})
+    """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
+    if (converted := formats.of(config["data"])) is not None:
+        settings = converted.settings_of(config["data"])
+        environment.update(folder, {"data": converted.facts(config["dataset"]["dir"] or "", settings)})
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -152,11 +153,11 @@ def _discard(folder: RunDir, new: bool) -> None:
 
 
 def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:
-    """Check the dataset, and write what is written once: the digits, the FFCV files.
+    """Check the dataset, and write what is written once: the digits, converted images.
 
     Args:
         config: of `resnet_exp.check.finalize`.
-        most_skipped: so many images that cannot be converted are left out of FFCV files; 0 leaves out none.
+        most_skipped: so many images that cannot be converted are left out of a conversion; 0 leaves out none.
 
     Raises:
         RequestError: the data is not what the configuration says, or there is no room for it.
@@ -167,13 +168,16 @@ def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:
         return
     if dataset["name"] == "digits":
         digits.prepare(data["cache_dir"])
-    files = ffcv_files.settings_of(data)
-    converted = files is not None and files["train_file"] and files["val_file"]
-    if data["loader"]["_target_"] in FOLDER_FORMATS and not converted:
+    converted = formats.of(data)
+    if converted is None:
+        if data["loader"]["_target_"] == FOLDER_FORMAT:
+            _check_tree(config)
+        return
+    settings = converted.settings_of(data)
+    if converted.needs_folder(settings):
         _check_tree(config)
-    if files is not None:
-        root, classes = dataset["dir"] or "", dataset["num_classes"]
-        ffcv_files.prepare(root, files, usable_cpus(), console.say, most_skipped, classes)
+    root, classes = dataset["dir"] or "", dataset["num_classes"]
+    converted.prepare(root, settings, usable_cpus(), console.say, most_skipped, classes)
 
 
 def _check_tree(config: dict[str, Any]) -> None:

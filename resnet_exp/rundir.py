@@ -176,6 +176,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield records up to the first that is damaged, such as where the disk was full; none if there is no file."""
+    with contextlib.suppress(OSError, ValueError):
+        yield from read_lines(path)
+
+
 def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     """Drop the records that `keep` refuses: a resumed run writes them again."""
     if path.exists():

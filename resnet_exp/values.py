@@ -32,7 +32,7 @@ RANGES: dict[tuple[str, str], tuple[bool, float]] = {
 # How big the loader makes images to train on: at full size, or as progressive resizing will have them.
 DECODES = ("full", "scheduled")
 # Formats that can do RandAugment.
-AUGMENTING = ("ffcv", "imagefolder")
+AUGMENTING = ("ffcv", "imagefolder", "streaming")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 

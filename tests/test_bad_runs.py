@@ -214,7 +214,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
 
 def test_a_conversion_does_not_outlive_its_command(tmp_path, photo_tree: PhotoTree, tiny):
     started = Started(tmp_path, *tiny, *MINE, f"dataset.dir={photo_tree()}", "data=ffcv")
-    writer = started.child("resnet_exp.data.ffcv_writer")
+    writer = started.child("resnet_exp.data.writer")
     started.launcher.kill()
     started.launcher.wait(timeout=10)
     wait_for(lambda: ended(writer), seconds=10)

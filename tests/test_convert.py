@@ -26,7 +26,7 @@ from PIL import Image
 from test_terminal import Terminal
 
 from resnet_exp import tree
-from resnet_exp.data import encode, ffcv_files, ffcv_layout, file_manifest, rgb
+from resnet_exp.data import encode, ffcv_files, ffcv_layout, ffcv_manifest, manifests, rgb
 from resnet_exp.data.encode import Settings
 from resnet_exp.data.page_worker import PageFile
 from resnet_exp.errors import RequestError, RunFailed
@@ -156,15 +156,15 @@ def test_the_share_of_jpegs_is_the_one_that_is_asked_for(share: float) -> None:
 
 def test_the_manifest_says_what_is_in_the_file(mixed: Path, tmp_path: Path) -> None:
     train, val = convert(mixed, tmp_path)
-    manifest = file_manifest.read(train)
+    manifest = ffcv_manifest.read(train)
     assert manifest is not None
     assert manifest.classes == sorted(packaged_pictures()) == tree.class_names(mixed / "val")
     assert sum(manifest.class_images) == manifest.images == len(samples_of(train)) == 5 * len(FORMATS) + 1
     assert manifest.class_images[manifest.classes.index("china")] == len(FORMATS) + 1
     assert manifest.file_bytes == train.stat().st_size
-    assert manifest.settings == {key: SETTINGS[key] for key in ffcv_files.CONTENT}
+    assert manifest.settings == {key: SETTINGS[key] for key in ffcv_files.KIND.content}
     assert sum(size for _, size, _ in manifest.blocks()) == manifest.file_bytes
-    other = file_manifest.read(val)
+    other = ffcv_manifest.read(val)
     assert other is not None and other.images == 20
 
 
@@ -191,11 +191,11 @@ def test_a_file_without_a_manifest_is_used_with_a_note(photo_tree: PhotoTree, tm
     said: list[str] = []
     ffcv_files.prepare("", named, 1, said.append, classes=2)
     assert said == []
-    file_manifest.path_of(val).unlink()
+    manifests.path_of(val).unlink()
     ffcv_files.prepare("", named, 1, said.append, classes=2)
     assert said == [f"note: {val} has no manifest, so only its header and class numbers were checked"]
     with pytest.raises(RequestError, match=r"class numbers up to 1, dataset.num_classes=1 has none above 0"):
-        file_manifest.check_header(val, 1)
+        ffcv_manifest.check_header(val, 1)
 
 
 def test_images_that_cannot_be_converted_are_left_out_on_request(
@@ -210,7 +210,7 @@ def test_images_that_cannot_be_converted_are_left_out_on_request(
     assert (done.returncode, done.stderr) == (0, "")
     assert "train.ffcv: 1 images were skipped; " in done.stdout
     (file,) = (tmp_path / "cache").rglob("train.ffcv")
-    content = json.loads(file_manifest.path_of(file).read_text())
+    content = json.loads(manifests.path_of(file).read_text())
     why = f"image {broken} cannot be read (cannot identify image file); repair it or remove it from dataset.dir"
     assert content["skipped"] == [["china/01.jpg", why]]
     assert [label for label, *_ in samples_of(file)] == [0] * 15 + [1] * 16

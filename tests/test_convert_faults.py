@@ -25,12 +25,12 @@ from PIL import Image
 from test_convert import SETTINGS, convert, samples_of
 
 from resnet_exp import tree
-from resnet_exp.data import ffcv_files, file_manifest
+from resnet_exp.data import ffcv_files, ffcv_manifest, manifests
 from resnet_exp.errors import RequestError, RunFailed
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 Change = Callable[[Path], object]
-WRITER = "resnet_exp.data.ffcv_writer"
+WRITER = "resnet_exp.data.writer"
 
 
 def line_of(folder: Path, *args: str) -> list[str]:
@@ -308,7 +308,7 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
 
 def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
     many_photos(photo_tree())
-    settings = {key: SETTINGS[key] for key in ffcv_files.CONTENT}
+    settings = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
     files = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
     how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
     line = [sys.executable, "-m", WRITER, json.dumps({"files": files, "settings": settings, **how})]
@@ -355,9 +355,9 @@ def test_what_an_interrupted_conversion_left_is_checked_before_it_is_used(
     assert train.stat().st_ino == place, "written anew"
     whole, _ = convert(photos, tmp_path / "another", write_mode="raw", max_resolution=300)
     assert samples_of(train) == samples_of(whole)
-    manifest = file_manifest.read(train)
+    manifest = ffcv_manifest.read(train)
     assert manifest is not None
-    file_manifest.check_fully(train, manifest, lambda _: None)
+    ffcv_manifest.check_fully(train, manifest, lambda _: None)
 
 
 def test_two_conversions_at_once_write_once(tmp_path: Path, photo_tree: PhotoTree) -> None:
@@ -395,8 +395,8 @@ DAMAGED: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
     "an image that changed": (make_stale, "is stale: "),
     "its manifest cut off": (lambda file, _: os.truncate(f"{file}.json", 300), "train.ffcv.json is damaged"),
     "its manifest edited": (
-        lambda file, _: file_manifest.path_of(file).write_text(
-            file_manifest.path_of(file).read_text().replace('"china"', '"chima"')
+        lambda file, _: manifests.path_of(file).write_text(
+            manifests.path_of(file).read_text().replace('"china"', '"chima"')
         ),
         "train.ffcv.json is damaged (it is not what was sealed)",
     ),
@@ -420,15 +420,15 @@ def test_verify_finds_a_flipped_bit_wherever_it_is(tmp_path: Path, photo_tree: P
     raw = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
     assert run_convert(tmp_path, *raw).returncode == 0
     (train,) = tmp_path.rglob("train.ffcv")
-    manifest = file_manifest.read(train)
+    manifest = ffcv_manifest.read(train)
     assert manifest is not None and len(manifest.pages) > 3
     random = np.random.default_rng(0)
     for at in random.integers(0, manifest.file_bytes, 20).tolist():
         damage(train, at)
-        with pytest.raises(file_manifest.Differs, match="is damaged: bytes "):
-            file_manifest.check_fully(train, manifest, lambda _: None)
+        with pytest.raises(manifests.Differs, match="is damaged: bytes "):
+            ffcv_manifest.check_fully(train, manifest, lambda _: None)
         damage(train, at)
-    file_manifest.check_fully(train, manifest, lambda _: None)
+    ffcv_manifest.check_fully(train, manifest, lambda _: None)
     damage(train, int(random.integers(2**23, manifest.file_bytes)))
     done = run_convert(tmp_path, "verify=true", *raw)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -440,7 +440,7 @@ def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: Photo
     assert run_convert(tmp_path).returncode == 0
     sampled = tmp_path / "photos" / "train" / "flower"
     (train,) = tmp_path.rglob("train.ffcv")
-    manifest = file_manifest.read(train)
+    manifest = ffcv_manifest.read(train)
     assert manifest is not None
     known = {name for name, *_ in manifest.source["sampled"]}
     unseen = next(file for file in sorted(sampled.iterdir()) if f"flower/{file.name}" not in known)

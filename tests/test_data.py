@@ -142,7 +142,7 @@ def test_ffcv_files_are_written_once_and_anew_when_the_folder_changes(digits_dir
     assert ffcv_files.prepare(digits_dir, settings, workers=2, say=said.append) == first
     assert [path.stat().st_mtime_ns for path in first] == stamps
     assert len(said) == 1
-    other = ffcv_files.split_file(digits_dir, "val", {**settings, "jpeg_quality": 80})
+    other = ffcv_files.place_of(digits_dir, "val", {**settings, "jpeg_quality": 80})
     assert other not in first
     assert not list((tmp_path / "cache").rglob("*.partial"))
 

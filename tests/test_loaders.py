@@ -237,7 +237,7 @@ def test_numbers_are_even_and_streams_apart() -> None:
 
 def test_a_damaged_image_ends_the_epoch_with_its_number(photos: Path) -> None:
     loader = open_loader("jpg", photos)
-    path = ffcv_files.split_file(str(photos), "train", file_settings(photos, "jpg"))
+    path = ffcv_files.place_of(str(photos), "train", file_settings(photos, "jpg"))
     reader = loader._reader.reader
     broken = bytearray(path.read_bytes())
     start = int(reader.metadata["f0"]["data_ptr"][7])

@@ -37,7 +37,7 @@ def begin(stream: Stream, key: np.uint64, sample: np.uint64, purpose: np.uint64)
 def uniform(stream: Stream, low: float, high: float) -> float:
     """Draw a number in [low, high) with 53 random bits."""
     stream[0] += STEP
-    return low + (high - low) * (np.float64(mixed(stream[0]) >> np.uint64(11)) * 2.0**-53)
+    return low + (high - low) * (float(mixed(stream[0]) >> np.uint64(11)) * 2.0**-53)
 
 
 def epoch_key(seed: int, epoch: int) -> np.uint64:

@@ -17,9 +17,10 @@ from ffcv.fields.rgb_image import IMAGE_MODES
 from numba import types
 from numba.extending import intrinsic
 
-from resnet_exp.data.chance import AUGMENT, CROP, FLIP, Stream, begin, uniform
+from resnet_exp.data.chance import AUGMENT, CROP, FLIP, Stream, begin, epoch_key, uniform
 from resnet_exp.data.compiled import inner, kernel, sources_digest
-from resnet_exp.data.crops import Box, centre_box, random_box
+from resnet_exp.data.contract import Split
+from resnet_exp.data.crops import Box, centre_box, logarithms, random_box
 from resnet_exp.data.randaugment import Augment, randaugment
 from resnet_exp.data.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
 
@@ -61,6 +62,20 @@ class Rule(NamedTuple):
     share: float  # evaluation: side of the crop over the short side of the image
     coarse: bool  # decode a JPEG at the fraction of its size that still covers the output
     augment: Augment
+
+
+def rule_of(split: Split, epoch: int, augment: Augment) -> Rule:
+    """The rule for the images of a split in an epoch."""
+    return Rule(
+        train=split.train,
+        key=epoch_key(split.seed, epoch),
+        scale=split.crop_scale,
+        log_ratio=logarithms(split.crop_ratio),
+        flip=split.hflip,
+        share=split.crop / split.resize,
+        coarse=split.side_at is not None,
+        augment=augment,
+    )
 
 
 class Scratch(NamedTuple):

@@ -14,7 +14,7 @@ from ffcv.pipeline import compiler
 from ffcv.traversal_order.base import TraversalOrder
 
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
-from resnet_exp.data.ffcv_files import split_file
+from resnet_exp.data.ffcv_files import place_of
 from resnet_exp.data.ffcv_ops import Images, Labels, Reader, ToDevice
 from resnet_exp.data.randaugment import augment_with
 from resnet_exp.errors import RunFailed
@@ -134,7 +134,7 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
     Raises:
         RunFailed: the file cannot be opened.
     """
-    path = split_file(split.root, split.name, files)
+    path = place_of(split.root, split.name, files)
     order, images = RankOrder(split), Images(split, str(path))
     try:
         with _nothing_to_compile():

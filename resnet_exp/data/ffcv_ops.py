@@ -23,10 +23,8 @@ from ffcv.pipeline.state import State
 from torch import Tensor
 
 from resnet_exp import devices
-from resnet_exp.data.chance import epoch_key
 from resnet_exp.data.contract import Split
-from resnet_exp.data.crops import logarithms
-from resnet_exp.data.decode import Rule, Samples, Scratch, load, make_scratch
+from resnet_exp.data.decode import Rule, Samples, Scratch, load, make_scratch, rule_of
 from resnet_exp.data.randaugment import NOTHING
 from resnet_exp.errors import RunFailed
 
@@ -146,7 +144,7 @@ class Images(SimpleRGBImageDecoder):
             epoch.batch += 1
             images = out.reshape(-1)[: len(indices) * side * side * 3].reshape(len(indices), side, side, 3)
             pages, samples = _find(indices, table, state)
-            self._load(self._scratch(epoch), pages, samples, self._rule(epoch.epoch), images)
+            self._load(self._scratch(epoch), pages, samples, rule_of(self._split, epoch.epoch, self.augment), images)
             return images
 
         return decode
@@ -167,19 +165,6 @@ class Images(SimpleRGBImageDecoder):
             height, width = (int(self.metadata[side].max(initial=1)) for side in ("height", "width"))
             epoch.scratch = [make_scratch(height, width, self._split.crop) for _ in range(self._workers)]
         return epoch.scratch
-
-    def _rule(self, epoch: int) -> Rule:
-        split = self._split
-        return Rule(
-            train=split.train,
-            key=epoch_key(split.seed, epoch),
-            scale=split.crop_scale,
-            log_ratio=logarithms(split.crop_ratio),
-            flip=split.hflip,
-            share=split.crop / split.resize,
-            coarse=split.side_at is not None,
-            augment=self.augment,
-        )
 
 
 class Labels(IntDecoder):

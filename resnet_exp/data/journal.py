@@ -55,7 +55,7 @@ class Journal:
     def _earlier(self, numbers: dict[str, int]) -> Iterator[Page]:
         if not self.unfinished.exists():
             return
-        lines = _lines(self.path)
+        lines = rundir.whole_lines(self.path)
         first = next(lines, None)
         if first is None or first.get("schema") != SCHEMA:
             return
@@ -127,11 +127,3 @@ class Journal:
             return os.stat(self.unfinished).st_blocks * 512
         except FileNotFoundError:
             return 0
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Lines up to the first that is damaged, or cut off where the disk was full."""
-    try:
-        yield from rundir.read_lines(path)
-    except (OSError, ValueError):
-        return

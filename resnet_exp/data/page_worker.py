@@ -1,7 +1,7 @@
-"""A worker of a conversion: encodes the images that it is given, and writes each page of the file when it is full.
+"""A worker of a conversion to an FFCV file: writes each page of the file when it is full.
 
-It talks to the conversion over one pipe. In: a list of jobs, the number of the page that it asked for, None at the end.
-Out: a `Page`, a `Refused`, `WANTS_PAGE`, the number of images of a list that is done, or at last `Broken`.
+Beyond what every worker says and hears (`resnet_exp.data.image_worker`), it asks for the number of a page with
+`WANTS_PAGE`, and is told one.
 """
 
 from __future__ import annotations
@@ -9,32 +9,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
-import struct
-import warnings
 import zlib
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from mmap import mmap
-from multiprocessing.connection import Connection
 
-from resnet_exp.data.encode import Encoded, Settings, encode
+from resnet_exp.data.encode import Encoded
 from resnet_exp.data.ffcv_layout import page_bytes
-from resnet_exp.errors import RunFailed
-from resnet_exp.processes import die_with_parent
+from resnet_exp.data.image_worker import NOTHING, TASK_DONE, ImageWorker
 
 WANTS_PAGE = "page?"
-CURRENT = struct.Struct("<q")
-NOTHING = -1
-
-
-@dataclass(frozen=True)
-class Job:
-    """An image to convert: its number in the split, and its name below the split's folder."""
-
-    number: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -58,82 +42,41 @@ class Page:
     rows: list[Row]
 
 
-@dataclass(frozen=True)
-class Refused:
-    """An image that cannot be converted, and the line that says why."""
-
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Broken:
-    """Why no page can be written; `number` is that of the system's error."""
-
-    number: int
-    reason: str
-
-
 @dataclass
-class Worker:
-    """One worker process; `current` is memory of all of them, in which slot `slot` has the image at hand."""
+class PageWorker(ImageWorker):
+    """Writes pages of `file`, the first of which begins at `pages_at`; a task is a list of jobs."""
 
-    connection: Connection
-    current: mmap
-    slot: int
     file: str
-    folder: str
     pages_at: int
-    settings: Settings
-    waiting: deque[list[Job] | None] = field(default_factory=deque)
     rows: list[Row] = field(default_factory=list)
     used: int = 0
     checksum: int = 0
 
-    def run(self) -> None:
-        """Work until there is no more."""
-        die_with_parent(signal.SIGKILL)
-        warnings.simplefilter("ignore")
-        try:
-            # While one page is filled the other is written.
-            with PageFile(self.file) as file, ThreadPoolExecutor(1) as writer:
-                self._file, self._writer = file, writer
-                self._work()
-        except OSError as error:
-            self.connection.send(Broken(error.errno or 0, error.strerror or str(error)))
-        self.connection.close()
+    def work(self) -> None:
+        """Do all lists of jobs."""
+        # While one page is filled the other is written.
+        with PageFile(self.file) as file, ThreadPoolExecutor(1) as writer:
+            self._file, self._writer = file, writer
+            self._work()
 
     def _work(self) -> None:
         size = page_bytes(self.settings.max_resolution)
         self._page, self._other = mmap(-1, size), mmap(-1, size)
         self._written: Future[Page] | None = None
-        while (jobs := self._next_jobs()) is not None:
+        while (jobs := self.next_task()) is not None:
             for job in jobs:
-                self._convert(job)
-            self._note(NOTHING)
+                if (encoded := self.encoded(job)) is not None:
+                    self._put(job.number, encoded)
+            self.note(NOTHING)
             self.connection.send(len(jobs))
+            self.connection.send(TASK_DONE)
         self._flush()
         self._report()
 
-    def _note(self, number: int) -> None:
-        CURRENT.pack_into(self.current, self.slot * CURRENT.size, number)
-
-    def _next_jobs(self) -> list[Job] | None:
-        return self.waiting.popleft() if self.waiting else self.connection.recv()
-
-    def _convert(self, job: Job) -> None:
-        self._note(job.number)
-        try:
-            encoded = encode(os.path.join(self.folder, job.name), job.name, self.settings)
-        except RunFailed as error:
-            self.connection.send(Refused(job.number, str(error)))
-            return
-        if self.used + encoded.content.size > len(self._page):
-            self._flush()
-        self._put(job.number, encoded)
-
     def _put(self, number: int, encoded: Encoded) -> None:
         size = encoded.content.size
+        if self.used + size > len(self._page):
+            self._flush()
         self._page[self.used : self.used + size] = encoded.content.data
         # Now, while its bytes are in the processor's cache.
         self.checksum = zlib.crc32(encoded.content.data, self.checksum)

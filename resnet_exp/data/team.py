@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from mmap import mmap
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
-from resnet_exp.data.page_worker import CURRENT, NOTHING, WANTS_PAGE, Broken, Job, Page, Refused, Worker
+from resnet_exp.data.image_worker import CURRENT, NOTHING, TASK_DONE, ImageWorker
+from resnet_exp.data.page_worker import WANTS_PAGE
 
-# Images that a worker is given at a time: enough that a pipe costs nothing, few enough that all end together.
-IMAGES_A_LIST = 16
-# So many lists of jobs are with a worker: it has the next one when it is done with one.
+# So many tasks are with a worker: it has the next one when it is done with one.
 AHEAD = 2
 FORK = multiprocessing.get_context("fork")
+Make = Callable[[Connection, mmap, int], ImageWorker]
 
 
-def team_size(workers: int, images: int) -> int:
+def team_size(workers: int, tasks: int) -> int:
     """How many of `workers` have something to do."""
-    return max(1, min(workers, -(-images // IMAGES_A_LIST)))
+    return max(1, min(workers, tasks))
 
 
 class WorkerLost(RuntimeError):
@@ -43,13 +44,10 @@ class _Member:
     finished: bool = False
 
 
-Event = Page | Refused | Broken | int
-
-
 class Team:
     """Worker processes that are ended when the block ends, whatever happens in it."""
 
-    def __init__(self, size: int, make: Callable[[Connection, mmap, int], Worker]) -> None:
+    def __init__(self, size: int, make: Make) -> None:
         """`make` takes a worker's end of its pipe, the memory for the images at hand, and its slot there."""
         self._current = mmap(-1, size * CURRENT.size)
         self._members: list[_Member] = []
@@ -75,13 +73,13 @@ class Team:
         self._current.close()
         gc.unfreeze()
 
-    def work(self, lists: Iterable[list[Job]], page_numbers: Iterator[int], patience: float) -> Iterator[Event]:
-        """Have all lists of jobs done; yields what workers report: pages, refused images, numbers of images done.
+    def work(self, tasks: Iterable[object], page_numbers: Iterator[int], patience: float) -> Iterator[Any]:
+        """Have all tasks done; yields what workers report (`resnet_exp.data.image_worker`).
 
         Raises:
             WorkerLost: one died, or none said anything for `patience` seconds.
         """
-        rest = iter(lists)
+        rest = iter(tasks)
         for _ in range(AHEAD):
             for member in self._members:
                 self._give(member, rest)
@@ -103,17 +101,18 @@ class Team:
                 if event == WANTS_PAGE:
                     ready.send(next(page_numbers))
                     continue
-                if isinstance(event, int):
+                if event == TASK_DONE:
                     self._give(member, rest)
+                    continue
                 yield event
 
-    def _give(self, member: _Member, rest: Iterator[list[Job]]) -> None:
+    def _give(self, member: _Member, rest: Iterator[object]) -> None:
         if member.finished:
             return
-        jobs = next(rest, None)
-        member.finished = jobs is None
+        task = next(rest, None)
+        member.finished = task is None
         try:
-            member.connection.send(jobs)
+            member.connection.send(task)
         except OSError:
             self._ended(member)
 
@@ -134,5 +133,5 @@ def _how(exit_code: int) -> str:
     return f"{name} (out of memory?)" if -exit_code == signal.SIGKILL else name
 
 
-def _run(make: Callable[[Connection, mmap, int], Worker], theirs: Connection, current: mmap, slot: int) -> None:
+def _run(make: Make, theirs: Connection, current: mmap, slot: int) -> None:
     make(theirs, current, slot).run()

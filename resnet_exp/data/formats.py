@@ -1,0 +1,73 @@
+"""The formats of converted images, by the function that loads them. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from resnet_exp.data import ffcv_files, mds_files
+from resnet_exp.data.converting import Say
+from resnet_exp.data.manifests import Manifest
+
+Settings = dict[str, Any]
+
+
+class Format(Protocol):
+    """A module with these functions; `resnet_exp.data.ffcv_files` says what they do in full."""
+
+    LOADER: str
+
+    def settings_of(self, data: Settings) -> Settings:
+        """What the loader takes besides a split."""
+        ...
+
+    def place_of(self, root: str, split: str, settings: Settings) -> Path:
+        """File or folder of a split."""
+        ...
+
+    def needs_folder(self, settings: Settings) -> bool:
+        """Whether an image folder is read."""
+        ...
+
+    def named(self, split: str, place: Path) -> str:
+        """The setting that names a split's place."""
+        ...
+
+    def prepare(
+        self, root: str, settings: Settings, workers: int, say: Say, most_skipped: int = 0, classes: int | None = None
+    ) -> list[Path]:
+        """Check both splits, and convert what is missing."""
+        ...
+
+    def verify(self, root: str, split: str, settings: Settings, tell: Callable[[int, int], None]) -> Manifest:
+        """Check every byte of a split."""
+        ...
+
+    def given_manifest(self, data: Settings) -> Manifest | None:
+        """The manifest of the training images that a ``data`` group names."""
+        ...
+
+    def facts(self, root: str, settings: Settings) -> Settings:
+        """What a run trains on, for its ``environment.json``."""
+        ...
+
+    def check_settings(self, settings: Settings) -> None:
+        """Raise `RequestError` on the first setting that is of no use."""
+        ...
+
+
+ALL: tuple[Format, ...] = (ffcv_files, mds_files)
+# What `data` is called for each.
+NAMES = ("ffcv", "streaming")
+
+
+def of(data: Settings) -> Format | None:
+    """The format of a ``data`` group; None if nothing is converted for it."""
+    return next((module for module in ALL if data["loader"].get("_target_") == module.LOADER), None)
+
+
+def given_manifest(data: Settings) -> Manifest | None:
+    """The manifest of the training images that a ``data`` group names; None where it names none."""
+    found = of(data)
+    return found.given_manifest(data) if found is not None else None

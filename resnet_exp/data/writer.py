@@ -1,0 +1,62 @@
+"""Writes converted images in a process of its own: ``python -m resnet_exp.data.writer JSON``.
+
+It ends with 0, or says in a line on standard error why not: with 2 when nothing was begun, else with 1. What it has
+written then stays beside its target, and the next try goes on from there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from resnet_exp.data import prediction
+from resnet_exp.data.converting import REASON
+from resnet_exp.data.ffcv_conversion import FFCVConversion
+from resnet_exp.data.mds_conversion import MDSConversion
+from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
+
+FORMATS = {"ffcv": FFCVConversion, "mds": MDSConversion}
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write(request: dict[str, Any]) -> None:
+    """Convert splits; see `resnet_exp.data.converting`.
+
+    Raises:
+        RequestError: nothing was begun, since the images or the disk are of no use.
+        RunFailed: an image cannot be converted, or the disk is full.
+    """
+    # Workers are forked: one that inherits OpenCV's threads waits for them for ever. Each has one core to itself.
+    cv2.setNumThreads(0)
+    begin = FORMATS[request["format"]].begin
+    conversions = [begin(*map(Path, paths), content=request["content"]) for paths in request["places"]]
+    prediction.check_space(conversions, request["workers"], request["cache_dir"])
+    for conversion in conversions:
+        try:
+            conversion.run(request["workers"], request["most_skipped"], request["patience_seconds"])
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise RunFailed(f"{conversion.unfinished} cannot be written ({error.strerror})") from error
+            raise RunFailed(
+                f"data.cache_dir={request['cache_dir']} is full; free some space, then the same command goes on"
+            ) from error
+
+
+def main() -> int:
+    """Carry out the request of the command line; returns the exit code."""
+    try:
+        write(json.loads(sys.argv[1]))
+    except (RequestError, RunFailed) as error:
+        os.write(2, f"\n{REASON}{error}\n".encode(errors="backslashreplace"))
+        return EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
