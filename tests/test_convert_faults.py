@@ -308,10 +308,10 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
 
 def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
     many_photos(photo_tree())
-    settings = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
-    files = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
+    content = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
+    places = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
     how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
-    line = [sys.executable, "-m", WRITER, json.dumps({"files": files, "settings": settings, **how})]
+    line = [sys.executable, "-m", WRITER, json.dumps({"format": "ffcv", "places": places, "content": content, **how})]
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: journaled(tmp_path) >= 1)

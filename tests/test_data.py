@@ -131,7 +131,10 @@ def test_a_dataset_can_be_converted_ahead(tmp_path: Path, run_cli: Any, photo_tr
     loader = ffcv_format.make_loader(split, os_cache=True, **files)
     assert sorted(torch.cat([labels.clone() for _, labels in loader]).tolist()) == [0] * 4 + [1] * 4
     refused = run_cli("recipe=hot", module="resnet_exp.convert")
-    assert (refused.returncode, refused.stderr) == (2, "data=imagefolder is not converted; use data=ffcv\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "data=imagefolder is not converted; use data=ffcv or data=streaming\n",
+    )
 
 
 def test_ffcv_files_are_written_once_and_anew_when_the_folder_changes(digits_dir: str, tmp_path: Path) -> None:

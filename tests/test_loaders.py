@@ -20,14 +20,14 @@ from scipy.stats import ks_2samp
 from torchvision import transforms
 
 from resnet_exp.data import ffcv as ffcv_format
-from resnet_exp.data import ffcv_files, imagefolder
+from resnet_exp.data import ffcv_files, imagefolder, mds_files, streaming
 from resnet_exp.data.chance import CROP, FLIP, begin, epoch_key, uniform
 from resnet_exp.data.contract import Split
 from resnet_exp.data.crops import logarithms, random_box
 from resnet_exp.data.decode import make_scratch, resized
 from resnet_exp.errors import RunFailed
 
-FORMATS = ("raw", "jpg", "proportion", "imagefolder")
+FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -39,6 +39,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def file_settings(photos: Path, mode: str) -> dict[str, Any]:
     files = {"train_file": None, "val_file": None, "cache_dir": str(photos.parent / "cache"), "write_mode": mode}
     return {**files, "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
+
+
+def shard_settings(cache: Path, **changes: Any) -> dict[str, Any]:
+    reading = {"remote": None, "storage_options": {}, "image_column": "x", "label_column": "y"}
+    mixing = {"shuffle_block": 16, "canonical_nodes": 1}
+    writing = {"max_resolution": 500, "jpeg_quality": 90, "images_per_shard": 7}
+    return {**reading, **mixing, **writing, "cache_dir": str(cache), **changes}
 
 
 def split_of(photos: Path, **changes: Any) -> Split:
@@ -53,6 +60,10 @@ def split_of(photos: Path, **changes: Any) -> Split:
 def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) -> Any:
     if kind == "imagefolder":
         return imagefolder.make_loader(split_of(photos, **changes))
+    if kind == "streaming":
+        shards = shard_settings(photos.parent / "cache")
+        mds_files.prepare(str(photos), shards, workers=1, say=lambda _: None)
+        return streaming.make_loader(split_of(photos, **changes), **shards)
     files = file_settings(photos, kind)
     ffcv_files.prepare(str(photos), files, workers=1, say=lambda _: None)
     return ffcv_format.make_loader(split_of(photos, **changes), os_cache=os_cache, **files)
@@ -100,7 +111,7 @@ def test_sizes_on_schedule(kind: str, photos: Path) -> None:
     loader = open_loader(kind, photos, side_at=growing)
     whole = epoch_of(loader, epoch=3)
     assert [tuple(images.shape) for images, _ in whole] == [(4, 3, 16, 16)] * 4 + [(4, 3, 24, 24)] * 4
-    if kind == "imagefolder":
+    if hasattr(loader, "sampler"):
         loader.sampler.set_epoch(4)  # as Composer does
     assert [images.shape[-1] for images, _ in loader] == [32] * 8
     helped = open_loader(kind, photos, side_at=growing, num_workers=2)

@@ -94,6 +94,7 @@ def assert_clocks(run: RunDir, tries: int, longest: float) -> None:
         ("hot", "imagefolder", 2, [("8:SIGINT:launcher", STOPPED, 8), ("end:SIGKILL:rank", KILLED, 24)]),
         # The rank outlives its launcher for long enough to save.
         ("medium", "imagefolder", 0, [("11:SIGKILL:launcher", -9, 11)]),
+        ("hot", "streaming", 1, [("6:SIGINT:launcher", STOPPED, 6)]),
         ("hot", "ffcv", 2, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
     ],
 )

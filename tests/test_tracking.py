@@ -244,7 +244,8 @@ import sys, time
 from pathlib import Path
 from resnet_exp.wandb_background import BackgroundRun
 began = time.monotonic()
-run = BackgroundRun(Path("here"), print, 3.0, 3.0, id=sys.argv[1], project="p")
+# A client that has begun is waited for briefly; one that has not may be loading on a machine that others use.
+run = BackgroundRun(Path("here"), print, 3.0, 3.0 if sys.argv[2] == "wait" else 30.0, id=sys.argv[1], project="p")
 for step in range(100):
     run.do(lambda it, step=step: it.log({"a": step}, step=step))
 if sys.argv[2] == "wait":

@@ -1,0 +1,434 @@
+"""MDS shards: what mosaicml-streaming reads and writes, from a disk and from an object store that runs here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, PhotoTree, command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
+from test_convert_faults import damage, many_photos, picture, processes_of, wait_for
+from test_loaders import epoch_of, open_loader, same, shard_settings, split_of
+
+from resnet_exp.data import manifests, mds, mds_files, shard_order, streaming
+from resnet_exp.errors import RequestError, RunFailed
+from resnet_exp.rundir import read_json
+
+WRITER = "resnet_exp.data.writer"
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+def prepare(photos: Path, cache: Path, **changes: Any) -> tuple[Path, Path]:
+    """The folders of a tree: train, val."""
+    train, val = mds_files.prepare(str(photos), shard_settings(cache, **changes), workers=2, say=lambda _: None)
+    return train, val
+
+
+def open_shards(photos: Path, cache: Path, shards: dict[str, Any] | None = None, **changes: Any) -> Any:
+    return streaming.make_loader(split_of(photos, **changes), **shard_settings(cache, **(shards or {})))
+
+
+def line_of(folder: Path, *words: str, module: str = "resnet_exp.convert") -> list[str]:
+    where = ["dataset=imagefolder", f"dataset.dir={folder / 'photos'}", f"data.cache_dir={folder / 'cache'}"]
+    return [sys.executable, "-m", module, "data=streaming", *where, *words]
+
+
+def run(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """``python -m resnet_exp.convert``, or another command line."""
+    line = list(words) if words and words[0] == sys.executable else line_of(folder, *words)
+    own = {**os.environ, **environ}
+    return subprocess.run(line, cwd=folder, env=own, capture_output=True, text=True, timeout=200)
+
+
+def pictures_of(batches: Any) -> Counter[tuple[bytes, int]]:
+    pairs = (pair for images, labels in batches for pair in zip(images, labels, strict=True))
+    return Counter((image.numpy().tobytes(), int(label)) for image, label in pairs)
+
+
+def test_it_evaluates_the_images_of_an_ffcv_file(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    prepare(photos, tmp_path / "cache")
+    shards = open_shards(photos, tmp_path / "cache", train=False)
+    assert shards.images == 8
+    assert pictures_of(shards) == pictures_of(open_loader("jpg", photos, train=False))
+
+
+THE_LIBRARY = """
+import json, sys
+from hashlib import sha256
+from streaming import LocalDataset, MDSWriter
+from PIL import Image
+ours, theirs = sys.argv[1:]
+found = LocalDataset(ours)
+print(json.dumps([[sample["x"].size, sample["x"].mode, int(sample["y"])] for sample in found]))
+columns = {"label": "int32", "name": "str", "photo": "jpeg"}
+for split in ("train", "val"):
+    with MDSWriter(out=f"{theirs}/{split}", columns=columns, hashes=["sha1", "xxh64"], size_limit=4000) as writer:
+        for number in range(len(found)):
+            sample = found[number]
+            writer.write({"label": sample["y"], "name": "x" * number, "photo": sample["x"]})
+"""
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Path, Path]:
+    """What mosaicml-streaming reads of our shards, shards that it writes of the same images, and the photographs."""
+    from conftest import write_photos
+
+    folder = tmp_path_factory.mktemp("theirs")
+    photos = write_photos(folder / "photos")
+    ours, _ = prepare(photos, folder / "cache")
+    done = run(folder, sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards"))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), folder / "shards", photos
+
+
+def test_the_library_reads_our_shards(theirs: tuple[list[Any], Path, Path]) -> None:
+    read, _, _ = theirs
+    assert Counter(label for *_, label in read) == {0: 16, 1: 16}
+    assert {(tuple(size), mode) for size, mode, _ in read} == {((64, 56), "RGB")}
+    labels = [label for *_, label in read]
+    assert labels != sorted(labels), "images of a class lie side by side"
+
+
+def test_we_read_shards_of_the_library(theirs: tuple[list[Any], Path, Path], tmp_path: Path) -> None:
+    _, shards, photos = theirs
+    assert len(list((shards / "train").glob("*.mds"))) > 3
+    columns = {"remote": str(shards), "image_column": "photo", "label_column": "label"}
+    said: list[str] = []
+    mds_files.prepare("", shard_settings(tmp_path, **columns), 1, said.append, classes=2)
+    assert [line.partition(" has ")[2] for line in said] == ["no manifest, so its classes are not known"] * 2
+    found = open_shards(photos, tmp_path, columns, train=False)
+    assert len(found.dataset) == 32
+    sizes = {images.shape for images, _ in found}
+    assert sizes == {torch.Size([4, 3, 32, 32])}
+    assert Counter(label for _, labels in found for label in labels.tolist()) == {0: 16, 1: 16}
+
+
+def test_damage_of_a_shard_of_the_library_is_found(theirs: tuple[list[Any], Path, Path], tmp_path: Path) -> None:
+    shards = shutil.copytree(theirs[1], tmp_path / "copy")
+    for shard in (shards / "train").glob("*.mds"):
+        damage(shard, 600)
+    columns = {"remote": str(shards), "image_column": "photo", "label_column": "label"}
+    with pytest.raises(RequestError, match=r"shard\.\d+\.mds is damaged: its bytes are not what was written; name an"):
+        mds_files.prepare("", shard_settings(tmp_path, **columns), 1, print)
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=12),
+    st.integers(1, 4), st.integers(1, 60), st.integers(0, 99), st.integers(0, 9),
+)  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_order_of_an_epoch(sizes: list[int], nodes: int, block: int, seed: int, epoch: int) -> None:
+    starts = np.cumsum([0, *sizes])
+    nodes = min(nodes, int(starts[-1]))
+    parts = shard_order.of_epoch(starts, nodes, block, seed, epoch)
+    found = np.concatenate(parts)
+    assert len(set(found.tolist())) == len(found) > starts[-1] - nodes, "every sample at most once, and nearly all"
+    for part, later in zip(parts, shard_order.of_epoch(starts, nodes, block, seed, epoch + 1), strict=True):
+        assert len(part) == len(parts[0])
+        # One more or fewer of those that do not fill a batch of all nodes may take another one's place.
+        assert len(set(part.tolist()) - set(later.tolist())) <= nodes, "a node has the same shards in every epoch"
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 4])
+def test_batches_of_all_ranks_are_the_same_for_any_number_of_them(nodes: int) -> None:
+    starts = np.cumsum([0, *[50] * 20])
+    parts = shard_order.of_epoch(starts, nodes, 100, seed=3, epoch=1)
+    whole = shard_order.share(parts, 0, 1, 16).reshape(-1, 16)
+    assert len(whole) == 1000 // 16
+    for ranks in (2, 4):
+        shares = [shard_order.share(parts, rank, ranks, 16 // ranks).reshape(len(whole), -1) for rank in range(ranks)]
+        assert np.array_equal(np.concatenate(shares, axis=1), whole)
+    needed = [set((shard_order.share(parts, rank, nodes, 16 // nodes) // 50).tolist()) for rank in range(nodes)]
+    assert sum(map(len, needed)) <= 20 + nodes, "a node needs the shards of its part only"
+
+
+def test_only_some_shards_are_needed_at_a_time() -> None:
+    starts = np.cumsum([0, *[50] * 200])
+    (order,) = shard_order.of_epoch(starts, 1, 500, seed=0, epoch=0)
+    for begin in range(0, len(order) - 200, 200):
+        assert len(set((order[begin : begin + 200] // 50).tolist())) <= 26
+    neighbours = np.diff(order) == 1
+    assert neighbours.mean() < 0.02, "mixed"
+
+
+def test_a_batch_that_canonical_nodes_do_not_divide_is_refused(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    prepare(photos, tmp_path)
+    with pytest.raises(RequestError, match="canonical_nodes=3 does not divide a batch of 4; use a number that does"):
+        open_shards(photos, tmp_path, {"canonical_nodes": 3})
+
+
+# The writer, and a worker of the writer.
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    many_photos(photos, 500)
+    quick = ("data.loader.max_resolution=200", "data.loader.images_per_shard=10")
+    started = subprocess.Popen(
+        line_of(tmp_path, *quick), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def journaled() -> int:
+        return sum(path.read_bytes().count(b"\n") - 1 for path in tmp_path.rglob("train.partial.journal"))
+
+    try:
+        wait_for(lambda: journaled() >= 3)
+        others = processes_of(started, WRITER)
+        os.kill(others[victim].pid, signal.SIGKILL)
+        _, errors = started.communicate(timeout=20)
+    finally:
+        started.kill()
+    if victim == 1:
+        assert errors.count("\n") == 1 and "a process of the writer was ended by SIGKILL (out of memory?)" in errors
+    assert list(tmp_path.rglob("train/index.json")) == []
+    again = run(tmp_path, *quick)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "of 534 images are there from an earlier try" in again.stdout
+    (train,) = tmp_path.rglob("train/index.json")
+    whole, _ = prepare(photos, tmp_path / "another", max_resolution=200, images_per_shard=10)
+    assert read_json(train) == read_json(whole / mds.INDEX), "sizes and hashes of all shards"
+    assert sorted(path.name for path in train.parents[2].rglob("*") if "partial" in path.name) == []
+
+
+def test_shards_of_an_interrupted_conversion_are_checked(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    broken = photos / "train" / "flower" / "zz.jpg"
+    broken.write_bytes(b"")
+    with pytest.raises(RunFailed, match="zz"):
+        prepare(photos, tmp_path / "cache", images_per_shard=2)
+    unfinished = sorted(tmp_path.rglob("train.partial/*.mds"))
+    assert len(unfinished) > 2
+    damage(unfinished[0], 500)
+    picture(64, 56).save(broken)
+    train, _ = prepare(photos, tmp_path / "cache", images_per_shard=2)
+    whole, _ = prepare(photos, tmp_path / "another", images_per_shard=2)
+    assert read_json(train / mds.INDEX) == read_json(whole / mds.INDEX)
+
+
+def test_images_that_cannot_be_converted_are_named_or_listed(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    broken = photo_tree() / "train" / "china" / "01.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    done = run(tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"conversion of {tmp_path}/photos failed: image {broken} cannot be read (" in done.stderr
+    skipped = run(tmp_path, "on_error=skip")
+    assert (skipped.returncode, skipped.stderr) == (0, "")
+    (train,) = tmp_path.rglob("train.json")
+    content = json.loads(train.read_text())
+    assert (content["images"], [name for name, _ in content["skipped"]]) == (31, ["china/01.jpg"])
+    loader = open_shards(tmp_path / "photos", tmp_path / "cache", {"images_per_shard": 512})
+    assert loader.images == 31
+
+
+def _edit_index(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def edit(train: Path) -> None:
+        content = json.loads((train / mds.INDEX).read_text())
+        change(content)
+        (train / mds.INDEX).write_text(json.dumps(content))
+
+    return edit
+
+
+# What is done to the folder train, and what is said of it when a run starts.
+DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a shard is gone": (lambda train: (train / "shard.00001.mds").unlink(), "shard.00001.mds cannot be read (No such"),
+    "a shard is cut off": (
+        lambda train: os.truncate(train / "shard.00001.mds", 99),
+        "mds has 99 bytes, its index says",
+    ),
+    "the index is gone": (lambda train: (train / mds.INDEX).unlink(), "index.json cannot be used: it does not exist"),
+    "the index is cut off": (lambda train: os.truncate(train / mds.INDEX, 99), "index.json is no index of MDS shards"),
+    "the index is edited": (_edit_index(lambda index: index["shards"].pop()), "index.json is not what was written"),
+    "the index is empty": (_edit_index(lambda index: index["shards"].clear()), "cannot be used: it names no shards"),
+    "it leads elsewhere": (
+        _edit_index(lambda index: index["shards"][0]["raw_data"].update(basename="../../x")),
+        "cannot be used: shard ../../x is outside the folder",
+    ),
+    "it is compressed": (
+        _edit_index(lambda index: index["shards"][0].update(compression="zstd")),
+        "cannot be used: compression=zstd cannot be read; write the shards without",
+    ),
+    "the manifest is cut off": (lambda train: os.truncate(f"{train}.json", 99), "train.json is damaged"),
+    "the manifest is edited": (
+        lambda train: manifests.path_of(train).write_text(
+            manifests.path_of(train).read_text().replace("china", "chin")
+        ),
+        "train.json is damaged (it is not what was sealed)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_shards_that_are_not_what_was_written_are_refused(what: str, tmp_path: Path, photo_tree: PhotoTree) -> None:
+    change, line = DAMAGED[what]
+    photos = photo_tree()
+    train, _ = prepare(photos, tmp_path)
+    change(train)
+    with pytest.raises(RequestError) as refused:
+        prepare(photos, tmp_path)
+    assert line in str(refused.value) and str(train) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_columns_that_are_not_there_are_refused(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    prepare(photos, tmp_path)
+    with pytest.raises(RequestError, match=r"data\.loader\.image_column=z is not in it; it has x, y"):
+        prepare(photos, tmp_path, image_column="z")
+    with pytest.raises(RequestError, match=r"data\.loader\.label_column=x holds jpeg; what can be read is int, "):
+        prepare(photos, tmp_path, label_column="x")
+
+
+def test_verify_finds_a_flipped_bit(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photo_tree()
+    few = "data.loader.images_per_shard=2"
+    assert run(tmp_path, few).returncode == 0
+    well = run(tmp_path, few, "verify=true")
+    assert (well.returncode, well.stderr) == (0, "") and "train: whole, 32 images of 2 classes" in well.stdout
+    (train,) = (path.parent for path in tmp_path.rglob("train/index.json"))
+    damage(train / "shard.00009.mds", 700)
+    done = run(tmp_path, few, "verify=true")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"MDS shard {train}/shard.00009.mds is damaged: its bytes are not what was written; "
+        "remove it to write it again\n",
+    )
+
+
+def test_a_jpeg_that_cannot_be_decoded_ends_the_run(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    train, _ = prepare(photos, tmp_path / "cache")
+    for shard in train.glob("*.mds"):
+        content = bytearray(shard.read_bytes())
+        at = content.find(b"\xff\xda")  # the scan of the first image
+        content[at : at + 40] = bytes(40)
+        shard.write_bytes(content)
+    with pytest.raises(RunFailed, match=r"shard\.\d+\.mds: image 0 is damaged; remove it, then convert or fetch it"):
+        epoch_of(open_shards(photos, tmp_path / "cache"), 0)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An object store with the bucket ``shards``; its environment is that of this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.INFO)
+    server.start()
+    host, port = server.get_host_and_port()
+    for key, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        monkeypatch.setenv(key, value)
+    # A connection is kept for the whole process, and this is another store at another address.
+    S3FileSystem.clear_instance_cache()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="shards")
+    try:
+        yield client
+    finally:
+        server.stop()
+
+
+REMOTE = "data.loader.remote=s3://shards/photos"
+
+
+def test_train_from_an_object_store(
+    tmp_path: Path, photo_tree: PhotoTree, store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo_tree()
+    few = "data.loader.images_per_shard=4"
+    done = run(tmp_path, REMOTE, few)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    names = {entry["Key"] for entry in store.list_objects_v2(Bucket="shards")["Contents"]}
+    assert {"photos/train.json", "photos/train/index.json", "photos/train/shard.00007.mds"} <= names
+    shutil.rmtree(tmp_path / "cache")
+    words = ("data=streaming", "dataset=imagefolder", few, *TINY, "recipe=mild", "hardware.devices=2")
+    far = run(tmp_path, *command(tmp_path, *words, REMOTE, "data.num_workers=1"))
+    assert far.returncode == 0, far.stderr + far.stdout
+    asked = re.findall(r"GET /shards/photos/train/(shard\.\d+\.mds)", caplog.text)
+    assert sorted(asked) == [f"shard.{number:05d}.mds" for number in range(8)], "once for both ranks"
+    environment = json.loads(next((tmp_path / "runs").glob("*/environment.json")).read_text())
+    assert environment["data"]["train"]["folder"] == "s3://shards/photos"
+    assert environment["data"]["classes"] == ["china", "flower"]
+
+
+def uploaded(photos: Path, cache: Path) -> dict[str, Any]:
+    """Settings that read the tree's shards, one image in each, from the object store into an empty cache."""
+    places = dict(zip(("train", "val"), prepare(photos, cache / "local", images_per_shard=1), strict=True))
+    there = shard_settings(cache / "far", remote="s3://shards/x")
+    mds_files.upload(there, places, lambda _: None, lambda done, whole: None)
+    return there
+
+
+def test_what_is_in_the_store_is_what_was_converted(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
+    photos = photo_tree()
+    there = uploaded(photos, tmp_path)
+    mds_files.prepare("", there, 1, lambda _: None, classes=2)
+    train = mds_files.place_of("", "train", there)
+    assert list(train.glob("*.mds")) == [], "shards come when they are asked for"
+    far = streaming.make_loader(split_of(photos, num_workers=2), **there)
+    near = open_shards(photos, tmp_path / "local", {"images_per_shard": 1})
+    assert same(epoch_of(far, 0), epoch_of(near, 0))
+    assert len(list(train.iterdir())) == 33, "32 shards and the index, and nothing else"
+
+
+def test_a_damaged_object_is_refused(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
+    photos = photo_tree()
+    there = uploaded(photos, tmp_path)
+    mds_files.prepare("", there, 1, lambda _: None)
+    for number in range(32):
+        store.put_object(Bucket="shards", Key=f"x/train/shard.{number:05d}.mds", Body=b"half")
+    with pytest.raises(
+        RunFailed, match=r"^s3://shards/x/train/shard\.\d+\.mds has 4 bytes, its index says [\d,]+; con"
+    ):
+        epoch_of(streaming.make_loader(split_of(photos), **there), 0)
+    assert list(mds_files.place_of("", "train", there).glob("*.mds")) == []
+
+
+def test_shards_of_another_state_of_the_store_are_dropped(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
+    photos = photo_tree()
+    there = uploaded(photos, tmp_path)
+    mds_files.prepare("", there, 1, lambda _: None)
+    epoch_of(streaming.make_loader(split_of(photos), **there), 0)
+    picture(64, 56).save(photos / "train" / "china" / "01.jpg")
+    (photos / "train" / "china" / "new.jpg").touch()  # the folder's time, by which the cache knows it
+    (photos / "train" / "china" / "new.jpg").unlink()
+    uploaded(photos, tmp_path)
+    mds_files.prepare("", there, 1, lambda _: None)
+    assert len(list(mds_files.place_of("", "train", there).glob("*.mds"))) == 31
+    far = streaming.make_loader(split_of(photos), **there)
+    assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))
+
+
+def test_a_store_that_is_not_there_or_has_nothing_is_a_line(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
+    photo_tree()
+    words = ("data=streaming", "dataset=imagefolder", *TINY, "recipe=mild")
+    elsewhere = ("data.loader.remote=s3://shards/nothing", "dataset.num_classes=2")
+    nothing = run(tmp_path, *command(tmp_path, *words, *elsewhere))
+    assert (nothing.returncode, nothing.stderr) == (
+        2,
+        "data.loader.remote=s3://shards/nothing has no train/index.json; convert the dataset there first\n",
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}"
+    absent = run(tmp_path, *command(tmp_path, *words, REMOTE, "dataset.num_classes=2"), AWS_ENDPOINT_URL=closed)
+    assert (absent.returncode, absent.stderr.count("\n")) == (1, 1), absent.stderr
+    assert absent.stderr.startswith("s3://shards/photos/train/index.json cannot be read (")
+    assert not (tmp_path / "runs").exists() or list((tmp_path / "runs").iterdir()) == []
