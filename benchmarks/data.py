@@ -1,11 +1,14 @@
 """How much of a processor the loaders take: CPU time an image, ours against what others offer.
 
-    python benchmarks/data.py                       a table; about 5 minutes on two cores
+    python benchmarks/data.py                       a table; about 10 minutes on two cores
     python benchmarks/data.py -o docs/loading.svg   and its picture
+    python benchmarks/data.py --cold                the same for images that are not in the page cache
+    python benchmarks/data.py --startup             the time to the first batch
 
 Each loader lives in a process of its own and works through the same generated photographs (500x375 pixels, JPEG) in
 turn with the others, one pass a round, without help of other processes. The CPU time is that of all its threads. The
-first pass of each, which compiles, is not counted; ``--startup`` measures what comes before it.
+first pass of each, which compiles, is not counted; ``--startup`` measures what comes before it. With ``--cold`` each
+pass has a new process, which has loaded other images before, and files that are not in memory: the clock of the wall.
 """
 
 from __future__ import annotations
@@ -19,138 +22,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+
+from data_loaders import FULL, IMAGES, MODES, NAMES, generate, make, prepare
 
 from resnet_exp import console
 
-IMAGES, BATCH, FULL, SMALL = 256, 64, 176, (88, 128)
-MODES = ("proportion", "raw", "jpg")
-MEAN_BYTES = 110_000
-FILES = {"train_file": None, "val_file": None, "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
-NAMES = (
-    *(f"ours, ffcv {mode}, full {FULL}" for mode in MODES),
-    *(f"ours, ffcv {mode}, scheduled {side}" for mode in MODES for side in SMALL),
-    *(f"FFCV's own, {mode}, {FULL}" for mode in MODES),
-    f"ours, ffcv proportion, full {FULL}, RandAugment",
+COLD = (
+    f"ours, ffcv proportion, full {FULL}",
+    f"FFCV's own, proportion, {FULL}",
+    f"ours, streaming, full {FULL}",
+    f"mosaicml-streaming, {FULL}",
     f"ours, imagefolder, full {FULL}",
-    f"ours, imagefolder, scheduled {SMALL[0]}",
     f"torchvision ImageFolder, {FULL}",
-    f"torchvision.io, {FULL}",
-    "floor: libjpeg-turbo alone",
 )
-
-
-def generate(root: Path) -> float:
-    """Write photographs with grain, two classes; returns the mean size of a file in bytes."""
-    import numpy as np
-    from PIL import Image
-    from sklearn.datasets import load_sample_image
-
-    random, sizes = np.random.default_rng(17), []
-    for number in range(IMAGES + 8):
-        photo = Image.fromarray(load_sample_image(("china.jpg", "flower.jpg")[number % 2]))
-        left, top = random.integers(0, 240), random.integers(0, 127)
-        tile = np.asarray(photo.crop((left, top, left + 400, top + 300)).resize((500, 375)), np.float32)
-        grain = random.normal(0, 9, tile.shape[:2])[..., None]
-        folder = root / ("val" if number < 8 else "train") / str(number % 2)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{number:04d}.jpg"
-        Image.fromarray(np.clip(tile + grain, 0, 255).astype(np.uint8)).save(path, quality=90)
-        sizes.append(path.stat().st_size)
-    return statistics.fmean(sizes)
-
-
-def make(name: str, root: Path) -> Callable[[], int]:
-    """A function that works through the images once and returns how many they were."""
-    if name.startswith("floor"):
-        return _floor(root)
-    if name.startswith("ours"):
-        return _ours(name, root)
-    return _stock(name, root) if name.startswith("FFCV") else _torchvision(name, root)
-
-
-def _counted(batches: Iterable[Any]) -> int:
-    return sum(len(labels) for _, labels in batches)
-
-
-def _settings(name: str, root: Path) -> dict[str, Any]:
-    (mode,) = [mode for mode in MODES if f"{mode}," in name]
-    return {**FILES, "write_mode": mode, "cache_dir": str(root.parent / "cache")}
-
-
-def _ours(name: str, root: Path) -> Callable[[], int]:
-    from resnet_exp.data.contract import Split
-
-    side = int(name.split(",")[-1 if "RandAugment" not in name else -2].split()[-1])
-    split = Split(
-        train=True, root=str(root), classes=2, batch_size=BATCH, crop=FULL, resize=232, crop_scale=(0.08, 1.0),
-        crop_ratio=(3 / 4, 4 / 3), hflip=True, seed=17, rank=0, world_size=1, num_workers=0, prefetch_factor=2,
-        on_gpu=False, side_at=(lambda epoch, batch, batches: side) if "scheduled" in name else None,
-    )  # fmt: skip
-    if "imagefolder" in name:
-        from resnet_exp.data import imagefolder
-
-        loader: Any = imagefolder.make_loader(split)
-    else:
-        from resnet_exp.data import ffcv
-
-        loader = ffcv.make_loader(split, os_cache=True, **_settings(name, root))
-        if "RandAugment" in name:
-            loader.randaugment("all", 10, 1)
-    return lambda: _counted(loader)
-
-
-def _stock(name: str, root: Path) -> Callable[[], int]:
-    from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
-    from ffcv.loader import Loader, OrderOption
-    from ffcv.transforms import RandomHorizontalFlip, ToTensor, ToTorchImage
-
-    from resnet_exp.data.ffcv_files import place_of
-
-    image = [RandomResizedCropRGBImageDecoder((FULL, FULL)), RandomHorizontalFlip(), ToTensor(), ToTorchImage()]
-    loader = Loader(
-        str(place_of(str(root), "train", _settings(name, root))),
-        batch_size=BATCH,
-        num_workers=1,
-        order=OrderOption.RANDOM,
-        os_cache=True,
-        pipelines={"image": image, "label": [IntDecoder(), ToTensor()]},
-    )
-    return lambda: _counted(loader)
-
-
-def _torchvision(name: str, root: Path) -> Callable[[], int]:
-    import torch
-    from torch.utils.data import DataLoader
-    from torchvision import io
-    from torchvision.datasets import ImageFolder
-    from torchvision.transforms import v2
-
-    torch.set_num_threads(1)
-    steps = [v2.RandomResizedCrop(FULL, antialias=True), v2.RandomHorizontalFlip()]
-    if name.startswith("torchvision.io"):
-        dataset = ImageFolder(str(root / "train"), v2.Compose(steps), loader=io.decode_image)  # pyright: ignore
-    else:
-        dataset = ImageFolder(str(root / "train"), v2.Compose([*steps, v2.PILToTensor()]))
-    loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
-    return lambda: _counted(loader)
-
-
-def _floor(root: Path) -> Callable[[], int]:
-    import numpy as np
-    from ffcv.libffcv import ctypes_imdecode
-
-    files = [np.fromfile(path, np.uint8) for path in sorted((root / "train").rglob("*.jpg"))]
-    out = np.empty((375, 500, 3), np.uint8)
-
-    def decode() -> int:
-        for file in files:
-            ctypes_imdecode(file.ctypes.data, file.size, 375, 500, out.ctypes.data, 375, 500, 0, 0, 1, 1, False, False)
-        return len(files)
-
-    return decode
 
 
 def _answer(numbers: dict[str, float]) -> None:
@@ -158,32 +43,36 @@ def _answer(numbers: dict[str, float]) -> None:
     sys.stdout.flush()
 
 
-def serve(name: str, root: Path) -> None:
-    """A loader's process: a pass for each line of standard input; answers are lines of JSON."""
+def serve(name: str, root: Path, warm: Path | None) -> None:
+    """A loader's process: a pass for each line of standard input; answers are lines of JSON.
+
+    With `warm` the first pass is over that folder, and that over `root` begins with opening its files.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     # Imports are not what is measured.
     if name.startswith("ours"):
         import resnet_exp.data.ffcv
-        import resnet_exp.data.imagefolder  # noqa: F401
+        import resnet_exp.data.imagefolder
+        import resnet_exp.data.streaming  # noqa: F401
     else:
         import ffcv.loader  # noqa: F401
         import torchvision  # noqa: F401
     began, busy = time.monotonic(), time.process_time()
-    work = make(name, root)
+    work = make(name, warm or root)
     work()
-    first = {"first_pass": time.monotonic() - began, "first_cpu": time.process_time() - busy}
-    _answer(first)
+    _answer({"first_pass": time.monotonic() - began, "first_cpu": time.process_time() - busy})
     for _ in sys.stdin:
         busy, began = time.process_time(), time.monotonic()
-        images = work()
+        images = (make(name, root) if warm else work)()
         cpu, wall = time.process_time() - busy, time.monotonic() - began
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        _answer({"cpu": cpu / images, "wall": wall / images, "memory": memory})
+        _answer({"cpu": 1000 * cpu / images, "wall": 1000 * wall / images, "memory": memory})
 
 
-def begin(name: str, root: Path, cache: Path) -> subprocess.Popen[str]:
+def begin(name: str, root: Path, cache: Path, warm: Path | None = None) -> subprocess.Popen[str]:
     """Start a loader's process; compiled code is kept in `cache`."""
     command = [sys.executable, __file__, "--serve", name, "--root", str(root)]
+    command += ["--warm", str(warm)] if warm else []
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -197,20 +86,48 @@ def ask(process: subprocess.Popen[str], line: str | None = "\n") -> dict[str, fl
     return json.loads(process.stdout.readline())
 
 
-def measure(root: Path, rounds: int) -> dict[str, list[float]]:
-    """CPU milliseconds an image, one number a round, of every loader in turn."""
+Found = dict[str, list[dict[str, float]]]
+
+
+def measure(root: Path, rounds: int) -> Found:
+    """What every loader answers in turn, once a round."""
     processes = {}
     for name in NAMES:
         # One after the other: the first compiles for all.
         processes[name] = begin(name, root, root.parent / "numba")
         ask(processes[name], None)
-    found: dict[str, list[float]] = {name: [] for name in NAMES}
-    for _ in range(rounds):
+        console.status(f"{name} is ready")
+    found: Found = {name: [] for name in NAMES}
+    for number in range(rounds):
         for name, process in processes.items():
-            found[name].append(1000 * ask(process)["cpu"])
+            found[name].append(ask(process))
+            console.status(f"round {number + 1} of {rounds}: {name}")
     for process in processes.values():
         process.communicate()
     return found
+
+
+def measure_cold(root: Path, warm: Path, rounds: int) -> Found:
+    """The same with a process for each pass, whose files are not in memory when it begins."""
+    found: Found = {name: [] for name in COLD}
+    for number in range(rounds):
+        for name in COLD:
+            process = begin(name, root, root.parent.parent / "numba", warm)
+            ask(process, None)
+            _forget(root.parent)
+            found[name].append(ask(process))
+            process.communicate()
+            console.status(f"round {number + 1} of {rounds}: {name}")
+    return found
+
+
+def _forget(folder: Path) -> None:
+    """Have the system drop what it keeps in memory of all files of a folder."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def startup(root: Path, rounds: int) -> None:
@@ -230,26 +147,32 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
 
 
-def show(found: dict[str, list[float]]) -> None:
+def show(found: Found) -> None:
     """Print the table."""
-    console.say(f"{'loader':<48}{'CPU ms an image':>22}{'images/s a core':>17}{'FFCV own / this':>18}")
-    for name, values in found.items():
+    console.say(
+        f"{'loader':<46}{'CPU ms an image':>20}{'images/s a core':>17}{'FFCV own / this':>18}{'wall ms':>20}{'MiB':>7}"
+    )
+    for name, passes in found.items():
+        cpu, wall = ([answer[key] for answer in passes] for key in ("cpu", "wall"))
         modes = [mode for mode in MODES if f" {mode}," in name]
         reference = found.get(f"FFCV's own, {modes[0]}, {FULL}" if modes else "", [])
-        ratios = [theirs / ours for theirs, ours in zip(reference, values, strict=False)]
+        ratios = [theirs["cpu"] / ours for theirs, ours in zip(reference, cpu, strict=False)]
         ratio = _spread(ratios) if ratios else ""
-        console.say(f"{name:<48}{_spread(values):>22}{1000 / statistics.median(values):>17,.0f}{ratio:>18}")
+        memory = max(answer["memory"] for answer in passes)
+        speed = 1000 / statistics.median(cpu)
+        console.say(f"{name:<46}{_spread(cpu):>20}{speed:>17,.0f}{ratio:>18}{_spread(wall):>20}{memory:>7,.0f}")
 
 
-def draw(found: dict[str, list[float]], path: Path) -> None:
+def draw(found: Found, path: Path) -> None:
     """Draw the table."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
-    middles = [statistics.median(values) for values in found.values()]
-    spread = [[middle - min(v) for middle, v in zip(middles, found.values(), strict=True)],
-              [max(v) - middle for middle, v in zip(middles, found.values(), strict=True)]]  # fmt: skip
+    values = [[answer["cpu"] for answer in passes] for passes in found.values()]
+    middles = [statistics.median(passes) for passes in values]
+    spread = [[middle - min(v) for middle, v in zip(middles, values, strict=True)],
+              [max(v) - middle for middle, v in zip(middles, values, strict=True)]]  # fmt: skip
     colours = ["#0072B2" if name.startswith("ours") else "#999999" for name in found]
     axes.barh(list(found), middles, xerr=spread, color=colours, ecolor="#333333")
     axes.invert_yaxis()
@@ -264,24 +187,25 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="passes of each loader that are counted")
     parser.add_argument("--startup", action="store_true", help="measure the start instead")
     parser.add_argument("-o", "--output", type=Path, help="picture to write")
+    parser.add_argument("--cold", action="store_true", help="measure with files that are not in memory")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, options.root)
+        serve(options.serve, options.root, options.warm)
         return 0
-    from resnet_exp.data import ffcv_files
-
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "photos"
+        root, warm = Path(folder) / "measured" / "photos", Path(folder) / "warm" / "photos"
         console.say(f"{IMAGES} photographs of {generate(root):,.0f} bytes on average, {options.rounds} rounds")
-        for mode in MODES:
-            settings = {**FILES, "write_mode": mode, "cache_dir": str(root.parent / "cache")}
-            ffcv_files.prepare(str(root), settings, workers=os.cpu_count() or 1, say=lambda text: None)
+        prepare(root)
         if options.startup:
             startup(root, options.rounds)
             return 0
-        found = measure(root, options.rounds)
+        if options.cold:
+            generate(warm)
+            prepare(warm)
+        found = measure_cold(root, warm, options.rounds) if options.cold else measure(root, options.rounds)
         show(found)
         if options.output:
             draw(found, options.output)

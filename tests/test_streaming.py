@@ -370,7 +370,8 @@ def test_train_from_an_object_store(
 
 def uploaded(photos: Path, cache: Path) -> dict[str, Any]:
     """Settings that read the tree's shards, one image in each, from the object store into an empty cache."""
-    places = dict(zip(("train", "val"), prepare(photos, cache / "local", images_per_shard=1), strict=True))
+    train, val = prepare(photos, cache / "local", images_per_shard=1)
+    places = {"train": train, "val": val}
     there = shard_settings(cache / "far", remote="s3://shards/x")
     mds_files.upload(there, places, lambda _: None, lambda done, whole: None)
     return there

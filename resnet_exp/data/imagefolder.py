@@ -25,31 +25,34 @@ class SeededImages(ImageFolder):
         super().__init__(root, transform=transform, loader=load_rgb)
         self.seed = seed
 
-    def __getitem__(self, key: Key | int) -> tuple[Image.Image, int]:
-        """Load and augment one sample: PIL image and class number."""
-        epoch, index, side = key if isinstance(key, tuple) else (0, key, None)
-        assert isinstance(self.transform, transforms.Compose)
-        first = self.transform.transforms[0]
-        if side is not None and isinstance(first, transforms.RandomResizedCrop):
-            first.size = (side, side)
+    def __getitems__(self, keys: list[Key]) -> list[tuple[Image.Image, int]]:
+        """Load and augment the samples of a batch: PIL images and class numbers."""
+        # Once a batch, since it takes as long as a tenth of an image.
         python, numpy, default = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        stream = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
-        random.seed(int(stream[0]))
-        np.random.seed(stream[0])
-        torch.default_generator.manual_seed(int(stream[1]))
         try:
-            return super().__getitem__(index)
+            return [self._sample(*key) for key in keys]
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
             torch.set_rng_state(default)
 
+    def _sample(self, epoch: int, index: int, side: int) -> tuple[Image.Image, int]:
+        assert isinstance(self.transform, transforms.Compose)
+        first = self.transform.transforms[0]
+        if isinstance(first, transforms.RandomResizedCrop):
+            first.size = (side, side)
+        stream = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
+        random.seed(int(stream[0]))
+        np.random.seed(stream[0])
+        torch.default_generator.manual_seed(int(stream[1]))
+        return self[index]
+
 
 def collate(samples: list[tuple[Image.Image, int]]) -> tuple[Tensor, Tensor]:
     """Stack PIL images of one size into uint8 NCHW, and their labels into int64 N."""
-    # torch owns the copy: arrays straight from PIL are read-only.
-    images = torch.stack([torch.from_numpy(np.array(image)) for image, _ in samples])
-    return images.permute(0, 3, 1, 2).contiguous(), torch.tensor([label for _, label in samples])
+    pixels = np.stack([np.asarray(image) for image, _ in samples])
+    labels = torch.tensor([label for _, label in samples])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels
 
 
 def _transform(split: Split) -> transforms.Compose:
