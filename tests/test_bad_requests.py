@@ -82,8 +82,8 @@ REQUESTS = {
     "+algorithms.foo._target_=no.such.Thing": f"algorithms.foo._target_=no.such.Thing {TARGET}",
     "+callbacks.foo._target_=composer.callbacks.LRMonitr": "callbacks.foo._target_=composer.callbacks.LRMonitr "
     + TARGET,
-    "recipe=hot data=synthetic": "data=synthetic cannot run algorithms.randaugment; use data=ffcv|imagefolder or "
-    "~algorithms.randaugment",
+    "recipe=hot data=synthetic": "data=synthetic cannot run algorithms.randaugment; "
+    "use data=ffcv|imagefolder|streaming or ~algorithms.randaugment",
     "data.decode=half": "data.decode=half is unknown; use one of full, scheduled",
     "data.decode=scheduled algorithms.progressive_resizing.mode=crop": "data.decode=scheduled cannot do "
     "algorithms.progressive_resizing.mode=crop; use data.decode=full",

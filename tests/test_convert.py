@@ -232,7 +232,7 @@ def test_images_that_cannot_be_converted_are_left_out_on_request(
         ("data.loader.jpeg_quality=0", "data.loader.jpeg_quality=0 is out of range; use 1 to 100"),
         ("data.loader.max_resolution=big", "data.loader.max_resolution=big is out of range; use 1 to 26000"),
         ("data.loader.compress_probability=2", "data.loader.compress_probability=2 is out of range; use 0 to 1"),
-        ("data=imagefolder", "data=imagefolder is not converted; use data=ffcv"),
+        ("data=imagefolder", "data=imagefolder is not converted; use data=ffcv or data=streaming"),
     ],
 )
 def test_a_wrong_request_is_refused_in_a_line(word, line, run_cli: RunCli, photo_tree: PhotoTree, tmp_path: Path):
