@@ -89,7 +89,7 @@ class _Ours:
         index = mds.read_index(folder / mds.INDEX, "x", "y")
         split: Any = Split.__new__(Split)
         self._images = streaming.ShardImages(split, shard_store.ShardStore(folder, index, None, "train"))
-        self._order = shard_order.of_epoch(index.starts, 1, 32768, 17, 0)[0]
+        self._order = shard_order.of_epoch(self._images.starts, 1, 32768, 17, 0)[0]
 
     def batches(self, skip: int) -> Iterator[int]:
         for start in range(skip, len(self._order), BATCH):

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from resnet_exp import rundir
 from resnet_exp.errors import RequestError, RunFailed
@@ -79,9 +78,9 @@ class Index:
         return replace(self, shards=shards)
 
     @property
-    def starts(self) -> npt.NDArray[np.int64]:
+    def starts(self) -> list[int]:
         """Number of the first sample of each shard, and of all samples."""
-        return np.cumsum([0, *(shard.samples for shard in self.shards)])
+        return list(accumulate((shard.samples for shard in self.shards), initial=0))
 
     @property
     def bytes(self) -> int:
@@ -166,12 +165,12 @@ def shard_bytes(samples: Sequence[tuple[bytes, int]]) -> bytes:
         len(jpeg).to_bytes(4, "little") + jpeg + label.to_bytes(8, "little", signed=True) for jpeg, label in samples
     ]
     sizes = [len(sample) for sample in encoded]
-    offsets = np.cumsum([4 + 4 * (len(samples) + 1) + len(columns), *sizes])
+    offsets = list(accumulate(sizes, initial=4 + 4 * (len(samples) + 1) + len(columns)))
     if offsets[-1] > MOST_BYTES:
         raise RunFailed(
             f"{len(samples)} images make a shard of {offsets[-1]:,} bytes; use a smaller data.loader.images_per_shard"
         )
-    return b"".join([np.uint32(len(samples)).tobytes(), offsets.astype(np.uint32).tobytes(), columns, *encoded])
+    return b"".join([struct.pack(f"<{len(samples) + 2}I", len(samples), *offsets), columns, *encoded])
 
 
 def entry_of(name: str, content: bytes, samples: int) -> dict[str, Any]:

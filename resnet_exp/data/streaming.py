@@ -36,7 +36,7 @@ class ShardImages:
         """`store` has the shards."""
         self.augment = NOTHING
         self._split, self._store = split, store
-        self.starts = store.index.starts
+        self.starts = np.array(store.index.starts)
         self._offsets: dict[int, Array] = {}
         self._scratch: Scratch | None = None
         self._room = 0, 0
