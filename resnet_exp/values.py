@@ -9,6 +9,7 @@ from typing import Any
 from resnet_exp import targets
 from resnet_exp.config import OPEN_GROUPS
 from resnet_exp.errors import RequestError
+from resnet_exp.explain import switched_off
 
 LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
 INITIALIZERS = (
@@ -91,9 +92,7 @@ def _check_open_groups(config: dict[str, Any]) -> None:
     for group in OPEN_GROUPS:
         for name, entry in config[group].items():
             if not isinstance(entry, dict) or "_target_" not in entry:
-                raise RequestError(
-                    f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
-                )
+                raise RequestError(switched_off(group, name))
             check_target(f"{group}.{name}", entry["_target_"])
     if "_target_" not in config["data"]["loader"]:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")

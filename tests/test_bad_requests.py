@@ -76,6 +76,18 @@ REQUESTS = {
     "model.sync_batchnorm=false",
     "algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "+algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
+    "loggers=[wandb] loggers.wandb.projct=x": "loggers.wandb.projct is not a setting (did you mean project?); "
+    "loggers.wandb has runs_dir, project, entity, group, artifacts, init_seconds, finish_seconds",
+    "recipe=hot algorithms.ema.half=1": "algorithms.ema.half is not a setting (did you mean half_life?); "
+    "algorithms.ema has half_life, update_interval",
+    "algorithms=[mixup] algorithms.mixup.alpha.big=1": "algorithms.mixup.alpha.big is not a setting; "
+    "algorithms.mixup.alpha takes one value and has no settings of its own",
+    "algorithms.mixupp.alpha=1": "algorithms.mixupp has settings but nothing says what it is (did you mean mixup?); "
+    "add +algorithms.mixupp._target_=package.module.Name, or +algorithms=mixupp for a file of yours",
+    "callbacks.lr.every=3": "callbacks.lr has settings but nothing says what it is; add "
+    "+callbacks.lr._target_=package.module.Name, or +callbacks=lr for a file of yours",
+    "+callbacks.lr._target_=composer.callbacks.LRMonitor callbacks.lr.every=3": "callbacks.lr.every is not a setting; "
+    "callbacks.lr has none; +callbacks.lr.every=VALUE hands it to callbacks.lr all the same",
     "algorithms=[mixup] algorithms.mixup.alpha=-1": "algorithms.mixup.alpha=-1 is out of range; use above 0",
     "recipe=hot algorithms.label_smoothing.smoothing=2": "algorithms.label_smoothing.smoothing=2 is out of range; use "
     "0 to 1",
