@@ -19,16 +19,13 @@ COLUMNS = {
     "train": (names.BATCH, *names.BATCH_METRICS),
     "eval": (names.EPOCH, names.BATCH, *names.EVAL_METRICS, *map(names.seconds_to, names.TARGETS)),
 }
-FORMATS = ("csv", "jsonl")
 
 
 class Rows(LoggerDestination):
     """``train.csv`` and ``eval.csv``, or ``.jsonl``, as the run goes on; one that is resumed goes on with its files."""
 
     def __init__(self, runs_dir: str, format: str) -> None:
-        """`format` is ``csv`` or ``jsonl``; raises `ValueError` if it is neither."""
-        if format not in FORMATS:
-            raise ValueError(f"format={format} is unknown; use {' or '.join(FORMATS)}")
+        """`format` is ``csv`` or ``jsonl``."""
         self._runs_dir, self._format = Path(runs_dir).absolute(), format
         self._paths: dict[str, Path] = {}
 

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_exp import console, manifest
 from resnet_exp.errors import EXIT_DONE
+from resnet_exp.logger_values import WANDB
 from resnet_exp.wandb_background import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from resnet_exp.sweep import Sweep
 
-# What a run's logger is built from where it logs to W&B.
-LOGGER = "resnet_exp.wandb_logger.WeightsAndBiases"
 # Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
 INTERVAL_SECONDS = 30.0
 # For imports and the last picture.
@@ -130,12 +129,7 @@ def _settings(sweep: Sweep) -> dict[str, Any] | None:
     """Those of the first run that logs to W&B, as far as they count here too."""
     for run in sweep.runs:
         for entry in (run.config.get("loggers") or {}).values():
-            if entry.get("_target_") == LOGGER:
-                waits = {key: _seconds(entry.get(key)) for key in ("init_seconds", "finish_seconds")}
+            if entry.get("_target_") == WANDB:
+                waits = {key: entry.get(key, PATIENCE_SECONDS) for key in ("init_seconds", "finish_seconds")}
                 return {"project": entry.get("project"), "entity": entry.get("entity"), **waits}
     return None
-
-
-def _seconds(value: object) -> float:
-    # What is wrong with a logger is said by the runs; the sweep goes on.
-    return value if isinstance(value, (int, float)) else PATIENCE_SECONDS

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from resnet_exp import targets
+from resnet_exp import logger_values, targets
 from resnet_exp.config import OPEN_GROUPS
 from resnet_exp.errors import RequestError
 from resnet_exp.explain import switched_off
@@ -97,6 +97,8 @@ def _check_open_groups(config: dict[str, Any]) -> None:
     if "_target_" not in config["data"]["loader"]:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")
     check_target("data.loader", config["data"]["loader"]["_target_"])
+    for name, entry in config["loggers"].items():
+        logger_values.check(name, entry)
     for name, entry in config["algorithms"].items():
         _check_ranges(name, entry)
     names = [entry["_target_"] for entry in config["algorithms"].values()]

@@ -17,7 +17,6 @@ from resnet_exp import console, metric_names, rundir
 from resnet_exp.rundir import RunDir
 from resnet_exp.wandb_background import PATIENCE_SECONDS, BackgroundRun
 
-ARTIFACTS = ("result", "weights", "checkpoint")
 # What Composer logs by itself and `resnet_exp.measures` under one name for all trackers.
 REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
 
@@ -41,13 +40,7 @@ class WeightsAndBiases(LoggerDestination):
         init_seconds: float = PATIENCE_SECONDS,
         finish_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """See ``conf/loggers/wandb.yaml``.
-
-        Raises:
-            ValueError: an unknown artifact is asked for.
-        """
-        if unknown := sorted(set(artifacts).difference(ARTIFACTS)):
-            raise ValueError(f"artifacts={unknown[0]} is unknown; there are {', '.join(ARTIFACTS)}")
+        """See ``conf/loggers/wandb.yaml``; `resnet_exp.logger_values` checks what it says."""
         self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
         self._settings: dict[str, Any] = {"project": project, "group": group, "entity": entity}
         self._folder = RunDir(Path(runs_dir))

@@ -94,6 +94,16 @@ REQUESTS = {
     "+algorithms.foo._target_=no.such.Thing": f"algorithms.foo._target_=no.such.Thing {TARGET}",
     "+callbacks.foo._target_=composer.callbacks.LRMonitr": "callbacks.foo._target_=composer.callbacks.LRMonitr "
     + TARGET,
+    "loggers=[wandb] loggers.wandb.finish_seconds=soon": "loggers.wandb.finish_seconds=soon: use a number of seconds "
+    "above 0, at most 86400",
+    "loggers=[wandb] loggers.wandb.init_seconds=0": "loggers.wandb.init_seconds=0: use a number of seconds above 0, "
+    "at most 86400",
+    "loggers=[wandb] loggers.wandb.finish_seconds=inf": "loggers.wandb.finish_seconds=inf: use a number of seconds "
+    "above 0, at most 86400",
+    "loggers=[wandb] loggers.wandb.artifacts=[weight]": "loggers.wandb.artifacts=weight is unknown; use one of "
+    "result, weights, checkpoint",
+    "loggers=[wandb] loggers.wandb.artifacts=weights": "loggers.wandb.artifacts=weights: use a list such as [result]",
+    "loggers=[csv] loggers.csv.format=xml": "loggers.csv.format=xml is unknown; use one of csv, jsonl",
     "recipe=hot data=synthetic": "data=synthetic cannot run algorithms.randaugment; "
     "use data=ffcv|imagefolder|streaming or ~algorithms.randaugment",
     "data.decode=half": "data.decode=half is unknown; use one of full, scheduled",

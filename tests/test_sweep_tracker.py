@@ -18,8 +18,9 @@ from wandb_service import Service, running
 
 from resnet_exp import collect, frontier, launchers, manifest, metric_names, sweep_wandb, watch
 from resnet_exp.errors import EXIT_DONE, EXIT_FAILED
+from resnet_exp.logger_values import WANDB
 from resnet_exp.sweep import Planned, Sweep
-from resnet_exp.sweep_tracker import LOGGER, folder_of, tracked
+from resnet_exp.sweep_tracker import folder_of, tracked
 
 ID = "sweep-lengths"
 GIVEN_UP = "note: W&B has not got the last frontier of lengths ({}/log.txt); the same command again logs it\n"
@@ -36,7 +37,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     """A sweep of runs that log to W&B, with its manifest."""
-    logger = {"_target_": LOGGER, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
+    logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
     runs = [Planned({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
     manifest.write(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
@@ -178,7 +179,7 @@ def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.Cap
 
 def test_files_that_cannot_be_written_are_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = folder_of(tmp_path, "lengths")
-    with tracked(sweep_of(tmp_path, "short", finish_seconds="no number")) as tracker:
+    with tracked(sweep_of(tmp_path, "short")) as tracker:
         folder.touch()
         tracker.saw(1)
     assert capsys.readouterr().out == GIVEN_UP.format(folder)
