@@ -262,6 +262,10 @@ def notes(config: dict[str, Any]) -> list[str]:
         remarks.append(
             f"algorithms.stochastic_depth does nothing: model={config['model']['name']} has no bottleneck blocks"
         )
+    if config["data"]["decode"] == "scheduled" and "progressive_resizing" not in config["algorithms"]:
+        remarks.append(
+            "data.decode=scheduled does nothing without algorithms.progressive_resizing, whose sizes it follows"
+        )
     return remarks
 
 

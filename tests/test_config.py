@@ -90,13 +90,17 @@ def test_epochs_are_truncated_as_in_the_original() -> None:
         (["recipe=mild", "ssr=0.8"], "ssr=0.8 is outside the range that recipe=mild is meant for (0.0 to 0.75)"),
         (["recipe=mild", "ssr=0.08"], "7ep never leave the warm-up of 8ep"),
         (["recipe=hot", "ssr=3", "model=resnet18"], "stochastic_depth does nothing: model=resnet18"),
+        (["recipe=baseline", "data.decode=scheduled"], "data.decode=scheduled does nothing without algorithms.prog"),
     ],
 )
 def test_notes_say_what_is_odd(overrides: list[str], said: str) -> None:
     assert said in " ".join(check.notes(finalize(*overrides)))
 
 
-@pytest.mark.parametrize("overrides", [["recipe=mild", "ssr=0.75"], ["recipe=medium"], ["recipe=baseline", "ssr=9"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [["recipe=mild", "ssr=0.75"], ["recipe=medium", "data.decode=scheduled"], ["recipe=baseline", "ssr=9"]],
+)
 def test_no_notes_without_reason(overrides: list[str]) -> None:
     assert check.notes(finalize(*overrides)) == []
 
