@@ -35,15 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     runs_dir, name, settings = sys.argv[1:] if arguments is None else arguments
     _keep_client_out()
-    run, logged = None, 0
+    run, logged, step = None, 0, 0
     for _ in sys.stdin:
         runs = finished(Path(runs_dir), name)
         if len(runs) != logged:
             logged = len(runs)
             run = run or open_run(Path(runs_dir), name, json.loads(settings))
             groups = frontier.aggregate(runs)
-            # Others may have logged to the same run before: its steps only ever grow.
-            run.do(partial(_log, rows(groups), picture(groups), len(runs), int(time.time())))
+            # Others may have logged to the same run before. W&B leaves out what has the step of what was logged before
+            # it, such as of the same second.
+            step = max(step + 1, int(time.time()))
+            run.do(partial(_log, rows(groups), picture(groups), len(runs), step))
     if run is not None:
         run.finish()
     return EXIT_DONE

@@ -115,6 +115,23 @@ def test_the_frontier_is_logged_as_it_fills(
 
 
 @pytest.mark.slow
+def test_runs_that_end_in_one_second_are_all_logged(tmp_path: Path, service: Service) -> None:
+    sweep_of(tmp_path, *(f"run-{number}" for number in range(8)))
+    settings = {"project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
+    # Each line is read when the frontier before it is drawn, a fraction of a second later.
+    program = f"""
+import pathlib, sys
+from test_report import write_run
+from resnet_exp import sweep_wandb
+sys.stdin = ([write_run(pathlib.Path(), f"run-{{number}}", seed=number)] for number in range(8))
+sys.exit(sweep_wandb.main([".", "lengths", {json.dumps(settings)!r}]))
+"""
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environ, check=True, timeout=100)
+    assert counts(service) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.slow
 def test_the_same_command_again_goes_on(tmp_path: Path, service: Service) -> None:
     sweep = sweep_of(tmp_path, "short", "late")
     for number, run_id in enumerate(("short", "late"), 1):
