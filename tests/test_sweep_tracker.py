@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb_service
 from conftest import TINY, command, write_photos
+from slurm_cluster import SlurmCluster
+from slurm_scenario import PLACE
 from test_report import write_run
 from wandb_service import Service, running
 
@@ -243,17 +246,43 @@ def test_who_watches_tells_how_many_are_done(tmp_path: Path) -> None:
     assert seen == [1, 2]
 
 
+def real_sweep(folder: Path, environ: dict[str, str], *words: str) -> Path:
+    """Carry out a sweep of tiny runs that record W&B offline; the folder of the sweep's own W&B run."""
+    photos = f"dataset.dir={write_photos(folder / 'photos')}"
+    line = command(folder, *TINY, "dataset=imagefolder", photos, "loggers=[progress,wandb]", "sweep=lengths", *words)
+    offline = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "HOME": str(folder)}
+    done = subprocess.run(line, cwd=folder, env={**environ, **offline}, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = folder_of(folder / "runs", "lengths").glob(f"wandb/offline-run-*-{ID}")
+    return found
+
+
+def tables_of(folder: Path) -> list[list[dict[str, Any]]]:
+    """The rows of each table that a W&B run has logged, the last one last."""
+    paths = sorted(
+        folder.glob("files/media/table/frontier/table_*.table.json"), key=lambda path: path.stat().st_mtime_ns
+    )
+    tables = [json.loads(path.read_text()) for path in paths]
+    return [[dict(zip(table["columns"], row, strict=True)) for row in table["data"]] for table in tables]
+
+
 @pytest.mark.slow
 def test_a_real_sweep(tmp_path: Path) -> None:
-    photos = f"dataset.dir={write_photos(tmp_path / 'photos')}"
-    words = ("dataset=imagefolder", photos, "sweep=lengths", "hydra/launcher=submitit_local", "-m", "seed=17,18")
-    line = command(tmp_path, *TINY, "loggers=[progress,wandb]", *words)
-    environ = {**os.environ, "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "HOME": str(tmp_path)}
-    done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = folder_of(tmp_path / "runs", "lengths").glob(f"wandb/offline-run-*-{ID}")
-    tables = [json.loads(path.read_text()) for path in folder.glob("files/media/table/frontier/table_*.table.json")]
+    words = ("hydra/launcher=submitit_local", "-m", "seed=17,18")
+    tables = tables_of(real_sweep(tmp_path, dict(os.environ), *words))
     # Runs that differ in nothing but the seed are one row.
-    column = sweep_wandb.COLUMNS.index("n")
-    assert max(row[column] for table in tables for row in table["data"]) == 2
-    assert all(len(table["data"]) == 1 for table in tables)
+    assert [row["n"] for row in tables[-1]] == [2]
+    assert all(len(table) == 1 for table in tables)
+
+
+@pytest.mark.slow
+def test_a_real_sweep_on_slurm(tmp_path: Path, slurm: SlurmCluster, service: Service) -> None:
+    """Its parent is not in the jobs: it learns from the folders of the runs that they have ended."""
+    folder = real_sweep(tmp_path, slurm.env, *PLACE, "-m", "ssr=0.0112,0.0223")
+    assert sorted((row["ssr"], row["n"]) for row in tables_of(folder)[-1]) == [(0.0112, 1), (0.0223, 1)]
+    wandb_service.sync(service, [folder], tmp_path)
+    assert list(service.runs) == [ID] and counts(service)[-1] == 2
+    summary = service.runs[ID].summary
+    assert (summary[metric_names.FRONTIER_RUNS], summary[metric_names.FRONTIER_TABLE]["nrows"]) == (2, 2)
+    jobs = slurm.run("sacct", "-X", "-n", "-P", "-o", "State", "--name=lengths").splitlines()
+    assert jobs == ["COMPLETED"] * 2
