@@ -91,7 +91,7 @@ UNREADABLE: dict[str, tuple[Change, str]] = {
     "text": (write(b"no image"), "cannot be read (cannot identify image file)"),
     "cut off": (cut_off, "cannot be read (image file is truncated ("),
     "cut off in its header": (write(b"\xff\xd8\xff\xe0\x00\x10JFIF"), "cannot be read"),
-    "66,000 x 1": (long_and_thin, "(66000x1 pixels) is too long and thin for FFCV; remove it from dataset.dir"),
+    "66,000 x 1": (long_and_thin, "(66000x1 pixels) is too long and thin to store; remove it from dataset.dir"),
     "float pixels": (float_pixels, "pixels of mode F have no range that is known"),
     "a bomb": (bomb, "cannot be read (Image size (400000000 pixels) exceeds limit"),
     "a link to nowhere": (nowhere, "cannot be read (No such file or directory)"),

@@ -1,4 +1,4 @@
-"""One image as an FFCV file stores it: resized, then pixels or JPEG; the bytes of ``ffcv.fields.RGBImageField``."""
+"""One image as it is stored: resized, then pixels or JPEG; the bytes of ``ffcv.fields.RGBImageField``."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def _resized(pixels: Pixels, path: str, max_resolution: int | None) -> Pixels:
     new_width, new_height = int(ratio * width), int(ratio * height)
     if min(new_width, new_height) < 1 or max(new_width, new_height) > MAX_SIDE:
         raise RunFailed(
-            f"image {shown(path)} ({width}x{height} pixels) is too long and thin for FFCV; remove it from dataset.dir"
+            f"image {shown(path)} ({width}x{height} pixels) is too long and thin to store; remove it from dataset.dir"
         )
     if 3 * new_width * new_height > page_bytes(max_resolution):
         raise RunFailed(
-            f"image {shown(path)} ({width}x{height} pixels) is too large for a page of FFCV; set "
+            f"image {shown(path)} ({width}x{height} pixels) is too large to be stored; set "
             "data.loader.max_resolution to the longest side that you need"
         )
     if ratio == 1.0:

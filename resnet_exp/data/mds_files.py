@@ -115,8 +115,9 @@ def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, An
         place.mkdir(parents=True, exist_ok=True)
         before = _known(place)
         rundir.write_text(place / mds.INDEX, index.decode(errors="replace"))
-        manifests.path_of(place).unlink(missing_ok=True)
-        if manifest is not None:
+        if manifest is None:
+            manifests.path_of(place).unlink(missing_ok=True)
+        else:
             rundir.write_text(manifests.path_of(place), manifest.decode(errors="replace"))
     except OSError as error:
         raise RequestError(

@@ -61,7 +61,7 @@ class ShardStore:
 
     def _copy(self, remote: Remote, number: int, path: Path) -> None:
         shard = self.index.shards[number]
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        unfinished = path.with_name(f".{path.name}.partial")
         fault = None
         try:
             for _ in range(TRIES):
