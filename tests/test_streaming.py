@@ -326,6 +326,20 @@ def test_a_jpeg_that_cannot_be_decoded_ends_the_run(tmp_path: Path, photo_tree: 
         epoch_of(open_shards(photos, tmp_path / "cache"), 0)
 
 
+def test_shards_in_a_folder_are_read_in_place(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos, shared = photo_tree(), tmp_path / "shared"
+    done = run(tmp_path, f"data.loader.remote={shared}", "data.loader.images_per_shard=7")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == f"data.loader.remote={shared}"
+    shutil.rmtree(tmp_path / "cache")
+    there = shard_settings(tmp_path / "cache", remote=str(shared))
+    assert mds_files.prepare("", there, 1, lambda _: None, classes=2) == [shared / "train", shared / "val"]
+    found = epoch_of(streaming.make_loader(split_of(photos), **there), 0)
+    near, _ = prepare(photos, tmp_path / "near")
+    assert same(found, epoch_of(open_shards(photos, tmp_path / "near"), 0))
+    assert not (tmp_path / "cache").exists() and near.is_dir()
+
+
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An object store with the bucket ``shards``; its environment is that of this process."""

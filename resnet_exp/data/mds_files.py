@@ -183,8 +183,7 @@ def upload(settings: dict[str, Any], places: dict[str, Path], say: Say, tell: Ca
     Raises:
         RunFailed: something cannot be written there.
     """
-    remote = remote_of(settings)
-    assert remote is not None
+    remote = Remote(settings["remote"].rstrip("/"), dict(settings["storage_options"]))
     indexes = {split: index_of(place, settings) for split, place in places.items()}
     done, whole = 0, sum(index.bytes for index in indexes.values())
     for split, place in places.items():

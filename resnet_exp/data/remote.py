@@ -1,4 +1,4 @@
-"""Files of an object store, or of anything else that fsspec reaches by a URL: ``s3://bucket/folder``. No torch."""
+"""Files of an object store, or of anything else that fsspec reaches: ``s3://bucket/folder``. No torch."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class Remote:
         """Copy a file there; raises `RunFailed` if it cannot be."""
         try:
             system, root = self._open()
+            if system.protocol[0] == "file":
+                system.makedirs(os.path.dirname(f"{root}/{name}"), exist_ok=True)
             system.put_file(str(content), f"{root}/{name}")
         except Exception as error:
             raise self._failed(name, "written", error) from error
