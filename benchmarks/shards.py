@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_loaders import mosaicml_streaming
+
 from resnet_exp import console
 
 IMAGES, BYTES, BATCH, A_SHARD = 2048, 100_000, 64, 512
@@ -42,9 +44,9 @@ def write(name: str, folder: Path) -> None:
     if name == "MDS, this project":
         _write_ours(folder)
     elif name == "MDS, mosaicml-streaming":
-        from streaming import MDSWriter
-
-        with MDSWriter(out=str(folder), columns={"x": "bytes", "y": "int"}, hashes=["blake2b"]) as writer:
+        with mosaicml_streaming().MDSWriter(
+            out=str(folder), columns={"x": "bytes", "y": "int"}, hashes=["blake2b"]
+        ) as writer:
             for jpeg, label in samples():
                 writer.write({"x": jpeg, "y": label})
     elif name == "WebDataset":
@@ -103,9 +105,9 @@ class _Others:
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._folder = name, folder
         if name == "MDS, mosaicml-streaming":
-            from streaming import StreamingDataset
-
-            self._data: Any = StreamingDataset(local=str(folder), shuffle=True, batch_size=BATCH, num_canonical_nodes=1)
+            self._data: Any = mosaicml_streaming().StreamingDataset(
+                local=str(folder), shuffle=True, batch_size=BATCH, num_canonical_nodes=1
+            )
         elif name == "WebDataset":
             import webdataset
 

@@ -91,10 +91,13 @@ def assert_clocks(run: RunDir, tries: int, longest: float) -> None:
         # In the middle of an epoch, twice in different ways.
         ("hot", "imagefolder", 0, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
         # Behind the last batch of an epoch, before its evaluation; and behind the last checkpoint.
-        ("hot", "imagefolder", 2, [("8:SIGINT:launcher", STOPPED, 8), ("end:SIGKILL:rank", KILLED, 24)]),
+        pytest.param(
+            *("hot", "imagefolder", 2, [("8:SIGINT:launcher", STOPPED, 8), ("end:SIGKILL:rank", KILLED, 24)]),
+            marks=pytest.mark.soak,
+        ),
         # The rank outlives its launcher for long enough to save.
         ("medium", "imagefolder", 0, [("11:SIGKILL:launcher", -9, 11)]),
-        ("hot", "streaming", 1, [("6:SIGINT:launcher", STOPPED, 6)]),
+        pytest.param("hot", "streaming", 1, [("6:SIGINT:launcher", STOPPED, 6)], marks=pytest.mark.soak),
         ("hot", "ffcv", 2, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
     ],
 )

@@ -73,7 +73,8 @@ def test_it_evaluates_the_images_of_an_ffcv_file(tmp_path: Path, photo_tree: Pho
 
 THE_LIBRARY = """
 import json, sys
-from hashlib import sha256
+from mosaic import without_transformers
+without_transformers()
 from streaming import LocalDataset, MDSWriter
 from PIL import Image
 ours, theirs = sys.argv[1:]
@@ -96,7 +97,8 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Path, P
     folder = tmp_path_factory.mktemp("theirs")
     photos = write_photos(folder / "photos")
     ours, _ = prepare(photos, folder / "cache")
-    done = run(folder, sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards"))
+    here = str(Path(__file__).parent)
+    done = run(folder, sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards"), PYTHONPATH=here)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), folder / "shards", photos
 
