@@ -28,7 +28,8 @@ from s3fs import S3FileSystem
 from test_convert_faults import damage, many_photos, picture, processes_of, wait_for
 from test_loaders import epoch_of, open_loader, same, shard_settings, split_of
 
-from resnet_exp.data import manifests, mds, mds_files, shard_order, streaming
+from resnet_exp import rundir
+from resnet_exp.data import manifests, mds, mds_conversion, mds_files, shard_order, sources, streaming
 from resnet_exp.errors import RequestError, RunFailed
 from resnet_exp.rundir import read_json
 
@@ -44,6 +45,10 @@ def prepare(photos: Path, cache: Path, **changes: Any) -> tuple[Path, Path]:
 
 def open_shards(photos: Path, cache: Path, shards: dict[str, Any] | None = None, **changes: Any) -> Any:
     return streaming.make_loader(split_of(photos, **changes), **shard_settings(cache, **(shards or {})))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def line_of(folder: Path, *words: str, module: str = "resnet_exp.convert") -> list[str]:
@@ -213,18 +218,22 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
 
 
 def test_shards_of_an_interrupted_conversion_are_checked(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    photos = photo_tree()
-    broken = photos / "train" / "flower" / "zz.jpg"
+    train = photo_tree() / "train"
+    names = [source.name for source in sources.of_split(train)]
+    # In the last shard, so that all others but one worker's are there whichever worker is slow.
+    broken = train / names[np.random.default_rng(mds_conversion.MIXING_SEED).permutation(len(names))[-1]]
+    good = broken.read_bytes()
     broken.write_bytes(b"")
-    with pytest.raises(RunFailed, match="zz"):
-        prepare(photos, tmp_path / "cache", images_per_shard=2)
-    unfinished = sorted(tmp_path.rglob("train.partial/*.mds"))
-    assert len(unfinished) > 2
-    damage(unfinished[0], 500)
-    picture(64, 56).save(broken)
-    train, _ = prepare(photos, tmp_path / "cache", images_per_shard=2)
-    whole, _ = prepare(photos, tmp_path / "another", images_per_shard=2)
-    assert read_json(train / mds.INDEX) == read_json(whole / mds.INDEX)
+    with pytest.raises(RunFailed, match=broken.name):
+        prepare(train.parent, tmp_path / "cache", images_per_shard=2)
+    (journal,) = tmp_path.rglob("train.partial.journal")
+    head, *noted = rundir.whole_lines(journal)
+    assert head["images"] == len(names) and len(noted) > 2
+    damage(journal.with_suffix("") / noted[0]["entry"]["raw_data"]["basename"], 500)
+    broken.write_bytes(good)
+    again, _ = prepare(train.parent, tmp_path / "cache", images_per_shard=2)
+    whole, _ = prepare(train.parent, tmp_path / "another", images_per_shard=2)
+    assert contents(again) == contents(whole)
 
 
 def test_images_that_cannot_be_converted_are_named_or_listed(tmp_path: Path, photo_tree: PhotoTree) -> None:
