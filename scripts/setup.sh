@@ -171,7 +171,9 @@ build() {
         --require-hashes --only-binary :all: -r .venv/bootstrap.txt
 
     say "installing requirements.lock"
-    "$uv" pip sync --python .venv/bin/python --require-hashes --no-build-isolation requirements.lock
+    # Compiled once here, not by each process: a cluster may start many at a time, or forbid them to write.
+    "$uv" pip sync --python .venv/bin/python --require-hashes --no-build-isolation --compile-bytecode \
+        requirements.lock
     if ! ffcv_loads; then
         # A build kept in uv's cache is bound to the system libraries of its day.
         say "building FFCV anew for this system's libraries"
