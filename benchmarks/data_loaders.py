@@ -185,9 +185,10 @@ def _floor(root: Path) -> Callable[[], int]:
 def prepare(root: Path) -> None:
     """Convert the photographs for all loaders."""
     from resnet_exp.data import ffcv_files, mds_files
+    from resnet_exp.data.converting import Terms
 
     cache, workers = str(root.parent / "cache"), os.cpu_count() or 1
     for mode in MODES:
         settings = {**FILES, "write_mode": mode, "cache_dir": cache}
-        ffcv_files.prepare(str(root), settings, workers=workers, say=lambda text: None)
-    mds_files.prepare(str(root), {**SHARDS, "cache_dir": cache}, workers=workers, say=lambda text: None)
+        ffcv_files.prepare(str(root), settings, Terms(workers, lambda text: None))
+    mds_files.prepare(str(root), {**SHARDS, "cache_dir": cache}, Terms(workers, lambda text: None))

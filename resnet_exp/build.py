@@ -67,7 +67,7 @@ def build_device(hardware: dict[str, Any]) -> Device:
 def build_loader(config: dict[str, Any], train: bool) -> Loader:
     """Loader of one split for this rank."""
     converted = formats.of(config["data"])
-    entry = config["data"]["loader"] if converted is None else converted.settings_of(config["data"])
+    entry = config["data"]["loader"] if converted is None else formats.settings_of(config["data"])
     return build_entry("data.loader", entry, split=make_split(config, train))
 
 

@@ -133,10 +133,20 @@ def _count_classes(composed: DictConfig) -> None:
     if dataset.num_classes is None and (manifest := _manifest(composed)) is not None:
         dataset.num_classes = len(manifest.classes)
     if dataset.num_classes is None:
-        names = tree.class_names(tree.folder(dataset.dir) / "train")
-        if not names:
-            raise RequestError(f"dataset.dir: {dataset.dir}/train holds no class folders; {tree.LAYOUT}")
-        dataset.num_classes = len(names)
+        dataset.num_classes = len(_class_names(composed))
+
+
+def _class_names(composed: DictConfig) -> list[str]:
+    folder, remote = composed.dataset.dir, composed.data.loader.get("remote")
+    try:
+        names = tree.class_names(tree.folder(folder) / "train")
+    except RequestError as error:
+        if remote:
+            raise RequestError(f"{error}, or data.loader.remote={remote} a train.json with the classes") from error
+        raise
+    if not names:
+        raise RequestError(f"dataset.dir: {folder}/train holds no class folders; {tree.LAYOUT}")
+    return names
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:
@@ -152,7 +162,7 @@ def validate(config: dict[str, Any]) -> None:
     _validate_batches(config)
     values.check(config)
     if (converted := formats.of(config["data"])) is not None:
-        converted.check_settings(converted.settings_of(config["data"]))
+        converted.check_settings(formats.settings_of(config["data"]))
     if config["model"]["sync_batchnorm"] and config["hardware"]["device"] == "cpu":
         raise RequestError(
             f"model.sync_batchnorm=true needs GPUs, hardware={config['hardware']['name']} has none; use "

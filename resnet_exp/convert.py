@@ -137,7 +137,7 @@ def _request(config: dict[str, Any]) -> tuple[formats.Format, dict[str, Any], st
     if converted is None:
         names = " or ".join(f"data={name}" for name in formats.NAMES)
         raise RequestError(f"data={config['data']['name']} is not converted; use {names}")
-    return converted, converted.settings_of(config["data"]), config["dataset"]["dir"] or ""
+    return converted, formats.settings_of(config["data"]), config["dataset"]["dir"] or ""
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ def _unknown_key(full: str, found: object) -> str:
     schema = OmegaConf.structured(config.RunConfig)
     siblings = OmegaConf.select(schema, parent) if parent else schema
     known = [str(name) for name in siblings] if OmegaConf.is_dict(siblings) else []
+    if isinstance(found, DictConfig) and not found:
+        return f"{full} is not there yet; +{full}=VALUE adds it"
     if not known:
         return f"{full} is not a setting; --cfg job shows them all"
     return (

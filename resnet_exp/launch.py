@@ -14,6 +14,7 @@ from omegaconf._utils import get_yaml_loader
 
 from resnet_exp import check, checkpoints, console, digits, environment, manifest, nodes, rundir, summary, tree
 from resnet_exp.data import formats
+from resnet_exp.data.converting import Terms
 from resnet_exp.devices import usable_cpus
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.nodes import Place
@@ -131,7 +132,7 @@ def _describe(folder: RunDir, config: dict[str, Any]) -> None:
 def describe_data(folder: RunDir, config: dict[str, Any]) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
     if (converted := formats.of(config["data"])) is not None:
-        settings = converted.settings_of(config["data"])
+        settings = formats.settings_of(config["data"])
         environment.update(folder, {"data": converted.facts(config["dataset"]["dir"] or "", settings)})
 
 
@@ -173,11 +174,11 @@ def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:
         if data["loader"]["_target_"] == FOLDER_FORMAT:
             _check_tree(config)
         return
-    settings = converted.settings_of(data)
+    settings = formats.settings_of(data)
     if converted.needs_folder(settings):
         _check_tree(config)
-    root, classes = dataset["dir"] or "", dataset["num_classes"]
-    converted.prepare(root, settings, usable_cpus(), console.say, most_skipped, classes)
+    terms = Terms(usable_cpus(), console.say, most_skipped, dataset["num_classes"])
+    converted.prepare(dataset["dir"] or "", settings, terms)
 
 
 def _check_tree(config: dict[str, Any]) -> None:

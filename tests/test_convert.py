@@ -27,6 +27,7 @@ from test_terminal import Terminal
 
 from resnet_exp import tree
 from resnet_exp.data import encode, ffcv_files, ffcv_layout, ffcv_manifest, manifests, rgb
+from resnet_exp.data.converting import Terms
 from resnet_exp.data.encode import Settings
 from resnet_exp.data.page_worker import PageFile
 from resnet_exp.errors import RequestError, RunFailed
@@ -50,7 +51,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def convert(root: Path, cache: Path, workers: int = 2, **changes: Any) -> tuple[Path, Path]:
     """The files of a tree: train, val."""
     wanted = {**SETTINGS, "cache_dir": str(cache), **changes}
-    train, val = ffcv_files.prepare(str(root), wanted, workers=workers, say=lambda _: None)
+    train, val = ffcv_files.prepare(str(root), wanted, Terms(workers, lambda _: None))
     return train, val
 
 
@@ -189,10 +190,10 @@ def test_a_file_without_a_manifest_is_used_with_a_note(photo_tree: PhotoTree, tm
     train, val = convert(photo_tree(), tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     said: list[str] = []
-    ffcv_files.prepare("", named, 1, said.append, classes=2)
+    ffcv_files.prepare("", named, Terms(1, said.append, classes=2))
     assert said == []
     manifests.path_of(val).unlink()
-    ffcv_files.prepare("", named, 1, said.append, classes=2)
+    ffcv_files.prepare("", named, Terms(1, said.append, classes=2))
     assert said == [f"note: {val} has no manifest, so only its header and class numbers were checked"]
     with pytest.raises(RequestError, match=r"class numbers up to 1, dataset.num_classes=1 has none above 0"):
         ffcv_manifest.check_header(val, 1)

@@ -26,6 +26,7 @@ from test_convert import SETTINGS, convert, samples_of
 
 from resnet_exp import tree
 from resnet_exp.data import ffcv_files, ffcv_manifest, manifests
+from resnet_exp.data.converting import Terms
 from resnet_exp.errors import RequestError, RunFailed
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
@@ -459,7 +460,7 @@ def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_
     _, val = convert(photos, tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     with pytest.raises(RequestError, match="have different classes: number 1 is flower and tree"):
-        ffcv_files.prepare("", named, 1, say=lambda _: None)
+        ffcv_files.prepare("", named, Terms(1, lambda _: None))
 
 
 # What a file that was written elsewhere may be.
@@ -480,5 +481,5 @@ def test_a_foreign_file_is_checked_by_its_header(what: str, tmp_path: Path, phot
     foreign.write_bytes(change(train.read_bytes()))
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(foreign), "val_file": str(val)}
     with pytest.raises(RequestError) as refused:
-        ffcv_files.prepare("", named, 1, say=lambda _: None)
+        ffcv_files.prepare("", named, Terms(1, lambda _: None))
     assert f"FFCV file {foreign} cannot be used: " in str(refused.value) and line in str(refused.value)

@@ -18,6 +18,7 @@ from resnet_exp import digits, tree
 from resnet_exp.data import ffcv as ffcv_format
 from resnet_exp.data import ffcv_files, imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Normalize, Split
+from resnet_exp.data.converting import Terms
 from resnet_exp.model import MeanCrossEntropy
 
 FILES = {
@@ -101,14 +102,14 @@ def test_evaluation_sees_every_image_once(make: Any, digits_dir: str, tmp_path: 
 
 def make_ffcv(split: Split, cache: Path) -> Any:
     files = {**FILES, "cache_dir": str(cache)}
-    ffcv_files.prepare(split.root, files, workers=2, say=lambda _: None)
+    ffcv_files.prepare(split.root, files, Terms(2, lambda _: None))
     return ffcv_format.make_loader(split, os_cache=True, **files)
 
 
 def test_ffcv_holds_the_same_images(digits_dir: str, tmp_path: Path) -> None:
     split = make_split(digits_dir, train=False, crop=32, batch_size=360)
     files = {"write_mode": "raw", "cache_dir": str(tmp_path)}
-    ffcv_files.prepare(digits_dir, {**FILES, **files}, workers=1, say=lambda _: None)
+    ffcv_files.prepare(digits_dir, {**FILES, **files}, Terms(1, lambda _: None))
     # More workers than any machine has cores: as many threads as there can be.
     crowded = replace(split, num_workers=4096)
     ((ours, our_labels),) = list(ffcv_format.make_loader(crowded, os_cache=True, **{**FILES, **files}))
@@ -140,9 +141,9 @@ def test_a_dataset_can_be_converted_ahead(tmp_path: Path, run_cli: Any, photo_tr
 def test_ffcv_files_are_written_once_and_anew_when_the_folder_changes(digits_dir: str, tmp_path: Path) -> None:
     settings = {**FILES, "cache_dir": str(tmp_path / "cache")}
     said: list[str] = []
-    first = ffcv_files.prepare(digits_dir, settings, workers=2, say=said.append)
+    first = ffcv_files.prepare(digits_dir, settings, Terms(2, said.append))
     stamps = [path.stat().st_mtime_ns for path in first]
-    assert ffcv_files.prepare(digits_dir, settings, workers=2, say=said.append) == first
+    assert ffcv_files.prepare(digits_dir, settings, Terms(2, said.append)) == first
     assert [path.stat().st_mtime_ns for path in first] == stamps
     assert len(said) == 1
     other = ffcv_files.place_of(digits_dir, "val", {**settings, "jpeg_quality": 80})

@@ -23,6 +23,7 @@ from resnet_exp.data import ffcv as ffcv_format
 from resnet_exp.data import ffcv_files, imagefolder, mds_files, streaming
 from resnet_exp.data.chance import CROP, FLIP, begin, epoch_key, uniform
 from resnet_exp.data.contract import Split
+from resnet_exp.data.converting import Terms
 from resnet_exp.data.crops import logarithms, random_box
 from resnet_exp.data.decode import make_scratch, resized
 from resnet_exp.errors import RunFailed
@@ -62,10 +63,10 @@ def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) 
         return imagefolder.make_loader(split_of(photos, **changes))
     if kind == "streaming":
         shards = shard_settings(photos.parent / "cache")
-        mds_files.prepare(str(photos), shards, workers=1, say=lambda _: None)
+        mds_files.prepare(str(photos), shards, Terms(1, lambda _: None))
         return streaming.make_loader(split_of(photos, **changes), **shards)
     files = file_settings(photos, kind)
-    ffcv_files.prepare(str(photos), files, workers=1, say=lambda _: None)
+    ffcv_files.prepare(str(photos), files, Terms(1, lambda _: None))
     return ffcv_format.make_loader(split_of(photos, **changes), os_cache=os_cache, **files)
 
 

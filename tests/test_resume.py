@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from resnet_exp import checkpoints, rundir
+from resnet_exp.data.converting import Terms
 from resnet_exp.rundir import RunDir
 
 STOPPED, KILLED, DONE = 130, 1, 0
@@ -157,7 +158,7 @@ def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
     root, batches = numbered_tree(tmp_path / "images", 22), 4  # of 5 images; the last 2 are left out
     files = {"train_file": None, "val_file": None, "cache_dir": str(tmp_path), "write_mode": "raw"}
     files |= {"max_resolution": 16, "compress_probability": 0.5, "jpeg_quality": 90}
-    ffcv_files.prepare(str(root), files, 1, print)
+    ffcv_files.prepare(str(root), files, Terms(1, print))
     split = Split(True, str(root), 22, 5, 16, 16, (0.5, 1.0), (1.0, 1.0), True, 17, 0, 1, 1, 2, False)
 
     def rest(loader: Loader) -> list[list[int]]:

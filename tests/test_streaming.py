@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, PhotoTree, command
+from conftest import PhotoTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
-from test_convert_faults import damage, many_photos, picture, processes_of, wait_for
+from test_convert_faults import damage, many_photos, processes_of, wait_for
 from test_loaders import epoch_of, open_loader, same, shard_settings, split_of
 
 from resnet_exp import rundir
 from resnet_exp.data import manifests, mds, mds_conversion, mds_files, shard_order, sources, streaming
+from resnet_exp.data.converting import Terms
 from resnet_exp.errors import RequestError, RunFailed
 from resnet_exp.rundir import read_json
 
 WRITER = "resnet_exp.data.writer"
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def prepare(photos: Path, cache: Path, **changes: Any) -> tuple[Path, Path]:
     """The folders of a tree: train, val."""
-    train, val = mds_files.prepare(str(photos), shard_settings(cache, **changes), workers=2, say=lambda _: None)
+    train, val = mds_files.prepare(str(photos), shard_settings(cache, **changes), Terms(2, lambda _: None))
     return train, val
 
 
@@ -103,7 +97,9 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Path, P
     photos = write_photos(folder / "photos")
     ours, _ = prepare(photos, folder / "cache")
     here = str(Path(__file__).parent)
-    done = run(folder, sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards"), PYTHONPATH=here)
+    # The library leaves files in the folder for temporary ones.
+    own = {"PYTHONPATH": here, "TMPDIR": str(folder)}
+    done = run(folder, sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards"), **own)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), folder / "shards", photos
 
@@ -121,7 +117,7 @@ def test_we_read_shards_of_the_library(theirs: tuple[list[Any], Path, Path], tmp
     assert len(list((shards / "train").glob("*.mds"))) > 3
     columns = {"remote": str(shards), "image_column": "photo", "label_column": "label"}
     said: list[str] = []
-    mds_files.prepare("", shard_settings(tmp_path, **columns), 1, said.append, classes=2)
+    mds_files.prepare("", shard_settings(tmp_path, **columns), Terms(1, said.append, classes=2))
     assert [line.partition(" has ")[2] for line in said] == ["no manifest, so its classes are not known"] * 2
     found = open_shards(photos, tmp_path, columns, train=False)
     assert len(found.dataset) == 32
@@ -136,7 +132,7 @@ def test_damage_of_a_shard_of_the_library_is_found(theirs: tuple[list[Any], Path
         damage(shard, 600)
     columns = {"remote": str(shards), "image_column": "photo", "label_column": "label"}
     with pytest.raises(RequestError, match=r"shard\.\d+\.mds is damaged: its bytes are not what was written; name an"):
-        mds_files.prepare("", shard_settings(tmp_path, **columns), 1, print)
+        mds_files.prepare("", shard_settings(tmp_path, **columns), Terms(1, print))
 
 
 @given(
@@ -344,117 +340,8 @@ def test_shards_in_a_folder_are_read_in_place(tmp_path: Path, photo_tree: PhotoT
     assert done.stdout.splitlines()[-1] == f"data.loader.remote={shared}"
     shutil.rmtree(tmp_path / "cache")
     there = shard_settings(tmp_path / "cache", remote=str(shared))
-    assert mds_files.prepare("", there, 1, lambda _: None, classes=2) == [shared / "train", shared / "val"]
+    assert mds_files.prepare("", there, Terms(1, lambda _: None, classes=2)) == [shared / "train", shared / "val"]
     found = epoch_of(streaming.make_loader(split_of(photos), **there), 0)
     near, _ = prepare(photos, tmp_path / "near")
     assert same(found, epoch_of(open_shards(photos, tmp_path / "near"), 0))
     assert not (tmp_path / "cache").exists() and near.is_dir()
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An object store with the bucket ``shards``; its environment is that of this process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.INFO)
-    server.start()
-    host, port = server.get_host_and_port()
-    for key, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
-        monkeypatch.setenv(key, value)
-    # A connection is kept for the whole process, and this is another store at another address.
-    S3FileSystem.clear_instance_cache()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="shards")
-    try:
-        yield client
-    finally:
-        server.stop()
-
-
-REMOTE = "data.loader.remote=s3://shards/photos"
-
-
-def test_train_from_an_object_store(
-    tmp_path: Path, photo_tree: PhotoTree, store: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    photo_tree()
-    few = "data.loader.images_per_shard=4"
-    done = run(tmp_path, REMOTE, few)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    names = {entry["Key"] for entry in store.list_objects_v2(Bucket="shards")["Contents"]}
-    assert {"photos/train.json", "photos/train/index.json", "photos/train/shard.00007.mds"} <= names
-    shutil.rmtree(tmp_path / "cache")
-    words = ("data=streaming", "dataset=imagefolder", few, *TINY, "recipe=mild", "hardware.devices=2")
-    far = run(tmp_path, *command(tmp_path, *words, REMOTE, "data.num_workers=1"))
-    assert far.returncode == 0, far.stderr + far.stdout
-    asked = re.findall(r"GET /shards/photos/train/(shard\.\d+\.mds)", caplog.text)
-    assert sorted(asked) == [f"shard.{number:05d}.mds" for number in range(8)], "once for both ranks"
-    environment = json.loads(next((tmp_path / "runs").glob("*/environment.json")).read_text())
-    assert environment["data"]["train"]["folder"] == "s3://shards/photos"
-    assert environment["data"]["classes"] == ["china", "flower"]
-
-
-def uploaded(photos: Path, cache: Path) -> dict[str, Any]:
-    """Settings that read the tree's shards, one image in each, from the object store into an empty cache."""
-    train, val = prepare(photos, cache / "local", images_per_shard=1)
-    places = {"train": train, "val": val}
-    there = shard_settings(cache / "far", remote="s3://shards/x")
-    mds_files.upload(there, places, lambda _: None, lambda done, whole: None)
-    return there
-
-
-def test_what_is_in_the_store_is_what_was_converted(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
-    photos = photo_tree()
-    there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, 1, lambda _: None, classes=2)
-    train = mds_files.place_of("", "train", there)
-    assert list(train.glob("*.mds")) == [], "shards come when they are asked for"
-    far = streaming.make_loader(split_of(photos, num_workers=2), **there)
-    near = open_shards(photos, tmp_path / "local", {"images_per_shard": 1})
-    assert same(epoch_of(far, 0), epoch_of(near, 0))
-    assert len(list(train.iterdir())) == 33, "32 shards and the index, and nothing else"
-
-
-def test_a_damaged_object_is_refused(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
-    photos = photo_tree()
-    there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, 1, lambda _: None)
-    for number in range(32):
-        store.put_object(Bucket="shards", Key=f"x/train/shard.{number:05d}.mds", Body=b"half")
-    with pytest.raises(
-        RunFailed, match=r"^s3://shards/x/train/shard\.\d+\.mds has 4 bytes, its index says [\d,]+; con"
-    ):
-        epoch_of(streaming.make_loader(split_of(photos), **there), 0)
-    assert list(mds_files.place_of("", "train", there).glob("*.mds")) == []
-
-
-def test_shards_of_another_state_of_the_store_are_dropped(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
-    photos = photo_tree()
-    there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, 1, lambda _: None)
-    epoch_of(streaming.make_loader(split_of(photos), **there), 0)
-    picture(64, 56).save(photos / "train" / "china" / "01.jpg")
-    (photos / "train" / "china" / "new.jpg").touch()  # the folder's time, by which the cache knows it
-    (photos / "train" / "china" / "new.jpg").unlink()
-    uploaded(photos, tmp_path)
-    mds_files.prepare("", there, 1, lambda _: None)
-    assert len(list(mds_files.place_of("", "train", there).glob("*.mds"))) == 31
-    far = streaming.make_loader(split_of(photos), **there)
-    assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))
-
-
-def test_a_store_that_is_not_there_or_has_nothing_is_a_line(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
-    photo_tree()
-    words = ("data=streaming", "dataset=imagefolder", *TINY, "recipe=mild")
-    elsewhere = ("data.loader.remote=s3://shards/nothing", "dataset.num_classes=2")
-    nothing = run(tmp_path, *command(tmp_path, *words, *elsewhere))
-    assert (nothing.returncode, nothing.stderr) == (
-        2,
-        "data.loader.remote=s3://shards/nothing has no train/index.json; convert the dataset there first\n",
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{free.getsockname()[1]}"
-    absent = run(tmp_path, *command(tmp_path, *words, REMOTE, "dataset.num_classes=2"), AWS_ENDPOINT_URL=closed)
-    assert (absent.returncode, absent.stderr.count("\n")) == (1, 1), absent.stderr
-    assert absent.stderr.startswith("s3://shards/photos/train/index.json cannot be read (")
-    assert not (tmp_path / "runs").exists() or list((tmp_path / "runs").iterdir()) == []

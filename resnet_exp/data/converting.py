@@ -42,6 +42,20 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """How images are made ready for a run.
+
+    `workers` processes convert, and `say` takes a line for the user; so many images that cannot be converted are left
+    out as `most_skipped` says; the run expects as many classes as `classes`, None for any number.
+    """
+
+    workers: int
+    say: Say
+    most_skipped: int = 0
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
 class Wish:
     """What is to be converted: an image folder, by settings that have at least a kind's content and ``cache_dir``."""
 
@@ -84,15 +98,13 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
 
 
-def convert(wish: Wish, missing: dict[str, Path], workers: int, most_skipped: int, say: Say) -> None:
+def convert(wish: Wish, missing: dict[str, Path], terms: Terms) -> None:
     """Write the splits that are missing, by the path of each; a second process waits for the first.
 
     Args:
         wish: what they are made from.
         missing: their places.
-        workers: processes that convert.
-        most_skipped: so many images that cannot be converted are left out; 0 leaves out none.
-        say: takes a line for the user.
+        terms: how it is done.
 
     Raises:
         RequestError: the cache cannot be written or hold it, or the images are of no use.
@@ -108,12 +120,12 @@ def convert(wish: Wish, missing: dict[str, Path], workers: int, most_skipped: in
             f"data.cache_dir={wish.settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
         ) from error
     with lock:
-        _wait_for(lock.fileno(), cache, say)
+        _wait_for(lock.fileno(), cache, terms.say)
         # The small split first: a bad image in it should not cost the time of the large one.
         still = [(split, missing[split]) for split in sorted(missing, reverse=True) if not missing[split].exists()]
         if not still:
             return
-        say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
+        terms.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
         request = {
             "format": wish.kind.name,
             "places": [
@@ -122,8 +134,8 @@ def convert(wish: Wish, missing: dict[str, Path], workers: int, most_skipped: in
             ],
             "content": wish.content,
             "cache_dir": wish.settings["cache_dir"],
-            "workers": workers,
-            "most_skipped": most_skipped,
+            "workers": terms.workers,
+            "most_skipped": terms.most_skipped,
             "patience_seconds": PATIENCE_SECONDS,
         }
         _run_writer(request, lock.fileno())

@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet_exp import tree
 from resnet_exp.data import converting, ffcv_layout, ffcv_manifest, manifests, sources
-from resnet_exp.data.converting import Kind, Say, Wish, check_number
+from resnet_exp.data.converting import Kind, Terms, Wish, check_number
 from resnet_exp.data.manifests import FIX
 from resnet_exp.errors import RequestError
 
@@ -16,11 +16,6 @@ LOADER: str = "resnet_exp.data.ffcv.make_loader"
 KIND = Kind("ffcv", ("write_mode", "max_resolution", "compress_probability", "jpeg_quality"), ".ffcv")
 # A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
 MAX_RESOLUTION = 26_000
-
-
-def settings_of(data: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the files of a ``data`` group, with their ``cache_dir``: what the loader takes besides a split."""
-    return {**data["loader"], "cache_dir": data["cache_dir"]}
 
 
 def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
@@ -39,23 +34,13 @@ def named(split: str, place: Path) -> str:
     return f"data.loader.{split}_file={place}"
 
 
-def prepare(
-    root: str,
-    settings: dict[str, Any],
-    workers: int,
-    say: Say,
-    most_skipped: int = 0,
-    classes: int | None = None,
-) -> list[Path]:
+def prepare(root: str, settings: dict[str, Any], terms: Terms) -> list[Path]:
     """Check the files of both splits, and write those that are not there.
 
     Args:
         root: the image folder; not needed where the settings name both files.
-        settings: of `settings_of`.
-        workers: processes that convert.
-        say: takes a line for the user.
-        most_skipped: so many images that cannot be converted are left out; 0 leaves out none.
-        classes: how many the run expects.
+        settings: of `resnet_exp.data.formats.settings_of`.
+        terms: how, and for what.
 
     Raises:
         RequestError: a file is not what it should be, one that the user named does not exist, or the cache cannot be
@@ -68,19 +53,19 @@ def prepare(
         if settings[f"{split}_file"] is not None:
             raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
     if missing:
-        converting.convert(Wish(KIND, root, settings), missing, workers, most_skipped, say)
-    _check_files(paths, root, settings, classes, say)
+        converting.convert(Wish(KIND, root, settings), missing, terms)
+    _check_files(paths, root, settings, terms)
     return list(paths.values())
 
 
-def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], classes: int | None, say: Say) -> None:
+def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], terms: Terms) -> None:
     """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""
     found = {}
     for split, path in paths.items():
         manifest = ffcv_manifest.read(path)
         if manifest is None:
-            ffcv_manifest.check_header(path, classes)
-            say(f"note: {tree.shown(path)} has no manifest, so only its header and class numbers were checked")
+            ffcv_manifest.check_header(path, terms.classes)
+            terms.say(f"note: {tree.shown(path)} has no manifest, so only its header and class numbers were checked")
             continue
         found[split] = manifest
         given = settings[f"{split}_file"] is not None
@@ -88,7 +73,7 @@ def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], cl
         if not given:
             content = Wish(KIND, root, settings).content
             manifests.check_origin(path, manifest, content, tree.class_names(Path(root) / split))
-        manifests.check_class_count(path, manifest, classes)
+        manifests.check_class_count(path, manifest, terms.classes)
     if len(found) == len(paths):
         manifests.check_classes_agree(*((paths[split], found[split]) for split in tree.SPLITS))
 
@@ -116,13 +101,13 @@ def verify(
     return manifest
 
 
-def given_manifest(data: dict[str, Any]) -> ffcv_manifest.FFCVManifest | None:
-    """Manifest of the training file that a ``data`` group names; None where it names none, or one without.
+def given_manifest(settings: dict[str, Any]) -> ffcv_manifest.FFCVManifest | None:
+    """Manifest of the training file that settings name; None where they name none, or one without.
 
     Raises:
         RequestError: the manifest is damaged.
     """
-    given = data["loader"].get("train_file")
+    given = settings.get("train_file")
     return ffcv_manifest.read(Path(given)) if given else None
 
 

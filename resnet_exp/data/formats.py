@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resnet_exp.data import ffcv_files, mds_files
-from resnet_exp.data.converting import Say
+from resnet_exp.data.converting import Terms
 from resnet_exp.data.manifests import Manifest
 
 Settings = dict[str, Any]
@@ -17,10 +17,6 @@ class Format(Protocol):
     """A module with these functions; `resnet_exp.data.ffcv_files` says what they do in full."""
 
     LOADER: str
-
-    def settings_of(self, data: Settings) -> Settings:
-        """What the loader takes besides a split."""
-        ...
 
     def place_of(self, root: str, split: str, settings: Settings) -> Path:
         """File or folder of a split."""
@@ -34,9 +30,7 @@ class Format(Protocol):
         """The setting that names a split's place."""
         ...
 
-    def prepare(
-        self, root: str, settings: Settings, workers: int, say: Say, most_skipped: int = 0, classes: int | None = None
-    ) -> list[Path]:
+    def prepare(self, root: str, settings: Settings, terms: Terms) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...
 
@@ -44,8 +38,8 @@ class Format(Protocol):
         """Check every byte of a split."""
         ...
 
-    def given_manifest(self, data: Settings) -> Manifest | None:
-        """The manifest of the training images that a ``data`` group names."""
+    def given_manifest(self, settings: Settings) -> Manifest | None:
+        """The manifest of the training images that settings name."""
         ...
 
     def facts(self, root: str, settings: Settings) -> Settings:
@@ -67,7 +61,12 @@ def of(data: Settings) -> Format | None:
     return next((module for module in ALL if data["loader"].get("_target_") == module.LOADER), None)
 
 
+def settings_of(data: Settings) -> Settings:
+    """Settings of a format, of a ``data`` group: what the loader takes besides a split, and where the cache is."""
+    return {**data["loader"], "cache_dir": data["cache_dir"]}
+
+
 def given_manifest(data: Settings) -> Manifest | None:
     """The manifest of the training images that a ``data`` group names; None where it names none."""
     found = of(data)
-    return found.given_manifest(data) if found is not None else None
+    return found.given_manifest(settings_of(data)) if found is not None else None

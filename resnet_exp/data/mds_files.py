@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from resnet_exp import rundir, tree
 from resnet_exp.data import converting, manifests, mds, mds_manifest, sources
-from resnet_exp.data.converting import Kind, Say, Wish, check_number
+from resnet_exp.data.converting import Kind, Say, Terms, Wish, check_number
 from resnet_exp.data.manifests import FIX
 from resnet_exp.data.mds_manifest import MDSManifest
 from resnet_exp.data.remote import Remote, is_url
@@ -24,11 +26,6 @@ KIND = Kind("mds", ("max_resolution", "jpeg_quality", "images_per_shard"), "")
 MAX_RESOLUTION = 26_000
 MOST_IMAGES = 10**9
 FETCH_AGAIN = "remove it to fetch it again"
-
-
-def settings_of(data: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the shards of a ``data`` group, with their ``cache_dir``: what the loader takes besides a split."""
-    return {**data["loader"], "cache_dir": data["cache_dir"]}
 
 
 def remote_of(settings: dict[str, Any]) -> Remote | None:
@@ -70,23 +67,13 @@ def store_of(root: str, split: str, settings: dict[str, Any]) -> ShardStore:
     return ShardStore(folder, index_of(folder, settings), remote_of(settings), split)
 
 
-def prepare(
-    root: str,
-    settings: dict[str, Any],
-    workers: int,
-    say: Say,
-    most_skipped: int = 0,
-    classes: int | None = None,
-) -> list[Path]:
+def prepare(root: str, settings: dict[str, Any], terms: Terms) -> list[Path]:
     """Check the shards of both splits; write those that are not there, or fetch their index.
 
     Args:
         root: the image folder; not needed where the settings name shards.
-        settings: of `settings_of`.
-        workers: processes that convert.
-        say: takes a line for the user.
-        most_skipped: so many images that cannot be converted are left out; 0 leaves out none.
-        classes: how many the run expects.
+        settings: of `resnet_exp.data.formats.settings_of`.
+        terms: how, and for what.
 
     Raises:
         RequestError: shards are not what they should be, or the cache cannot be written or hold them.
@@ -97,8 +84,8 @@ def prepare(
         for split, place in places.items():
             _fetch_index(remote, split, place, settings)
     elif not settings["remote"] and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
-        converting.convert(Wish(KIND, root, settings), missing, workers, most_skipped, say)
-    _check(places, root, settings, classes, say)
+        converting.convert(Wish(KIND, root, settings), missing, terms)
+    _check(places, root, settings, terms)
     if remote is not None:
         _check_space(places, settings)
     return list(places.values())
@@ -111,21 +98,27 @@ def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, An
         raise RequestError(
             f"data.loader.remote={remote.url} has no {split}/{mds.INDEX}; convert the dataset there first"
         )
-    try:
+    before = _known(place)
+    with _writing(settings):
         place.mkdir(parents=True, exist_ok=True)
-        before = _known(place)
         rundir.write_text(place / mds.INDEX, index.decode(errors="replace"))
         if manifest is None:
             manifests.path_of(place).unlink(missing_ok=True)
         else:
             rundir.write_text(manifests.path_of(place), manifest.decode(errors="replace"))
+    for shard in index_of(place, settings).shards:
+        if before.get(shard.name, shard) != shard:
+            (place / shard.name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(settings: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RequestError(
             f"data.cache_dir={settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
         ) from error
-    for shard in index_of(place, settings).shards:
-        if before.get(shard.name, shard) != shard:
-            (place / shard.name).unlink(missing_ok=True)
 
 
 def _known(place: Path) -> dict[str, mds.Shard]:
@@ -136,7 +129,7 @@ def _known(place: Path) -> dict[str, mds.Shard]:
         return {}
 
 
-def _check(places: dict[str, Path], root: str, settings: dict[str, Any], classes: int | None, say: Say) -> None:
+def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: Terms) -> None:
     """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
     found = {}
     remote = remote_of(settings)
@@ -145,11 +138,11 @@ def _check(places: dict[str, Path], root: str, settings: dict[str, Any], classes
         manifest = mds_manifest.read(place)
         index = index_of(place, settings)
         if manifest is None:
-            say(f"note: {tree.shown(place)} has no manifest, so its classes are not known")
+            terms.say(f"note: {tree.shown(place)} has no manifest, so its classes are not known")
         else:
             found[split] = manifest
             mds_manifest.check_index(place, manifest, fix)
-            manifests.check_class_count(place, manifest, classes)
+            manifests.check_class_count(place, manifest, terms.classes)
         mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
         if not settings["remote"] and manifest is not None:
             names = tree.class_names(Path(root) / split)
@@ -204,8 +197,11 @@ def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int,
     Raises:
         RequestError: there are no shards, or no manifest to check them against.
         Differs: they are not what was written.
+        RunFailed: the remote cannot be read.
     """
     place = place_of(root, split, settings)
+    if (remote := remote_of(settings)) is not None:
+        _fetch_index(remote, split, place, settings)
     if not (place / mds.INDEX).is_file():
         raise RequestError(f"{place} does not exist: there is nothing to verify; convert first, without verify=true")
     manifest, index = mds_manifest.read(place), index_of(place, settings)
@@ -220,29 +216,30 @@ def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int,
     return manifest
 
 
-def given_manifest(data: dict[str, Any]) -> MDSManifest | None:
-    """Manifest of the training shards that a ``data`` group names; None where it names none, or those have none.
+def given_manifest(settings: dict[str, Any]) -> MDSManifest | None:
+    """Manifest of the training shards that settings name; None where they name none, or those have none.
 
     Raises:
         RequestError: the manifest is damaged.
         RunFailed: the remote cannot be read.
     """
-    settings = settings_of(data)
-    if not settings.get("remote"):
+    _check_reading(settings)
+    if not settings["remote"]:
         return None
     place = place_of("", "train", settings)
     if (remote := remote_of(settings)) is not None:
-        content = _manifest_at(remote.url, tuple(sorted(remote.options.items())))
+        content = _manifest_at(remote.url, json.dumps(remote.options))
         if content is None:
             return None
-        place.parent.mkdir(parents=True, exist_ok=True)
-        rundir.write_text(manifests.path_of(place), content.decode(errors="replace"))
+        with _writing(settings):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            rundir.write_text(manifests.path_of(place), content.decode(errors="replace"))
     return mds_manifest.read(place)
 
 
 @lru_cache
-def _manifest_at(url: str, options: tuple[tuple[str, Any], ...]) -> bytes | None:
-    return Remote(url, dict(options)).read("train.json")
+def _manifest_at(url: str, options: str) -> bytes | None:
+    return Remote(url, json.loads(options)).read("train.json")
 
 
 def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -262,8 +259,14 @@ def check_settings(settings: dict[str, Any]) -> None:
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)
     for key in ("images_per_shard", "shuffle_block", "canonical_nodes"):
         check_number(key, settings[key], (int,), 1, MOST_IMAGES)
+    _check_reading(settings)
+
+
+def _check_reading(settings: dict[str, Any]) -> None:
     if not isinstance(settings["storage_options"], dict):
-        raise RequestError(f"data.loader.storage_options={settings['storage_options']}: use {{key: value}}")
+        raise RequestError(
+            f"data.loader.storage_options={settings['storage_options']}: use +data.loader.storage_options.KEY=VALUE"
+        )
     for key in ("remote", "image_column", "label_column"):
         if not isinstance(settings[key], str if key != "remote" else str | None):
             raise RequestError(f"data.loader.{key}={settings[key]}: use a text")
