@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp import cli, commands, console, launch, tree
-from resnet_exp.data import formats, manifests, mds_files
+from resnet_exp.data import formats, manifests, mds_upload
 from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.footprint import size
 
@@ -93,7 +93,7 @@ def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
     here = {**settings, "remote": None} if remote else settings
     places = {split: converted.place_of(root, split, here) for split in tree.SPLITS}
     if remote:
-        mds_files.upload(settings, places, console.say, _told("written"))
+        mds_upload.upload(settings, places, console.say, _told("written"))
         console.say(f"data.loader.remote={remote}")
         return EXIT_DONE
     for split, place in places.items():

@@ -12,8 +12,8 @@ from pathlib import Path
 from slurm_scenario import Scenario, interrupt, read, rest
 
 EIGHT = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more,last,late", "sweep=eight")
-# SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s, before 8 batches are over.
-SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60", "+callbacks.misbehave.seconds=8")
+# SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s.
+SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")
 STOPPED = "stopped; the same command"
 HOLD = "+hydra.launcher.additional_parameters.hold=true"
 # For runs that mostly wait: beside those that do not.
@@ -24,7 +24,7 @@ SEARCH = ("-cn", "adaptive", "ssr=tag(log,interval(0.0112,0.0223))", "hydra.swee
 def play(s: Scenario) -> None:
     """All of it; `Scenario.seen` has what the tests need."""
     for seed, most in (("21", "0"), ("22", "9")):
-        s.accept(f"seed={seed}", *SHORT, f"hydra.launcher.max_requeues={most}", f"sweep=limit{most}", "trace=true")
+        accept_gated(s, f"limit{most}", seed, *SHORT, f"hydra.launcher.max_requeues={most}")
     eight = submit_eight(s)
     with ThreadPoolExecutor(1) as aside:
         search = aside.submit(leave_search, s)
@@ -37,6 +37,8 @@ def play(s: Scenario) -> None:
         s.seen["eight"] = rest(eight)
         s.seen["eight code"] = eight.returncode
         s.seen["search"] = search.result(timeout=300)
+    s.wait("a requeue at a time limit", lambda: "requeued" in s.log("limit9", "22").read_text())
+    s.gate("limit9").touch()
     for sweep in ("limit0", "limit9", "preempted", "requeued", "pair", "cancelled"):
         s.seen[sweep] = s.wait_over(sweep, 400)
     lose_node(s)

@@ -21,9 +21,10 @@ from test_convert_faults import picture
 from test_loaders import epoch_of, same, shard_settings, split_of
 from test_streaming import open_shards, prepare, run
 
-from resnet_exp.data import mds_files, remote, streaming
+from resnet_exp import rundir
+from resnet_exp.data import mds_files, mds_upload, remote, streaming
 from resnet_exp.data.converting import Terms
-from resnet_exp.errors import RunFailed
+from resnet_exp.errors import RequestError, RunFailed
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 S3 = "data.loader.remote=s3://shards/photos"
@@ -103,7 +104,7 @@ def uploaded(photos: Path, cache: Path) -> dict[str, Any]:
     train, val = prepare(photos, cache / "local", images_per_shard=1)
     places = {"train": train, "val": val}
     there = shard_settings(cache / "far", remote="s3://shards/x")
-    mds_files.upload(there, places, lambda _: None, lambda done, whole: None)
+    mds_upload.upload(there, places, lambda _: None, lambda done, whole: None)
     return there
 
 
@@ -133,6 +134,40 @@ def test_options_of_a_store_are_settings(tmp_path: Path, photo_tree: PhotoTree, 
         2,
         "data.cache_dir=/proc/here cannot be written (No such file or directory); set data.cache_dir=PATH\n",
     )
+
+
+def test_an_upload_that_was_interrupted_goes_on(
+    tmp_path: Path, photo_tree: PhotoTree, store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(done: int, whole: int) -> None:
+        if len(noted()) == 4:
+            raise Interrupted
+
+    def noted() -> list[str]:
+        return [entry["shard"] for entry in list(rundir.read_lines(train.with_name(".train.uploaded")))[1:]]
+
+    photos, there, said = photo_tree(), shard_settings(tmp_path, remote="s3://shards/x"), []
+    train, val = prepare(photos, tmp_path / "local", images_per_shard=1)
+    places = {"train": train, "val": val}
+    with pytest.raises(Interrupted):
+        mds_upload.upload(there, places, said.append, interrupt)
+    first, *rest = noted()
+    assert len(rest) == 3
+    with pytest.raises(RequestError, match=r"has no train/index\.json"):
+        mds_files.prepare("", there, Terms(1, said.append))
+    store.delete_object(Bucket="shards", Key=f"x/train/{first}")
+    caplog.clear()
+    mds_upload.upload(there, places, said.append, lambda done, whole: None)
+    put = re.findall(r"PUT /shards/x/train/(shard\.\d+\.mds)", caplog.text)
+    assert first in put and not set(rest) & set(put), "what is there is not sent again, what was removed is"
+    assert "are at s3://shards/x from an earlier try" in said[0]
+    assert list(train.parent.glob(".*.uploaded")) == []
+    mds_files.prepare("", there, Terms(1, said.append, classes=2))
+    far = streaming.make_loader(split_of(photos), **there)
+    assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))
 
 
 def test_a_damaged_object_is_refused(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:

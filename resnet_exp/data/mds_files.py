@@ -13,7 +13,7 @@ from typing import Any
 
 from resnet_exp import rundir, tree
 from resnet_exp.data import converting, manifests, mds, mds_manifest, sources
-from resnet_exp.data.converting import Kind, Say, Terms, Wish, check_number
+from resnet_exp.data.converting import Kind, Terms, Wish, check_number
 from resnet_exp.data.manifests import FIX
 from resnet_exp.data.mds_manifest import MDSManifest
 from resnet_exp.data.remote import Remote, is_url
@@ -168,25 +168,6 @@ def _check_space(places: dict[str, Path], settings: dict[str, Any]) -> None:
             f"data.cache_dir={settings['cache_dir']} has {size(free)} free, the shards of {settings['remote']} need "
             f"{size(needed)} more; free some or set data.cache_dir=PATH"
         )
-
-
-def upload(settings: dict[str, Any], places: dict[str, Path], say: Say, tell: Callable[[int, int], None]) -> None:
-    """Copy shards to where the settings say, their indexes last: nobody reads what is not complete.
-
-    Raises:
-        RunFailed: something cannot be written there.
-    """
-    remote = Remote(settings["remote"].rstrip("/"), dict(settings["storage_options"]))
-    indexes = {split: index_of(place, settings) for split, place in places.items()}
-    done, whole = 0, sum(index.bytes for index in indexes.values())
-    for split, place in places.items():
-        for shard in indexes[split].shards:
-            remote.put(f"{split}/{shard.name}", place / shard.name)
-            done += shard.bytes
-            tell(done, whole)
-        remote.put(f"{split}.json", manifests.path_of(place))
-        remote.put(f"{split}/{mds.INDEX}", place / mds.INDEX)
-    say(f"{size(whole)} written to {remote.url}")
 
 
 def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int, int], None]) -> MDSManifest:

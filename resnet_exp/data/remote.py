@@ -64,6 +64,17 @@ class Remote:
         except Exception as error:
             raise RunFailed(self._fault(name, "written", error)) from error
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of the files in a folder, by name; raises `RunFailed` if it cannot be read."""
+        system, root = self._open()
+        try:
+            found = system.ls(f"{root}/{folder}", detail=True, refresh=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:
+            raise RunFailed(self._fault(folder, "read", error)) from error
+        return {entry["name"].rpartition("/")[2]: entry["size"] for entry in found}
+
     def _open(self) -> tuple[Any, str]:
         # Imported late: most runs have no use for it.
         from fsspec.core import url_to_fs
