@@ -29,7 +29,16 @@ TINY = (
 )
 
 # Files of minutes, the longest first: none of them shall begin when the others are done.
-LONGEST = ("test_slurm", "test_run", "test_tracking", "test_ranks", "test_resume", "test_bad_runs", "test_adaptive")
+LONGEST = (
+    "test_slurm",
+    "test_run",
+    "test_tracking",
+    "test_ranks",
+    "test_resume",
+    "test_bad_runs",
+    "test_traces",
+    "test_sweep_tracker",
+)
 
 Finished = subprocess.CompletedProcess[str]
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -331,6 +332,27 @@ def test_a_jpeg_that_cannot_be_decoded_ends_the_run(tmp_path: Path, photo_tree: 
         shard.write_bytes(content)
     with pytest.raises(RunFailed, match=r"shard\.\d+\.mds: image 0 is damaged; remove it, then convert or fetch it"):
         epoch_of(open_shards(photos, tmp_path / "cache"), 0)
+
+
+@pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7000_0000, 1_000_000])
+def test_sizes_that_lead_out_of_a_sample_end_the_run(size: int, tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    prepare(photos, tmp_path / "cache", images_per_shard=8)
+    loader = open_shards(photos, tmp_path / "cache", {"images_per_shard": 8})
+    for shard in tmp_path.rglob("train/*.mds"):
+        content = bytearray(shard.read_bytes())
+        (at,) = struct.unpack_from("<I", content, 4)
+        struct.pack_into("<I", content, at, size)
+        shard.write_bytes(content)
+    with pytest.raises(RunFailed, match=r"shard\.\d+\.mds: image 0 is damaged; remove it, then convert or fetch it"):
+        epoch_of(loader, 0)
+
+
+def test_classes_that_the_run_does_not_have_end_it(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photos = photo_tree()
+    prepare(photos, tmp_path / "cache")
+    with pytest.raises(RunFailed, match=r"image \d+ is of class 1; dataset\.num_classes=1 has 0 to 0, set it to what"):
+        epoch_of(open_shards(photos, tmp_path / "cache", classes=1), 0)
 
 
 def test_shards_in_a_folder_are_read_in_place(tmp_path: Path, photo_tree: PhotoTree) -> None:

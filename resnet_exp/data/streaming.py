@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 # As Pillow: what claims more is made to fill memories.
 MOST_PIXELS = 178_956_970
 AGAIN = "remove it, then convert or fetch it again"
+DAMAGED = f"is damaged; {AGAIN}"
 
 
 class ShardImages:
@@ -54,10 +55,12 @@ class ShardImages:
         epoch, _, side = keys[0]
         indices = np.array([index for _, index, _ in keys])
         data, at, ends, labels = self._read(indices)
+        if (foreign := (labels < 0) | (labels >= self._split.classes)).any():
+            raise self._of_no_use(indices[foreign], f"is of class {labels[foreign][0]}; {self._classes}")
         heights, widths = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
         measure(data, at, ends - at, heights, widths)
         if (unusable := (heights * widths == 0) | (heights * widths > MOST_PIXELS)).any():
-            raise self._damaged(indices[unusable], "is no JPEG that can be read")
+            raise self._of_no_use(indices[unusable], f"is no JPEG that can be read; {AGAIN}")
         samples = Samples(
             mode=np.full(len(keys), JPEG, np.uint8),
             height=heights,
@@ -72,13 +75,17 @@ class ShardImages:
         counter = np.zeros(1, np.int64)
         load(data.reshape(1, -1), samples, rule, self._memory(heights, widths), counter, images, status)
         if status.any():
-            raise self._damaged(indices[status != 0], "is damaged")
+            raise self._of_no_use(indices[status != 0], DAMAGED)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
 
-    def _damaged(self, indices: Array, how: str) -> RunFailed:
+    @property
+    def _classes(self) -> str:
+        return f"dataset.num_classes={self._split.classes} has 0 to {self._split.classes - 1}, set it to what they are"
+
+    def _of_no_use(self, indices: Array, how: str) -> RunFailed:
         number = int(np.searchsorted(self.starts, indices[0], "right")) - 1
         image = indices[0] - self.starts[number]
-        return RunFailed(f"MDS shard {self._store.path(number)}: image {image} {how}; {AGAIN}")
+        return RunFailed(f"MDS shard {self._store.path(number)}: image {image} {how}")
 
     def _memory(self, heights: Array, widths: Array) -> Scratch:
         """Memory that is large enough for these images; it grows."""
@@ -100,8 +107,7 @@ class ShardImages:
         data = np.empty(int(ends[-1]), np.uint8)
         for shard in np.unique(shards):
             self._copy(int(shard), np.flatnonzero(shards == shard), begin, size, ends - size, data)
-        at, last, labels = self._columns(data, ends - size)
-        return data, at, last, labels
+        return data, *self._columns(data, ends - size, ends, indices)
 
     def _copy(self, shard: int, rows: Array, begin: Array, size: Array, to: Array, data: Array) -> None:
         path = self._store.path(shard)
@@ -127,18 +133,21 @@ class ShardImages:
             self._offsets[shard] = found
         return self._offsets[shard]
 
-    def _columns(self, data: Array, to: Array) -> tuple[Array, Array, Array]:
+    def _columns(self, data: Array, to: Array, ends: Array, indices: Array) -> tuple[Array, Array, Array]:
         """Where images begin and end, and the class numbers, of samples that begin at `to`."""
         index = self._store.index
+        if (short := to + 4 * index.sized > ends).any():
+            raise self._of_no_use(indices[short], DAMAGED)
         sizes = _numbers(data, to[:, None] + 4 * np.arange(index.sized), "<u4").astype(np.int64)
 
         def place(column: Column) -> Array:
             return to + 4 * index.sized + column.fixed_before + sizes[:, : column.sized_before].sum(1)
 
-        at = place(index.image)
-        labels = _numbers(data, place(index.label), NUMBERS[index.label.encoding]).astype(np.int64)
-        length = sizes[:, index.image.sized_before] if index.image.size is None else index.image.size
-        return at, at + length, labels
+        at, label_at, kind = place(index.image), place(index.label), NUMBERS[index.label.encoding]
+        last = at + (sizes[:, index.image.sized_before] if index.image.size is None else index.image.size)
+        if (beyond := (last > ends) | (label_at + np.dtype(kind).itemsize > ends)).any():
+            raise self._of_no_use(indices[beyond], DAMAGED)
+        return at, last, _numbers(data, label_at, kind).astype(np.int64)
 
 
 def _numbers(data: Array, places: Array, kind: str) -> Array:
