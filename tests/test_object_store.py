@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -71,6 +72,9 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(key, value)
     # A connection is kept for the whole process, and this is another store at another address.
     S3FileSystem.clear_instance_cache()
+    # Moto keeps its objects for the whole process too.
+    with urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")):
+        pass
     client = boto3.client("s3")
     client.create_bucket(Bucket="shards")
     try:
