@@ -86,6 +86,8 @@ def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
     """
     converted, settings, root = _request(config)
     remote = settings.get("remote")
+    if remote:
+        mds_upload.check_target(settings)
     # What a run would read there is what this command writes.
     local = {**config, "data": {**config["data"], "loader": {**config["data"]["loader"], "remote": None}}}
     # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.

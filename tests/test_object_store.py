@@ -61,6 +61,14 @@ def test_places_and_settings_of_no_use_are_refused(words: tuple[str, ...], tmp_p
     assert os.listdir(tmp_path) == []
 
 
+def test_a_store_of_no_use_is_refused_before_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    photo_tree()
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_CONFIG_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
+    done = run(tmp_path, S3, "dataset.num_classes=2", **nobody)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "NoCredentialsError" in done.stderr and not (tmp_path / "cache").exists()
+
+
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An object store with the bucket ``shards``; its environment is that of this process."""

@@ -13,7 +13,7 @@ from typing import Any
 from resnet_exp import rundir
 from resnet_exp.data import manifests, mds
 from resnet_exp.data.converting import Say
-from resnet_exp.data.mds_files import index_of
+from resnet_exp.data.mds_files import index_of, remote_of
 from resnet_exp.data.remote import Remote
 from resnet_exp.data.shard_store import AT_ONCE
 from resnet_exp.footprint import size
@@ -64,6 +64,17 @@ class _Upload:
         self.remote.put(f"{self.split}.json", manifests.path_of(self.place))
         self.remote.put(f"{self.split}/{mds.INDEX}", self.place / mds.INDEX)
         self.journal.unlink()
+
+
+def check_target(settings: dict[str, Any]) -> None:
+    """See that there is a store where shards shall go; a conversion before the upload can take hours.
+
+    Raises:
+        RequestError: the URL or an option is of no use, or there is no right to read.
+        RunFailed: it cannot be reached.
+    """
+    if (remote := remote_of(settings)) is not None:
+        remote.read(f"train/{mds.INDEX}")
 
 
 def upload(settings: dict[str, Any], places: dict[str, Path], say: Say, tell: Tell) -> None:

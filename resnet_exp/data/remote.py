@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -111,11 +110,12 @@ def _answer(ask: Callable[[], bytes]) -> bytes:
             answer.set_exception(error)
 
     # No thread of a pool, for which Python would wait at its end.
-    Thread(target=wait, daemon=True).start()
-    try:
-        return answer.result(PATIENCE_SECONDS)
-    except FutureTimeout:
-        raise TimeoutError(f"no answer within {PATIENCE_SECONDS:g} s") from None
+    asking = Thread(target=wait, daemon=True)
+    asking.start()
+    asking.join(PATIENCE_SECONDS)
+    if not answer.done():
+        raise TimeoutError(f"no answer within {PATIENCE_SECONDS:g} s")
+    return answer.result()
 
 
 def is_url(place: str) -> bool:
