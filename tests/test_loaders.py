@@ -26,6 +26,7 @@ from resnet_exp.data.contract import Split
 from resnet_exp.data.converting import Terms
 from resnet_exp.data.crops import logarithms, random_box
 from resnet_exp.data.decode import make_scratch, resized
+from resnet_exp.data.jpeg_window import Window
 from resnet_exp.errors import RunFailed
 
 FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
@@ -175,8 +176,8 @@ def resize_ours(pixels: np.ndarray[Any, Any], box: tuple[int, int, int, int], si
     scratch, out = make_scratch(height, width, size), np.empty((size, size, 3), np.uint8)
     top, left, high, wide = map(float, box)
     resized(
-        pixels.reshape(-1), (height, width), (top, left, high, wide), flip, out, scratch.row, scratch.numbers,
-        scratch.weights,
+        pixels.reshape(-1), Window(0, 0, height, width), (height, width), (top, left, high, wide), flip, out,
+        scratch.row, scratch.numbers, scratch.weights,
     )  # fmt: skip
     return out
 

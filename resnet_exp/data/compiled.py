@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # What a kernel that is kept was made of. Numba looks at the one file that a kernel is in, not at those that it calls.
 SOURCES = (
     *("chance.py", "compiled.py", "crops.py", "decode.py", "enhance.py", "jpeg.py"),
-    *("randaugment.py", "resize.py", "warp.py"),
+    *("jpeg_window.py", "randaugment.py", "resize.py", "warp.py"),
 )
 
 

@@ -21,12 +21,11 @@ from resnet_exp.data.chance import AUGMENT, CROP, FLIP, Stream, begin, epoch_key
 from resnet_exp.data.compiled import inner, kernel, sources_digest
 from resnet_exp.data.contract import Split
 from resnet_exp.data.crops import Box, centre_box, logarithms, random_box
+from resnet_exp.data.jpeg_window import EIGHTHS, Window, around, cut
 from resnet_exp.data.randaugment import Augment, randaugment
 from resnet_exp.data.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
 
 JPEG = int(IMAGE_MODES["jpg"])
-# libjpeg-turbo decodes at n/8 of the size.
-EIGHTHS = 8
 
 # By name, not by address: code that is kept for later runs finds the function anew.
 llvmlite.binding.load_library_permanently(ffcv._libffcv.__file__)
@@ -82,6 +81,7 @@ class Scratch(NamedTuple):
     """Memory that one thread works in."""
 
     decoded: Pixels
+    jpeg: Pixels
     row: Floats
     numbers: Numbers
     weights: Floats
@@ -96,6 +96,8 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
     taps = max(height, width) + 2 * side
     return Scratch(
         decoded=np.empty(height * width * 3, np.uint8),
+        # What little is larger than its pixels is decoded whole; 1024 is more than a header takes.
+        jpeg=np.empty(height * width * 3 + 1024, np.uint8),
         row=np.empty(3 * width, np.float32),
         numbers=np.empty(2 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
@@ -119,15 +121,16 @@ def take(typing: Any, counter: Any) -> Any:
 
 @inner
 def resized(
-    source: Pixels, shape: tuple[int, int], box: tuple[float, float, float, float], flip: bool, out: Pixels,
-    row: Floats, numbers: Numbers, weights: Floats,
+    source: Pixels, place: Window, shape: tuple[int, int], box: tuple[float, float, float, float], flip: bool,
+    out: Pixels, row: Floats, numbers: Numbers, weights: Floats,
 ) -> None:  # fmt: skip
     """Crop, resize and flip.
 
     Args:
-        source: pixels of an image, flat RGB.
-        shape: its height and width.
-        box: top, left, height and width of the crop in its pixels; whole numbers where an axis is enlarged.
+        source: pixels of an image or of a part of it, flat RGB.
+        place: which part.
+        shape: height and width of the image.
+        box: top, left, height and width of the crop in the image's pixels; whole numbers where an axis is enlarged.
         flip: mirror left and right.
         out: the result, uint8 HWC.
         row: memory for the work; see `make_scratch`.
@@ -145,10 +148,10 @@ def resized(
     else:
         row_taps = linear_taps(int(top), int(high), shape[0], first_row, row_weights)
         column_taps = linear_taps(int(left), int(wide), shape[1], first_column, column_weights)
-    begin_column, stride = first_column[0], 3 * shape[1]
+    begin_column, stride = first_column[0], 3 * place.width
     line = row[: 3 * (first_column[columns - 1] + column_taps - begin_column)]
     for position in range(rows):
-        start = first_row[position] * stride + 3 * begin_column
+        start = (first_row[position] - place.top) * stride + 3 * (begin_column - place.left)
         add_rows(source, stride, start, row_weights[position * row_taps : (position + 1) * row_taps], line)
         shrink_row(line, begin_column, first_column, column_taps, column_weights, flip, out[position].reshape(-1))
 
@@ -188,6 +191,50 @@ def augment(rule: Rule, scratch: Scratch, index: np.uint64, image: Pixels) -> No
 
 
 @inner
+def _scaled(length: int, part: int) -> int:
+    """Pixels of a side that libjpeg-turbo decodes at `part` eighths: it rounds up."""
+    return (length * part + EIGHTHS - 1) // EIGHTHS
+
+
+@inner
+def load_jpeg(
+    data: Pixels, shape: tuple[int, int], box: Box, part: int, flip: bool, scratch: Scratch, out: Pixels
+) -> int:
+    """Make an image of a JPEG.
+
+    Args:
+        data: the JPEG.
+        shape: height and width of its image, in pixels.
+        box: the crop.
+        part: eighths of its size at which it is decoded.
+        flip: mirror left and right.
+        scratch: memory to work in.
+        out: the result, uint8 HWC.
+
+    Returns:
+        0, or else what the JPEG decoder says.
+    """
+    height, width = shape
+    size, window = cut(data, height, width, around(box, height, width, part), scratch.jpeg)
+    address = data.ctypes.data if size == 0 else scratch.jpeg.ctypes.data
+    high, wide = np.uint32(window.height), np.uint32(window.width)
+    status = _decode_jpeg(
+        address, np.uint64(len(data) if size == 0 else size), high, wide, scratch.decoded.ctypes.data,
+        high, wide, np.uint32(0), np.uint32(0), np.uint32(part), np.uint32(EIGHTHS), np.int32(0), np.int32(0),
+    )  # fmt: skip
+    share = part / EIGHTHS
+    place = Window(
+        _scaled(window.top, part), _scaled(window.left, part), _scaled(window.height, part), _scaled(window.width, part)
+    )
+    exact = (box[0] * share, box[1] * share, box[2] * share, box[3] * share)
+    resized(
+        scratch.decoded, place, (_scaled(height, part), _scaled(width, part)), exact, flip, out,
+        scratch.row, scratch.numbers, scratch.weights,
+    )  # fmt: skip
+    return status
+
+
+@inner
 def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
     """Make image `number` of a batch; returns 0, or else what the JPEG decoder says."""
     height, width, index = samples.height[number], samples.width[number], samples.indices[number]
@@ -196,22 +243,11 @@ def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: 
     stream, row, numbers, weights = scratch.stream, scratch.row, scratch.numbers, scratch.weights
     box = choose_box(rule, stream, height, width, index)
     flip = choose_flip(rule, stream, index)
-    top, left, high, wide = float(box[0]), float(box[1]), float(box[2]), float(box[3])
-    if samples.mode[number] != JPEG:
-        resized(data, (height, width), (top, left, high, wide), flip, out, row, numbers, weights)
-        return 0
-    part, decoded = eighths(rule, box, out), scratch.decoded
-    status = _decode_jpeg(
-        data.ctypes.data, np.uint64(size), np.uint32(height), np.uint32(width), decoded.ctypes.data,
-        np.uint32(height), np.uint32(width), np.uint32(0), np.uint32(0), np.uint32(part), np.uint32(EIGHTHS),
-        np.int32(0), np.int32(0),
-    )  # fmt: skip
-    # libjpeg-turbo rounds up.
-    shape = (height * part + EIGHTHS - 1) // EIGHTHS, (width * part + EIGHTHS - 1) // EIGHTHS
-    share = part / EIGHTHS
-    box_part = (top * share, left * share, high * share, wide * share)
-    resized(decoded, shape, box_part, flip, out, row, numbers, weights)
-    return status
+    if samples.mode[number] == JPEG:
+        return load_jpeg(data, (height, width), box, eighths(rule, box, out), flip, scratch, out)
+    exact = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+    resized(data, Window(0, 0, height, width), (height, width), exact, flip, out, row, numbers, weights)
+    return 0
 
 
 def _make_load(sources: str) -> Callable[..., str]:
