@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-IMAGES, BATCH, FULL, SMALL = 256, 64, 176, (88, 128)
+IMAGES, BATCH, FULL, SMALL = 1024, 64, 176, (88, 128)
 MODES = ("proportion", "raw", "jpg")
 FILES = {"train_file": None, "val_file": None, "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
 SHARDS: dict[str, Any] = {
@@ -28,7 +28,8 @@ NAMES = (
     f"ours, imagefolder, scheduled {SMALL[0]}",
     f"torchvision ImageFolder, {FULL}",
     f"torchvision.io, {FULL}",
-    "floor: libjpeg-turbo alone",
+    "libjpeg-turbo alone, images whole",
+    "floor: libjpeg-turbo alone, crops",
 )
 
 
@@ -54,8 +55,8 @@ def generate(root: Path) -> float:
 
 def make(name: str, root: Path) -> Callable[[], int]:
     """A function that works through the images once and returns how many they were."""
-    if name.startswith("floor"):
-        return _floor(root)
+    if "libjpeg-turbo" in name:
+        return _decoder(name, root)
     if name.startswith("ours"):
         return _ours(name, root)
     if name.startswith("mosaicml"):
@@ -167,16 +168,22 @@ def _mosaic(root: Path) -> Callable[[], int]:
     return lambda: _counted(loader)
 
 
-def _floor(root: Path) -> Callable[[], int]:
+def _decoder(name: str, root: Path) -> Callable[[], int]:
+    import jpeg_passes
     import numpy as np
-    from ffcv.libffcv import ctypes_imdecode
 
-    files = [np.fromfile(path, np.uint8) for path in sorted((root / "train").rglob("*.jpg"))]
-    out = np.empty((375, 500, 3), np.uint8)
+    from resnet_exp.data.encode import restart_interval
+    from resnet_exp.data.jpeg_window import EIGHTHS
+
+    if "whole" in name:
+        files: list[Any] = [np.fromfile(path, np.uint8) for path in sorted((root / "train").rglob("*.jpg"))]
+        work = jpeg_passes.whole(files, EIGHTHS)
+    else:
+        files = jpeg_passes.encoded(root, restart_interval(jpeg_passes.WIDTH))
+        work = jpeg_passes.crops(files)
 
     def decode() -> int:
-        for file in files:
-            ctypes_imdecode(file.ctypes.data, file.size, 375, 500, out.ctypes.data, 375, 500, 0, 0, 1, 1, False, False)
+        work()
         return len(files)
 
     return decode

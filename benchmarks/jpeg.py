@@ -1,65 +1,64 @@
-"""What of a JPEG's decoding is left when nothing but its Huffman codes is read: libjpeg-turbo, whole and at 1/8.
+"""What restart markers cost and spare: libjpeg-turbo's time for JPEGs without them, with them, and for crops of these.
 
     python benchmarks/jpeg.py
 
-CPU time an image, over the photographs of ``benchmarks/data.py`` encoded again with quality 90, as in FFCV files.
-At an eighth of the size eight by eight pixels are one: all codes are read, and next to nothing else is done.
+CPU time an image, over the photographs of ``benchmarks/data.py`` encoded again with quality 90, as in FFCV files. Crops
+are those of a training epoch of ``benchmarks/data.py``; finding and copying what they need counts. At an eighth of the
+size eight by eight pixels are one: all Huffman codes are read, and next to nothing else is done.
 """
 
 from __future__ import annotations
 
-import ctypes
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from data_loaders import generate
+from jpeg_passes import WIDTH, crops, encoded, whole
 
 from resnet_exp import console
+from resnet_exp.data.encode import restart_interval
+from resnet_exp.data.jpeg_window import EIGHTHS
 
 ROUNDS = 7
-# Of turbojpeg.h: what FFCV decodes with.
-FAST_DCT = 2048
-SIZES = {"whole": (500, 375), "at 1/8": (63, 47)}
-
-
-def milliseconds(library: Any, handle: int, files: list[Any], size: tuple[int, int]) -> float:
-    """CPU milliseconds an image to decode all files at a size: width and height in pixels."""
-    width, height = size
-    out = np.empty((height, width, 3), np.uint8)
-    began = time.process_time()
-    for file in files:
-        source, length = ctypes.c_void_p(file.ctypes.data), ctypes.c_ulong(file.size)
-        to = ctypes.c_void_p(out.ctypes.data)
-        if library.tjDecompress2(ctypes.c_void_p(handle), source, length, to, width, 0, height, 0, FAST_DCT):
-            raise RuntimeError("libjpeg-turbo cannot decode a photograph")
-    return 1000 * (time.process_time() - began) / len(files)
 
 
 def main() -> int:
     """Command line; returns the exit code."""
-    library = ctypes.CDLL("libturbojpeg.so.0")
-    library.tjInitDecompress.restype = ctypes.c_void_p
-    handle = library.tjInitDecompress()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "photos"
         generate(root)
-        photos = [cv2.imread(str(path)) for path in sorted((root / "train").rglob("*.jpg"))]
-    files = [cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].reshape(-1) for photo in photos]
-    console.say(f"{len(files)} JPEGs of {np.mean([file.size for file in files]):,.0f} bytes on average")
-    found: dict[str, list[float]] = {name: [] for name in SIZES}
-    for _ in range(ROUNDS):
-        for name, size in SIZES.items():
-            found[name].append(milliseconds(library, handle, files, size))
+        ours = restart_interval(WIDTH)
+        files = {interval: encoded(root, interval) for interval in (0, ours, 1)}
+    sizes = {interval: float(np.mean([file.size for file in files[interval]])) for interval in files}
+    console.say(f"{len(files[0])} photographs; bytes on average:")
+    for interval, size in sizes.items():
+        console.say(f"interval {interval}: {size:,.0f}, {100 * (size / sizes[0] - 1):+.1f} %")
+    ways = {
+        "whole, no markers": whole(files[0], EIGHTHS),
+        "whole, no markers, at 1/8": whole(files[0], 1),
+        **{f"whole, interval {interval}": whole(files[interval], EIGHTHS) for interval in (ours, 1)},
+        **{f"crops, interval {interval}": crops(files[interval]) for interval in (ours, 1)},
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    # The first pass compiles.
+    for number in range(ROUNDS + 1):
+        for name, work in ways.items():
+            began = time.process_time()
+            work()
+            if number:
+                found[name].append(1000 * (time.process_time() - began) / len(files[0]))
     for name, values in found.items():
-        spread = f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
-        console.say(f"{name:<8}{spread} ms an image")
+        ratios = [value / plain for value, plain in zip(values, found["whole, no markers"], strict=True)]
+        console.say(f"{name:<28}{_spread(values)} ms an image, {_spread(ratios)} of the first")
     return 0
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
 
 
 if __name__ == "__main__":
