@@ -11,7 +11,7 @@ from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
 
 from resnet_exp import tree
-from resnet_exp.data.images import load_rgb
+from resnet_exp.data.rgb import load_rgb
 
 
 class Images:

@@ -13,7 +13,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from resnet_exp.data.contract import Loader, Split
-from resnet_exp.data.images import load_rgb
+from resnet_exp.data.rgb import load_rgb
 from resnet_exp.data.workers import EpochSampler, Key, WorkerLoader
 
 
@@ -49,10 +49,10 @@ class SeededImages(ImageFolder):
 
 
 def collate(samples: list[tuple[Image.Image, int]]) -> tuple[Tensor, Tensor]:
-    """Stack PIL images of one size into uint8 NCHW, and their labels into int64 N."""
+    """Stack PIL images of one size into uint8 NCHW, in the memory order NHWC, and their labels into int64 N."""
     pixels = np.stack([np.asarray(image) for image, _ in samples])
     labels = torch.tensor([label for _, label in samples])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), labels
 
 
 def _transform(split: Split) -> transforms.Compose:

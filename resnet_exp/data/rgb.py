@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +24,7 @@ Pixels = npt.NDArray[np.uint8]
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 NO_RANGE = "pixels of mode {} have no range that is known; save it with 8 or 16 bits"
 END_OF_JPEG = b"\xff\xd9"
+Taken = TypeVar("Taken")
 
 
 def unreadable(path: str, reason: str) -> RunFailed:
@@ -39,31 +42,49 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(NO_RANGE.format(image.mode))
+    if image.mode == "RGB":
+        # Without the copy that converting would make.
+        image.load()
+        return image
     with warnings.catch_warnings():
         # Transparency that a palette has more than once is dropped like any other.
         warnings.simplefilter("ignore", UserWarning)
         return image.convert("RGB")
 
 
+def load_rgb(path: str) -> Image.Image:
+    """An image file decoded by Pillow; raises `RunFailed` that names the file if it cannot be read."""
+    return _opened(path, lambda content, image: to_rgb(image))
+
+
 def decode(path: str, channels: str = "RGB") -> Pixels:
     """Pixels of an image file, HWC, of channels in the order ``RGB`` or ``BGR``.
 
-    OpenCV decodes the JPEGs that it decodes as Pillow does, in four fifths of the time; Pillow all others.
+    OpenCV decodes the JPEGs that it decodes as Pillow does, since an array of Pillow's is a copy; Pillow all others.
 
     Raises:
         RunFailed: it cannot be read; names the file.
     """
+
+    def pixels(content: bytes, image: Image.Image) -> Pixels:
+        plain = _plain_jpeg(content, image, channels)
+        if plain is not None:
+            return plain
+        rgb = np.asarray(to_rgb(image))
+        return rgb if channels == "RGB" else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
+
+    return _opened(path, pixels)
+
+
+def _opened(path: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
+    """What `take` makes of a file's content and of the image that Pillow finds in it."""
     try:
         content = rundir.read_bytes(path)
         with Image.open(io.BytesIO(content)) as image:
-            pixels = _plain_jpeg(content, image, channels)
-            if pixels is not None:
-                return pixels
-            pixels = np.asarray(to_rgb(image))
+            return take(content, image)
     except Exception as error:
         # On damaged files decoders raise whatever they stumble over: struct.error, KeyError, zlib.error, MemoryError...
         raise unreadable(path, _reason(error)) from error
-    return pixels if channels == "RGB" else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
 
 
 def _plain_jpeg(content: bytes, image: Image.Image, channels: str) -> Pixels | None:
