@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # What a kernel that is kept was made of. Numba looks at the one file that a kernel is in, not at those that it calls.
 SOURCES = (
     *("chance.py", "compiled.py", "crops.py", "decode.py", "enhance.py", "jpeg.py"),
-    *("jpeg_window.py", "randaugment.py", "resize.py", "warp.py"),
+    *("instructions.py", "jpeg_window.py", "randaugment.py", "resize.py", "warp.py"),
 )
 
 
@@ -29,6 +29,11 @@ def sources_digest() -> str:
 def inner(function: Function) -> Function:
     """Compile a function that kernels call; strict floats, so that every machine gets the same bits."""
     return numba.njit(function, nogil=True, error_model="numpy")  # pyright: ignore
+
+
+def inlined(function: Function) -> Function:
+    """The same, as a part of each function that calls it: where a call has constants, loops over them are unrolled."""
+    return numba.njit(function, nogil=True, error_model="numpy", forceinline=True)  # pyright: ignore
 
 
 def kernel(function: Function) -> Function:

@@ -7,7 +7,7 @@ and none of numba's thread pools gets in the way of torch's or of a fork.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ffcv._libffcv
 import llvmlite.binding
@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from ffcv.fields.rgb_image import IMAGE_MODES
 from numba import types
-from numba.extending import intrinsic
 
 from resnet_exp.data.chance import AUGMENT, CROP, FLIP, Stream, begin, epoch_key, uniform
 from resnet_exp.data.compiled import inner, kernel, sources_digest
 from resnet_exp.data.contract import Split
 from resnet_exp.data.crops import Box, centre_box, logarithms, random_box
+from resnet_exp.data.instructions import take
 from resnet_exp.data.jpeg_window import EIGHTHS, Window, around, cut
 from resnet_exp.data.randaugment import Augment, randaugment
 from resnet_exp.data.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
@@ -98,7 +98,8 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
         decoded=np.empty(height * width * 3, np.uint8),
         # What little is larger than its pixels is decoded whole; 1024 is more than a header takes.
         jpeg=np.empty(height * width * 3 + 1024, np.uint8),
-        row=np.empty(3 * width, np.float32),
+        # One more than is used: the sums of pixels read four numbers at a time.
+        row=np.zeros(3 * width + 1, np.float32),
         numbers=np.empty(2 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
         stream=np.empty(1, np.uint64),
@@ -106,17 +107,6 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
         counts=np.empty((3, 256), np.int64),
         table=np.empty((3, 256), np.uint8),
     )
-
-
-@intrinsic
-def take(typing: Any, counter: Any) -> Any:
-    """The number in `counter`, an int64 array of one, which is then one higher: no two threads get the same."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.atomic_rmw("add", array.data, context.get_constant(types.int64, 1), "monotonic")
-
-    return types.int64(counter), generate
 
 
 @inner

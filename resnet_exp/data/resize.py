@@ -11,7 +11,8 @@ from math import ceil, floor
 import numpy as np
 import numpy.typing as npt
 
-from resnet_exp.data.compiled import inner
+from resnet_exp.data.compiled import inlined, inner
+from resnet_exp.data.instructions import weighted_pixel
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -92,17 +93,35 @@ def add_rows(source: Pixels, stride: int, left: int, weights: Floats, row: Float
             row[x] += weight * np.float32(pixels[x])
 
 
-@inner
-def shrink_row(row: Floats, left: int, first: Numbers, taps: int, weights: Floats, flip: bool, out: Pixels) -> None:
-    """Weighted sums of the pixels of `row` into `out`, both RGB; `left` is the source pixel that `row` starts with."""
+@inlined
+def _shrink(row: Floats, left: int, first: Numbers, taps: int, weights: Floats, flip: bool, out: Pixels) -> None:
     size = len(first)
     for position in range(size):
         at, index = np.uint64(3 * (first[position] - left)), np.uint64(position * taps)
-        red = green = blue = np.float32(0.5)
-        for tap in range(taps):
-            weight, pixel = weights[index + np.uint64(tap)], at + np.uint64(3 * tap)
-            red += weight * row[pixel]
-            green += weight * row[pixel + ONE]
-            blue += weight * row[pixel + TWO]
         to = np.uint64(3 * (size - 1 - position if flip else position))
-        out[to], out[to + ONE], out[to + TWO] = np.uint8(int(red)), np.uint8(int(green)), np.uint8(int(blue))
+        pixel = weighted_pixel(row, at, weights, index, taps)  # pyright: ignore[reportCallIssue]
+        out[to], out[to + ONE], out[to + TWO] = pixel
+
+
+@inner
+def shrink_row(row: Floats, left: int, first: Numbers, taps: int, weights: Floats, flip: bool, out: Pixels) -> None:
+    """Weighted sums of the pixels of `row` into `out`, both RGB.
+
+    Args:
+        row: its memory must reach one number further.
+        left: the source pixel that `row` starts with.
+        first: for each output pixel, the first source pixel.
+        taps: weights of each output pixel.
+        weights: the weights, one output pixel after the other.
+        flip: mirror left and right.
+        out: the result.
+    """
+    # Constants, since a loop whose length is known takes two thirds of the time.
+    if taps == 2:
+        _shrink(row, left, first, 2, weights, flip, out)
+    elif taps == 3:
+        _shrink(row, left, first, 3, weights, flip, out)
+    elif taps == 4:
+        _shrink(row, left, first, 4, weights, flip, out)
+    else:
+        _shrink(row, left, first, taps, weights, flip, out)

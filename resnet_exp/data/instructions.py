@@ -1,0 +1,62 @@
+"""Instructions of the processor that numba has no words for, as functions of compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+INDEX, BYTE = ir.IntType(32), ir.IntType(8)
+# Red, green, blue and one that comes along.
+LANES = 4
+
+
+@intrinsic
+def take(_typing: Any, counter: Any) -> Any:
+    """The number in `counter`, an int64 array of one, which is then one higher: no two threads get the same."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", array.data, context.get_constant(types.int64, 1), "monotonic")
+
+    return types.int64(counter), generate
+
+
+@intrinsic
+def weighted_pixel(_typing: Any, row: Any, start: Any, weights: Any, first: Any, count: Any) -> Any:
+    """The weighted sum of `count` pixels, as three uint8: ``int(0.5 + w0 * p0 + w1 * p1 + ...)`` of each channel.
+
+    The channels are added up side by side in one register of the processor, each in the order above.
+
+    Args:
+        row: float32 RGB, flat; the memory must reach one number beyond the last pixel that is read.
+        start: where the first pixel starts in `row`, uint64.
+        weights: float32.
+        first: index of the first pixel's weight, uint64.
+        count: how many pixels, int64. The sum must be less than 256.
+    """
+    lanes = ir.VectorType(ir.FloatType(), LANES)
+    undefined, same = ir.Constant(lanes, ir.Undefined), ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pixels = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        factors = context.make_array(signature.args[2])(context, builder, arguments[2]).data
+        total = cgutils.alloca_once_value(builder, ir.Constant(lanes, [0.5] * LANES))
+        length = context.cast(builder, arguments[4], signature.args[4], types.intp)
+        with cgutils.for_range(builder, length) as loop:
+            offset = builder.mul(loop.index, ir.Constant(loop.index.type, 3))
+            place = builder.gep(pixels, [builder.add(arguments[1], offset)])
+            pixel = builder.load(builder.bitcast(place, lanes.as_pointer()), align=4)
+            factor = builder.load(builder.gep(factors, [builder.add(arguments[3], loop.index)]))
+            spread = builder.insert_element(undefined, factor, ir.Constant(INDEX, 0))
+            product = builder.fmul(builder.shuffle_vector(spread, undefined, same), pixel)
+            builder.store(builder.fadd(builder.load(total), product), total)
+        whole = builder.fptosi(builder.load(total), ir.VectorType(INDEX, LANES))
+        channels = builder.trunc(whole, ir.VectorType(BYTE, LANES))
+        rgb = [builder.extract_element(channels, ir.Constant(INDEX, channel)) for channel in range(3)]
+        return context.make_tuple(builder, signature.return_type, rgb)
+
+    return types.UniTuple(types.uint8, 3)(row, start, weights, first, count), generate
