@@ -132,7 +132,7 @@ def _forget(folder: Path) -> None:
 
 def startup(root: Path, rounds: int) -> None:
     """Print seconds from the end of the imports to the end of the first pass, in a first and in a second run."""
-    console.say(f"\n{'seconds to the end of the first pass':<48}{'first run':>16}{'second run':>16}")
+    console.say(f"\n{'seconds to the end of the first pass':<48}{'first run':>22}{'second run':>22}")
     for name in (f"ours, ffcv proportion, full {FULL}", f"FFCV's own, proportion, {FULL}"):
         columns: tuple[list[float], list[float]] = ([], [])
         for number in range(rounds):
@@ -140,7 +140,7 @@ def startup(root: Path, rounds: int) -> None:
                 process = begin(name, root, root.parent / f"startup{number}")
                 column.append(ask(process, None)["first_pass"])
                 process.communicate()
-        console.say(f"{name:<48}" + "".join(f"{_spread(column):>16}" for column in columns))
+        console.say(f"{name:<48}" + "".join(f"{_spread(column):>22}" for column in columns))
 
 
 def _spread(values: list[float]) -> str:
