@@ -19,7 +19,7 @@ from typing import Any
 
 from resnet_exp.data.encode import Encoded, Settings, encode
 from resnet_exp.errors import RunFailed
-from resnet_exp.processes import die_with_parent
+from resnet_exp.processes import die_with_parent, keep_memory
 
 CURRENT = struct.Struct("<q")
 NOTHING = -1
@@ -58,6 +58,7 @@ class ImageWorker(ABC):
     def run(self) -> None:
         """Work until there is no more."""
         die_with_parent(signal.SIGKILL)
+        keep_memory()
         warnings.simplefilter("ignore")
         try:
             self.work()
