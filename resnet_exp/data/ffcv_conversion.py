@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
+
+from isal.isal_zlib import crc32
 
 from resnet_exp import console
 from resnet_exp.data import ffcv_layout, ffcv_manifest, manifests, sources
@@ -133,4 +134,4 @@ def _checksum(file: BinaryIO, number: int, pages: dict[int, Page], layout: Layou
         return pages[number].checksum
     # An earlier try wrote it, and the images that it held are gone.
     file.seek(layout.pages_at + number * layout.page_bytes)
-    return zlib.crc32(file.read(layout.page_bytes))
+    return crc32(file.read(layout.page_bytes))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import random
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from isal.isal_zlib import crc32
 
 from resnet_exp.data import ffcv_layout, manifests
 from resnet_exp.data.manifests import FIX, SCHEMA, Content, Differs, Manifest
@@ -53,9 +54,9 @@ def describe(head: bytes, pages: list[int], table: bytes, page_bytes: int, conte
         pages_at=len(head),
         images=sum(content.class_images),
         checksum="crc32",
-        head=zlib.crc32(head),
+        head=crc32(head),
         pages=pages,
-        tail=zlib.crc32(table),
+        tail=crc32(table),
         **vars(content),
     )
 
@@ -78,7 +79,7 @@ def check_quickly(file: Path, manifest: FFCVManifest, fix: str) -> None:
     with file.open("rb") as content:
         for at, length, checksum in chosen:
             content.seek(at)
-            if zlib.crc32(content.read(length)) != checksum:
+            if crc32(content.read(length)) != checksum:
                 raise Differs(_damaged(file, [(at, length)], fix))
 
 
@@ -99,7 +100,7 @@ def check_fully(file: Path, manifest: FFCVManifest, tell: Callable[[int], None])
     with file.open("rb") as content:
         for at, length, checksum in manifest.blocks():
             content.seek(at)
-            if zlib.crc32(content.read(length)) != checksum:
+            if crc32(content.read(length)) != checksum:
                 damaged.append((at, length))
             tell(at + length)
     if damaged:

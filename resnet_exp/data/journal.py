@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from isal.isal_zlib import crc32
 
 from resnet_exp import rundir
 from resnet_exp.data.encode import Settings
@@ -79,7 +80,7 @@ class Journal:
             for looked, page in enumerate(list(self.pages.values()), start=1):
                 file.seek(self.layout.pages_at + page.number * self.layout.page_bytes)
                 content = file.read(self.layout.page_bytes)
-                if len(content) < self.layout.page_bytes or zlib.crc32(content) != page.checksum:
+                if len(content) < self.layout.page_bytes or crc32(content) != page.checksum:
                     del self.pages[page.number]
                 tell(looked, len(self.pages))
 

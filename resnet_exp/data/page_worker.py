@@ -11,9 +11,10 @@ import errno
 import fcntl
 import mmap
 import os
-import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+
+from isal.isal_zlib import crc32
 
 from resnet_exp.data.encode import Encoded
 from resnet_exp.data.ffcv_layout import page_bytes
@@ -80,7 +81,7 @@ class PageWorker(ImageWorker):
             self._flush()
         self._page[self.used : self.used + size] = encoded.content.data
         # Now, while its bytes are in the processor's cache.
-        self.checksum = zlib.crc32(encoded.content.data, self.checksum)
+        self.checksum = crc32(encoded.content.data, self.checksum)
         self.rows.append(Row(number, encoded.mode, encoded.width, encoded.height, self.used, size))
         self.used += size
 
@@ -92,7 +93,7 @@ class PageWorker(ImageWorker):
         # What an earlier page left behind would make files differ, and compress badly.
         rest = bytes(len(self._page) - self.used)
         self._page[self.used :] = rest
-        page = Page(self._page_number(), zlib.crc32(rest, self.checksum), self.rows)
+        page = Page(self._page_number(), crc32(rest, self.checksum), self.rows)
         self._written = self._writer.submit(self._write, self._page, page)
         self._page, self._other = self._other, self._page
         self.rows, self.used, self.checksum = [], 0, 0
