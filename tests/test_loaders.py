@@ -25,7 +25,7 @@ from resnet_exp.data.chance import CROP, FLIP, begin, epoch_key, uniform
 from resnet_exp.data.contract import Split
 from resnet_exp.data.converting import Terms
 from resnet_exp.data.crops import logarithms, random_box
-from resnet_exp.data.decode import make_scratch, resized
+from resnet_exp.data.decode import load, make_scratch, resized
 from resnet_exp.data.jpeg_window import Window
 from resnet_exp.errors import RunFailed
 
@@ -154,6 +154,12 @@ def test_randaugment_changes_neither_crops_nor_the_rest(photos: Path) -> None:
 def test_memory_of_the_process_holds_what_the_file_does(train: bool, photos: Path) -> None:
     mapped, held = (open_loader("proportion", photos, os_cache=cache, train=train) for cache in (True, False))
     assert same(epoch_of(mapped, 1), epoch_of(held, 1))
+
+
+def test_one_build_of_the_compiled_code_serves_all(photos: Path) -> None:
+    for kind, cache in (("proportion", True), ("proportion", False), ("raw", True), ("streaming", True)):
+        epoch_of(open_loader(kind, photos, os_cache=cache), 0)
+    assert len(load.signatures) == 1  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def test_evaluation_is_the_centre_crop(photos: Path) -> None:

@@ -89,7 +89,7 @@ HOT = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     train: Train, run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,10 @@ def assert_clocks(run: RunDir, tries: int, longest: float) -> None:
     ("recipe", "data", "workers", "interruptions"),
     [
         # In the middle of an epoch, twice in different ways.
-        ("hot", "imagefolder", 0, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
+        pytest.param(
+            *("hot", "imagefolder", 0, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
+            marks=pytest.mark.soak,
+        ),
         # Behind the last batch of an epoch, before its evaluation; and behind the last checkpoint.
         pytest.param(
             *("hot", "imagefolder", 2, [("8:SIGINT:launcher", STOPPED, 8), ("end:SIGKILL:rank", KILLED, 24)]),

@@ -87,7 +87,9 @@ def test_two_ranks_evaluate_every_image_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data", [pytest.param("imagefolder", marks=pytest.mark.soak), "ffcv", "streaming"])
+@pytest.mark.parametrize(
+    "data", ["ffcv", *(pytest.param(data, marks=pytest.mark.soak) for data in ("imagefolder", "streaming"))]
+)
 def test_hot_on_schedule_from_any_format(
     data: str, tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:

@@ -50,6 +50,13 @@ class Samples(NamedTuple):
     indices: npt.NDArray[np.uint64]
 
 
+def to_read(pages: Pixels) -> Pixels:
+    """A view of a file's memory that cannot be written to, as a mapped file's cannot be: one build serves both."""
+    view = pages.view()
+    view.flags.writeable = False
+    return view
+
+
 class Rule(NamedTuple):
     """What becomes of a sample; the same for all of a batch."""
 
@@ -247,7 +254,7 @@ def _make_load(sources: str) -> Callable[..., str]:
         """Make images of a batch until none is left; any number of threads may do so together.
 
         Args:
-            pages: the file's memory: bytes, one row a page.
+            pages: the file's memory: bytes, one row a page; see `to_read`.
             samples: where the samples are in it.
             rule: what becomes of them.
             scratch: memory of this thread.

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from resnet_exp import devices
 from resnet_exp.data.contract import Split
-from resnet_exp.data.decode import Rule, Samples, Scratch, load, make_scratch, rule_of
+from resnet_exp.data.decode import Rule, Samples, Scratch, load, make_scratch, rule_of, to_read
 from resnet_exp.data.randaugment import NOTHING
 from resnet_exp.errors import RunFailed
 
@@ -99,7 +99,7 @@ def locate(state: tuple[Array, ...], address: npt.NDArray[np.uint64]) -> tuple[A
     pages = memory if memory.ndim == 2 else np.asarray(memory).reshape(1, -1)
     page, offset = np.divmod(address.astype(np.int64), pages.shape[1])
     row = state[3][page] if len(state) > 3 else page
-    return pages, row.astype(np.int64), offset, sizes[np.searchsorted(addresses, address)].astype(np.int64)
+    return to_read(pages), row.astype(np.int64), offset, sizes[np.searchsorted(addresses, address)].astype(np.int64)
 
 
 def _find(indices: Array, table: Array, state: tuple[Array, ...]) -> tuple[Array, Samples]:

@@ -15,7 +15,7 @@ import torch
 
 from resnet_exp.data import mds_files, shard_order
 from resnet_exp.data.contract import Batch, Loader, Split
-from resnet_exp.data.decode import JPEG, Samples, Scratch, load, make_scratch, rule_of
+from resnet_exp.data.decode import JPEG, Samples, Scratch, load, make_scratch, rule_of, to_read
 from resnet_exp.data.jpeg import measure
 from resnet_exp.data.mds import NUMBERS, Column
 from resnet_exp.data.randaugment import NOTHING, augment_with
@@ -73,7 +73,7 @@ class ShardImages:
         images, status = np.empty((len(keys), side, side, 3), np.uint8), np.zeros(len(keys), np.int64)
         rule = rule_of(self._split, epoch, self.augment)
         counter = np.zeros(1, np.int64)
-        load(data.reshape(1, -1), samples, rule, self._memory(heights, widths), counter, images, status)
+        load(to_read(data.reshape(1, -1)), samples, rule, self._memory(heights, widths), counter, images, status)
         if status.any():
             raise self._of_no_use(indices[status != 0], DAMAGED)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
