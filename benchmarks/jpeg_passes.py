@@ -12,7 +12,7 @@ import torch
 from ffcv.libffcv import ctypes_imdecode
 from torchvision.transforms import RandomResizedCrop
 
-from resnet_exp.data.jpeg_window import EIGHTHS, Window, around, cut
+from resnet_exp.data.kernels.jpeg_window import EIGHTHS, Window, around, cut
 
 HEIGHT, WIDTH = 375, 500
 SCALE, RATIO = [0.08, 1.0], [3 / 4, 4 / 3]

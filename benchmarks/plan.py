@@ -19,9 +19,12 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 
-from resnet_exp import check, config, console, estimate, identity, rates
-from resnet_exp.published_runs import published
-from resnet_exp.rundir import RunDir
+from resnet_exp.config import schema, validate
+from resnet_exp.core import console, paths
+from resnet_exp.planning import published_speeds, training_time
+from resnet_exp.results.published_runs import published
+from resnet_exp.runs import identity
+from resnet_exp.runs.folder import RunDir
 
 # Published groups, what describes them here, and how many epochs they were stopped before the end.
 CASES = (
@@ -46,14 +49,15 @@ def main() -> int:
 
 
 def _published() -> Iterator[tuple[str, list[float], float]]:
-    config.register()
+    schema.register()
     for group, overrides, stopped in CASES:
-        with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
             words = [*overrides, "dataset=imagenet", "dataset.dir=/data/imagenet"]
-            planned = check.finalize(compose("config", words))
-        epochs, _ = check.scaled_duration(planned)
-        images = estimate.KNOWN_SIZES["imagenet", 1000] // planned["train_batch_size"] * planned["train_batch_size"]
-        (time,) = rates.times(planned, images, epochs)
+            planned = validate.finalize(compose("config", words))
+        epochs, _ = validate.scaled_duration(planned)
+        batch = planned["train_batch_size"]
+        images = training_time.KNOWN_SIZES["imagenet", 1000] // batch * batch
+        (time,) = published_speeds.times(planned, images, epochs)
         # The last epochs are at full size.
         left_out = stopped * images / time.host.speeds[planned["resolution"]["train"]]
         measured = [run.train_seconds for run in published() if run.group == group and run.train_seconds]
@@ -67,7 +71,7 @@ def _own(runs_dir: Path) -> Iterator[tuple[str, list[float], float]]:
         if result := run.read_result():
             made = yaml.load(run.config.read_text(), yaml.CSafeLoader)
             groups.setdefault(identity.group(made), []).append((made, result))
-    history = estimate.History(runs_dir)
+    history = training_time.History(runs_dir)
     for members in groups.values():
         made, result = members[0]
         others = [other for other in history.alike(made) if other["epochs"] != result["epochs"]]

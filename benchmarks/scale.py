@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from resnet_exp import manifest
+from resnet_exp.runs import sweep_manifest
 
 KINDS = ("done", "done", "done", "failed", "stopped", "missing")
 
@@ -47,7 +47,7 @@ def write_runs(runs: Path, count: int) -> None:
             (folder / "failure.json").write_text(json.dumps({"error": "ValueError: no", "traceback": "x" * 3000}))
         else:
             (folder / "checkpoints" / "latest-rank0.pt").write_bytes(b"")
-    manifest.write(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+    sweep_manifest.write(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
 
 
 def measure(command: list[str]) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from resnet_exp.sweep import Sweep
+    from resnet_exp.sweep.compose import Sweep
 
 
 class _Launcher(Launcher):
@@ -37,11 +37,11 @@ class _Launcher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Carry out the runs; what became of each is in its folder, and the exit code with the task."""
-        from resnet_exp import sweep
+        from resnet_exp.sweep.compose import plan
 
         loader = self.hydra_context.config_loader
         elsewhere = self.how == Slurm.how
-        planned = sweep.plan(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
+        planned = plan(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
         task.sweep(planned, self.how, self.settings)
         return _returned(planned, job_overrides)
@@ -108,7 +108,7 @@ class Grid(_Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch all runs at once."""
-        from resnet_exp import grid
+        from resnet_exp.sweep import grid
 
         return [self.starter.launch(grid.expand(self.loader, self.params, self.grids, arguments), initial_job_idx=0)]
 
@@ -122,16 +122,18 @@ class Adaptive(_Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch batch after batch, until there are ``n_trials``."""
-        from resnet_exp import adaptive, console, manifest
-        from resnet_exp.sweep import Composer
+        from resnet_exp.core import console
+        from resnet_exp.runs import sweep_manifest
+        from resnet_exp.sweep.compose import Composer
+        from resnet_exp.sweep.search import Search, Settings, Space, open_study
 
-        settings = adaptive.Settings(**self.settings)
-        space = adaptive.Space(self.loader, self.params, arguments, settings.digits)
+        settings = Settings(**self.settings)
+        space = Space(self.loader, self.params, arguments, settings.digits)
         composer = Composer(self.loader, self.master)
 
-        def search(path: Path | None) -> adaptive.Search:
-            study = adaptive.open_study(path, name)
-            return adaptive.Search(study, space, settings, self._launch, lambda run: composer.compose(run)["run_id"])
+        def search(path: Path | None) -> Search:
+            study = open_study(path, name)
+            return Search(study, space, settings, self._launch, lambda run: composer.compose(run)["run_id"])
 
         name, runs_dir = self._place()
         if not (self.task.writes and self.task.sweep_job):
@@ -139,15 +141,15 @@ class Adaptive(_Sweeper):
             preview = search(None)
             self.starter.search = space.described
             return self.starter.launch(preview.overrides(preview.ask(settings.n_trials)), initial_job_idx=0)
-        with manifest.own(runs_dir, f"{name}.study"):
-            ours = search(manifest.path_of(runs_dir, name).with_suffix(".journal"))
+        with sweep_manifest.own(runs_dir, f"{name}.study"):
+            ours = search(sweep_manifest.path_of(runs_dir, name).with_suffix(".journal"))
             ours.carry_on()
             console.say(ours.summary())
 
     def _place(self) -> tuple[str, Path]:
         """Name of the sweep, and its folder of runs."""
-        from resnet_exp.errors import RequestError
-        from resnet_exp.sweep import SWEEP_NAME
+        from resnet_exp.core.errors import RequestError
+        from resnet_exp.sweep.compose import SWEEP_NAME
 
         name = self.master.sweep
         if not name:
@@ -159,7 +161,7 @@ class Adaptive(_Sweeper):
         return name, Path(self.master.runs_dir).absolute()
 
     def _launch(self, points: list[list[str]], earlier: int) -> Sequence[JobReturn]:
-        from resnet_exp.errors import EXIT_BAD_REQUEST, RequestError
+        from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError
 
         jobs = self.starter.launch(points, initial_job_idx=earlier)
         if self.task.codes[-1] == EXIT_BAD_REQUEST:
@@ -172,9 +174,9 @@ class SweepFolder(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Add the folder to the search path of resnet_exp, and of no other program."""
-        from resnet_exp import config
+        from resnet_exp.core import paths
 
-        main = str(config.conf_dir())
+        main = str(paths.conf_dir())
         if any(element.provider == "main" and element.path == main for element in search_path.get_path()):
             # Hydra puts --config-dir before the first of this provider, and later ones give way to earlier ones.
-            search_path.append("schema", f"file://{config.sweeps_dir()}")
+            search_path.append("schema", f"file://{paths.sweeps_dir()}")

@@ -15,10 +15,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp import check, commands, config, console, launch, launchers
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
-from resnet_exp.explain import explain
-from resnet_exp.sweep import Sweep
+from resnet_exp.config import command_line, schema, validate
+from resnet_exp.config.hydra_errors import explain
+from resnet_exp.core import console, paths
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.launch import run as launch
+from resnet_exp.sweep.compose import Sweep
+from resnet_exp.sweep.launchers import common
 
 Job = Callable[[dict[str, Any]], int]
 SweepJob = Callable[[Sweep, str, dict[str, Any]], int]
@@ -46,13 +49,13 @@ class Task:
 
     def sweep(self, sweep: Sweep, how: str, settings: dict[str, Any]) -> None:
         """Carry out a sweep the launcher's way, or where the program has none of its own, run by run."""
-        options = commands.options()
+        options = command_line.options()
         for run in sweep.runs:
-            run.config.update(command=commands.of([*options, *run.overrides]), sweep=sweep.name)
+            run.config.update(command=command_line.of([*options, *run.overrides]), sweep=sweep.name)
         if self.sweep_job is not None:
             self.codes.append(self.sweep_job(sweep, how, settings))
         elif how == "basic":
-            self.codes.append(launchers.in_turn(sweep, self.attempt))
+            self.codes.append(common.in_turn(sweep, self.attempt))
         else:
             raise RequestError(f"hydra/launcher={how}: this command runs here only; use hydra/launcher=basic")
         if self.codes[-1] == EXIT_INTERRUPTED:
@@ -92,12 +95,12 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
     Returns:
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
     """
-    config.register()
+    schema.register()
     # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"
     task = Task(job, sweep_job, wanted_traceback, writes)
-    decorated = hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name="config")(task)
+    decorated = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(task)
     # While data is prepared, being told to stop is as good as Ctrl-C; ranks have their own way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -121,19 +124,19 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
 
 def _carry_out_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
     if how == "slurm":
-        return launchers.on_slurm(sweep, settings)
+        return common.on_slurm(sweep, settings)
     if how == "submitit_local":
-        return launchers.pooled(sweep, settings)
-    return launchers.in_turn(sweep, Task(launch.run, None, False).attempt)
+        return common.pooled(sweep, settings)
+    return common.in_turn(sweep, Task(launch.run, None, False).attempt)
 
 
 def _finalized(composed: DictConfig) -> dict[str, Any]:
     _refuse_lonely_submission()
     overrides = list(HydraConfig.get().overrides.task)
     chosen_anew = any(override.startswith("algorithms=") for override in overrides)
-    for name in [] if chosen_anew else check.leftovers(composed, overrides):
+    for name in [] if chosen_anew else validate.leftovers(composed, overrides):
         console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
-    return {**check.finalize(composed, overrides), "command": commands.of([*commands.options(), *overrides])}
+    return {**validate.finalize(composed, overrides), "command": command_line.of([*command_line.options(), *overrides])}
 
 
 def _refuse_lonely_submission() -> None:

@@ -8,10 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import cli, commands, console, launch, tree
-from resnet_exp.data import formats, manifests, mds_upload
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
-from resnet_exp.footprint import size
+from resnet_exp import cli
+from resnet_exp.config import command_line
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
+from resnet_exp.data import formats, image_tree
+from resnet_exp.data.conversion import manifest as manifests
+from resnet_exp.data.streaming import upload as mds_upload
+from resnet_exp.launch import run as launch
+from resnet_exp.planning.disk_usage import size
 
 HELP = """\
 Converts an image folder, train and val, to FFCV files or MDS shards that every run with the same data.* settings uses.
@@ -45,7 +50,7 @@ def main() -> int:
     if any(word in ("-h", "--help") for word in sys.argv[1:]):
         console.say(HELP)
         return EXIT_DONE
-    words = commands.take_words(ON_ERROR, MAX_SKIPPED, VERIFY)
+    words = command_line.take_words(ON_ERROR, MAX_SKIPPED, VERIFY)
     try:
         most_skipped = _most_skipped(words)
         verifies = _choice(words, VERIFY, ("false", "true")) == "true"
@@ -77,7 +82,7 @@ def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
     """Write what a run of this configuration would write, and say how to name it.
 
     Args:
-        config: of `resnet_exp.check.finalize`.
+        config: of `resnet_exp.config.validate.finalize`.
         most_skipped: so many images that cannot be converted are left out.
 
     Raises:
@@ -93,7 +98,7 @@ def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
     # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.
     launch.prepare_data({**(local if remote else config), "train_batch_size": 1}, most_skipped)
     here = {**settings, "remote": None} if remote else settings
-    places = {split: converted.place_of(root, split, here) for split in tree.SPLITS}
+    places = {split: converted.place_of(root, split, here) for split in image_tree.SPLITS}
     if remote:
         mds_upload.upload(settings, places, console.say, _told("written"))
         console.say(f"data.loader.remote={remote}")
@@ -118,7 +123,7 @@ def verify(config: dict[str, Any]) -> int:
         RequestError: there is no such file, or no manifest to check it against.
     """
     converted, settings, root = _request(config)
-    return max(_verify_split(converted, settings, root, split) for split in tree.SPLITS)
+    return max(_verify_split(converted, settings, root, split) for split in image_tree.SPLITS)
 
 
 def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str, split: str) -> int:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from resnet_exp import console, rundir
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.wandb_runs import PROJECT, TIMEOUT_SECONDS
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.runs import folder
+from resnet_exp.tracking.wandb_runs import PROJECT, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from resnet_exp.dashboard_views import View
+    from resnet_exp.tracking.workspace import View
 
 EPILOG = """\
 The workspace has the frontier (accuracy against time and cost), the curves of each recipe, throughput and data wait,
@@ -72,10 +73,10 @@ def write_definition(path: Path) -> None:
     """
     if path.is_dir():
         raise RequestError(f"--dry-run {path} is a folder; give a file")
-    from resnet_exp import dashboard_views
+    from resnet_exp.tracking import workspace
 
     try:
-        rundir.write_json(path, dashboard_views.definition(dashboard_views.views({})))
+        folder.write_json(path, workspace.definition(workspace.views({})))
     except OSError as error:
         raise RequestError(f"--dry-run {path} cannot be written ({error.strerror}); give another file") from error
 
@@ -91,11 +92,11 @@ def publish(project: str) -> list[str]:
     import wandb.errors
     from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-    from resnet_exp import dashboard_views
+    from resnet_exp.tracking import workspace
 
     try:
         api = wandb.Api(timeout=TIMEOUT_SECONDS)
-        return [_publish(api, project, view) for view in dashboard_views.views(_recipes(api, project))]
+        return [_publish(api, project, view) for view in workspace.views(_recipes(api, project))]
     except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
         # Its own are of all kinds: no login, no such project, no network.
         reason = " ".join(str(error).split())

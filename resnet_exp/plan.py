@@ -10,27 +10,25 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from resnet_exp import (
-    check,
-    cli,
-    commands,
-    console,
-    course,
-    elsewhere,
-    estimate,
-    expect,
-    footprint,
-    launch,
-    plan_sweep,
-    states,
-    summary,
-    ways,
+from resnet_exp import cli
+from resnet_exp.config import command_line, schedule, validate
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.launch import run as launch
+from resnet_exp.launch import summary
+from resnet_exp.planning import (
+    disk_usage,
+    expected_accuracy,
+    other_hardware,
+    sweep_plan,
+    target_accuracy,
+    training_time,
 )
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.estimate import History, below_here, between
+from resnet_exp.planning.training_time import History, below_here, between
 from resnet_exp.plot import output_path, save
-from resnet_exp.states import RunState
-from resnet_exp.sweep import Sweep
+from resnet_exp.runs import states
+from resnet_exp.runs.states import RunState
+from resnet_exp.sweep.compose import Sweep
 
 HELP = """\
 What a run or a sweep would do, how long and for how much. Starts nothing, writes nothing, and needs neither the data
@@ -71,10 +69,10 @@ def main() -> int:
     if any(word in ("-h", "--help") for word in sys.argv[1:]):
         console.say(HELP)
         return EXIT_DONE
-    words = commands.take_words(PICTURE, TARGET)
+    words = command_line.take_words(PICTURE, TARGET)
     try:
         if TARGET in words:
-            goal = ways.parse(words[TARGET])
+            goal = target_accuracy.parse(words[TARGET])
             if PICTURE in words:
                 raise RequestError(
                     f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of the two"
@@ -97,7 +95,7 @@ def _changed() -> bool:
 def show_target(config: dict[str, Any], goal: float) -> int:
     """Say how a top-1 of `goal` is reached for the least money and in the least time; returns the exit code."""
     named = any(word.startswith("dataset=") for word in HydraConfig.get().overrides.task)
-    _print(ways.lines(goal, _runs_dir(config["runs_dir"]), config["dataset"]["name"] if named else None))
+    _print(target_accuracy.lines(goal, _runs_dir(config["runs_dir"]), config["dataset"]["name"] if named else None))
     return EXIT_DONE
 
 
@@ -117,23 +115,23 @@ def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
     """
     runs_dir = _runs_dir(config["runs_dir"])
     history = History(runs_dir)
-    per_epoch = estimate.batches_per_epoch(config, images := estimate.train_images(config, history))
+    per_epoch = training_time.batches_per_epoch(config, images := training_time.train_images(config, history))
     rows = [
         *summary.description(config),
         ("batches", _batches(config, images, per_epoch)),
-        ("images", course.sizes_text(config)),
-        ("lr", course.learning_rate_text(config)),
+        ("images", schedule.sizes_text(config)),
+        ("lr", schedule.learning_rate_text(config)),
         ("evaluated", _evaluation(config["resolution"])),
         *_outlook(config, history, per_epoch, state := _state(config, runs_dir)),
-        *([] if state.top1 is not None else [("top-1", expect.top1_text(config, history, _changed()))]),
-        ("disk", footprint.text(config)),
+        *([] if state.top1 is not None else [("top-1", expected_accuracy.top1_text(config, history, _changed()))]),
+        ("disk", disk_usage.text(config)),
         ("folder", below_here(launch.folder_of(config).path)),
         ("state", _state_text(state)),
-        *(("note", note) for note in check.notes(config)),
+        *(("note", note) for note in validate.notes(config)),
     ]
-    _print([config["run_id"], *rows, *elsewhere.lines([config], history)])
+    _print([config["run_id"], *rows, *other_hardware.lines([config], history)])
     if picture is not None:
-        save(course.draw(config), picture, f"{PICTURE}={picture}")
+        save(schedule.draw(config), picture, f"{PICTURE}={picture}")
         console.say(f"wrote {picture}")
     return EXIT_DONE
 
@@ -141,19 +139,19 @@ def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
 def show_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
     """Say what a sweep would do that is carried out by the launcher `how`; returns the exit code."""
     _runs_dir(str(sweep.runs_dir))
-    options = commands.options_on_slurm() if how == "slurm" else commands.options()
-    _print(plan_sweep.lines(sweep, how, settings, lambda run, ssr: command([*options, *run.overrides], ssr)))
+    options = command_line.options_on_slurm() if how == "slurm" else command_line.options()
+    _print(sweep_plan.lines(sweep, how, settings, lambda run, ssr: command([*options, *run.overrides], ssr)))
     return EXIT_DONE
 
 
-def _print(lines: Iterable[plan_sweep.Line]) -> None:
+def _print(lines: Iterable[sweep_plan.Line]) -> None:
     console.say("\n".join(summary.row(*line, console.width()) if isinstance(line, tuple) else line for line in lines))
 
 
 def command(words: Iterable[str], ssr: float) -> str:
     """The command line that runs `words` with another ssr."""
     kept = [word for word in words if not re.match(r"\+{0,2}(ssr=|sweep=(?!null))", word)]
-    return commands.of([*kept, f"ssr={ssr:g}"])
+    return command_line.of([*kept, f"ssr={ssr:g}"])
 
 
 def _runs_dir(text: str) -> Path:
@@ -168,7 +166,7 @@ def _evaluation(resolution: dict[str, Any]) -> str:
 
 
 def _batches(config: dict[str, Any], images: int | None, per_epoch: int | None) -> str:
-    total = estimate.batches(config, per_epoch)
+    total = training_time.batches(config, per_epoch)
     if images is None or per_epoch is None:
         counted = "unknown" if total is None else f"{total:,}"
         return f"{counted}; the number of training images is not known yet"
@@ -194,12 +192,12 @@ def _outlook(
         low = high = state.train_seconds
         about = ""
         rows = [("time", f"{console.span(state.train_seconds)} to train, as measured")]
-    elif found := estimate.estimate(config, history):
+    elif found := training_time.estimate(config, history):
         low, high, about = found.low, found.high, "about "
         rows = [("time", f"about {between(low, high, console.span)} to train"), ("basis", found.basis)]
     else:
-        ssr = estimate.measuring_ssr(config, per_epoch)
-        words = [*commands.options(), *HydraConfig.get().overrides.task]
+        ssr = training_time.measuring_ssr(config, per_epoch)
+        words = [*command_line.options(), *HydraConfig.get().overrides.task]
         return [
             ("time", f"unknown: run a short one first (ssr={ssr:g})"),
             ("measure", command(words, ssr)),

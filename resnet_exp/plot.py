@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_exp import console, rundir
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.rundir import RunDir
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.runs import folder
+from resnet_exp.runs.folder import RunDir
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def collect_curve(run: RunDir) -> Curve:
     Raises:
         RequestError: there are none.
     """
-    rows = list(rundir.read_lines(run.metrics))
+    rows = list(folder.read_lines(run.metrics))
     if not rows:
         raise RequestError(f"{run.path} has no evaluations yet (no {run.metrics.name}); give a run folder that has")
     return Curve(run.path.name, [row["train_seconds"] for row in rows], [row["top1"] for row in rows])

@@ -16,22 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import (
-    aside,
-    collect,
-    console,
-    explorer,
-    frontier,
-    prices,
-    published_runs,
-    runs_file,
-    tables,
-    wandb_files,
-)
-from resnet_exp.collect import Collected
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.records import Run
-from resnet_exp.tables import Wanted
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.reporting import aside, explorer, markdown, table_files
+from resnet_exp.reporting.markdown import Wanted
+from resnet_exp.results import collect, frontier, prices, published_runs
+from resnet_exp.results.collect import Collected
+from resnet_exp.results.record import Run
+from resnet_exp.tracking import offline_files
 
 EPILOG = """\
 RUNS are run folders, or folders of them; what is still running or failed is counted and named. Written into DIR, each
@@ -78,8 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         gc.enable()
     console.say(f"wrote {', '.join(names)} in {options.output}")
-    console.say(f"{tables.summary(content.collected)}; {len(content.published)} published")
-    for line in tables.reasons(content.collected, MAX_REASONS):
+    console.say(f"{markdown.summary(content.collected)}; {len(content.published)} published")
+    for line in markdown.reasons(content.collected, MAX_REASONS):
         console.say(f"not shown: {line}")
     for line in _notes(content):
         console.say(f"note: {line}")
@@ -115,15 +107,15 @@ def _collect(options: argparse.Namespace) -> Content:
         raise RequestError(f"{error.filename} cannot be read ({error.strerror}); give a folder that can") from error
     published = [] if options.no_published else published_runs.published()
     if not collected.runs and not published:
-        raise RequestError(f"{tables.summary(collected)}: nothing to report; leave out --no-published")
+        raise RequestError(f"{markdown.summary(collected)}: nothing to report; leave out --no-published")
     return Content(collected, published, Wanted(options.baseline, target))
 
 
 def _collect_runs(folders: list[Path], project: str | None) -> Collected:
-    offline = [folder for folder in folders if wandb_files.find(folder)]
+    offline = [folder for folder in folders if offline_files.find(folder)]
     if project is None and not offline:
         return collect.collect_runs(folders)
-    from resnet_exp import wandb_runs
+    from resnet_exp.tracking import wandb_runs
 
     found = [wandb_runs.read_files(folder) for folder in offline]
     found += [] if project is None else [wandb_runs.read(project)]
@@ -171,11 +163,11 @@ def _write_all(content: Content, folder: Path) -> None:
 
 
 def _write_tables(content: Content, folder: Path) -> None:
-    table = runs_file.columns(content.runs)
-    runs_file.write_csv(table, folder / "runs.csv")
-    runs_file.write_parquet(table, folder / "runs.parquet")
-    runs_file.write_unfinished(content.collected, folder / "unfinished.csv")
-    text = tables.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
+    table = table_files.columns(content.runs)
+    table_files.write_csv(table, folder / "runs.csv")
+    table_files.write_parquet(table, folder / "runs.parquet")
+    table_files.write_unfinished(content.collected, folder / "unfinished.csv")
+    text = markdown.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
     (folder / "frontier.md").write_text(text, encoding="utf-8")
     _write_figures(content, folder)
 
@@ -183,7 +175,7 @@ def _write_tables(content: Content, folder: Path) -> None:
 def _write_figures(content: Content, folder: Path) -> None:
     from matplotlib import rc_context
 
-    from resnet_exp import figures
+    from resnet_exp.reporting import figures
 
     with rc_context(SVG), warnings.catch_warnings():
         # A name may be in any script; the font has not all of them.

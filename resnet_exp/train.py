@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from resnet_exp import check, checkpoints, devices, environment, identity, rundir
-from resnet_exp.config import RunConfig
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
-from resnet_exp.explain import explain
-from resnet_exp.rundir import RunDir
+from resnet_exp.config import validate
+from resnet_exp.config.hydra_errors import explain
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.core import devices
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.runs import checkpoints, environment, folder, identity
+from resnet_exp.runs.folder import RunDir
 
 if TYPE_CHECKING:
-    from resnet_exp.build import Run
+    from resnet_exp.training.trainer import Run
 
 # In which rank 0 says why all of them refuse, before the launcher ends them.
 ALIKE_SECONDS = 5.0
@@ -49,7 +51,7 @@ def read_config(run: RunDir) -> dict[str, Any]:
         raise RequestError(f"{run.config} is damaged ({explain(error)}); start the run again") from error
     assert isinstance(config, dict)
     values = {str(key): value for key, value in config.items()}
-    check.validate(values)
+    validate.validate(values)
     return values
 
 
@@ -72,18 +74,18 @@ def run_rank(run: RunDir) -> int:
 
 def _be_foreign_rank(run: RunDir) -> int:
     """Run as a rank of another launcher, or alone with ``RANK=0``."""
-    from resnet_exp import foreign
+    from resnet_exp.training import external_ranks
 
-    foreign.complete_environment()
+    external_ranks.complete_environment()
     try:
         config = read_config(run)  # before anything is written into what may be no run folder
-        foreign.check_world(config, run)
-        code = run_rank(run) if foreign.begin(run, config) else EXIT_DONE
+        external_ranks.check_world(config, run)
+        code = run_rank(run) if external_ranks.begin(run, config) else EXIT_DONE
     except (RequestError, RunFailed):
         if os.environ["RANK"] != "0":
             time.sleep(ALIKE_SECONDS)
         raise
-    foreign.show(run, code)
+    external_ranks.show(run, code)
     return code
 
 
@@ -91,10 +93,10 @@ def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
     """Write ``failure.json``; room for it is made if the disk is full."""
     rank = int(os.environ.get("RANK", "0"))
     # Torch does not say that the disk is full. Asked before room is made.
-    full = run.path.is_dir() and rundir.is_full(run.path)
+    full = run.path.is_dir() and folder.is_full(run.path)
     failure = {
-        "schema": rundir.SCHEMA,
-        "error": rundir.FULL.format(run.path.parent) if full else one_line(error),
+        "schema": folder.SCHEMA,
+        "error": folder.FULL.format(run.path.parent) if full else one_line(error),
         "type": type(error).__name__,
         "rank": rank,
         "host": socket.gethostname(),
@@ -108,7 +110,7 @@ def write_failure(run: RunDir, error: BaseException, exit_code: int) -> None:
     # The first rank to fail knows why; the others only lost it.
     with contextlib.suppress(OSError):
         if not run.failure.exists():
-            rundir.write_json(run.failure, failure)
+            folder.write_json(run.failure, failure)
 
 
 def one_line(error: BaseException) -> str:
@@ -131,14 +133,14 @@ def _train(run: RunDir, begun: list[Run]) -> int:
     faulthandler.enable()
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
-    check.check_devices(config["hardware"])
+    validate.check_devices(config["hardware"])
     if config["hardware"]["device"] == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
     # Imported late: whatever is wrong before costs no ten seconds of imports.
     from composer.utils import dist
 
-    from resnet_exp.build import Run, build_device
-    from resnet_exp.callbacks import StopRequested, finished
+    from resnet_exp.training.callbacks import StopRequested, finished
+    from resnet_exp.training.trainer import Run, build_device
 
     dist.initialize_dist(build_device(config["hardware"]), timeout=1800)
     if dist.get_global_rank() == 0:
@@ -187,17 +189,17 @@ def _save_stopped(run: RunDir, training: Run) -> None:
 def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
     import torch
 
-    from resnet_exp.algorithms import ema_weights
+    from resnet_exp.training.algorithms import ema_weights
 
     config, recorder, state = training.config, training.recorder, training.trainer.state
     temporary = run.weights.with_name(f".weights.{os.getpid()}")
     torch.save(ema_weights(state.model, training.algorithms), temporary)
     temporary.replace(run.weights)
     now, hardware = state.timestamp, config["hardware"]
-    made_with = rundir.read_json(run.environment) or {}
+    made_with = folder.read_json(run.environment) or {}
     train_seconds = now.total_wct.total_seconds()
     result = {
-        "schema": rundir.SCHEMA,
+        "schema": folder.SCHEMA,
         "run_id": config["run_id"],
         **{key: config[key] for key in ("recipe", "ssr", "seed")},
         "model": config["model"]["name"],
@@ -231,7 +233,7 @@ def _write_result(run: RunDir, training: Run, startup_seconds: float) -> None:
             **{key: hardware[key] for key in ("usd_per_node_hour", "price_date")},
         },
     }
-    rundir.write_json(run.result, result)
+    folder.write_json(run.result, result)
     _tell(training, "log_result", result, recorder.evaluations)
 
 
@@ -244,7 +246,8 @@ def _tell(training: Run, what: str, *facts: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: one run folder. Returns the exit code."""
-    from resnet_exp import console, launch
+    from resnet_exp.core import console
+    from resnet_exp.launch import run as launch
 
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1 or arguments[0].startswith("-"):
@@ -252,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_BAD_REQUEST
     run = RunDir(Path(arguments[0]).absolute())
     try:
-        if rundir.OWNED in os.environ:
+        if folder.OWNED in os.environ:
             return run_rank(run)
         if "RANK" in os.environ:
             return _be_foreign_rank(run)

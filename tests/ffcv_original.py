@@ -10,15 +10,15 @@ import numpy.typing as npt
 from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
 
-from resnet_exp import tree
-from resnet_exp.data.rgb import load_rgb
+from resnet_exp.data import image_tree
+from resnet_exp.data.image_file import load_rgb
 
 
 class Images:
     """What FFCV's writer takes: images as PIL and torchvision decode them, and their classes."""
 
     def __init__(self, folder: str) -> None:
-        self.samples = tree.samples(Path(folder))
+        self.samples = image_tree.samples(Path(folder))
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -12,8 +12,9 @@ import pytest
 from conftest import RunCli
 from hydra.core.utils import JobReturn, JobStatus
 
-from resnet_exp import adaptive, manifest
-from resnet_exp.errors import RequestError
+from resnet_exp.core.errors import RequestError
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.sweep.search import Search, Settings, Space, open_study
 
 DIGITS = ("dataset=digits", "data=imagefolder", "hardware=cpu", "data.num_workers=0")
 
@@ -36,7 +37,7 @@ def test_interrupted_search_goes_on(run_cli: RunCli, tmp_path: Path, monkeypatch
     trials = re.findall(r"^trial . of 2: .*", done.stdout, re.MULTILINE)
     assert trials[0] == trial and len(trials) == 2 and trials[1].startswith("trial 2")
     assert (folder / "result.json").exists()
-    record = json.loads(manifest.path_of(tmp_path / "runs", "adaptive").read_text())
+    record = json.loads(sweep_manifest.path_of(tmp_path / "runs", "adaptive").read_text())
     assert record["runs"][0]["run_id"] == folder.name and len(record["runs"]) == 2
     assert "sweep adaptive: 2 trials; no run is both better and faster" in done.stdout
 
@@ -57,11 +58,11 @@ class Bench:
         self.broken, self.stop_after = "", 10**6
         self.loader: Any = Loader()
 
-    def search(self, **params: str) -> adaptive.Search:
-        settings = adaptive.Settings(**self.settings)
-        space = adaptive.Space(self.loader, params or PARAMS, ["seed=3"], settings.digits)
-        study = adaptive.open_study(self.path, "bench")
-        return adaptive.Search(study, space, settings, self.launch, lambda run: "-".join(run))
+    def search(self, **params: str) -> Search:
+        settings = Settings(**self.settings)
+        space = Space(self.loader, params or PARAMS, ["seed=3"], settings.digits)
+        study = open_study(self.path, "bench")
+        return Search(study, space, settings, self.launch, lambda run: "-".join(run))
 
     def launch(self, points: list[list[str]], earlier: int) -> list[JobReturn]:
         self.earlier.append(earlier)
@@ -168,7 +169,7 @@ def test_search_refuses_what_it_cannot_compare(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.journal"
     damaged.write_text("{\n" + bench.path.read_text())
     with pytest.raises(RequestError, match=r"damaged.journal is damaged \(.*\); remove it to search anew"):
-        adaptive.open_study(damaged, "bench")
+        open_study(damaged, "bench")
 
 
 @pytest.mark.parametrize(
@@ -185,19 +186,19 @@ def test_search_refuses_what_it_cannot_compare(tmp_path: Path) -> None:
 def test_wrong_spaces_are_refused(param: str, error: str) -> None:
     loader: Any = Loader()
     with pytest.raises(RequestError, match=error) as raised:
-        adaptive.Space(loader, {"ssr": param}, [], 2)
+        Space(loader, {"ssr": param}, [], 2)
     assert "\n" not in str(raised.value)
 
 
 def test_space_holds_ranges() -> None:
     loader: Any = Loader()
-    space = adaptive.Space(loader, {"a": "range(2,9,3)", "b": "range(0.1,0.5,0.1)", "c": "int(interval(1,4))"}, [], 2)
+    space = Space(loader, {"a": "range(2,9,3)", "b": "range(0.1,0.5,0.1)", "c": "int(interval(1,4))"}, [], 2)
     drawn = [space.overrides(trial.params) for trial in preview(space, 200)]
     assert {point[0] for point in drawn} == {"a=2", "a=5", "a=8"}
     assert {point[1] for point in drawn} == {"b=0.1", "b=0.2", "b=0.3", "b=0.4"}
     assert {point[2] for point in drawn} == {"c=1", "c=2", "c=3", "c=4"}
 
 
-def preview(space: adaptive.Space, count: int) -> Any:
-    settings = adaptive.Settings(n_trials=count, parallel=1, seed=1, digits=2)
-    return adaptive.Search(adaptive.open_study(None, "none"), space, settings, lambda *_: [], str).ask(count)
+def preview(space: Space, count: int) -> Any:
+    settings = Settings(n_trials=count, parallel=1, seed=1, digits=2)
+    return Search(open_study(None, "none"), space, settings, lambda *_: [], str).ask(count)

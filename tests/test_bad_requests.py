@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import RunCli
 
-from resnet_exp import check, devices, rundir
-from resnet_exp.errors import RequestError
+from resnet_exp.config import validate
+from resnet_exp.core import devices
+from resnet_exp.core.errors import RequestError
+from resnet_exp.runs.folder import RunDir, acquire
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 KEYS = (
@@ -258,9 +260,9 @@ def test_a_cut_off_checkpoint_is_refused_before_anything_starts(run_cli, tmp_pat
 
 
 def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
-    folder = rundir.RunDir(tmp_path / "runs" / "mine")
+    folder = RunDir(tmp_path / "runs" / "mine")
     folder.path.mkdir(parents=True)
-    owner = rundir.acquire(folder)
+    owner = acquire(folder)
     try:
         done = run_cli("hardware=cpu", "run_id=mine", "data=synthetic", timeout=60)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -275,8 +277,8 @@ def test_a_precision_that_the_gpu_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(devices, "visible_gpus", lambda: [old])
     hardware = {"name": "mine", "device": "gpu", "devices": 1, "precision": "amp_bf16"}
     with pytest.raises(RequestError, match=r"amp_bf16 is not supported by Tesla V100; use amp_fp16"):
-        check.check_devices(hardware)
-    check.check_devices({**hardware, "precision": "amp_fp16"})
+        validate.check_devices(hardware)
+    validate.check_devices({**hardware, "precision": "amp_fp16"})
 
 
 def test_the_document_shows_these_lines():

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from conftest import PhotoTree, RunCli, command, words_of
 
-from resnet_exp import rundir
-from resnet_exp.errors import RequestError
+from resnet_exp.core.errors import RequestError
+from resnet_exp.runs.folder import RunDir, acquire, read_lines
 
 pytestmark = pytest.mark.slow
 MINE = ("dataset=imagefolder", "run_id=mine")
@@ -104,7 +104,7 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(run_cli: RunCli, photo_tree, t
     done = run_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
     line = f"runs_dir={runs} is full; free some space, then the same command goes on from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
-    run = rundir.RunDir(runs / "mine")
+    run = RunDir(runs / "mine")
     failure = run.read_failure()
     assert failure is not None and failure["error"] == line
     assert run.latest_checkpoint.resolve().name == "ep1-ba4-rank0.pt" and zipfile.is_zipfile(run.latest_checkpoint)
@@ -163,9 +163,9 @@ def ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def is_free(run: rundir.RunDir) -> bool:
+def is_free(run: RunDir) -> bool:
     try:
-        os.close(rundir.acquire(run))
+        os.close(acquire(run))
     except RequestError:
         return False
     return True
@@ -178,7 +178,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     # Slow enough to be still there when the rival has come and gone.
     slow = ("+callbacks.slow._target_=misbehave.Misbehave", "+callbacks.slow.seconds=0.6")
     args = (*tiny, *MINE, *slow, f"dataset.dir={photo_tree()}", "data=imagefolder", "ssr=0.0667")  # 6 epochs
-    run = rundir.RunDir(tmp_path / "runs" / "mine")
+    run = RunDir(tmp_path / "runs" / "mine")
 
     first = Started(tmp_path, *args)
     rank = first.child("resnet_exp.train")
@@ -196,8 +196,8 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
 
     second = Started(tmp_path, *args)
     rank = second.child("resnet_exp.train")
-    evaluated = len(list(rundir.read_lines(run.metrics)))
-    wait_for(lambda: len(list(rundir.read_lines(run.metrics))) > evaluated)
+    evaluated = len(list(read_lines(run.metrics)))
+    wait_for(lambda: len(list(read_lines(run.metrics))) > evaluated)
     second.launcher.kill()
     second.launcher.wait(timeout=10)
     wait_for(lambda: ended(rank), seconds=20)
@@ -209,7 +209,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     assert (done.returncode, done.stderr) == (0, "")
     assert result is not None and (result["epochs"], result["batches"], result["resumed"]) == (6, 24, 2)
     assert run.read_failure() is None
-    assert [row["epoch"] for row in rundir.read_lines(run.metrics)] == [1, 2, 3, 4, 5, 6]
+    assert [row["epoch"] for row in read_lines(run.metrics)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_conversion_does_not_outlive_its_command(tmp_path, photo_tree: PhotoTree, tiny):

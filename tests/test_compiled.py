@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_exp.data import compiled
-from resnet_exp.data.decode import make_scratch, resized
-from resnet_exp.data.jpeg_window import Window
-from resnet_exp.data.resize import Floats, Pixels, area_taps
+import resnet_exp
+from resnet_exp.data.kernels import jit
+from resnet_exp.data.kernels.batch import make_scratch, resized
+from resnet_exp.data.kernels.jpeg_window import Window
+from resnet_exp.data.kernels.resize import Floats, Pixels, area_taps
 
-DATA = Path(compiled.__file__).parent
+KERNELS = Path(jit.__file__).parent
 MARK = re.compile(r"^@(inner|inlined|intrinsic)$|= kernel\(|return kernel\(", re.MULTILINE)
 
 
-def test_every_file_with_compiled_code_is_in_the_digest() -> None:
-    having = {path.name for path in DATA.glob("*.py") if MARK.search(path.read_text())}
-    assert {"decode.py", "resize.py", "instructions.py"} <= having
-    assert having | {"compiled.py"} == set(compiled.SOURCES)
+def test_all_compiled_code_is_in_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    having = [path for path in Path(resnet_exp.__file__).parent.rglob("*.py") if MARK.search(path.read_text())]
+    assert len(having) > 5 and {path.parent for path in having} == {KERNELS}
+    shutil.copytree(KERNELS, tmp_path / "kernels")
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "kernels" / "jit.py"))
+    digests = {jit.sources_digest()}
+    for path in having:
+        with (tmp_path / "kernels" / path.name).open("a") as file:
+            file.write("# changed\n")
+        digests.add(jit.sources_digest())
+    assert len(digests) == len(having) + 1
 
 
 def reduced(values: Floats, length: float, size: int, start: float) -> Floats:

@@ -12,15 +12,17 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp import check, config, identity
+from resnet_exp.config import schema, validate
+from resnet_exp.core import paths
+from resnet_exp.runs import identity
 
-CONF = config.conf_dir()
+CONF = paths.conf_dir()
 
 
 def finalize(*overrides: str) -> dict:
-    config.register()
+    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return check.finalize(compose("config", ["hardware=cpu", *overrides]), list(overrides))
+        return validate.finalize(compose("config", ["hardware=cpu", *overrides]), list(overrides))
 
 
 def options(group: str) -> list[str]:
@@ -34,7 +36,7 @@ def test_the_front_never_imports_torch(module: str) -> None:
 
 
 def test_rundir_needs_the_standard_library_only() -> None:
-    code = "import sys, resnet_exp.rundir; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, resnet_exp.runs.folder; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=CONF.parent)
     assert set(loaded.stdout.split()) - {"resnet_exp", "__main__"} <= set(sys.stdlib_module_names)
 
@@ -79,7 +81,7 @@ def test_the_command_line_wins_over_recipe_and_dataset() -> None:
 
 def test_epochs_are_truncated_as_in_the_original() -> None:
     expected = {0.32: 28, 0.36: 32, 0.4: 36, 0.5: 45, 0.7: 62, 0.7001: 63, 0.75: 67, 1.4: 125, 2.3: 206, 2.8: 251}
-    found = {ssr: check.scaled_duration({"ssr": ssr, "schedule": {"max_duration": "90ep"}}) for ssr in expected}
+    found = {ssr: validate.scaled_duration({"ssr": ssr, "schedule": {"max_duration": "90ep"}}) for ssr in expected}
     assert found == {ssr: (epochs, "ep") for ssr, epochs in expected.items()}
 
 
@@ -94,7 +96,7 @@ def test_epochs_are_truncated_as_in_the_original() -> None:
     ],
 )
 def test_notes_say_what_is_odd(overrides: list[str], said: str) -> None:
-    assert said in " ".join(check.notes(finalize(*overrides)))
+    assert said in " ".join(validate.notes(finalize(*overrides)))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_notes_say_what_is_odd(overrides: list[str], said: str) -> None:
     [["recipe=mild", "ssr=0.75"], ["recipe=medium", "data.decode=scheduled"], ["recipe=baseline", "ssr=9"]],
 )
 def test_no_notes_without_reason(overrides: list[str]) -> None:
-    assert check.notes(finalize(*overrides)) == []
+    assert validate.notes(finalize(*overrides)) == []
 
 
 SAME = ["runs_dir=elsewhere", "data.cache_dir=/x", "loggers=[]", "hardware.usd_per_node_hour=3", "run_id=null"]

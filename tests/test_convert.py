@@ -26,12 +26,16 @@ from mixed_tree import FORMATS, packaged_pictures, write_mixed_tree
 from PIL import Image
 from test_terminal import Terminal
 
-from resnet_exp import tree
-from resnet_exp.data import encode, ffcv_files, ffcv_layout, ffcv_manifest, manifests, rgb
-from resnet_exp.data.converting import Terms
-from resnet_exp.data.encode import Settings
-from resnet_exp.data.page_worker import PageFile
-from resnet_exp.errors import RequestError, RunFailed
+from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.data import image_file, image_tree
+from resnet_exp.data.conversion import encode
+from resnet_exp.data.conversion import manifest as manifests
+from resnet_exp.data.conversion.encode import Settings
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.ffcv import layout
+from resnet_exp.data.ffcv import manifest as ffcv_manifest
+from resnet_exp.data.ffcv.page_worker import PageFile
 
 SETTINGS = {
     "train_file": None,
@@ -75,7 +79,7 @@ def samples_of(file: Path) -> list[Sample]:
 def pixels_of(sample: Sample) -> Sample:
     """The same with its pixels for the stored bytes."""
     label, mode, width, height, stored = sample
-    if mode == ffcv_layout.JPEG:
+    if mode == layout.JPEG:
         with Image.open(BytesIO(stored)) as image:
             assert (image.width, image.height, image.mode) == (width, height, "RGB")
             stored = image.tobytes()
@@ -85,15 +89,15 @@ def pixels_of(sample: Sample) -> Sample:
 def test_the_layout_is_that_of_the_library() -> None:
     types, handlers = ffcv.types, [RGBImageField(), IntField()]
     rows = types.get_metadata_type(handlers)
-    assert ffcv_layout.ROW.size == rows.itemsize
-    packed = np.frombuffer(ffcv_layout.ROW.pack(1, 500, 375, 2**33, 999), rows)[0]
+    assert layout.ROW.size == rows.itemsize
+    packed = np.frombuffer(layout.ROW.pack(1, 500, 375, 2**33, 999), rows)[0]
     assert packed.tolist() == ((1, 500, 375, 2**33), 999)
-    assert ffcv_layout.HEADER.size == types.HeaderType.itemsize
-    assert ffcv_layout.FIELD.size == types.FieldDescType.itemsize
-    assert ffcv_layout.PLACE.size == types.ALLOC_TABLE_TYPE.itemsize
-    assert ffcv_layout.VERSION == types.CURRENT_VERSION
-    assert types.TYPE_ID_HANDLER[ffcv_layout.IMAGE_TYPE] is RGBImageField
-    assert types.TYPE_ID_HANDLER[ffcv_layout.LABEL_TYPE] is IntField
+    assert layout.HEADER.size == types.HeaderType.itemsize
+    assert layout.FIELD.size == types.FieldDescType.itemsize
+    assert layout.PLACE.size == types.ALLOC_TABLE_TYPE.itemsize
+    assert layout.VERSION == types.CURRENT_VERSION
+    assert types.TYPE_ID_HANDLER[layout.IMAGE_TYPE] is RGBImageField
+    assert types.TYPE_ID_HANDLER[layout.LABEL_TYPE] is IntField
 
 
 @pytest.mark.slow
@@ -119,14 +123,14 @@ def test_jpegs_are_decoded_as_pillow_decodes_them(quality: int, subsampling: int
             picture.save(file, quality=quality, subsampling=subsampling, progressive=progressive)
             with Image.open(file) as image:
                 expected = np.asarray(image.convert("RGB"))
-            assert np.array_equal(rgb.decode(str(file)), expected)
-            assert np.array_equal(rgb.decode(str(file), "BGR")[..., ::-1], expected)
+            assert np.array_equal(image_file.decode(str(file)), expected)
+            assert np.array_equal(image_file.decode(str(file), "BGR")[..., ::-1], expected)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_kind_of_image_follows_its_rule(name: str, mixed: Path) -> None:
     file = mixed / "train" / "grace_hopper" / name
-    pixels = rgb.decode(str(file))
+    pixels = image_file.decode(str(file))
     with Image.open(file) as image:
         assert pixels.shape == (image.height, image.width, 3), "no EXIF rotation"
         if name.startswith("sixteen_bits"):
@@ -144,9 +148,9 @@ def test_a_file_does_not_depend_on_the_number_of_workers(mixed: Path, tmp_path: 
     together, _ = convert(mixed, tmp_path / "3", workers=3)
     assert samples_of(alone) == samples_of(together)
     modes = [mode for _, mode, *_ in samples_of(alone)]
-    assert {ffcv_layout.RAW, ffcv_layout.JPEG} == set(modes)
+    assert {layout.RAW, layout.JPEG} == set(modes)
     labels = [label for label, *_ in samples_of(alone)]
-    assert labels == [label for _, label in tree.samples(mixed / "train")]
+    assert labels == [label for _, label in image_tree.samples(mixed / "train")]
 
 
 def test_pages_are_written_through_the_cache_where_the_disk_refuses_the_other_way(tmp_path: Path) -> None:
@@ -171,7 +175,7 @@ def test_the_manifest_says_what_is_in_the_file(mixed: Path, tmp_path: Path) -> N
     train, val = convert(mixed, tmp_path)
     manifest = ffcv_manifest.read(train)
     assert manifest is not None
-    assert manifest.classes == sorted(packaged_pictures()) == tree.class_names(mixed / "val")
+    assert manifest.classes == sorted(packaged_pictures()) == image_tree.class_names(mixed / "val")
     assert sum(manifest.class_images) == manifest.images == len(samples_of(train)) == 5 * len(FORMATS) + 1
     assert manifest.class_images[manifest.classes.index("china")] == len(FORMATS) + 1
     assert manifest.file_bytes == train.stat().st_size
@@ -267,7 +271,7 @@ def test_a_damaged_image_is_pixels_or_a_line(name: str, seed: int, changes: int,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in a worker
         try:
-            pixels, said = rgb.decode(str(file)), ""
+            pixels, said = image_file.decode(str(file)), ""
         except RunFailed as error:
             pixels, said = None, str(error)
     if pixels is None:
@@ -296,4 +300,6 @@ def test_pixels_do_not_depend_on_the_file_name_or_a_wrong_one(tmp_path: Path) ->
     packaged_pictures()["logo2"].save(buffer, "PNG")
     (tmp_path / "right.png").write_bytes(buffer.getvalue())
     (tmp_path / "wrong.JPEG").write_bytes(buffer.getvalue())
-    assert np.array_equal(rgb.decode(str(tmp_path / "right.png")), rgb.decode(str(tmp_path / "wrong.JPEG")))
+    assert np.array_equal(
+        image_file.decode(str(tmp_path / "right.png")), image_file.decode(str(tmp_path / "wrong.JPEG"))
+    )

@@ -24,10 +24,12 @@ from conftest import Finished, PhotoTree, left_running, words_of
 from PIL import Image
 from test_convert import SETTINGS, convert, samples_of
 
-from resnet_exp import tree
-from resnet_exp.data import ffcv_files, ffcv_manifest, manifests
-from resnet_exp.data.converting import Terms
-from resnet_exp.errors import RequestError, RunFailed
+from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.data import image_tree
+from resnet_exp.data.conversion import manifest as manifests
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.ffcv import manifest as ffcv_manifest
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 Change = Callable[[Path], object]
@@ -148,7 +150,7 @@ def test_odd_names_are_converted_and_shown_in_one_line(name: str, tmp_path: Path
 
 
 def test_a_class_without_images_is_refused(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    for split in tree.SPLITS:
+    for split in image_tree.SPLITS:
         (photo_tree() / split / "dog").mkdir()
     done = run_convert(tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -455,7 +457,7 @@ def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: Photo
 def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_tree: PhotoTree) -> None:
     photos = photo_tree()
     train, _ = convert(photos, tmp_path / "cache")
-    for split in tree.SPLITS:
+    for split in image_tree.SPLITS:
         (photos / split / "flower").rename(photos / split / "tree")
     _, val = convert(photos, tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}

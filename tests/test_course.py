@@ -13,8 +13,11 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp import check, config, course, footprint, plot, rates
-from resnet_exp.published_runs import published
+from resnet_exp import plot
+from resnet_exp.config import schedule, schema, validate
+from resnet_exp.core import paths
+from resnet_exp.planning import disk_usage, published_speeds
+from resnet_exp.results.published_runs import published
 
 TRACES = Path(__file__).parent / "data" / "traces"
 IMAGENET = ("dataset=imagenet", "dataset.dir=/nowhere")
@@ -22,9 +25,9 @@ EPOCH_IMAGES = 625 * 2048
 
 
 def make(*overrides: str) -> dict[str, Any]:
-    config.register()
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return check.finalize(compose("config", list(overrides)))
+    schema.register()
+    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+        return validate.finalize(compose("config", list(overrides)))
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "mild", "medium", "hot"])
@@ -34,22 +37,22 @@ def test_images_are_loaded_at_the_size_that_colout_leaves(recipe: str, length: s
     planned = make(f"recipe={recipe}", f"schedule.max_duration={length}", warmup, *IMAGENET)
     cut = planned["algorithms"].get("colout", {"p_col": 0})["p_col"]
     for batch in range(90 * batches):
-        loaded = course.loaded_size(planned, batch // batches, batch % batches, batches)
+        loaded = schedule.loaded_size(planned, batch // batches, batch % batches, batches)
         elapsed = batch / batches / 90 if length == "630ba" else batch // batches / 90
-        assert int((1 - cut) * loaded) == course.size_at(planned, elapsed)
-    assert course.loaded_size(planned, 89, batches - 1, batches) == planned["resolution"]["train"]
+        assert int((1 - cut) * loaded) == schedule.size_at(planned, elapsed)
+    assert schedule.loaded_size(planned, 89, batches - 1, batches) == planned["resolution"]["train"]
 
 
 @pytest.mark.parametrize("recipe", ["mild", "medium", "hot"])
 def test_course_is_that_of_the_original(recipe: str) -> None:
     trace = json.loads((TRACES / f"r50_{recipe}_0.1.json").read_text())
     planned = make(f"recipe={recipe}", f"ssr={trace['ssr']}", *IMAGENET)
-    sizes = course.sizes(planned)
+    sizes = schedule.sizes(planned)
     assert len(sizes) == trace["epochs"]
     batches = len(trace["rows"]) / trace["epochs"]
     for row in trace["rows"]:
         assert [sizes[row["epoch"]]] * 2 == row["size"]
-        assert course.learning_rate(planned, row["batch"] / batches) == pytest.approx(row["lr"], rel=1e-9, abs=0)
+        assert schedule.learning_rate(planned, row["batch"] / batches) == pytest.approx(row["lr"], rel=1e-9, abs=0)
 
 
 @given(
@@ -64,24 +67,24 @@ def test_images_only_grow(initial: float, delay: float, finetune: float, step: i
         "schedule": {"max_duration": f"{epochs}ep", "warmup": "0ep"},
         "ssr": 1.0,
     }
-    sizes = course.sizes(planned)
+    sizes = schedule.sizes(planned)
     assert len(sizes) == epochs and sizes == sorted(sizes) and sizes[-1] <= side
-    counts = re.findall(r"px for ([\d,]+) epoch", course.sizes_text(planned))
+    counts = re.findall(r"px for ([\d,]+) epoch", schedule.sizes_text(planned))
     assert sum(int(count.replace(",", "")) for count in counts) == epochs
 
 
 def test_course_in_words() -> None:
     mild = make("recipe=mild", "ssr=0.32", *IMAGENET)
-    assert course.sizes_text(mild) == "88 px for 12 epochs, 96 to 172 px for 11 epochs, 176 px for 5 epochs"
-    assert course.learning_rate_text(mild) == "0 to 2.048 in 8 epochs, then a cosine down to 0 over 20 epochs"
+    assert schedule.sizes_text(mild) == "88 px for 12 epochs, 96 to 172 px for 11 epochs, 176 px for 5 epochs"
+    assert schedule.learning_rate_text(mild) == "0 to 2.048 in 8 epochs, then a cosine down to 0 over 20 epochs"
     short = make("recipe=baseline", "ssr=0.0334", *IMAGENET)
-    assert course.sizes_text(short) == "224 px for 3 epochs"
-    assert course.learning_rate_text(short).startswith("0 to 0.768 in 3 epochs: all of it is warm-up")
+    assert schedule.sizes_text(short) == "224 px for 3 epochs"
+    assert schedule.learning_rate_text(short).startswith("0 to 0.768 in 3 epochs: all of it is warm-up")
 
 
 def test_drawn_course(tmp_path: Path) -> None:
     for name, overrides in {"mild.svg": ("ssr=0.36",), "short.png": ("ssr=0.05",), "one.svg": ("ssr=0.0112",)}.items():
-        plot.save(course.draw(make("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
+        plot.save(schedule.draw(make("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
         assert (tmp_path / name).stat().st_size > 5000
     assert ">learning rate<" not in (tmp_path / "mild.svg").read_text(), "text is drawn as paths"
 
@@ -89,8 +92,8 @@ def test_drawn_course(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", ["90ep", "1999ba", "56250ba"])
 def test_mean_area_is_that_of_all_steps(length: str) -> None:
     planned = make("recipe=mild", f"schedule.max_duration={length}", *IMAGENET)
-    exact = statistics.fmean(side**2 for side in course.sizes(planned))
-    assert course.mean_area(planned) == pytest.approx(exact, rel=1e-3)
+    exact = statistics.fmean(side**2 for side in schedule.sizes(planned))
+    assert schedule.mean_area(planned) == pytest.approx(exact, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
@@ -100,7 +103,7 @@ def test_parameters_are_those_of_torchvision(name: str) -> None:
     network = getattr(torchvision.models, name)(num_classes=37)
     planned = make(f"model={name}", *IMAGENET)
     planned["model"]["num_classes"] = 37
-    assert footprint.parameters(planned["model"]) == sum(weight.numel() for weight in network.parameters())
+    assert disk_usage.parameters(planned["model"]) == sum(weight.numel() for weight in network.parameters())
 
 
 def test_parameters_of_other_widths() -> None:
@@ -108,13 +111,16 @@ def test_parameters_of_other_widths() -> None:
 
     shape = {"block": "bottleneck", "layers": [1, 2, 1, 1], "groups": 32, "width_per_group": 4, "num_classes": 10}
     network = ResNet(Bottleneck, [1, 2, 1, 1], num_classes=10, groups=32, width_per_group=4)
-    assert footprint.parameters(shape) == sum(weight.numel() for weight in network.parameters())
+    assert disk_usage.parameters(shape) == sum(weight.numel() for weight in network.parameters())
 
 
 def planned_minutes(*overrides: str) -> dict[str, float]:
     planned = make(*IMAGENET, *overrides)
-    epochs, _ = check.scaled_duration(planned)
-    return {time.host.said.split(",")[0]: time.seconds / 60 for time in rates.times(planned, EPOCH_IMAGES, epochs)}
+    epochs, _ = validate.scaled_duration(planned)
+    return {
+        time.host.said.split(",")[0]: time.seconds / 60
+        for time in published_speeds.times(planned, EPOCH_IMAGES, epochs)
+    }
 
 
 def published_minutes(group: str) -> list[float]:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from loopback import Loopback
 
-from resnet_exp import dashboard, metric_names
+from resnet_exp import dashboard
+from resnet_exp.loggers import metric_names
 
 # Written anew by: python -m resnet_exp.dashboard me/project --dry-run tests/dashboard.json
 DEFINITION = Path(__file__).parent / "dashboard.json"

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.datasets import folder as torchvision_folder
 
-from resnet_exp import digits, tree
-from resnet_exp.data import ffcv as ffcv_format
-from resnet_exp.data import ffcv_files, imagefolder, synthetic
+from resnet_exp.data import digits, ffcv, image_tree, imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Normalize, Split
-from resnet_exp.data.converting import Terms
-from resnet_exp.model import MeanCrossEntropy
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.ffcv import loader as ffcv_loader
+from resnet_exp.training.model import MeanCrossEntropy
 
 FILES = {
     "train_file": None,
@@ -48,20 +48,20 @@ def make_split(root: str, **changes: Any) -> Split:
 
 
 def test_digits_are_all_there_and_split_as_documented(digits_dir: str) -> None:
-    counts = {name: sum(1 for _ in tree.images(Path(digits_dir) / name)) for name in tree.SPLITS}
+    counts = {name: sum(1 for _ in image_tree.images(Path(digits_dir) / name)) for name in image_tree.SPLITS}
     assert counts == {"train": 1437, "val": 360}
-    assert tree.check(digits_dir, 64, 2) == [str(digit) for digit in range(10)]
-    numbers = [int(Path(path).stem) for path in tree.images(Path(digits_dir) / "val")]
+    assert image_tree.check(digits_dir, 64, 2) == [str(digit) for digit in range(10)]
+    numbers = [int(Path(path).stem) for path in image_tree.images(Path(digits_dir) / "val")]
     assert sorted(numbers) == list(range(0, 1797, 5))
 
 
 def test_the_front_finds_the_files_that_torchvision_finds() -> None:
-    assert tree.IMAGE_SUFFIXES == torchvision_folder.IMG_EXTENSIONS
+    assert image_tree.IMAGE_SUFFIXES == torchvision_folder.IMG_EXTENSIONS
 
 
 def test_the_writer_takes_images_in_torchvisions_order(digits_dir: str) -> None:
     expected = torchvision_folder.ImageFolder(f"{digits_dir}/train").samples
-    assert tree.samples(Path(digits_dir) / "train") == expected
+    assert image_tree.samples(Path(digits_dir) / "train") == expected
 
 
 def epoch_of(loader: Any, epoch: int, batch: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -95,7 +95,7 @@ def test_evaluation_sees_every_image_once(make: Any, digits_dir: str, tmp_path: 
     loader = make(split) if make else make_ffcv(split, tmp_path)
     labels = torch.cat([labels.clone() for _, labels in loader])
     again = torch.cat([labels.clone() for _, labels in loader])
-    expected = [int(Path(path).parent.name) for path in tree.images(Path(digits_dir) / "val")]
+    expected = [int(Path(path).parent.name) for path in image_tree.images(Path(digits_dir) / "val")]
     assert sorted(labels.tolist()) == sorted(again.tolist()) == sorted(expected)
     assert loader.images == 360
 
@@ -103,7 +103,7 @@ def test_evaluation_sees_every_image_once(make: Any, digits_dir: str, tmp_path: 
 def make_ffcv(split: Split, cache: Path) -> Any:
     files = {**FILES, "cache_dir": str(cache)}
     ffcv_files.prepare(split.root, files, Terms(2, lambda _: None))
-    return ffcv_format.make_loader(split, os_cache=True, **files)
+    return ffcv.make_loader(split, os_cache=True, **files)
 
 
 def test_ffcv_holds_the_same_images(digits_dir: str, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_ffcv_holds_the_same_images(digits_dir: str, tmp_path: Path) -> None:
     ffcv_files.prepare(digits_dir, {**FILES, **files}, Terms(1, lambda _: None))
     # More workers than any machine has cores: as many threads as there can be.
     crowded = replace(split, num_workers=4096)
-    ((ours, our_labels),) = list(ffcv_format.make_loader(crowded, os_cache=True, **{**FILES, **files}))
+    ((ours, our_labels),) = list(ffcv.make_loader(crowded, os_cache=True, **{**FILES, **files}))
     ((theirs, their_labels),) = list(imagefolder.make_loader(split))
     assert torch.equal(our_labels, their_labels)
     assert ours.dtype == torch.uint8
@@ -129,7 +129,7 @@ def test_a_dataset_can_be_converted_ahead(tmp_path: Path, run_cli: Any, photo_tr
     assert sorted(named) == ["data.loader.train_file", "data.loader.val_file"]
     split = make_split(str(tree_dir), train=False, batch_size=8, crop=32, resize=40)
     files = {**FILES, "val_file": named["data.loader.val_file"], "cache_dir": "unused"}
-    loader = ffcv_format.make_loader(split, os_cache=True, **files)
+    loader = ffcv.make_loader(split, os_cache=True, **files)
     assert sorted(torch.cat([labels.clone() for _, labels in loader]).tolist()) == [0] * 4 + [1] * 4
     refused = run_cli("recipe=hot", module="resnet_exp.convert")
     assert (refused.returncode, refused.stderr) == (
@@ -158,7 +158,7 @@ def test_ranks_share_an_ffcv_file(images: int, ranks: int, batch: int, epoch: in
         found = []
         for rank in range(ranks):
             split = make_split("", train=train, rank=rank, world_size=ranks, batch_size=batch)
-            order = ffcv_format.RankOrder(split)
+            order = ffcv_loader.RankOrder(split)
             order.indices = np.arange(images, dtype=np.uint64)
             found.append((order.sample_order(epoch).tolist(), order.padding))
         return found
@@ -175,7 +175,7 @@ def test_ranks_share_an_ffcv_file(images: int, ranks: int, batch: int, epoch: in
 
 def test_two_ranks_see_the_global_batches_of_one() -> None:
     def order(rank: int, ranks: int) -> list[int]:
-        made = ffcv_format.RankOrder(make_split("", rank=rank, world_size=ranks, batch_size=16 // ranks))
+        made = ffcv_loader.RankOrder(make_split("", rank=rank, world_size=ranks, batch_size=16 // ranks))
         made.indices = np.arange(100, dtype=np.uint64)
         return made.sample_order(2).tolist()
 

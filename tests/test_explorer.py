@@ -16,11 +16,12 @@ import pytest
 from browser import Tab
 from playwright.sync_api import Browser, Page, expect
 
-from resnet_exp import explorer, frontier
-from resnet_exp.frontier import Point
-from resnet_exp.prices import collect_prices
-from resnet_exp.published_runs import published
-from resnet_exp.records import Run
+from resnet_exp.reporting import explorer
+from resnet_exp.results import frontier
+from resnet_exp.results.frontier import Point
+from resnet_exp.results.prices import collect_prices
+from resnet_exp.results.published_runs import published
+from resnet_exp.results.record import Run
 
 HOSTILE = "<img src=x onerror=document.title='pwned'></script>=1+1"
 EXPLORER = "sortBy={}&model=resnet50&cloud={}&hardware=all&algorithms=all&baseline={}"

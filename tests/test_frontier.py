@@ -14,9 +14,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from resnet_exp import frontier
-from resnet_exp.frontier import Group, Point, Ratio
-from resnet_exp.records import Run
+from resnet_exp.results import frontier
+from resnet_exp.results.frontier import Group, Point, Ratio
+from resnet_exp.results.record import Run
 
 # No deadline: a machine that is busy is no failure.
 MANY, FEW = settings(deadline=None), settings(max_examples=60, deadline=None)

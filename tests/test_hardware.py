@@ -16,9 +16,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from resnet_exp import config, prices
+from resnet_exp.config import schema
+from resnet_exp.core import paths
+from resnet_exp.results import prices
 
-CONF = config.conf_dir()
+CONF = paths.conf_dir()
 ROOT = Path(__file__).resolve().parent.parent
 PRICES = Path(__file__).parent / "data" / "prices.csv"
 PRESETS = sorted(path.name.removesuffix(".yaml") for path in (CONF / "hardware").glob("*.yaml"))
@@ -50,7 +52,7 @@ main()
 
 @cache
 def compose_hardware(override: str) -> dict[str, Any]:
-    config.register()
+    schema.register()
     ConfigStore.instance().store(name="hardware_only", node={"defaults": ["schema", {"hardware": "cpu"}, "_self_"]})
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("hardware_only", overrides=[override])

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp import lost_node, slurm_job, slurm_queue
-from resnet_exp.errors import RunFailed
-from resnet_exp.rundir import RunDir
+from resnet_exp.core import slurm
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.runs.folder import RunDir
+from resnet_exp.sweep.launchers import lost_node, slurm_job
 
 GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:1"
 NCCL = "DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3699, remote process exited or there was a network error"
@@ -22,7 +23,7 @@ EARLIER = time.time() - 1000
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lost_node, "PATIENCE_SECONDS", 0)
-    monkeypatch.setattr(slurm_queue, "lost_nodes", lambda: False)
+    monkeypatch.setattr(slurm, "lost_nodes", lambda: False)
 
 
 def folder(path: Path, kind: str = "RuntimeError", error: str = GLOO, log: str = "") -> RunDir:
@@ -56,7 +57,7 @@ def test_a_connection_that_never_worked_is_none_unless_slurm_says_so(
     run = folder(tmp_path)
     os.utime(run.progress, (EARLIER, EARLIER))
     assert not is_lost(run)
-    monkeypatch.setattr(slurm_queue, "lost_nodes", lambda: True)
+    monkeypatch.setattr(slurm, "lost_nodes", lambda: True)
     assert is_lost(run)
 
 

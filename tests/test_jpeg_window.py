@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from resnet_exp.data.decode import load_jpeg, make_scratch
-from resnet_exp.data.encode import Settings, encode, restart_interval
-from resnet_exp.data.jpeg_window import EIGHTHS, Window, around, cut
+from resnet_exp.data.conversion.encode import Settings, encode, restart_interval
+from resnet_exp.data.kernels.batch import load_jpeg, make_scratch
+from resnet_exp.data.kernels.jpeg_window import EIGHTHS, Window, around, cut
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Box = tuple[int, int, int, int]

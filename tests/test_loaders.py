@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from torchvision import transforms
 
-from resnet_exp.data import ffcv as ffcv_format
-from resnet_exp.data import ffcv_files, imagefolder, mds_files, streaming
-from resnet_exp.data.chance import CROP, FLIP, begin, epoch_key, uniform
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.data import ffcv, imagefolder, streaming
 from resnet_exp.data.contract import Split
-from resnet_exp.data.converting import Terms
-from resnet_exp.data.crops import logarithms, random_box
-from resnet_exp.data.decode import load, make_scratch, resized
-from resnet_exp.data.jpeg_window import Window
-from resnet_exp.errors import RunFailed
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.kernels.batch import load, make_scratch, resized
+from resnet_exp.data.kernels.crops import logarithms, random_box
+from resnet_exp.data.kernels.jpeg_window import Window
+from resnet_exp.data.kernels.rng import CROP, FLIP, begin, epoch_key, uniform
+from resnet_exp.data.streaming import files as mds_files
 
 FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
@@ -68,7 +69,7 @@ def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) 
         return streaming.make_loader(split_of(photos, **changes), **shards)
     files = file_settings(photos, kind)
     ffcv_files.prepare(str(photos), files, Terms(1, lambda _: None))
-    return ffcv_format.make_loader(split_of(photos, **changes), os_cache=os_cache, **files)
+    return ffcv.make_loader(split_of(photos, **changes), os_cache=os_cache, **files)
 
 
 def epoch_of(loader: Any, epoch: int, batch: int = 0) -> Batches:
@@ -265,7 +266,7 @@ def test_a_damaged_image_ends_the_epoch_with_its_number(photos: Path) -> None:
     copy.write_bytes(broken)
     files = {**file_settings(photos, "jpg"), "train_file": str(copy)}
     with pytest.raises(RunFailed, match=r"broken\.ffcv: image 7 is damaged"):
-        epoch_of(ffcv_format.make_loader(split_of(photos), os_cache=True, **files), 0)
+        epoch_of(ffcv.make_loader(split_of(photos), os_cache=True, **files), 0)
 
 
 def test_an_epoch_that_is_left_ends_its_thread(photos: Path) -> None:

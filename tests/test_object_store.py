@@ -22,10 +22,13 @@ from test_convert_faults import picture
 from test_loaders import epoch_of, same, shard_settings, split_of
 from test_streaming import open_shards, prepare, run
 
-from resnet_exp import rundir
-from resnet_exp.data import mds_files, mds_upload, remote, streaming
-from resnet_exp.data.converting import Terms
-from resnet_exp.errors import RequestError, RunFailed
+from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.data import streaming
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.streaming import files as mds_files
+from resnet_exp.data.streaming import object_store
+from resnet_exp.data.streaming import upload as mds_upload
+from resnet_exp.runs import folder
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 S3 = "data.loader.remote=s3://shards/photos"
@@ -159,7 +162,7 @@ def test_an_upload_that_was_interrupted_goes_on(
             raise Interrupted
 
     def noted() -> list[str]:
-        return [entry["shard"] for entry in list(rundir.read_lines(train.with_name(".train.uploaded")))[1:]]
+        return [entry["shard"] for entry in list(folder.read_lines(train.with_name(".train.uploaded")))[1:]]
 
     photos, there, said = photo_tree(), shard_settings(tmp_path, remote="s3://shards/x"), []
     train, val = prepare(photos, tmp_path / "local", images_per_shard=1)
@@ -216,9 +219,9 @@ def test_a_store_that_says_nothing_is_waited_for_only_so_long(store: Any, monkey
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         S3FileSystem.clear_instance_cache()
-        monkeypatch.setattr(remote, "PATIENCE_SECONDS", 1)
+        monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 1)
         with pytest.raises(RunFailed, match=r"s3://shards/x/a cannot be read \(TimeoutError: no answer within 1 s\)"):
-            remote.Remote("s3://shards/x").read("a")
+            object_store.Remote("s3://shards/x").read("a")
 
 
 def test_a_store_that_is_not_there_or_has_nothing_is_a_line(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:

@@ -14,7 +14,11 @@ from conftest import RunCli
 from hydra import compose, initialize_config_dir
 from test_traces import original_size
 
-from resnet_exp import check, config, identity, launch, rundir
+from resnet_exp.config import schema, validate
+from resnet_exp.core import paths
+from resnet_exp.launch import run as launch
+from resnet_exp.runs import identity
+from resnet_exp.runs.folder import SCHEMA, write_json
 
 PLAN = "resnet_exp.plan"
 P4D = ("recipe=mild", "dataset=imagenet", "hardware=p4d.24xlarge")
@@ -50,15 +54,15 @@ def cells(output: str, label: str) -> list[str]:
 
 def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, images: int = 1437) -> Path:
     """A finished run in ``folder/runs``, with a result such as `resnet_exp.train` writes."""
-    config.register()
+    schema.register()
     given = [f"runs_dir={folder / 'runs'}", *overrides]
-    with initialize_config_dir(config_dir=str(config.conf_dir()), version_base="1.3"):
-        full = check.finalize(compose("config", overrides=given), given)
+    with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
+        full = validate.finalize(compose("config", overrides=given), given)
     launch.freeze(full, {})
     run = launch.folder_of(full)
     hardware: dict[str, Any] = full["hardware"]
     result = {
-        "schema": rundir.SCHEMA,
+        "schema": SCHEMA,
         **{key: full[key] for key in ("run_id", "recipe", "ssr", "seed")},
         **{key: full[key]["name"] for key in ("model", "dataset", "data")},
         "algorithms": sorted(full["algorithms"]),
@@ -67,7 +71,7 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
         "commits": [],
         "dirty": False,
         "evaluation": {key: full["resolution"][key] for key in ("eval_resize", "eval_crop")},
-        "epochs": check.scaled_duration(full)[0],
+        "epochs": validate.scaled_duration(full)[0],
         "batches": 22,
         "train_images": images,
         "val_images": 360,
@@ -83,7 +87,7 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
             **{key: hardware[key] for key in ("usd_per_node_hour", "price_date")},
         },
     }
-    rundir.write_json(run.result, result)
+    write_json(run.result, result)
     return run.path
 
 
@@ -180,7 +184,7 @@ def test_what_is_done_is_not_estimated(run_cli: RunCli, tmp_path: Path) -> None:
     assert row(done.stdout, "cost").startswith(f"${0.5 * 21.957642:.2f} to train")
     assert row(done.stdout, "state").startswith("done")
     (path / "result.json").unlink()
-    rundir.write_json(path / "failure.json", {"error": "no luck"})
+    write_json(path / "failure.json", {"error": "no luck"})
     done = run_cli(*P4D, "ssr=0.36", module=PLAN)
     assert row(done.stdout, "state") == "failed at its beginning: no luck"
 

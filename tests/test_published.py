@@ -13,8 +13,9 @@ from collections import Counter
 
 import pytest
 
-from resnet_exp import frontier, places, prices, published_runs
-from resnet_exp.records import Run
+from resnet_exp.core import paths
+from resnet_exp.results import frontier, prices, published_runs
+from resnet_exp.results.record import Run
 
 RUNS = {run.run_id: run for run in published_runs.published()}
 GROUPS = {group.key: group for group in frontier.aggregate(RUNS.values())}
@@ -88,7 +89,7 @@ def test_a_time_has_hardware_and_an_instance_has_a_price(run: Run) -> None:
 
 
 def test_algorithms_are_called_as_in_the_configuration() -> None:
-    known = {path.stem for path in (places.conf_dir() / "algorithms").glob("*.yaml")}
+    known = {path.stem for path in (paths.conf_dir() / "algorithms").glob("*.yaml")}
     assert {name for run in RUNS.values() for name in run.algorithms} <= known
     assert all(len(run.algorithms) == 5 for run in RUNS.values() if run.recipe == "mild")
 

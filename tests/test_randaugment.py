@@ -10,8 +10,8 @@ from composer.algorithms.utils import augmentation_primitives as composer
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from resnet_exp.data.chance import AUGMENT, begin, epoch_key
-from resnet_exp.data.randaugment import OPERATIONS, apply, augment_with, randaugment, strength
+from resnet_exp.data.kernels.randaugment import OPERATIONS, apply, augment_with, randaugment, strength
+from resnet_exp.data.kernels.rng import AUGMENT, begin, epoch_key
 
 
 def photo(number: int, side: int = 176) -> Any:

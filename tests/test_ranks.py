@@ -16,11 +16,11 @@ import pytest
 import torch
 from conftest import Finished, PhotoTree, RunCli, left_running
 
-from resnet_exp import foreign, rundir
+from resnet_exp.core.errors import RequestError
 from resnet_exp.data import imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
-from resnet_exp.errors import RequestError
-from resnet_exp.rundir import RunDir
+from resnet_exp.runs.folder import RunDir, read_lines, write_json
+from resnet_exp.training import external_ranks
 
 TESTS = Path(__file__).parent
 MINE = ("data=imagefolder", "dataset=imagefolder", "run_id=mine", "trace=true")
@@ -54,7 +54,7 @@ def result_of(run: RunDir) -> dict[str, Any]:
 
 
 def column(path: Path, name: str) -> list[float]:
-    return [row[name] for row in rundir.read_lines(path)]
+    return [row[name] for row in read_lines(path)]
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     assert last.returncode == 0, last.stderr + last.stdout
     whole.path.mkdir()
     whole.config.write_text(cut.config.read_text())
-    rundir.write_json(whole.failure, {"error": "of an earlier try"})
+    write_json(whole.failure, {"error": "of an earlier try"})
     done = launched([str(Path(sys.executable).parent / "torchrun"), "--nproc-per-node=2"], whole)
     assert done.returncode == 0, done.stderr + done.stdout
     assert_same(cut, whole)
@@ -156,7 +156,7 @@ def wait_for_end(folder: Path) -> None:
 
 
 def assert_same(one: RunDir, other: RunDir) -> None:
-    assert list(rundir.read_lines(one.trace)) == list(rundir.read_lines(other.trace))
+    assert list(read_lines(one.trace)) == list(read_lines(other.trace))
     for name in ("epoch", "batches", "loss", "top1", "top5"):
         assert column(one.metrics, name) == column(other.metrics, name)
     expected, actual = (torch.load(run.weights) for run in (one, other))
@@ -168,10 +168,10 @@ def assert_the_weights_are_those_evaluated(run: RunDir) -> None:
     import composer.functional as cf
     from composer.devices import DeviceCPU
 
-    from resnet_exp.build import build_loader
     from resnet_exp.data.contract import Normalize
-    from resnet_exp.model import MeanCrossEntropy, build_model
     from resnet_exp.train import read_config
+    from resnet_exp.training.model import MeanCrossEntropy, build_model
+    from resnet_exp.training.trainer import build_loader
 
     config = read_config(run)
     model = build_model(config["model"])
@@ -202,10 +202,10 @@ def test_another_number_of_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     run = RunDir(Path("/runs/mine"))
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    foreign.check_world({"hardware": {"devices": 2, "nodes": 1}}, run)
+    external_ranks.check_world({"hardware": {"devices": 2, "nodes": 1}}, run)
     for devices, nodes, flags in [(0, 1, "--nproc-per-node 1"), (1, 2, "--nnodes 2 --nproc-per-node 1")]:
         with pytest.raises(RequestError) as refused:
-            foreign.check_world({"hardware": {"devices": devices, "nodes": nodes}}, run)
+            external_ranks.check_world({"hardware": {"devices": devices, "nodes": nodes}}, run)
         assert str(refused.value) == (
             f"WORLD_SIZE=2 (LOCAL_WORLD_SIZE=2) differs from the {nodes} ranks of this run (hardware.devices={devices},"
             f" hardware.nodes={nodes}); use torchrun {flags} -m resnet_exp.train /runs/mine, or leave RANK and "
@@ -228,14 +228,14 @@ def test_a_lone_rank_of_two_is_refused_in_one_line(
 
 
 def test_the_node_is_known_by_both_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "die_with_parent", lambda number: None)
-    for name in foreign.SINGLE:
+    monkeypatch.setattr(external_ranks, "die_with_parent", lambda number: None)
+    for name in external_ranks.SINGLE:
         # Restores it, which monkeypatch.delenv of a missing name would not.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("GROUP_RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "8")
-    foreign.complete_environment()
+    external_ranks.complete_environment()
     assert (os.environ["NODE_RANK"], os.environ["WORLD_SIZE"], os.environ["LOCAL_RANK"]) == ("3", "8", "0")
 
 

@@ -20,9 +20,12 @@ import pytest
 from conftest import TINY, command, write_photos
 from loopback import Loopback
 
-from resnet_exp import collect, environment, figures, frontier, manifest, published_runs, report, rundir, runs_file
-from resnet_exp.errors import RequestError
-from resnet_exp.rundir import RunDir
+from resnet_exp import report
+from resnet_exp.core.errors import RequestError
+from resnet_exp.reporting import figures, table_files
+from resnet_exp.results import collect, frontier, published_runs
+from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs.folder import RunDir, read_json, write_json
 
 FILES = [
     *("curves.svg", "explorer.html", "frontier.md", "frontier.png", "frontier.svg"),
@@ -146,16 +149,16 @@ def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> Non
     run = RunDir(tmp_path)
     now = environment.git()
     ours = [now["commit"]] if now else []
-    rundir.write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
+    write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
     environment.describe(run)
-    facts = rundir.read_json(run.environment)
+    facts = read_json(run.environment)
     assert facts is not None and facts["commits"] == ours  # there is nothing to go on from
-    rundir.write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
+    write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
     run.checkpoints.mkdir()
     (run.checkpoints / "ep1-ba9-rank0.pt").touch()
     for _ in range(2):
         environment.describe(run)
-        facts = rundir.read_json(run.environment)
+        facts = read_json(run.environment)
         assert facts is not None and facts["commits"] == [OTHER_COMMIT, *ours] and facts["dirty"] is True
 
 
@@ -177,10 +180,10 @@ def test_all_runs_are_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         (runs / name).mkdir()
         (runs / name / "config.yaml").write_text("recipe: mild\n")
     for name in ("failed-1", "failed-2"):
-        rundir.write_json(RunDir(runs / name).failure, {"error": "RunFailed: loss is nan", "exit_code": 1})
+        write_json(RunDir(runs / name).failure, {"error": "RunFailed: loss is nan", "exit_code": 1})
     (runs / "notes").mkdir()
     rows = [{"run_id": name, "overrides": [], "job": None} for name in ("done", "failed-1", "never")]
-    manifest.write(runs, {"sweep": "demo", "launcher": "basic", "runs": rows})
+    sweep_manifest.write(runs, {"sweep": "demo", "launcher": "basic", "runs": rows})
     holder = subprocess.Popen(
         [sys.executable, "-c", f"from resnet_exp import rundir; from pathlib import Path\n"
          f"rundir.acquire(rundir.RunDir(Path('{runs / 'running'}'))); print('held', flush=True); input()"],
@@ -353,7 +356,7 @@ def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(tmp_path / "out" / "runs.parquet")
     with (tmp_path / "out" / "runs.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == table.column_names == list(runs_file.COLUMNS)
+    assert rows[0] == table.column_names == list(table_files.COLUMNS)
     assert len(rows) == 1 + 2 + len(published_runs.published())
     for row, values in zip(rows[1:], table.to_pylist(), strict=True):
         for text, value in zip(row, values.values(), strict=True):
@@ -423,8 +426,8 @@ def test_bad_requests(
     (tmp_path / "taken" / "curves.svg" / "x").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     for name, content in (("damaged", "{"), ("odd", "{}")):
-        (tmp_path / name / manifest.FOLDER).mkdir(parents=True)
-        (tmp_path / name / manifest.FOLDER / "a.json").write_text(content)
+        (tmp_path / name / sweep_manifest.FOLDER).mkdir(parents=True)
+        (tmp_path / name / sweep_manifest.FOLDER / "a.json").write_text(content)
     assert make(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and len(captured.err.splitlines()) == 1 and said in captured.err
@@ -525,7 +528,7 @@ def test_curves_without_evaluations(tmp_path: Path) -> None:
 def test_ten_thousand_reasons_are_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(200):
         (tmp_path / "runs" / f"{number}").mkdir(parents=True)
-        rundir.write_json(RunDir(tmp_path / "runs" / f"{number}").failure, {"error": f"RunFailed: {number % 100}"})
+        write_json(RunDir(tmp_path / "runs" / f"{number}").failure, {"error": f"RunFailed: {number % 100}"})
         (tmp_path / "runs" / f"{number}" / "config.yaml").touch()
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().out.splitlines()

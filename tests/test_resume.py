@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_exp import checkpoints, rundir
-from resnet_exp.data.converting import Terms
-from resnet_exp.rundir import RunDir
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.runs import checkpoints
+from resnet_exp.runs.folder import RunDir, read_lines
 
 STOPPED, KILLED, DONE = 130, 1, 0
 BATCHES, EPOCHS = 8, 3  # an epoch has 32 images, 4 a batch
@@ -55,9 +55,9 @@ def outcome(run: RunDir) -> dict[str, Any]:
     """Everything of a finished run that does not depend on the clock."""
     result = run.read_result()
     assert result is not None
-    metrics = [{**row, "train_seconds": 0} for row in rundir.read_lines(run.metrics)]
+    metrics = [{**row, "train_seconds": 0} for row in read_lines(run.metrics)]
     numbers = {key: result[key] for key in ("epochs", "batches", "top1", "top5", "eval_loss")}
-    return {"trace": list(rundir.read_lines(run.trace)), "metrics": metrics, **numbers}
+    return {"trace": list(read_lines(run.trace)), "metrics": metrics, **numbers}
 
 
 def assert_same(one: RunDir, other: RunDir) -> None:
@@ -77,7 +77,7 @@ def assert_clocks(run: RunDir, tries: int, longest: float) -> None:
     """Clocks go on over the tries: none starts anew, none counts what lies between."""
     result = run.read_result()
     assert result is not None
-    seconds = [row["train_seconds"] for row in rundir.read_lines(run.metrics)]
+    seconds = [row["train_seconds"] for row in read_lines(run.metrics)]
     timing = result["timing"]
     assert seconds == sorted(seconds) and seconds[-1] == timing["train_seconds"]
     assert 0 < timing["data_wait_seconds"] < timing["train_seconds"]
@@ -155,8 +155,9 @@ def numbered_tree(root: Path, images: int) -> Path:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of numba, about code that only FFCV calls
 def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
-    from resnet_exp.data import ffcv, ffcv_files
+    from resnet_exp.data import ffcv
     from resnet_exp.data.contract import Loader, Split
+    from resnet_exp.data.ffcv import files as ffcv_files
 
     root, batches = numbered_tree(tmp_path / "images", 22), 4  # of 5 images; the last 2 are left out
     files = {"train_file": None, "val_file": None, "cache_dir": str(tmp_path), "write_mode": "raw"}

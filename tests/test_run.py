@@ -11,9 +11,8 @@ import pytest
 import torch
 from conftest import left_running
 
-from resnet_exp import rundir
 from resnet_exp.plot import Curve, collect_curve, draw_curves, main
-from resnet_exp.rundir import RunDir
+from resnet_exp.runs.folder import RunDir, append_line, read_lines, write_json
 
 
 def only_run(runs: Path) -> RunDir:
@@ -31,7 +30,7 @@ def test_mild_learns_the_digits(tmp_path: Path, run_cli: Any) -> None:
     assert (result["epochs"], result["train_images"], result["val_images"]) == (45, 1437, 360)
     assert result["top1"] >= 0.97
     assert result["resumed"] == 0
-    rows = list(rundir.read_lines(run.metrics))
+    rows = list(read_lines(run.metrics))
     assert [row["epoch"] for row in rows] == list(range(1, 46))
     assert rows[-1]["top1"] == result["top1"]
     environment = json.loads(run.environment.read_text())
@@ -44,10 +43,10 @@ def assert_weights_are_the_averaged_ones(run: RunDir, result: dict[str, Any]) ->
     import composer.functional as cf
     from composer.devices import DeviceCPU
 
-    from resnet_exp.build import build_loader
     from resnet_exp.data.contract import Normalize
-    from resnet_exp.model import build_model
     from resnet_exp.train import read_config
+    from resnet_exp.training.model import build_model
+    from resnet_exp.training.trainer import build_loader
 
     config = read_config(run)
     model = build_model(config["model"])
@@ -99,7 +98,7 @@ def test_hot_on_schedule_from_any_format(
     for decode in ("full", "scheduled"):
         done = run_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)
         assert done.returncode == 0, done.stderr + done.stdout
-        rows[decode] = list(rundir.read_lines(only_run(tmp_path / decode).trace))
+        rows[decode] = list(read_lines(only_run(tmp_path / decode).trace))
     full, scheduled = ([(row["height"], row["width"]) for row in rows[decode]] for decode in ("full", "scheduled"))
     assert full == scheduled
     assert len(set(full)) > 1
@@ -134,9 +133,7 @@ def write_evaluations(folder: Path, top1: list[float]) -> RunDir:
     folder.mkdir()
     run = RunDir(folder)
     for number, value in enumerate(top1, start=1):
-        rundir.append_line(
-            run.metrics, {"epoch": number, "batches": number, "train_seconds": 60.0 * number, "top1": value}
-        )
+        append_line(run.metrics, {"epoch": number, "batches": number, "train_seconds": 60.0 * number, "top1": value})
     return run
 
 
@@ -164,13 +161,13 @@ def test_a_record_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     run = write_evaluations(tmp_path / "a", [0.1, 0.5])
     with run.metrics.open("a") as file:
         file.write('{"epoch": 3, "batc')
-    assert [row["top1"] for row in rundir.read_lines(run.metrics)] == [0.1, 0.5]
+    assert [row["top1"] for row in read_lines(run.metrics)] == [0.1, 0.5]
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    rundir.write_json(path, {"top1": 0.5})
+    write_json(path, {"top1": 0.5})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        rundir.write_json(path, {"top1": float("nan")})
+        write_json(path, {"top1": float("nan")})
     assert json.loads(path.read_text()) == {"top1": 0.5}
     assert list(tmp_path.iterdir()) == [path]

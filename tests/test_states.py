@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from resnet_exp import manifest, slurm_queue, states, sweep_table
-from resnet_exp.errors import RequestError
-from resnet_exp.states import RunState
+from resnet_exp.core.errors import RequestError
+from resnet_exp.core.slurm import _tasks
+from resnet_exp.runs import states, status_table, sweep_manifest
+from resnet_exp.runs.states import RunState
 
 RESULT = {"schema": 1, "epochs": 3, "top1": 0.75, "timing": {"train_seconds": 61.0}}
 PROGRESS = {"done": 3, "total": 16, "unit": "epochs", "top1": 0.5, "eta_seconds": 90.0}
@@ -55,7 +56,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def plan(runs: Path, *names: str, sweep: str = "sweep", jobs: dict[str, str] | None = None) -> None:
     rows = [{"run_id": name, "overrides": [], "job": (jobs or {}).get(name)} for name in names]
-    manifest.write(runs, {"sweep": sweep, "launcher": "basic", "runs": rows})
+    sweep_manifest.write(runs, {"sweep": sweep, "launcher": "basic", "runs": rows})
 
 
 @dataclass
@@ -142,7 +143,7 @@ def test_asking_does_not_disturb_a_run_that_starts(tmp_path: Path) -> None:
     asker = os.open(lock, os.O_RDONLY)
     fcntl.flock(asker, fcntl.LOCK_SH)
     program = (
-        "from pathlib import Path; from resnet_exp.rundir import RunDir, acquire; print(flush=True); "
+        "from pathlib import Path; from resnet_exp.runs.folder import RunDir, acquire; print(flush=True); "
         f"acquire(RunDir(Path({str(folder)!r})))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as starter:
@@ -156,15 +157,15 @@ def test_asking_does_not_disturb_a_run_that_starts(tmp_path: Path) -> None:
 def test_a_run_that_was_started_otherwise_has_no_job(tmp_path: Path) -> None:
     plan(tmp_path, "run", sweep="first", jobs={"run": "7_4"})
     plan(tmp_path, "run", sweep="second")
-    assert manifest.jobs(manifest.read_all(tmp_path)) == {}
+    assert sweep_manifest.jobs(sweep_manifest.read_all(tmp_path)) == {}
     plan(tmp_path, "run", sweep="third", jobs={"run": "8"})
-    assert manifest.jobs(manifest.read_all(tmp_path)) == {"run": "8"}
+    assert sweep_manifest.jobs(sweep_manifest.read_all(tmp_path)) == {"run": "8"}
 
 
 def test_tasks_that_never_started_are_found_in_the_accounting() -> None:
-    assert slurm_queue._tasks("12_[3-5,7%2]") == ["12_3", "12_4", "12_5", "12_7"]
-    assert slurm_queue._tasks("12_3") == ["12_3"]
-    assert slurm_queue._tasks("12") == ["12"]
+    assert _tasks("12_[3-5,7%2]") == ["12_3", "12_4", "12_5", "12_7"]
+    assert _tasks("12_3") == ["12_3"]
+    assert _tasks("12") == ["12"]
 
 
 def test_status_as_a_command(tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ def test_a_table_that_does_not_fit_shows_what_is_urgent(tmp_path: Path) -> None:
     found.append(RunState("broken", "failed", tmp_path, "[red]ValueError[/red]: no"))
     terminal = Console(width=100, file=io.StringIO())
     with terminal.capture() as capture:
-        terminal.print(sweep_table.table(found, rows=5))
+        terminal.print(status_table.table(found, rows=5))
     text = capture.get()
     assert "broken" in text and "[red]ValueError[/red]: no" in text
     assert "31 runs: 30 done, 1 failed (26 not shown)" in text
@@ -229,5 +230,5 @@ def test_the_picture_of_the_table_is_what_it_prints() -> None:
     ]
     terminal = Console(width=112, file=io.StringIO())
     with terminal.capture() as capture:
-        terminal.print(sweep_table.table(found))
+        terminal.print(status_table.table(found))
     assert [line.rstrip() for line in capture.get().splitlines()] == shown

@@ -23,11 +23,14 @@ from hypothesis import strategies as st
 from test_convert_faults import damage, many_photos, processes_of, wait_for
 from test_loaders import epoch_of, open_loader, same, shard_settings, split_of
 
-from resnet_exp import rundir
-from resnet_exp.data import manifests, mds, mds_conversion, mds_files, shard_order, sources, streaming
-from resnet_exp.data.converting import Terms
-from resnet_exp.errors import RequestError, RunFailed
-from resnet_exp.rundir import read_json
+from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.data import streaming
+from resnet_exp.data.conversion import manifest as manifests
+from resnet_exp.data.conversion import sources
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.streaming import conversion, mds, shuffle
+from resnet_exp.data.streaming import files as mds_files
+from resnet_exp.runs.folder import read_json, whole_lines
 
 WRITER = "resnet_exp.data.writer"
 
@@ -144,10 +147,10 @@ def test_damage_of_a_shard_of_the_library_is_found(theirs: tuple[list[Any], Path
 def test_order_of_an_epoch(sizes: list[int], nodes: int, block: int, seed: int, epoch: int) -> None:
     starts = np.cumsum([0, *sizes])
     nodes = min(nodes, int(starts[-1]))
-    parts = shard_order.of_epoch(starts, nodes, block, seed, epoch)
+    parts = shuffle.of_epoch(starts, nodes, block, seed, epoch)
     found = np.concatenate(parts)
     assert len(set(found.tolist())) == len(found) > starts[-1] - nodes, "every sample at most once, and nearly all"
-    for part, later in zip(parts, shard_order.of_epoch(starts, nodes, block, seed, epoch + 1), strict=True):
+    for part, later in zip(parts, shuffle.of_epoch(starts, nodes, block, seed, epoch + 1), strict=True):
         assert len(part) == len(parts[0])
         # One more or fewer of those that do not fill a batch of all nodes may take another one's place.
         assert len(set(part.tolist()) - set(later.tolist())) <= nodes, "a node has the same shards in every epoch"
@@ -156,19 +159,19 @@ def test_order_of_an_epoch(sizes: list[int], nodes: int, block: int, seed: int, 
 @pytest.mark.parametrize("nodes", [1, 2, 4])
 def test_batches_of_all_ranks_are_the_same_for_any_number_of_them(nodes: int) -> None:
     starts = np.cumsum([0, *[50] * 20])
-    parts = shard_order.of_epoch(starts, nodes, 100, seed=3, epoch=1)
-    whole = shard_order.share(parts, 0, 1, 16).reshape(-1, 16)
+    parts = shuffle.of_epoch(starts, nodes, 100, seed=3, epoch=1)
+    whole = shuffle.share(parts, 0, 1, 16).reshape(-1, 16)
     assert len(whole) == 1000 // 16
     for ranks in (2, 4):
-        shares = [shard_order.share(parts, rank, ranks, 16 // ranks).reshape(len(whole), -1) for rank in range(ranks)]
+        shares = [shuffle.share(parts, rank, ranks, 16 // ranks).reshape(len(whole), -1) for rank in range(ranks)]
         assert np.array_equal(np.concatenate(shares, axis=1), whole)
-    needed = [set((shard_order.share(parts, rank, nodes, 16 // nodes) // 50).tolist()) for rank in range(nodes)]
+    needed = [set((shuffle.share(parts, rank, nodes, 16 // nodes) // 50).tolist()) for rank in range(nodes)]
     assert sum(map(len, needed)) <= 20 + nodes, "a node needs the shards of its part only"
 
 
 def test_only_some_shards_are_needed_at_a_time() -> None:
     starts = np.cumsum([0, *[50] * 200])
-    (order,) = shard_order.of_epoch(starts, 1, 500, seed=0, epoch=0)
+    (order,) = shuffle.of_epoch(starts, 1, 500, seed=0, epoch=0)
     for begin in range(0, len(order) - 200, 200):
         assert len(set((order[begin : begin + 200] // 50).tolist())) <= 26
     neighbours = np.diff(order) == 1
@@ -218,13 +221,13 @@ def test_shards_of_an_interrupted_conversion_are_checked(tmp_path: Path, photo_t
     train = photo_tree() / "train"
     names = [source.name for source in sources.of_split(train)]
     # In the last shard, so that all others but one worker's are there whichever worker is slow.
-    broken = train / names[np.random.default_rng(mds_conversion.MIXING_SEED).permutation(len(names))[-1]]
+    broken = train / names[np.random.default_rng(conversion.MIXING_SEED).permutation(len(names))[-1]]
     good = broken.read_bytes()
     broken.write_bytes(b"")
     with pytest.raises(RunFailed, match=broken.name):
         prepare(train.parent, tmp_path / "cache", images_per_shard=2)
     (journal,) = tmp_path.rglob("train.partial.journal")
-    head, *noted = rundir.whole_lines(journal)
+    head, *noted = whole_lines(journal)
     assert head["images"] == len(names) and len(noted) > 2
     damage(journal.with_suffix("") / noted[0]["entry"]["raw_data"]["basename"], 500)
     broken.write_bytes(good)

@@ -19,11 +19,15 @@ from slurm_scenario import PLACE
 from test_report import write_run
 from wandb_service import Service, running
 
-from resnet_exp import collect, frontier, launchers, manifest, metric_names, sweep_wandb, watch
-from resnet_exp.errors import EXIT_DONE, EXIT_FAILED
-from resnet_exp.logger_values import WANDB
-from resnet_exp.sweep import Planned, Sweep
-from resnet_exp.sweep_tracker import folder_of, tracked
+from resnet_exp.config.logger_values import WANDB
+from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
+from resnet_exp.loggers import metric_names
+from resnet_exp.results import collect, frontier
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.sweep.compose import Planned, Sweep
+from resnet_exp.sweep.launchers import common, watch
+from resnet_exp.sweep.launchers.frontier_tracker import folder_of, tracked
+from resnet_exp.tracking import sweep_frontier
 
 ID = "sweep-lengths"
 GIVEN_UP = "note: W&B has not got the last frontier of lengths ({}/log.txt); the same command again logs it\n"
@@ -43,7 +47,7 @@ def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
     runs = [Planned({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
-    manifest.write(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
+    sweep_manifest.write(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
     return Sweep("lengths", runs_dir, runs, list(run_ids))
 
 
@@ -71,8 +75,8 @@ def test_rows_of_the_table(tmp_path: Path) -> None:
         write_run(tmp_path, f"long-{seed}", top1=top1, seed=seed, group="l", timing__train_seconds=1600.0 + seed)
     unpriced = {"hardware__usd_per_node_hour": None, "hardware__price_date": None}
     write_run(tmp_path, "gift", top1=0.71, timing__train_seconds=1000.0, group="g", **unpriced)
-    rows = sweep_wandb.rows(frontier.aggregate(collect.collect_runs([tmp_path]).runs))
-    found = [dict(zip(sweep_wandb.COLUMNS, row, strict=True)) for row in rows]
+    rows = sweep_frontier.rows(frontier.aggregate(collect.collect_runs([tmp_path]).runs))
+    found = [dict(zip(sweep_frontier.COLUMNS, row, strict=True)) for row in rows]
     shown = [(row["recipe"], row["fastest"], row["cheapest"], row["n"], row["train_seconds"]) for row in found]
     assert shown == [
         ("mild", True, True, 1, 800.0),
@@ -112,7 +116,7 @@ def test_the_frontier_is_logged_as_it_fills(
     assert (run.settings["groupName"], run.settings["jobType"]) == ("lengths", metric_names.SWEEP_JOB)
     assert (run.settings["displayName"], run.settings["project"]) == ("lengths", "tests")
     table, picture = run.summary[metric_names.FRONTIER_TABLE], run.summary[metric_names.FRONTIER_PICTURE]
-    assert (table["_type"], table["nrows"], table["ncols"]) == ("table-file", 2, len(sweep_wandb.COLUMNS))
+    assert (table["_type"], table["nrows"], table["ncols"]) == ("table-file", 2, len(sweep_frontier.COLUMNS))
     assert (picture["_type"], picture["format"]) == ("image-file", "png") and picture["width"] > 1000
     assert len([name for name in run.uploads if name.startswith("media/images/frontier/picture")]) == 2
 
@@ -159,7 +163,7 @@ def test_a_sweep_without_the_logger_has_no_run(tmp_path: Path) -> None:
     write_two(tmp_path)
     with tracked(sweep_of(tmp_path, "short", "slow", _target_="any.Logger")) as tracker:
         tracker.saw(2)
-    assert [path.name for path in (tmp_path / manifest.FOLDER).iterdir()] == ["lengths.json"]
+    assert [path.name for path in (tmp_path / sweep_manifest.FOLDER).iterdir()] == ["lengths.json"]
 
 
 @pytest.mark.slow
@@ -189,7 +193,7 @@ def test_a_service_that_stalls_at_the_end_is_left(
 
 def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = sweep_of(tmp_path, "short")
-    (tmp_path / manifest.FOLDER / "lengths.json").write_text("{")
+    (tmp_path / sweep_manifest.FOLDER / "lengths.json").write_text("{")
     with tracked(sweep) as tracker:
         tracker.saw(1)
     folder = folder_of(tmp_path, "lengths")
@@ -228,7 +232,7 @@ def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
         write_run(tmp_path, config["run_id"], group="g")
         return EXIT_DONE
 
-    assert launchers.in_turn(sweep, attempt) == EXIT_FAILED
+    assert common.in_turn(sweep, attempt) == EXIT_FAILED
     assert counts(service)[-1] == 2
 
 

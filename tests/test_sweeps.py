@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 from conftest import RunCli
 
-from resnet_exp import check, cli, config, manifest
-from resnet_exp.rundir import RunDir
-from resnet_exp.sweep import Sweep, write_manifest
+from resnet_exp import cli
+from resnet_exp.config import validate
+from resnet_exp.core import paths
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.folder import RunDir
+from resnet_exp.sweep.compose import Sweep, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = sorted(path.stem for path in config.sweeps_dir().glob("*.yaml"))
+NAMES = sorted(path.stem for path in paths.sweeps_dir().glob("*.yaml"))
 IMAGENET = ("dataset.dir=/data/imagenet", "hardware=p4d.24xlarge")
 DIGITS = ("dataset=digits", "data=imagefolder", "hardware=cpu", "data.num_workers=0")
 OUTSIDE = "outside the range"
@@ -52,7 +55,7 @@ def chosen(sweep: Sweep, *keys: str) -> list[tuple[Any, ...]]:
 
 
 def text(name: str) -> str:
-    return (config.sweeps_dir() / f"{name}.yaml").read_text()
+    return (paths.sweeps_dir() / f"{name}.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,9 +67,11 @@ def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None
     assert re.search(rf"^#\s+python -m resnet_exp -cn {name}\b", text(name), re.MULTILINE)
     assert "hydra/launcher=slurm hardware=" in text(name).replace("hydra.sweeper.parallel=4 ", "")
     assert "# Cost" in text(name)
-    outside = {run.config["recipe"] for run in sweep.runs if any(OUTSIDE in note for note in check.notes(run.config))}
+    outside = {
+        run.config["recipe"] for run in sweep.runs if any(OUTSIDE in note for note in validate.notes(run.config))
+    }
     assert outside == ({"medium", "hot"} if name == "demo" else set())
-    assert not any("warm-up" in note for run in sweep.runs for note in check.notes(run.config))
+    assert not any("warm-up" in note for run in sweep.runs for note in validate.notes(run.config))
 
 
 def test_costs_in_the_files_are_those_of_the_plan(run_cli: RunCli) -> None:
@@ -167,7 +172,7 @@ def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_
     first, second = (asked("-cn", "seeds", *IMAGENET, f"seed={seeds}") for seeds in ("1,2", "2,3"))
     write_manifest(first, "basic", {})
     write_manifest(replace(second, continued=True), "basic", {})
-    record = manifest.read(tmp_path / "runs", "seeds")
+    record = sweep_manifest.read(tmp_path / "runs", "seeds")
     assert record is not None
     assert [run["run_id"] for run in record["runs"]] == [first.asked[0], *second.asked]
 
@@ -219,7 +224,7 @@ def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
     first = run_cli(*line, timeout=300)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 runs: 2 done" in first.stdout
-    record = manifest.read(tmp_path / "runs", "demo")
+    record = sweep_manifest.read(tmp_path / "runs", "demo")
     assert record is not None
     results = [RunDir(tmp_path / "runs" / run["run_id"]).read_result() for run in record["runs"]]
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from resnet_exp import summary
+from resnet_exp.launch import summary
 
 COLUMNS = 80
 BAR = re.compile(

@@ -12,7 +12,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from resnet_exp import check, config, rundir
+from resnet_exp.config import schema, validate
+from resnet_exp.core import paths
+from resnet_exp.runs.folder import RunDir, read_lines
 
 TRACES = Path(__file__).parent / "data" / "traces"
 RECIPES = ("mild", "medium", "hot")
@@ -26,17 +28,17 @@ def original(recipe: str) -> dict[str, Any]:
 
 
 def make_config(*overrides: str) -> dict[str, Any]:
-    config.register()
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return check.finalize(compose("config", list(overrides)))
+    schema.register()
+    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+        return validate.finalize(compose("config", list(overrides)))
 
 
 def make_run(tmp_path: Path, *overrides: str):
-    from resnet_exp.build import Run
+    from resnet_exp.training.trainer import Run
 
     values = make_config("loggers=[]", "hardware=cpu", f"runs_dir={tmp_path}", *overrides)
     values["dataset"]["dir"] = values["dataset"]["dir"] or str(tmp_path)
-    folder = rundir.RunDir(tmp_path / values["run_id"])
+    folder = RunDir(tmp_path / values["run_id"])
     folder.path.mkdir()
     return Run(values, folder)
 
@@ -77,12 +79,12 @@ def test_replays_the_original_trace(recipe: str, tmp_path: Path, run_cli: Any) -
     )
     assert done.returncode == 0, done.stderr + done.stdout
     (folder,) = (tmp_path / "runs").glob(f"{recipe}-*")
-    rows = list(rundir.read_lines(folder / "trace.jsonl"))
+    rows = list(read_lines(folder / "trace.jsonl"))
     assert [(row["epoch"], row["batch"]) for row in rows] == [(row["epoch"], row["batch"]) for row in trace["rows"]]
     assert [[row["height"], row["width"]] for row in rows] == [row["size"] for row in trace["rows"]]
     for ours, theirs in zip(rows, trace["rows"], strict=True):
         assert ours["lr"] == pytest.approx(theirs["lr"], rel=1e-9, abs=0)
-    result = rundir.RunDir(folder).read_result()
+    result = RunDir(folder).read_result()
     assert result is not None
     assert (result["epochs"], result["val_images"]) == (trace["epochs"], 20)
 

@@ -23,9 +23,11 @@ import wandb_service
 from conftest import TINY, command, write_photos
 from wandb_service import Service, StoredRun
 
-from resnet_exp import metric_names as names
-from resnet_exp import rundir, targets, values, wandb_files
-from resnet_exp.errors import RequestError
+from resnet_exp.config import import_check, values
+from resnet_exp.core.errors import RequestError
+from resnet_exp.loggers import metric_names
+from resnet_exp.runs.folder import read_json, read_lines
+from resnet_exp.tracking import offline_files
 
 PHOTOS = ("data=imagefolder", "dataset=imagefolder", "train_batch_size=4")
 SENT = ("result", "evaluations")
@@ -103,7 +105,7 @@ def test_its_configuration_is_nested_and_has_the_environment(tracked: Tracked) -
 
     for name, stored in tracked.stored.items():
         frozen = yaml.safe_load((tracked.runs[name] / "config.yaml").read_text())
-        environment = rundir.read_json(tracked.runs[name] / "environment.json")
+        environment = read_json(tracked.runs[name] / "environment.json")
         given = dict(stored.config)
         assert given.pop("environment") == filled(environment)
         assert {key: value for key, value in given.items() if key in frozen} == filled(frozen)
@@ -123,35 +125,37 @@ def test_its_history_is_what_the_run_recorded(tracked: Tracked) -> None:
         rows = stored.rows("history")
         steps = [row["_step"] for row in rows]
         assert steps == sorted(set(steps))
-        batches = {row[names.BATCH]: row for row in rows if names.LOSS in row}
+        batches = {row[metric_names.BATCH]: row for row in rows if metric_names.LOSS in row}
         assert list(batches) == list(range(1, BATCHES * EPOCHS + 1)) and steps[-1] == BATCHES * EPOCHS
-        assert all(math.isfinite(row[names.LOSS]) and row[names.LEARNING_RATE] >= 0 for row in batches.values())
-        assert names.IMAGES_PER_SECOND not in batches[1] and batches[2][names.IMAGES_PER_SECOND] > 0
-        assert all(0 <= row[names.DATA_WAIT_SHARE] <= 1 for batch, row in batches.items() if batch > 1)
-        assert {row[names.IMAGE_SIZE] for row in batches.values()} <= {16, 20, 24, 28, 32}
-        recorded = list(rundir.read_lines(tracked.runs[name] / "metrics.jsonl"))
-        evaluated = [row for row in rows if names.TOP1 in row]
-        assert [row[names.EPOCH] for row in evaluated] == [1, 2] == [row["epoch"] for row in recorded]
+        assert all(
+            math.isfinite(row[metric_names.LOSS]) and row[metric_names.LEARNING_RATE] >= 0 for row in batches.values()
+        )
+        assert metric_names.IMAGES_PER_SECOND not in batches[1] and batches[2][metric_names.IMAGES_PER_SECOND] > 0
+        assert all(0 <= row[metric_names.DATA_WAIT_SHARE] <= 1 for batch, row in batches.items() if batch > 1)
+        assert {row[metric_names.IMAGE_SIZE] for row in batches.values()} <= {16, 20, 24, 28, 32}
+        recorded = list(read_lines(tracked.runs[name] / "metrics.jsonl"))
+        evaluated = [row for row in rows if metric_names.TOP1 in row]
+        assert [row[metric_names.EPOCH] for row in evaluated] == [1, 2] == [row["epoch"] for row in recorded]
         for row, ours in zip(evaluated, recorded, strict=True):
-            assert (row[names.TOP1], row[names.TOP5], row[names.EVAL_LOSS]) == (
+            assert (row[metric_names.TOP1], row[metric_names.TOP5], row[metric_names.EVAL_LOSS]) == (
                 ours["top1"],
                 ours["top5"],
                 ours["loss"],
             )
-            assert row[names.TRAIN_SECONDS] == ours["train_seconds"]
-            assert row[names.COST] == pytest.approx(ours["train_seconds"] * 0.001)
+            assert row[metric_names.TRAIN_SECONDS] == ours["train_seconds"]
+            assert row[metric_names.COST] == pytest.approx(ours["train_seconds"] * 0.001)
 
 
 def test_its_summary_has_the_result_and_the_best(tracked: Tracked) -> None:
     for name, stored in tracked.stored.items():
-        result = rundir.read_json(tracked.runs[name] / "result.json")
+        result = read_json(tracked.runs[name] / "result.json")
         assert result is not None and stored.summary["result"] == result
-        rows = list(rundir.read_lines(tracked.runs[name] / "metrics.jsonl"))
+        rows = list(read_lines(tracked.runs[name] / "metrics.jsonl"))
         assert stored.summary["evaluations"] == rows
-        assert stored.summary[names.TOP1] == result["top1"]
-        assert stored.summary[names.BEST_TOP1] == max(row["top1"] for row in rows)
+        assert stored.summary[metric_names.TOP1] == result["top1"]
+        assert stored.summary[metric_names.BEST_TOP1] == max(row["top1"] for row in rows)
         reached = [row["train_seconds"] for row in rows if row["top1"] >= 0.759]
-        assert stored.summary.get(names.seconds_to(0.759)) == (reached[0] if reached else None)
+        assert stored.summary.get(metric_names.seconds_to(0.759)) == (reached[0] if reached else None)
 
 
 def test_metrics_have_their_axes_and_the_machine_is_watched(tracked: Tracked) -> None:
@@ -160,8 +164,8 @@ def test_metrics_have_their_axes_and_the_machine_is_watched(tracked: Tracked) ->
         by_name = {entry["1"]: entry for entry in defined}
         axis = {name: defined[entry["5"] - 1]["1"] for name, entry in by_name.items() if "5" in entry}
         assert axis == {
-            **dict.fromkeys(names.BATCH_METRICS, names.BATCH),
-            **dict.fromkeys(names.EVAL_METRICS, names.EPOCH),
+            **dict.fromkeys(metric_names.BATCH_METRICS, metric_names.BATCH),
+            **dict.fromkeys(metric_names.EVAL_METRICS, metric_names.EPOCH),
         }
         assert any("system.cpu" in key or "system.proc.cpu.threads" in key for key in stored.rows("events")[0])
 
@@ -174,7 +178,7 @@ def test_a_report_reads_the_files_alone(tracked: Tracked, tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "")
     with (tmp_path / "out" / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
-    top1 = {name: rundir.read_json(folder / "result.json") for name, folder in tracked.runs.items()}
+    top1 = {name: read_json(folder / "result.json") for name, folder in tracked.runs.items()}
     assert {row["run_id"]: float(row["top1"]) for row in rows} == {name: r["top1"] for name, r in top1.items() if r}
     # With the run folders beside them each is still one run.
     words[3:4] = ["copied", str(tracked.folder / "runs")]
@@ -194,15 +198,15 @@ def test_a_report_reads_the_files_alone(tracked: Tracked, tmp_path: Path) -> Non
 def test_a_damaged_file_is_named(
     tracked: Tracked, tmp_path: Path, damage: Callable[[bytes], bytes], said: str | None
 ) -> None:
-    (whole,) = wandb_files.find(next(iter(tracked.runs.values())) / "wandb")
-    assert set(wandb_files.summary(whole)) == set(SENT)
+    (whole,) = offline_files.find(next(iter(tracked.runs.values())) / "wandb")
+    assert set(offline_files.summary(whole)) == set(SENT)
     (tmp_path / whole.name).write_bytes(damage(whole.read_bytes()))
     if said is None:
         # Still being written, as far as anybody knows.
-        assert wandb_files.summary(tmp_path / whole.name) == {}
+        assert offline_files.summary(tmp_path / whole.name) == {}
         return
     with pytest.raises(ValueError, match=said):
-        wandb_files.summary(tmp_path / whole.name)
+        offline_files.summary(tmp_path / whole.name)
 
 
 # --- Stopped, killed, gone on with
@@ -222,19 +226,19 @@ def test_killed_and_resumed_is_one_run(tmp_path: Path, service: Service) -> None
     wandb_service.sync(service, tries, tmp_path)
     stored = service.runs[name]
     rows = stored.rows("history")
-    losses = {row["_step"]: row[names.LOSS] for row in rows if names.LOSS in row}
+    losses = {row["_step"]: row[metric_names.LOSS] for row in rows if metric_names.LOSS in row}
     # The client writes once a second: what a kill takes is of the batches just before it.
     batches = range(1, BATCHES * EPOCHS + 1)
     assert list(losses) == sorted(losses) and set(batches[5:]) <= set(losses) <= set(batches)
     assert (stored.exit_code, stored.preempting) == (0, True)
     assert set(stored.summary) >= set(SENT)
     with (folder / "train.csv").open() as file:
-        listed = {int(row[names.BATCH]): float(row[names.LOSS]) for row in csv.DictReader(file)}
-    lines = list(rundir.read_lines(folder / "train.jsonl"))
-    assert listed == {row[names.BATCH]: row[names.LOSS] for row in lines}
+        listed = {int(row[metric_names.BATCH]): float(row[metric_names.LOSS]) for row in csv.DictReader(file)}
+    lines = list(read_lines(folder / "train.jsonl"))
+    assert listed == {row[metric_names.BATCH]: row[metric_names.LOSS] for row in lines}
     assert list(listed) == list(batches) and listed.items() >= losses.items()
-    evaluated = list(rundir.read_lines(folder / "eval.jsonl"))
-    assert [row[names.EPOCH] for row in evaluated] == [1, 2]
+    evaluated = list(read_lines(folder / "eval.jsonl"))
+    assert [row[metric_names.EPOCH] for row in evaluated] == [1, 2]
 
 
 # --- Online, and when the service is slow, full or gone
@@ -339,7 +343,11 @@ def test_a_run_that_fails_is_a_failed_one_there(tmp_path: Path, service: Service
     assert done.returncode == 1 and "raised as told" in done.stderr
     ((name, _),) = folders_of(tmp_path / "runs").items()
     assert service.runs[name].exit_code == 1
-    assert [row[names.BATCH] for row in service.runs[name].rows("history") if names.BATCH in row] == [1, 2, 3]
+    assert [row[metric_names.BATCH] for row in service.runs[name].rows("history") if metric_names.BATCH in row] == [
+        1,
+        2,
+        3,
+    ]
 
 
 def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path) -> None:
@@ -351,8 +359,8 @@ def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path) 
     assert done.returncode == 0 and "W&B is recorded offline (" in done.stdout
     ((_, folder),) = folders_of(tmp_path / "runs").items()
     # The first try, which nobody answered, has left a file too.
-    *_, recorded = (path for path in wandb_files.find(folder / "wandb") if "offline-run-" in str(path))
-    assert wandb_files.summary(recorded)["result"] == rundir.read_json(folder / "result.json")
+    *_, recorded = (path for path in offline_files.find(folder / "wandb") if "offline-run-" in str(path))
+    assert offline_files.summary(recorded)["result"] == read_json(folder / "result.json")
 
 
 # --- The others
@@ -392,13 +400,13 @@ def test_other_trackers_and_one_that_fails(tmp_path: Path, mlflow_server: str) -
         failed = [line for line in done.stdout.splitlines() if "faulty" in line]
         assert failed == ["loggers.faulty has failed and gets nothing more (ConnectionError: nobody is there)"]
     ((name, folder),) = folders_of(tmp_path / "runs").items()
-    recorded = [(row["batches"], row["top1"]) for row in rundir.read_lines(folder / "metrics.jsonl")]
+    recorded = [(row["batches"], row["top1"]) for row in read_lines(folder / "metrics.jsonl")]
     recorded_top1 = dict(recorded)
-    assert dict(mlflow_values(mlflow_server, name, names.TOP1)) == pytest.approx(recorded_top1)
-    assert len(mlflow_values(mlflow_server, name, names.LOSS)) >= BATCHES * EPOCHS
+    assert dict(mlflow_values(mlflow_server, name, metric_names.TOP1)) == pytest.approx(recorded_top1)
+    assert len(mlflow_values(mlflow_server, name, metric_names.LOSS)) >= BATCHES * EPOCHS
     board = tensorboard_values(tmp_path / "runs" / "tensorboard" / name)
-    assert dict(board[names.TOP1]) == pytest.approx(recorded_top1)
-    assert [step for step, _ in board[names.LOSS]][-1] == BATCHES * EPOCHS
+    assert dict(board[metric_names.TOP1]) == pytest.approx(recorded_top1)
+    assert [step for step, _ in board[metric_names.LOSS]][-1] == BATCHES * EPOCHS
 
 
 def mlflow_values(address: str, name: str, metric: str) -> list[tuple[int, float]]:
@@ -424,11 +432,11 @@ def tensorboard_values(folder: Path) -> dict[str, list[tuple[int, float]]]:
 @pytest.mark.parametrize("name", ["MLFlowLogger", "TensorboardLogger"])
 def test_a_tracker_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     target = f"composer.loggers.{name}"
-    assert targets.exists(target) and targets.missing_package(target) is None
-    package = targets.EXTRAS[target]
+    assert import_check.exists(target) and import_check.missing_package(target) is None
+    package = import_check.EXTRAS[target]
     kept = [path for path in sys.path if not (Path(path) / package).exists()]
     monkeypatch.setattr(sys, "path", kept)
     # Composer lies in the same folder.
-    monkeypatch.setattr(targets, "exists", lambda target: True)
+    monkeypatch.setattr(import_check, "exists", lambda target: True)
     with pytest.raises(RequestError, match=rf"loggers.mine needs .*: pip install 'resnet_exp\[{package}\]'"):
         values.check_target("loggers.mine", target)

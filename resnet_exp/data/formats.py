@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from resnet_exp.data import ffcv_files, mds_files
-from resnet_exp.data.converting import Terms
-from resnet_exp.data.manifests import Manifest
+from resnet_exp.data.conversion.manifest import Manifest
+from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.streaming import files as mds_files
 
 Settings = dict[str, Any]
 
 
 class Format(Protocol):
-    """A module with these functions; `resnet_exp.data.ffcv_files` says what they do in full."""
+    """A module with these functions; `resnet_exp.data.ffcv.files` says what they do in full."""
 
     LOADER: str
 

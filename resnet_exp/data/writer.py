@@ -15,18 +15,18 @@ from typing import Any
 
 import cv2
 
-from resnet_exp.data import prediction
-from resnet_exp.data.converting import REASON
-from resnet_exp.data.ffcv_conversion import FFCVConversion
-from resnet_exp.data.mds_conversion import MDSConversion
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.data.conversion import disk_space
+from resnet_exp.data.conversion.process import REASON
+from resnet_exp.data.ffcv.conversion import FFCVConversion
+from resnet_exp.data.streaming.conversion import MDSConversion
 
 FORMATS = {"ffcv": FFCVConversion, "mds": MDSConversion}
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write(request: dict[str, Any]) -> None:
-    """Convert splits; see `resnet_exp.data.converting`.
+    """Convert splits; see `resnet_exp.data.conversion.process`.
 
     Raises:
         RequestError: nothing was begun, since the images or the disk are of no use.
@@ -36,7 +36,7 @@ def write(request: dict[str, Any]) -> None:
     cv2.setNumThreads(0)
     begin = FORMATS[request["format"]].begin
     conversions = [begin(*map(Path, paths), content=request["content"]) for paths in request["places"]]
-    prediction.check_space(conversions, request["workers"], request["cache_dir"])
+    disk_space.check_space(conversions, request["workers"], request["cache_dir"])
     for conversion in conversions:
         try:
             conversion.run(request["workers"], request["most_skipped"], request["patience_seconds"])

@@ -1,0 +1,273 @@
+"""The run configuration: what may be set, its types, and where the YAML files are.
+
+The closed parts are dataclasses, so that a misspelt key or a wrong type fails when the configuration is composed.
+The open parts (algorithms, callbacks, loggers, the data loader) are mappings of name to ``{_target_, kwargs}``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from omegaconf import MISSING, OmegaConf
+
+from resnet_exp.core.paths import conf_dir as conf_dir
+from resnet_exp.core.paths import sweeps_dir as sweeps_dir
+
+# Groups whose entries are mappings of name to {_target_, kwargs}.
+OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
+
+
+@dataclass
+class ModelConfig:
+    """A torchvision ``ResNet``: block kind, blocks per stage, widths, initial weights, loss."""
+
+    name: str = MISSING
+    block: str = MISSING
+    layers: list[int] = MISSING
+    num_classes: int = MISSING
+    groups: int = 1
+    width_per_group: int = 64
+    initializers: list[str] = field(default_factory=list)
+    loss: str = "soft_cross_entropy"
+    sync_batchnorm: bool = False
+
+
+@dataclass
+class OptimizerConfig:
+    """Settings of ``composer.optim.DecoupledSGDW``; ``lr`` is the peak learning rate of the schedule."""
+
+    lr: float = MISSING
+    momentum: float = MISSING
+    weight_decay: float = MISSING
+    dampening: float = 0.0
+    nesterov: bool = False
+
+
+@dataclass
+class ScheduleConfig:
+    """Linear warm-up, then cosine decay, stepped every batch; only ``max_duration`` is scaled by ``ssr``."""
+
+    max_duration: str = MISSING
+    warmup: str = MISSING
+    alpha_f: float = 0.0
+
+
+@dataclass
+class ResolutionConfig:
+    """Image sizes in pixels: the training crop, and for evaluation the resized short side and the centre crop."""
+
+    train: int = MISSING
+    eval_resize: int = MISSING
+    eval_crop: int = MISSING
+
+
+@dataclass
+class DatasetConfig:
+    """What is learned. The four scales fit the recipes' ImageNet numbers to a small dataset."""
+
+    name: str = MISSING
+    title: str | None = None
+    dir: str | None = None
+    num_classes: int | None = None
+    image_scale: float = 1.0
+    eval_scale: float = 1.0
+    batch_scale: float = 1.0
+    lr_scale: float = 1.0
+    crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])
+    crop_ratio: list[float] = field(default_factory=lambda: [3 / 4, 4 / 3])
+    hflip: bool = True
+    mean: list[float] = MISSING
+    std: list[float] = MISSING
+    min_images_per_class: int = 2
+
+
+@dataclass
+class DataConfig:
+    """The data format: how the images are stored and loaded."""
+
+    name: str = MISSING
+    num_workers: int | None = None
+    prefetch_factor: int = 2
+    cache_dir: str = MISSING
+    decode: str = "full"
+    loader: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class HardwareConfig:
+    """Devices, nodes, precision, and the dated prices of one node: on demand, and spot where one is known."""
+
+    name: str = MISSING
+    device: str = MISSING
+    devices: int = MISSING
+    nodes: int = 1
+    precision: str = MISSING
+    device_train_microbatch_size: str | None = None
+    gpu: str | None = None
+    cpus: int | None = None
+    memory_gib: float | None = None
+    cloud: str | None = None
+    usd_per_node_hour: float | None = None
+    price_date: str | None = None
+    price_source: str | None = None
+    spot_usd_per_node_hour: float | None = None
+    spot_price_date: str | None = None
+    spot_price_source: str | None = None
+
+
+@dataclass
+class RecipeInfo:
+    """Where a recipe comes from and what it is for; shown to the user, never part of a run's identity."""
+
+    source: str = ""
+    ssr_above: float = 0.0
+    ssr_up_to: float | None = None
+    published: str = "not published"
+
+
+@dataclass
+class RunConfig:
+    """One training run."""
+
+    recipe: str = MISSING
+    recipe_info: RecipeInfo = field(default_factory=RecipeInfo)
+    ssr: float = 1.0
+    seed: int = 17
+    train_batch_size: int = MISSING
+    eval_batch_size: int = MISSING
+    eval_interval: str = "1ep"
+    checkpoint_interval: str = "1ep"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    algorithms: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    loggers: dict[str, Any] = field(default_factory=dict)
+    trace: bool = False
+    runs_dir: str = "runs"
+    run_id: str | None = None
+    sweep: str | None = None
+    command: str | None = None
+
+
+@dataclass
+class BasicLauncherConfig:
+    """``hydra/launcher=basic``: the runs of a sweep (-m) one after the other, on this machine."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.InTurn"
+
+
+@dataclass
+class LocalLauncherConfig:
+    """``hydra/launcher=submitit_local``: ``parallel`` runs at a time; None: as many as have GPUs of their own."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.Local"
+    parallel: int | None = None
+
+
+@dataclass
+class SlurmLauncherConfig:
+    """Types of ``conf/hydra/launcher/slurm.yaml``, which has the values and what they mean."""
+
+    _target_: str = MISSING
+    wait: bool = MISSING
+    max_requeues: int = MISSING
+    timeout_min: int = MISSING
+    signal_delay_s: int = MISSING
+    array_parallelism: int = MISSING
+    submitit_folder: str = MISSING
+    gpus_per_node: int | None = None
+    cpus_per_task: int | None = None
+    mem_gb: int | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    nodelist: str | None = None
+    exclusive: bool | None = None
+    gres: str | None = None
+    comment: str | None = None
+    stderr_to_stdout: bool = True
+    setup: list[str] | None = None
+    container: list[str] | None = None
+    srun_args: list[str] | None = None
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class GridConfig:
+    """``hydra/sweeper=basic``: every combination of the values that are given with commas, for each of ``grids``."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.Grid"
+    params: dict[str, Any] | None = None
+    grids: list[Any] | None = None
+
+
+@dataclass
+class AdaptiveConfig:
+    """``hydra/sweeper=adaptive``: searches ``params`` for more top-1 in less training time; docs/sweeps.md."""
+
+    _target_: str = "hydra_plugins.resnet_exp_sweeps.Adaptive"
+    params: dict[str, Any] | None = None
+    n_trials: int = 20
+    parallel: int = 1
+    seed: int = 17
+    digits: int = 2
+
+
+def _scaled_pixels(pixels: int, image_scale: float) -> int:
+    if image_scale == 1:
+        return pixels
+    # Progressive resizing works in steps of 4 pixels: any other full size would never be reached.
+    return max(4, 4 * round(pixels * image_scale / 4))
+
+
+def _scaled_batch(images: int, batch_scale: float) -> int:
+    return max(1, round(images * batch_scale))
+
+
+def _default_cache(runs_dir: str) -> str:
+    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs where there is no home to write to, as on some clusters."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return str(cache) if os.access(existing, os.W_OK) else os.path.abspath(os.path.join(runs_dir, ".cache"))
+
+
+def register() -> None:
+    """Register the schema and the resolvers; safe to call twice.
+
+    ``${px:176}``, ``${eval_px:224}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the
+    dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
+    digits) each is the number itself.
+    """
+    # Loads the plugins, which store their own `basic` and `submitit_local` that ours replace in this program.
+    Plugins.instance()
+    store = ConfigStore.instance()
+    store.store(name="schema", node=RunConfig)
+    store.store(group="hydra/launcher", name="basic", node=BasicLauncherConfig)
+    store.store(group="hydra/launcher", name="slurm_schema", node=SlurmLauncherConfig)
+    store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
+    store.store(group="hydra/sweeper", name="basic", node=GridConfig)
+    store.store(group="hydra/sweeper", name="adaptive", node=AdaptiveConfig)
+    OmegaConf.register_new_resolver(
+        "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "eval_px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.eval_scale), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True
+    )
+    OmegaConf.register_new_resolver("cache_dir", lambda _root_: _default_cache(_root_.runs_dir), replace=True)
+    OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.lr_scale, replace=True)

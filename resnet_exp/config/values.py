@@ -1,0 +1,164 @@
+"""Values that no run can use, whatever the machine: sizes, names, the entries of the open groups. No torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from resnet_exp.config import import_check, logger_values
+from resnet_exp.config.hydra_errors import switched_off
+from resnet_exp.config.schema import OPEN_GROUPS
+from resnet_exp.core.errors import RequestError
+
+LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
+INITIALIZERS = (
+    "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
+    "linear_log_constant_bias",
+)  # fmt: skip
+# What the algorithms take, by class and setting: (above 0 or not, at most). They check little themselves, and late.
+RANGES: dict[tuple[str, str], tuple[bool, float]] = {
+    ("MixUp", "alpha"): (True, math.inf),
+    ("CutMix", "alpha"): (True, math.inf),
+    ("LabelSmoothing", "smoothing"): (False, 1),
+    ("ColOut", "p_row"): (False, 1),
+    ("ColOut", "p_col"): (False, 1),
+    ("StochasticDepth", "drop_rate"): (False, 1),
+    ("ProgressiveResizing", "initial_scale"): (True, 1),
+    ("ProgressiveResizing", "delay_fraction"): (False, 1),
+    ("ProgressiveResizing", "finetune_fraction"): (False, 1),
+    ("SAM", "rho"): (True, math.inf),
+    ("SAM", "interval"): (True, math.inf),
+}
+# How big the loader makes images to train on: at full size, or as progressive resizing will have them.
+DECODES = ("full", "scheduled")
+# Formats that can do RandAugment.
+AUGMENTING = ("ffcv", "imagefolder", "streaming")
+RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+def check(config: dict[str, Any]) -> None:
+    """Check a resolved configuration; raises `RequestError` on the first thing that is wrong."""
+    _check_names(config)
+    _check_model(config)
+    _check_open_groups(config)
+    _check_sizes(config)
+
+
+def _check_names(config: dict[str, Any]) -> None:
+    run_id = config["run_id"]
+    if run_id and not RUN_ID.fullmatch(run_id):
+        raise RequestError(f"run_id={run_id} cannot name a folder; use letters, digits and . _ + -")
+    for key, path in (("runs_dir", config["runs_dir"]), ("data.cache_dir", config["data"]["cache_dir"])):
+        if not path:
+            raise RequestError(f"{key} is empty; use {key}=PATH")
+
+
+def _check_model(config: dict[str, Any]) -> None:
+    model = config["model"]
+    _one_of("model.block", model["block"], ("basic", "bottleneck"))
+    _one_of("model.loss", model["loss"], LOSSES)
+    for initializer in model["initializers"]:
+        _one_of("model.initializers", initializer, INITIALIZERS)
+    if model["num_classes"] < 2:
+        raise RequestError(f"model.num_classes={model['num_classes']}: a classifier needs 2 classes or more")
+    if model["num_classes"] != config["dataset"]["num_classes"]:
+        raise RequestError(
+            f"model.num_classes={model['num_classes']} differs from the {config['dataset']['num_classes']} classes of "
+            f"dataset={config['dataset']['name']}; leave model.num_classes out"
+        )
+    for key in ("groups", "width_per_group"):
+        if model[key] < 1:
+            raise RequestError(f"model.{key}={model[key]} must be 1 or more")
+    if model["block"] == "basic" and (model["groups"], model["width_per_group"]) != (1, 64):
+        raise RequestError(
+            f"model.block=basic has neither groups nor width (model.groups={model['groups']}, model.width_per_group="
+            f"{model['width_per_group']}); use model.block=bottleneck, or 1 and 64"
+        )
+    if len(model["layers"]) != 4 or min(model["layers"]) < 1:
+        raise RequestError(f"model.layers={model['layers']}: use four numbers of blocks, such as [3,4,6,3]")
+    for key in ("lr", "momentum", "weight_decay"):
+        value = config["optimizer"][key]
+        if not (math.isfinite(value) and value >= 0):
+            raise RequestError(f"optimizer.{key}={value} must be 0 or more")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise RequestError(f"{key}={value} is unknown; use one of {', '.join(allowed)}")
+
+
+def _check_open_groups(config: dict[str, Any]) -> None:
+    for group in OPEN_GROUPS:
+        for name, entry in config[group].items():
+            if not isinstance(entry, dict) or "_target_" not in entry:
+                raise RequestError(switched_off(group, name))
+            check_target(f"{group}.{name}", entry["_target_"])
+    if "_target_" not in config["data"]["loader"]:
+        raise RequestError("data.loader has no _target_; name the function that makes the loader")
+    check_target("data.loader", config["data"]["loader"]["_target_"])
+    for name, entry in config["loggers"].items():
+        logger_values.check(name, entry)
+    for name, entry in config["algorithms"].items():
+        _check_ranges(name, entry)
+    names = [entry["_target_"] for entry in config["algorithms"].values()]
+    if any(target.endswith(".RandAugment") for target in names) and config["data"]["name"] not in AUGMENTING:
+        raise RequestError(
+            f"data={config['data']['name']} cannot run algorithms.randaugment; "
+            f"use data={'|'.join(AUGMENTING)} or ~algorithms.randaugment"
+        )
+
+
+def _check_sizes(config: dict[str, Any]) -> None:
+    sizes, dataset, workers = config["resolution"], config["dataset"], config["data"]["num_workers"]
+    for key, pixels in sizes.items():
+        if pixels < 8:
+            raise RequestError(f"resolution.{key}={pixels} is too small; use 8 pixels or more")
+    if sizes["eval_resize"] < sizes["eval_crop"]:
+        raise RequestError(
+            f"resolution.eval_resize={sizes['eval_resize']} is smaller than resolution.eval_crop={sizes['eval_crop']}"
+            "; use the same or more"
+        )
+    for key in ("crop_scale", "crop_ratio"):
+        low_high = dataset[key]
+        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+            raise RequestError(f"dataset.{key}={low_high}: use [smallest,largest], both above 0")
+    for key in ("mean", "std"):
+        numbers = dataset[key]
+        least = 0 if key == "mean" else 1e-6
+        if len(numbers) != 3 or not all(math.isfinite(number) and number >= least for number in numbers):
+            wanted = "0 to 255" if key == "mean" else "above 0"
+            raise RequestError(f"dataset.{key}={numbers}: use three numbers for red, green and blue, {wanted}")
+    _check_decode(config)
+    if config["data"]["prefetch_factor"] < 1:
+        raise RequestError(f"data.prefetch_factor={config['data']['prefetch_factor']} must be 1 or more")
+    if workers is not None and workers < 0:
+        raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
+
+
+def _check_decode(config: dict[str, Any]) -> None:
+    _one_of("data.decode", config["data"]["decode"], DECODES)
+    mode = config["algorithms"].get("progressive_resizing", {}).get("mode", "resize")
+    if config["data"]["decode"] == "scheduled" and mode != "resize":
+        raise RequestError(
+            f"data.decode=scheduled cannot do algorithms.progressive_resizing.mode={mode}; use data.decode=full"
+        )
+
+
+def _check_ranges(name: str, entry: dict[str, Any]) -> None:
+    for key, value in entry.items():
+        above_zero, most = RANGES.get((entry["_target_"].rpartition(".")[2], key), (False, None))
+        if most is None:
+            continue
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= most or (above_zero and value == 0):
+            wanted = ("above 0" if above_zero else "0") + (f" to {most:g}" if most < math.inf else "")
+            raise RequestError(f"algorithms.{name}.{key}={value} is out of range; use {wanted}")
+
+
+def check_target(key: str, target: object) -> None:
+    """Check a ``_target_`` without importing it; raises `RequestError` if it cannot be used, which names `key`."""
+    if not isinstance(target, str) or not import_check.exists(target):
+        raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
+    if package := import_check.missing_package(target):
+        raise RequestError(f"{key} needs the package {package}; install it: pip install 'resnet_exp[{package}]'")

@@ -1,0 +1,181 @@
+"""Submit the runs of a sweep to SLURM through submitit: one array, one task a node. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import shlex
+import shutil
+import signal
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from resnet_exp.core import console, slurm
+from resnet_exp.core.errors import RequestError
+from resnet_exp.launch import run as launch
+from resnet_exp.runs import environment, submission
+from resnet_exp.sweep import compose as sweep
+from resnet_exp.sweep.compose import Planned, Sweep
+from resnet_exp.sweep.launchers import slurm_job
+
+# A node's own processes need some of what a vendor counts as its memory.
+MEMORY_SHARE = 0.9
+LEAST = {"max_requeues": 0, "timeout_min": 1, "signal_delay_s": 1, "array_parallelism": 1}
+# Settings of the launcher that are not SLURM's.
+OWN = ("wait", "max_requeues", "container", "setup", "srun_args", "submitit_folder")
+
+
+# A node that fails ends the others, which would wait for it.
+SRUN_ARGS = ("--kill-on-bad-exit=1",)
+
+
+def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dict[str, str]:
+    """Freeze the runs of `todo` into their folders, submit them, and return the job of each.
+
+    Args:
+        planned: the whole sweep.
+        todo: its runs that are neither done nor on their way.
+        settings: ``hydra.launcher`` of ``conf/hydra/launcher/slurm.yaml``.
+
+    Raises:
+        RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
+    """
+    for key, least in LEAST.items():
+        if settings[key] < least:
+            raise RequestError(f"hydra.launcher.{key}={settings[key]} must be {least} or more")
+    token = uuid.uuid4().hex
+    executor = _executor(planned, _one_hardware(todo), settings, token)
+    facts = slurm_job.submission(environment.of_launcher())
+    new = [run for run in todo if not run.folder.path.exists()]
+    jobs: dict[str, str] = {}
+    try:
+        _freeze(todo, facts)
+        size = slurm.largest_array()
+        for start in range(0, len(todo), size):
+            part = todo[start : start + size]
+            commit = (facts["git"] or {}).get("commit")
+            tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
+            with _undisturbed():
+                before = {run.run_id: jobs.get(run.run_id) for run in todo}
+                submission.begin(
+                    planned.runs_dir, token, executor.folder, tasks, sweep.record(planned, "slurm", before)
+                )
+                jobs |= _submit(executor, [run.run_id for run in part], tasks)
+                sweep.write_manifest(planned, "slurm", {**before, **jobs})
+                submission.end(planned.runs_dir)
+            for run in part:
+                run.folder.failure.unlink(missing_ok=True)  # that of an earlier try
+    except RequestError as error:
+        for run in new:
+            if run.run_id not in jobs:
+                shutil.rmtree(run.folder.path, ignore_errors=True)
+        some = f"; {len(jobs)} of {len(todo)} runs were submitted before" if jobs else ""
+        raise RequestError(f"{error}{some}") from error
+    return jobs
+
+
+def _freeze(runs: list[Planned], facts: dict[str, Any]) -> None:
+    for number, run in enumerate(runs, 1):
+        launch.freeze(run.config, facts)
+        if number % 50 == 0:
+            console.status(f"writing run folders: {number} of {len(runs)}")
+    console.status("")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait, in sbatch too: between its answer and the manifest, jobs would be submitted and not known."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def _one_hardware(runs: list[Planned]) -> dict[str, Any]:
+    """The hardware that all runs want: SLURM gives one kind of node to an array."""
+    names = sorted({run.config["hardware"]["name"] for run in runs})
+    wanted = {tuple(sorted(resources(run.config["hardware"]).items())) for run in runs}
+    if len(wanted) > 1 or len(names) > 1:
+        raise RequestError(
+            f"hardware={','.join(names)}: one array has one kind of node; submit a sweep for each hardware"
+        )
+    return runs[0].config["hardware"]
+
+
+def resources(hardware: dict[str, Any]) -> dict[str, Any]:
+    """What to ask SLURM for: nodes, and on each of them one task with GPUs, CPUs and GB of memory."""
+    memory = hardware["memory_gib"]
+    return {
+        "nodes": hardware["nodes"],
+        "gpus_per_node": hardware["devices"] if hardware["device"] == "gpu" else None,
+        "cpus_per_task": hardware["cpus"],
+        "mem_gb": None if memory is None else math.floor(memory * MEMORY_SHARE),
+    }
+
+
+def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any], token: str) -> Any:
+    # Imported late: only who submits needs it.
+    import submitit
+
+    given = {name: settings.get(name) for name in resources(hardware)}
+    found = {name: value if given[name] is None else given[name] for name, value in resources(hardware).items()}
+    site = {name: value for name, value in settings.items() if name not in (*OWN, *found) and value is not None}
+    try:
+        executor = submitit.SlurmExecutor(settings["submitit_folder"], max_num_timeout=settings["max_requeues"])
+        executor.update_parameters(
+            job_name=planned.name,
+            time=site.pop("timeout_min"),
+            mem=None if found["mem_gb"] is None else f"{found['mem_gb']}GB",
+            nodes=found["nodes"],
+            ntasks_per_node=1,
+            cpus_per_task=found["cpus_per_task"],
+            gpus_per_node=found["gpus_per_node"],
+            setup=[f": submission {token}", *_setup(found["cpus_per_task"], settings["setup"] or [])],
+            teardown=_teardown(executor, int(found["nodes"] or 1), settings["container"] or []),
+            srun_args=[*SRUN_ARGS, *(settings["srun_args"] or []), *(settings["container"] or [])],
+            additional_parameters={"requeue": True, **site.pop("additional_parameters", {})},
+            **site,
+        )
+    except RuntimeError as error:
+        raise RequestError(f"hydra/launcher=slurm: {error}; use a login node of the cluster") from error
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise RequestError(
+            f"hydra.launcher: {reason}; other options of sbatch go into hydra.launcher.additional_parameters"
+        ) from error
+    return executor
+
+
+def _setup(cpus: int | None, lines: list[str]) -> list[str]:
+    # From 22.05 on, srun does not take the number of CPUs from sbatch.
+    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines, "began=$(date +%s)"]
+
+
+def _teardown(executor: Any, nodes: int, container: list[str]) -> list[str] | None:
+    """Lines of shell that follow srun."""
+    if nodes == 1:
+        return None
+    see = shlex.join([*container, sys.executable, "-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder)])
+    return ["code=$?", f'[ $code = 0 ] || {see} "$began" "$code"', "exit $code"]
+
+
+def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) -> dict[str, str]:
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        # What sbatch says is in the error too.
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():
+            submitted = [executor.submit(task) for task in tasks]
+    except OSError as error:
+        raise RequestError(f"hydra.launcher.submitit_folder={executor.folder} cannot be written ({error})") from error
+    except (FailedJobError, FailedSubmissionError) as error:
+        reason = (str(error).partition("sbatch: error: ")[2] or str(error)).partition("\n")[0]
+        raise RequestError(
+            f"sbatch refuses the sweep ({reason}); change hydra.launcher, here or in conf/local/slurm.yaml"
+        ) from error
+    return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}
