@@ -47,7 +47,7 @@ def write_runs(runs: Path, count: int) -> None:
             (folder / "failure.json").write_text(json.dumps({"error": "ValueError: no", "traceback": "x" * 3000}))
         else:
             (folder / "checkpoints" / "latest-rank0.pt").write_bytes(b"")
-    sweep_manifest.write(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+    sweep_manifest.write_manifest(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
 
 
 def measure(command: list[str]) -> tuple[float, float]:

@@ -15,13 +15,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import command_line, schema, validate
-from resnet_exp.config.hydra_errors import explain
+from resnet_exp.config import command_line, resolvers
+from resnet_exp.config.finalize import finalize, unused_settings
+from resnet_exp.config.hydra_errors import explain_error
 from resnet_exp.core import console, paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
-from resnet_exp.launch import run as launch
-from resnet_exp.sweep.compose import Sweep
-from resnet_exp.sweep.launchers import common
+from resnet_exp.launch.run import launch_run
+from resnet_exp.sweep.launchers import slurm
+from resnet_exp.sweep.launchers.basic import in_turn
+from resnet_exp.sweep.launchers.local import pooled
+from resnet_exp.sweep.planned import Sweep
 
 Job = Callable[[dict[str, Any]], int]
 SweepJob = Callable[[Sweep, str, dict[str, Any]], int]
@@ -29,7 +32,7 @@ SweepJob = Callable[[Sweep, str, dict[str, Any]], int]
 
 def main() -> int:
     """Train or sweep; returns the exit code."""
-    return run_hydra(launch.run, _carry_out_sweep)
+    return run_hydra(launch_run, _carry_out_sweep)
 
 
 class Task:
@@ -51,11 +54,12 @@ class Task:
         """Carry out a sweep the launcher's way, or where the program has none of its own, run by run."""
         options = command_line.options()
         for run in sweep.runs:
-            run.config.update(command=command_line.of([*options, *run.overrides]), sweep=sweep.name)
+            command = command_line.command_of([*options, *run.overrides])
+            run.config.update(command=command, sweep=sweep.name)
         if self.sweep_job is not None:
             self.codes.append(self.sweep_job(sweep, how, settings))
         elif how == "basic":
-            self.codes.append(common.in_turn(sweep, self.attempt))
+            self.codes.append(in_turn(sweep, self.attempt))
         else:
             raise RequestError(f"hydra/launcher={how}: this command runs here only; use hydra/launcher=basic")
         if self.codes[-1] == EXIT_INTERRUPTED:
@@ -71,7 +75,7 @@ class Task:
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
         except (RequestError, OmegaConfBaseException) as error:
-            console.complain(str(error) if isinstance(error, RequestError) else explain(error))
+            console.complain(str(error) if isinstance(error, RequestError) else explain_error(error))
             return EXIT_BAD_REQUEST
         except RunFailed as error:
             console.complain(str(error))
@@ -95,7 +99,7 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
     Returns:
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
     """
-    schema.register()
+    resolvers.register()
     # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -109,7 +113,7 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
     except (HydraException, OmegaConfBaseException, RequestError) as error:
         if wanted_traceback:
             raise
-        console.complain(str(error) if isinstance(error, RequestError) else explain(error))
+        console.complain(str(error) if isinstance(error, RequestError) else explain_error(error))
         return EXIT_BAD_REQUEST
     except (OSError, ValueError) as error:
         # Hydra's own, such as of a sweep's folder that it cannot make.
@@ -124,19 +128,19 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
 
 def _carry_out_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
     if how == "slurm":
-        return common.on_slurm(sweep, settings)
+        return slurm.on_slurm(sweep, settings)
     if how == "submitit_local":
-        return common.pooled(sweep, settings)
-    return common.in_turn(sweep, Task(launch.run, None, False).attempt)
+        return pooled(sweep, settings)
+    return in_turn(sweep, Task(launch_run, None, False).attempt)
 
 
 def _finalized(composed: DictConfig) -> dict[str, Any]:
     _refuse_lonely_submission()
     overrides = list(HydraConfig.get().overrides.task)
     chosen_anew = any(override.startswith("algorithms=") for override in overrides)
-    for name in [] if chosen_anew else validate.leftovers(composed, overrides):
+    for name in [] if chosen_anew else unused_settings(composed, overrides):
         console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
-    return {**validate.finalize(composed, overrides), "command": command_line.of([*command_line.options(), *overrides])}
+    return {**finalize(composed, overrides), "command": command_line.command_of([*command_line.options(), *overrides])}
 
 
 def _refuse_lonely_submission() -> None:

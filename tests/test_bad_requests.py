@@ -13,7 +13,7 @@ from conftest import RunCli
 from resnet_exp.config import validate
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs.folder import RunDir, acquire
+from resnet_exp.runs.folder import RunFolder, acquire
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 KEYS = (
@@ -260,7 +260,7 @@ def test_a_cut_off_checkpoint_is_refused_before_anything_starts(run_cli, tmp_pat
 
 
 def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
-    folder = RunDir(tmp_path / "runs" / "mine")
+    folder = RunFolder(tmp_path / "runs" / "mine")
     folder.path.mkdir(parents=True)
     owner = acquire(folder)
     try:

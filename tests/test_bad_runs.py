@@ -16,7 +16,8 @@ import pytest
 from conftest import PhotoTree, RunCli, command, words_of
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs.folder import RunDir, acquire, read_lines
+from resnet_exp.core.files import read_lines
+from resnet_exp.runs.folder import RunFolder, acquire
 
 pytestmark = pytest.mark.slow
 MINE = ("dataset=imagefolder", "run_id=mine")
@@ -104,7 +105,7 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(run_cli: RunCli, photo_tree, t
     done = run_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
     line = f"runs_dir={runs} is full; free some space, then the same command goes on from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
-    run = RunDir(runs / "mine")
+    run = RunFolder(runs / "mine")
     failure = run.read_failure()
     assert failure is not None and failure["error"] == line
     assert run.latest_checkpoint.resolve().name == "ep1-ba4-rank0.pt" and zipfile.is_zipfile(run.latest_checkpoint)
@@ -163,7 +164,7 @@ def ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def is_free(run: RunDir) -> bool:
+def is_free(run: RunFolder) -> bool:
     try:
         os.close(acquire(run))
     except RequestError:
@@ -178,7 +179,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     # Slow enough to be still there when the rival has come and gone.
     slow = ("+callbacks.slow._target_=misbehave.Misbehave", "+callbacks.slow.seconds=0.6")
     args = (*tiny, *MINE, *slow, f"dataset.dir={photo_tree()}", "data=imagefolder", "ssr=0.0667")  # 6 epochs
-    run = RunDir(tmp_path / "runs" / "mine")
+    run = RunFolder(tmp_path / "runs" / "mine")
 
     first = Started(tmp_path, *args)
     rank = first.child("resnet_exp.train")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import resnet_exp
 from resnet_exp.data.kernels import jit
 from resnet_exp.data.kernels.batch import make_scratch, resized
-from resnet_exp.data.kernels.jpeg_window import Window
+from resnet_exp.data.kernels.jpeg import Window
 from resnet_exp.data.kernels.resize import Floats, Pixels, area_taps
 
 KERNELS = Path(jit.__file__).parent

@@ -12,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp.config import schema, validate
+from resnet_exp.config import resolvers, schedule, validate
+from resnet_exp.config.finalize import finalize as finalize_config
 from resnet_exp.core import paths
 from resnet_exp.runs import identity
 
@@ -20,9 +21,9 @@ CONF = paths.conf_dir()
 
 
 def finalize(*overrides: str) -> dict:
-    schema.register()
+    resolvers.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate.finalize(compose("config", ["hardware=cpu", *overrides]), list(overrides))
+        return finalize_config(compose("config", ["hardware=cpu", *overrides]), list(overrides))
 
 
 def options(group: str) -> list[str]:
@@ -81,7 +82,7 @@ def test_the_command_line_wins_over_recipe_and_dataset() -> None:
 
 def test_epochs_are_truncated_as_in_the_original() -> None:
     expected = {0.32: 28, 0.36: 32, 0.4: 36, 0.5: 45, 0.7: 62, 0.7001: 63, 0.75: 67, 1.4: 125, 2.3: 206, 2.8: 251}
-    found = {ssr: validate.scaled_duration({"ssr": ssr, "schedule": {"max_duration": "90ep"}}) for ssr in expected}
+    found = {ssr: schedule.scaled_duration({"ssr": ssr, "schedule": {"max_duration": "90ep"}}) for ssr in expected}
     assert found == {ssr: (epochs, "ep") for ssr, epochs in expected.items()}
 
 

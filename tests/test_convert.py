@@ -31,7 +31,7 @@ from resnet_exp.data import image_file, image_tree
 from resnet_exp.data.conversion import encode
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
-from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
@@ -56,7 +56,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def convert(root: Path, cache: Path, workers: int = 2, **changes: Any) -> tuple[Path, Path]:
     """The files of a tree: train, val."""
     wanted = {**SETTINGS, "cache_dir": str(cache), **changes}
-    train, val = ffcv_files.prepare(str(root), wanted, Terms(workers, lambda _: None))
+    train, val = ffcv_files.prepare(str(root), wanted, ConversionOptions(workers, lambda _: None))
     return train, val
 
 
@@ -79,7 +79,7 @@ def samples_of(file: Path) -> list[Sample]:
 def pixels_of(sample: Sample) -> Sample:
     """The same with its pixels for the stored bytes."""
     label, mode, width, height, stored = sample
-    if mode == layout.JPEG:
+    if mode == encode.JPEG:
         with Image.open(BytesIO(stored)) as image:
             assert (image.width, image.height, image.mode) == (width, height, "RGB")
             stored = image.tobytes()
@@ -148,7 +148,7 @@ def test_a_file_does_not_depend_on_the_number_of_workers(mixed: Path, tmp_path: 
     together, _ = convert(mixed, tmp_path / "3", workers=3)
     assert samples_of(alone) == samples_of(together)
     modes = [mode for _, mode, *_ in samples_of(alone)]
-    assert {layout.RAW, layout.JPEG} == set(modes)
+    assert {encode.RAW, encode.JPEG} == set(modes)
     labels = [label for label, *_ in samples_of(alone)]
     assert labels == [label for _, label in image_tree.samples(mixed / "train")]
 
@@ -173,7 +173,7 @@ def test_the_share_of_jpegs_is_the_one_that_is_asked_for(share: float) -> None:
 
 def test_the_manifest_says_what_is_in_the_file(mixed: Path, tmp_path: Path) -> None:
     train, val = convert(mixed, tmp_path)
-    manifest = ffcv_manifest.read(train)
+    manifest = ffcv_manifest.read_manifest(train)
     assert manifest is not None
     assert manifest.classes == sorted(packaged_pictures()) == image_tree.class_names(mixed / "val")
     assert sum(manifest.class_images) == manifest.images == len(samples_of(train)) == 5 * len(FORMATS) + 1
@@ -181,7 +181,7 @@ def test_the_manifest_says_what_is_in_the_file(mixed: Path, tmp_path: Path) -> N
     assert manifest.file_bytes == train.stat().st_size
     assert manifest.settings == {key: SETTINGS[key] for key in ffcv_files.KIND.content}
     assert sum(size for _, size, _ in manifest.blocks()) == manifest.file_bytes
-    other = ffcv_manifest.read(val)
+    other = ffcv_manifest.read_manifest(val)
     assert other is not None and other.images == 20
 
 
@@ -206,10 +206,10 @@ def test_a_file_without_a_manifest_is_used_with_a_note(photo_tree: PhotoTree, tm
     train, val = convert(photo_tree(), tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     said: list[str] = []
-    ffcv_files.prepare("", named, Terms(1, said.append, classes=2))
+    ffcv_files.prepare("", named, ConversionOptions(1, said.append, classes=2))
     assert said == []
     manifests.path_of(val).unlink()
-    ffcv_files.prepare("", named, Terms(1, said.append, classes=2))
+    ffcv_files.prepare("", named, ConversionOptions(1, said.append, classes=2))
     assert said == [f"note: {val} has no manifest, so only its header and class numbers were checked"]
     with pytest.raises(RequestError, match=r"class numbers up to 1, dataset.num_classes=1 has none above 0"):
         ffcv_manifest.check_header(val, 1)

@@ -27,7 +27,7 @@ from test_convert import SETTINGS, convert, samples_of
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 
@@ -358,7 +358,7 @@ def test_what_an_interrupted_conversion_left_is_checked_before_it_is_used(
     assert train.stat().st_ino == place, "written anew"
     whole, _ = convert(photos, tmp_path / "another", write_mode="raw", max_resolution=300)
     assert samples_of(train) == samples_of(whole)
-    manifest = ffcv_manifest.read(train)
+    manifest = ffcv_manifest.read_manifest(train)
     assert manifest is not None
     ffcv_manifest.check_fully(train, manifest, lambda _: None)
 
@@ -423,12 +423,12 @@ def test_verify_finds_a_flipped_bit_wherever_it_is(tmp_path: Path, photo_tree: P
     raw = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
     assert run_convert(tmp_path, *raw).returncode == 0
     (train,) = tmp_path.rglob("train.ffcv")
-    manifest = ffcv_manifest.read(train)
+    manifest = ffcv_manifest.read_manifest(train)
     assert manifest is not None and len(manifest.pages) > 3
     random = np.random.default_rng(0)
     for at in random.integers(0, manifest.file_bytes, 20).tolist():
         damage(train, at)
-        with pytest.raises(manifests.Differs, match="is damaged: bytes "):
+        with pytest.raises(manifests.ManifestMismatch, match="is damaged: bytes "):
             ffcv_manifest.check_fully(train, manifest, lambda _: None)
         damage(train, at)
     ffcv_manifest.check_fully(train, manifest, lambda _: None)
@@ -443,7 +443,7 @@ def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: Photo
     assert run_convert(tmp_path).returncode == 0
     sampled = tmp_path / "photos" / "train" / "flower"
     (train,) = tmp_path.rglob("train.ffcv")
-    manifest = ffcv_manifest.read(train)
+    manifest = ffcv_manifest.read_manifest(train)
     assert manifest is not None
     known = {name for name, *_ in manifest.source["sampled"]}
     unseen = next(file for file in sorted(sampled.iterdir()) if f"flower/{file.name}" not in known)
@@ -462,7 +462,7 @@ def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_
     _, val = convert(photos, tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     with pytest.raises(RequestError, match="have different classes: number 1 is flower and tree"):
-        ffcv_files.prepare("", named, Terms(1, lambda _: None))
+        ffcv_files.prepare("", named, ConversionOptions(1, lambda _: None))
 
 
 # What a file that was written elsewhere may be.
@@ -483,5 +483,5 @@ def test_a_foreign_file_is_checked_by_its_header(what: str, tmp_path: Path, phot
     foreign.write_bytes(change(train.read_bytes()))
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(foreign), "val_file": str(val)}
     with pytest.raises(RequestError) as refused:
-        ffcv_files.prepare("", named, Terms(1, lambda _: None))
+        ffcv_files.prepare("", named, ConversionOptions(1, lambda _: None))
     assert f"FFCV file {foreign} cannot be used: " in str(refused.value) and line in str(refused.value)

@@ -13,10 +13,11 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp import plot
-from resnet_exp.config import schedule, schema, validate
+from resnet_exp.config import resolvers, schedule
+from resnet_exp.config.finalize import finalize
 from resnet_exp.core import paths
-from resnet_exp.planning import disk_usage, published_speeds
+from resnet_exp.planning import disk_usage, published_speeds, schedule_text
+from resnet_exp.reporting.curves import save
 from resnet_exp.results.published_runs import published
 
 TRACES = Path(__file__).parent / "data" / "traces"
@@ -25,9 +26,9 @@ EPOCH_IMAGES = 625 * 2048
 
 
 def make(*overrides: str) -> dict[str, Any]:
-    schema.register()
+    resolvers.register()
     with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-        return validate.finalize(compose("config", list(overrides)))
+        return finalize(compose("config", list(overrides)))
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "mild", "medium", "hot"])
@@ -69,22 +70,22 @@ def test_images_only_grow(initial: float, delay: float, finetune: float, step: i
     }
     sizes = schedule.sizes(planned)
     assert len(sizes) == epochs and sizes == sorted(sizes) and sizes[-1] <= side
-    counts = re.findall(r"px for ([\d,]+) epoch", schedule.sizes_text(planned))
+    counts = re.findall(r"px for ([\d,]+) epoch", schedule_text.sizes_text(planned))
     assert sum(int(count.replace(",", "")) for count in counts) == epochs
 
 
 def test_course_in_words() -> None:
     mild = make("recipe=mild", "ssr=0.32", *IMAGENET)
-    assert schedule.sizes_text(mild) == "88 px for 12 epochs, 96 to 172 px for 11 epochs, 176 px for 5 epochs"
-    assert schedule.learning_rate_text(mild) == "0 to 2.048 in 8 epochs, then a cosine down to 0 over 20 epochs"
+    assert schedule_text.sizes_text(mild) == "88 px for 12 epochs, 96 to 172 px for 11 epochs, 176 px for 5 epochs"
+    assert schedule_text.learning_rate_text(mild) == "0 to 2.048 in 8 epochs, then a cosine down to 0 over 20 epochs"
     short = make("recipe=baseline", "ssr=0.0334", *IMAGENET)
-    assert schedule.sizes_text(short) == "224 px for 3 epochs"
-    assert schedule.learning_rate_text(short).startswith("0 to 0.768 in 3 epochs: all of it is warm-up")
+    assert schedule_text.sizes_text(short) == "224 px for 3 epochs"
+    assert schedule_text.learning_rate_text(short).startswith("0 to 0.768 in 3 epochs: all of it is warm-up")
 
 
 def test_drawn_course(tmp_path: Path) -> None:
     for name, overrides in {"mild.svg": ("ssr=0.36",), "short.png": ("ssr=0.05",), "one.svg": ("ssr=0.0112",)}.items():
-        plot.save(schedule.draw(make("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
+        save(schedule_text.draw(make("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
         assert (tmp_path / name).stat().st_size > 5000
     assert ">learning rate<" not in (tmp_path / "mild.svg").read_text(), "text is drawn as paths"
 
@@ -116,7 +117,7 @@ def test_parameters_of_other_widths() -> None:
 
 def planned_minutes(*overrides: str) -> dict[str, float]:
     planned = make(*IMAGENET, *overrides)
-    epochs, _ = validate.scaled_duration(planned)
+    epochs, _ = schedule.scaled_duration(planned)
     return {
         time.host.said.split(",")[0]: time.seconds / 60
         for time in published_speeds.times(planned, EPOCH_IMAGES, epochs)

@@ -21,7 +21,7 @@ from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Point
 from resnet_exp.results.prices import collect_prices
 from resnet_exp.results.published_runs import published
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 HOSTILE = "<img src=x onerror=document.title='pwned'></script>=1+1"
 EXPLORER = "sortBy={}&model=resnet50&cloud={}&hardware=all&algorithms=all&baseline={}"
@@ -48,12 +48,12 @@ LINKS = {
 }  # fmt: skip
 
 
-def own(number: int, seed: int = 1, **changes: Any) -> Run:
+def own(number: int, seed: int = 1, **changes: Any) -> RunRecord:
     """A run of a tiny grid: longer is better, hot is better and slower than mild."""
     recipe = changes.pop("recipe", "mild")
     slower = {"mild": 1.0, "hot": 1.5, "baseline": 3.0}[recipe]
     seconds = 60.0 * number * slower + seed
-    return Run(
+    return RunRecord(
         run_id=f"{recipe}-{number}-s{seed}", published=False, recipe=recipe, model="resnet14", dataset="digits",
         data="imagefolder", algorithms=("blurpool", "ema") if recipe != "baseline" else (), cloud="aws",
         hardware="p4d.24xlarge", gpu="A100 40GB", devices=8, nodes=1, cpus=96, ssr=0.1 * number, seed=seed,

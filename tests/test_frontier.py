@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Group, Point, Ratio
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 # No deadline: a machine that is busy is no failure.
 MANY, FEW = settings(deadline=None), settings(max_examples=60, deadline=None)
@@ -29,7 +29,7 @@ BAD = st.sampled_from([math.nan, math.inf, -math.inf])
 USELESS = st.one_of(
     st.builds(Point, BAD, COST), st.builds(Point, TOP1, BAD), st.builds(Point, TOP1, st.sampled_from([0.0, -0.0, -1.0]))
 )
-RUN = Run(
+RUN = RunRecord(
     run_id="r",
     published=False,
     recipe="mild",
@@ -72,7 +72,7 @@ RUN = Run(
 )
 
 
-def runs_of(top1: Sequence[float], seconds: Sequence[float | None] | None = None, **changes: object) -> list[Run]:
+def runs_of(top1: Sequence[float], seconds: Sequence[float | None] | None = None, **changes: object) -> list[RunRecord]:
     """One run a value of top-1, each with another seed."""
     times = [3600.0] * len(top1) if seconds is None else seconds
     base = dataclasses.replace(RUN, **changes)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from resnet_exp.config import schema
+from resnet_exp.config import resolvers
 from resnet_exp.core import paths
 from resnet_exp.results import prices
 
@@ -52,7 +52,7 @@ main()
 
 @cache
 def compose_hardware(override: str) -> dict[str, Any]:
-    schema.register()
+    resolvers.register()
     ConfigStore.instance().store(name="hardware_only", node={"defaults": ["schema", {"hardware": "cpu"}, "_self_"]})
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("hardware_only", overrides=[override])

@@ -11,7 +11,7 @@ import pytest
 
 from resnet_exp.core import slurm
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep.launchers import lost_node, slurm_job
 
 GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:1"
@@ -26,16 +26,16 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "lost_nodes", lambda: False)
 
 
-def folder(path: Path, kind: str = "RuntimeError", error: str = GLOO, log: str = "") -> RunDir:
-    run = RunDir(path)
+def folder(path: Path, kind: str = "RuntimeError", error: str = GLOO, log: str = "") -> RunFolder:
+    run = RunFolder(path)
     run.progress.write_text("{}")
     run.failure.write_text(json.dumps({"type": kind, "error": error, "rank": 0}))
     run.rank_log(0).write_text(log)
     return run
 
 
-def is_lost(run: RunDir, code: int = 1) -> bool:
-    return lost_node.lost(run, time.time() - 100, code)
+def is_lost(run: RunFolder, code: int = 1) -> bool:
+    return lost_node.lost_node(run, time.time() - 100, code)
 
 
 def test_a_connection_that_closed_is_a_lost_node(tmp_path: Path) -> None:

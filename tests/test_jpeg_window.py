@@ -14,7 +14,7 @@ from PIL import Image
 
 from resnet_exp.data.conversion.encode import Settings, encode, restart_interval
 from resnet_exp.data.kernels.batch import load_jpeg, make_scratch
-from resnet_exp.data.kernels.jpeg_window import EIGHTHS, Window, around, cut
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Box = tuple[int, int, int, int]
@@ -55,7 +55,7 @@ def image_of(jpeg: Bytes, shape: tuple[int, int], box: Box, part: int, side: int
 
 def window_of(jpeg: Bytes, shape: tuple[int, int], box: Box, part: int = WHOLE) -> tuple[Bytes, Window]:
     out = np.empty(len(jpeg) + 2, np.uint8)
-    size, window = cut(jpeg, *shape, around(box, *shape, part), out)
+    size, window = cut(jpeg, *shape, window_for_crop(box, *shape, part), out)
     return out[:size], window
 
 
@@ -190,6 +190,6 @@ def test_damage_stays_within_the_bytes_that_there_are(seed: int) -> None:
     fence = 4096
     memory = np.full(len(jpeg) + 2 + 2 * fence, 0xAB, np.uint8)
     out = memory[fence : fence + len(jpeg) + 2]
-    size, window = cut(jpeg, 80, 96, around((20, 30, 20, 20), 80, 96, WHOLE), out)
+    size, window = cut(jpeg, 80, 96, window_for_crop((20, 30, 20, 20), 80, 96, WHOLE), out)
     assert 0 <= size <= len(out) and (memory[:fence] == 0xAB).all() and (memory[-fence:] == 0xAB).all()
     assert 0 < window.height <= 80 and 0 < window.width <= 96

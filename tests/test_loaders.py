@@ -22,12 +22,12 @@ from torchvision import transforms
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data import ffcv, imagefolder, streaming
 from resnet_exp.data.contract import Split
-from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.kernels.batch import load, make_scratch, resized
 from resnet_exp.data.kernels.crops import logarithms, random_box
-from resnet_exp.data.kernels.jpeg_window import Window
-from resnet_exp.data.kernels.rng import CROP, FLIP, begin, epoch_key, uniform
+from resnet_exp.data.kernels.jpeg import Window
+from resnet_exp.data.kernels.rng import CROP, FLIP, epoch_key, seed_stream, uniform
 from resnet_exp.data.streaming import files as mds_files
 
 FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
@@ -65,10 +65,10 @@ def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) 
         return imagefolder.make_loader(split_of(photos, **changes))
     if kind == "streaming":
         shards = shard_settings(photos.parent / "cache")
-        mds_files.prepare(str(photos), shards, Terms(1, lambda _: None))
+        mds_files.prepare(str(photos), shards, ConversionOptions(1, lambda _: None))
         return streaming.make_loader(split_of(photos, **changes), **shards)
     files = file_settings(photos, kind)
-    ffcv_files.prepare(str(photos), files, Terms(1, lambda _: None))
+    ffcv_files.prepare(str(photos), files, ConversionOptions(1, lambda _: None))
     return ffcv.make_loader(split_of(photos, **changes), os_cache=os_cache, **files)
 
 
@@ -211,7 +211,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
     stream, key = np.zeros(1, np.uint64), epoch_key(17, 0)
     ours = []
     for sample in range(count):
-        begin(stream, key, np.uint64(sample), CROP)
+        seed_stream(stream, key, np.uint64(sample), CROP)
         ours.append(random_box(stream, height, width, scale, logarithms(ratio)))
     torch.manual_seed(1)
     image = torch.empty(3, height, width)
@@ -232,7 +232,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
 @pytest.mark.parametrize(("height", "width"), [(10, 1000), (1000, 10), (1, 1), (1, 7)])
 def test_images_that_no_crop_fits_get_the_widest(height: int, width: int) -> None:
     stream = np.zeros(1, np.uint64)
-    begin(stream, epoch_key(0, 0), np.uint64(3), CROP)
+    seed_stream(stream, epoch_key(0, 0), np.uint64(3), CROP)
     box = random_box(stream, height, width, (0.9, 1.0), logarithms((3 / 4, 4 / 3)))
     image = torch.empty(3, height, width)
     assert box == transforms.RandomResizedCrop.get_params(image, [0.9, 1.0], [3 / 4, 4 / 3])
@@ -244,7 +244,7 @@ def test_numbers_are_even_and_streams_apart() -> None:
     def draws(epoch: int, purpose: np.uint64) -> list[float]:
         found = []
         for sample in range(3000):
-            begin(stream, epoch_key(17, epoch), np.uint64(sample), purpose)
+            seed_stream(stream, epoch_key(17, epoch), np.uint64(sample), purpose)
             found.append(uniform(stream, 0.0, 1.0))
         return found
 

@@ -22,13 +22,13 @@ from test_convert_faults import picture
 from test_loaders import epoch_of, same, shard_settings, split_of
 from test_streaming import open_shards, prepare, run
 
+from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data import streaming
-from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import files as mds_files
 from resnet_exp.data.streaming import object_store
 from resnet_exp.data.streaming import upload as mds_upload
-from resnet_exp.runs import folder
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 S3 = "data.loader.remote=s3://shards/photos"
@@ -126,7 +126,7 @@ def uploaded(photos: Path, cache: Path) -> dict[str, Any]:
 def test_what_is_in_the_store_is_what_was_converted(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
     photos = photo_tree()
     there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, Terms(1, lambda _: None, classes=2))
+    mds_files.prepare("", there, ConversionOptions(1, lambda _: None, classes=2))
     train = mds_files.place_of("", "train", there)
     assert list(train.glob("*.mds")) == [], "shards come when they are asked for"
     far = streaming.make_loader(split_of(photos, num_workers=2), **there)
@@ -162,7 +162,7 @@ def test_an_upload_that_was_interrupted_goes_on(
             raise Interrupted
 
     def noted() -> list[str]:
-        return [entry["shard"] for entry in list(folder.read_lines(train.with_name(".train.uploaded")))[1:]]
+        return [entry["shard"] for entry in list(files.read_lines(train.with_name(".train.uploaded")))[1:]]
 
     photos, there, said = photo_tree(), shard_settings(tmp_path, remote="s3://shards/x"), []
     train, val = prepare(photos, tmp_path / "local", images_per_shard=1)
@@ -172,7 +172,7 @@ def test_an_upload_that_was_interrupted_goes_on(
     first, *rest = noted()
     assert len(rest) == 3
     with pytest.raises(RequestError, match=r"has no train/index\.json"):
-        mds_files.prepare("", there, Terms(1, said.append))
+        mds_files.prepare("", there, ConversionOptions(1, said.append))
     store.delete_object(Bucket="shards", Key=f"x/train/{first}")
     caplog.clear()
     mds_upload.upload(there, places, said.append, lambda done, whole: None)
@@ -180,7 +180,7 @@ def test_an_upload_that_was_interrupted_goes_on(
     assert first in put and not set(rest) & set(put), "what is there is not sent again, what was removed is"
     assert "are at s3://shards/x from an earlier try" in said[0]
     assert list(train.parent.glob(".*.uploaded")) == []
-    mds_files.prepare("", there, Terms(1, said.append, classes=2))
+    mds_files.prepare("", there, ConversionOptions(1, said.append, classes=2))
     far = streaming.make_loader(split_of(photos), **there)
     assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))
 
@@ -188,7 +188,7 @@ def test_an_upload_that_was_interrupted_goes_on(
 def test_a_damaged_object_is_refused(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
     photos = photo_tree()
     there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, Terms(1, lambda _: None))
+    mds_files.prepare("", there, ConversionOptions(1, lambda _: None))
     for number in range(32):
         store.put_object(Bucket="shards", Key=f"x/train/shard.{number:05d}.mds", Body=b"half")
     with pytest.raises(
@@ -201,13 +201,13 @@ def test_a_damaged_object_is_refused(tmp_path: Path, photo_tree: PhotoTree, stor
 def test_shards_of_another_state_of_the_store_are_dropped(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
     photos = photo_tree()
     there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, Terms(1, lambda _: None))
+    mds_files.prepare("", there, ConversionOptions(1, lambda _: None))
     epoch_of(streaming.make_loader(split_of(photos), **there), 0)
     picture(64, 56).save(photos / "train" / "china" / "01.jpg")
     (photos / "train" / "china" / "new.jpg").touch()  # the folder's time, by which the cache knows it
     (photos / "train" / "china" / "new.jpg").unlink()
     uploaded(photos, tmp_path)
-    mds_files.prepare("", there, Terms(1, lambda _: None))
+    mds_files.prepare("", there, ConversionOptions(1, lambda _: None))
     assert len(list(mds_files.place_of("", "train", there).glob("*.mds"))) == 31
     far = streaming.make_loader(split_of(photos), **there)
     assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))

@@ -14,11 +14,13 @@ from conftest import RunCli
 from hydra import compose, initialize_config_dir
 from test_traces import original_size
 
-from resnet_exp.config import schema, validate
+from resnet_exp.config import resolvers, schedule
+from resnet_exp.config.finalize import finalize
 from resnet_exp.core import paths
-from resnet_exp.launch import run as launch
+from resnet_exp.core.files import SCHEMA, write_json
+from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import identity
-from resnet_exp.runs.folder import SCHEMA, write_json
+from resnet_exp.runs.folder import folder_of
 
 PLAN = "resnet_exp.plan"
 P4D = ("recipe=mild", "dataset=imagenet", "hardware=p4d.24xlarge")
@@ -54,12 +56,12 @@ def cells(output: str, label: str) -> list[str]:
 
 def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, images: int = 1437) -> Path:
     """A finished run in ``folder/runs``, with a result such as `resnet_exp.train` writes."""
-    schema.register()
+    resolvers.register()
     given = [f"runs_dir={folder / 'runs'}", *overrides]
     with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
-        full = validate.finalize(compose("config", overrides=given), given)
-    launch.freeze(full, {})
-    run = launch.folder_of(full)
+        full = finalize(compose("config", overrides=given), given)
+    freeze_run(full, {})
+    run = folder_of(full)
     hardware: dict[str, Any] = full["hardware"]
     result = {
         "schema": SCHEMA,
@@ -71,7 +73,7 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
         "commits": [],
         "dirty": False,
         "evaluation": {key: full["resolution"][key] for key in ("eval_resize", "eval_crop")},
-        "epochs": validate.scaled_duration(full)[0],
+        "epochs": schedule.scaled_duration(full)[0],
         "batches": 22,
         "train_images": images,
         "val_images": 360,

@@ -15,7 +15,7 @@ import pytest
 
 from resnet_exp.core import paths
 from resnet_exp.results import frontier, prices, published_runs
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 RUNS = {run.run_id: run for run in published_runs.published()}
 GROUPS = {group.key: group for group in frontier.aggregate(RUNS.values())}
@@ -45,7 +45,7 @@ def minutes_of(group: str) -> list[float]:
     return sorted((run.train_seconds or math.nan) / 60 for run in GROUPS[group].runs)
 
 
-def cost_at(run: Run, usd_per_node_hour: float | None) -> float | None:
+def cost_at(run: RunRecord, usd_per_node_hour: float | None) -> float | None:
     return dataclasses.replace(run, usd_per_node_hour=usd_per_node_hour).cost_usd
 
 
@@ -59,7 +59,7 @@ def test_every_row_is_one_run_and_has_all_columns() -> None:
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_numbers_are_in_range_and_in_their_units(run: Run) -> None:
+def test_numbers_are_in_range_and_in_their_units(run: RunRecord) -> None:
     assert run.published and run.path is None and run.source
     # Percent and fractions cannot be confused: no ResNet is below 50 %.
     assert 0.5 < run.top1 < 0.82
@@ -75,7 +75,7 @@ def test_numbers_are_in_range_and_in_their_units(run: Run) -> None:
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_a_time_has_hardware_and_an_instance_has_a_price(run: Run) -> None:
+def test_a_time_has_hardware_and_an_instance_has_a_price(run: RunRecord) -> None:
     if run.train_seconds is not None:
         assert run.hardware != "not stated" and run.gpu and run.devices > 0
     price = PRICES.get(run.hardware)
@@ -103,7 +103,7 @@ def test_the_headline_costs_what_was_said_at_the_price_of_then_and_less_today() 
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS.values() if run.published_cost_usd and run.train_seconds])
-def test_stated_costs_follow_from_stated_times_as_far_as_these_were_rounded(run: Run) -> None:
+def test_stated_costs_follow_from_stated_times_as_far_as_these_were_rounded(run: RunRecord) -> None:
     assert run.cost_usd == pytest.approx(run.published_cost_usd, rel=0.02)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.stats import ks_2samp
 
 from resnet_exp.data.kernels.randaugment import OPERATIONS, apply, augment_with, randaugment, strength
-from resnet_exp.data.kernels.rng import AUGMENT, begin, epoch_key
+from resnet_exp.data.kernels.rng import AUGMENT, epoch_key, seed_stream
 
 
 def photo(number: int, side: int = 176) -> Any:
@@ -84,7 +84,7 @@ def test_operations_on_images_of_one_colour(name: str) -> None:
 def test_strengths_are_drawn_as_composers(name: str) -> None:
     stream, ours = np.zeros(1, np.uint64), []
     for sample in range(3000):
-        begin(stream, epoch_key(17, 0), np.uint64(sample), AUGMENT)
+        seed_stream(stream, epoch_key(17, 0), np.uint64(sample), AUGMENT)
         ours.append(strength(OPERATIONS.index(name), 10.0, 176, stream))
     np.random.seed(1)
     assert ks_2samp(ours, [drawn_by_composer(name, 10, 176) for _ in range(3000)]).pvalue > 0.01  # pyright: ignore
@@ -97,7 +97,7 @@ def test_chains_draw_every_operation_and_repeat() -> None:
     assert settings.operations.tolist() == list(range(13))
 
     def chain(sample: int) -> Any:
-        begin(stream, epoch_key(17, 3), np.uint64(sample), AUGMENT)
+        seed_stream(stream, epoch_key(17, 3), np.uint64(sample), AUGMENT)
         changed = image.copy()
         randaugment(settings, stream, changed, np.empty_like(changed), counts, table)
         return changed

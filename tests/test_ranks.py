@@ -17,9 +17,10 @@ import torch
 from conftest import Finished, PhotoTree, RunCli, left_running
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import read_lines, write_json
 from resnet_exp.data import imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
-from resnet_exp.runs.folder import RunDir, read_lines, write_json
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training import external_ranks
 
 TESTS = Path(__file__).parent
@@ -47,7 +48,7 @@ def train(
     assert left_running(tmp_path) == []
 
 
-def result_of(run: RunDir) -> dict[str, Any]:
+def result_of(run: RunFolder) -> dict[str, Any]:
     result = run.read_result()
     assert result is not None
     return result
@@ -67,7 +68,7 @@ def test_two_ranks_have_the_numbers_of_one(train: Train, tmp_path: Path) -> None
     for runs, extra in {"one": [], "two": ["hardware.devices=2", parts]}.items():
         done = train(runs, *common, *extra)
         assert done.returncode == 0, done.stderr + done.stdout
-    one, two = (RunDir(tmp_path / runs / "mine") for runs in ("one", "two"))
+    one, two = (RunFolder(tmp_path / runs / "mine") for runs in ("one", "two"))
     assert len(column(one.trace, "loss")) == 6
     for name in ("height", "lr"):
         assert column(two.trace, name) == column(one.trace, name)
@@ -93,7 +94,7 @@ HOT = (
 def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     train: Train, run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut, whole = RunDir(tmp_path / "cut" / "mine"), RunDir(tmp_path / "whole")
+    cut, whole = RunFolder(tmp_path / "cut" / "mine"), RunFolder(tmp_path / "whole")
     stopped = train("cut", *HOT, fault="6:launcher-SIGTERM:0")
     assert stopped.returncode == 130, stopped.stderr + stopped.stdout
     assert "-ba6-" in cut.latest_checkpoint.resolve().name
@@ -132,13 +133,13 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     assert again.returncode == 0 and "of 7 images, each seen once" in again.stdout, "done already"
 
 
-def failure_of(run: RunDir) -> dict[str, Any]:
+def failure_of(run: RunFolder) -> dict[str, Any]:
     failure = run.read_failure()
     assert failure is not None
     return failure
 
 
-def launched(launcher: list[str], run: RunDir) -> Finished:
+def launched(launcher: list[str], run: RunFolder) -> Finished:
     line = [*launcher, "-m", "resnet_exp.train", str(run.path)]
     # Ranks outlive a launcher that is killed, and with it the pipes: hence files.
     with (run.path.parent / "out").open("w+") as out, (run.path.parent / "err").open("w+") as err:
@@ -155,7 +156,7 @@ def wait_for_end(folder: Path) -> None:
     assert left_running(folder) == []
 
 
-def assert_same(one: RunDir, other: RunDir) -> None:
+def assert_same(one: RunFolder, other: RunFolder) -> None:
     assert list(read_lines(one.trace)) == list(read_lines(other.trace))
     for name in ("epoch", "batches", "loss", "top1", "top5"):
         assert column(one.metrics, name) == column(other.metrics, name)
@@ -163,15 +164,14 @@ def assert_same(one: RunDir, other: RunDir) -> None:
     assert [name for name in expected if not torch.equal(expected[name], actual[name])] == []
 
 
-def assert_the_weights_are_those_evaluated(run: RunDir) -> None:
+def assert_the_weights_are_those_evaluated(run: RunFolder) -> None:
     """Both ranks evaluate with the averages of ``weights.pt``, though each has BatchNorm statistics of its own."""
     import composer.functional as cf
     from composer.devices import DeviceCPU
 
-    from resnet_exp.data.contract import Normalize
-    from resnet_exp.train import read_config
+    from resnet_exp.launch.config_file import read_config
+    from resnet_exp.training.loaders import Normalize, build_loader
     from resnet_exp.training.model import MeanCrossEntropy, build_model
-    from resnet_exp.training.trainer import build_loader
 
     config = read_config(run)
     model = build_model(config["model"])
@@ -199,7 +199,7 @@ def test_a_loss_that_is_no_number_on_one_rank_ends_all(train: Train, tmp_path: P
 
 
 def test_another_number_of_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = RunDir(Path("/runs/mine"))
+    run = RunFolder(Path("/runs/mine"))
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     external_ranks.check_world({"hardware": {"devices": 2, "nodes": 1}}, run)

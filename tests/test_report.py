@@ -22,10 +22,13 @@ from loopback import Loopback
 
 from resnet_exp import report
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import read_json, write_json
+from resnet_exp.core.text import printable
 from resnet_exp.reporting import figures, table_files
+from resnet_exp.reporting.write import ASIDE_RUNS
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
-from resnet_exp.runs.folder import RunDir, read_json, write_json
+from resnet_exp.runs.folder import RunFolder
 
 FILES = [
     *("curves.svg", "explorer.html", "frontier.md", "frontier.png", "frontier.svg"),
@@ -61,7 +64,7 @@ def result_of(run_id: str, **changes: Any) -> dict[str, Any]:
 
 def write_run(runs: Path, run_id: str, **changes: Any) -> Path:
     """A finished run of two evaluations."""
-    folder = RunDir(runs / run_id)
+    folder = RunFolder(runs / run_id)
     folder.path.mkdir(parents=True)
     folder.config.write_text("recipe: mild\n")
     # Python writes NaN too, which JSON does not have.
@@ -113,7 +116,7 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     assert first["sweep"] == "two" and first["protocol"] == "32 px" and first["clock"] == "training"
     code = environment.git()
     assert first["commits"] == (code["commit"] if code else "")
-    result = RunDir(Path(first["path"])).read_result()
+    result = RunFolder(Path(first["path"])).read_result()
     assert result is not None
     seconds = result["timing"]["train_seconds"]
     assert float(first["train_seconds"]) == seconds and float(first["top1"]) == result["top1"]
@@ -125,7 +128,7 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
 @pytest.mark.slow
 def test_the_written_results_are_those_of_training(trained: Path) -> None:
     """Else the other tests here would test something else."""
-    result = RunDir(next((trained / "runs").glob("mild*"))).read_result()
+    result = RunFolder(next((trained / "runs").glob("mild*"))).read_result()
     made = result_of("x")
     assert result is not None and list(result) == list(made)
     assert {key: list(result[key]) for key in ("timing", "hardware", "evaluation")} == {
@@ -146,7 +149,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
 
 
 def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
+    run = RunFolder(tmp_path)
     now = environment.git()
     ours = [now["commit"]] if now else []
     write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
@@ -180,10 +183,10 @@ def test_all_runs_are_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         (runs / name).mkdir()
         (runs / name / "config.yaml").write_text("recipe: mild\n")
     for name in ("failed-1", "failed-2"):
-        write_json(RunDir(runs / name).failure, {"error": "RunFailed: loss is nan", "exit_code": 1})
+        write_json(RunFolder(runs / name).failure, {"error": "RunFailed: loss is nan", "exit_code": 1})
     (runs / "notes").mkdir()
     rows = [{"run_id": name, "overrides": [], "job": None} for name in ("done", "failed-1", "never")]
-    sweep_manifest.write(runs, {"sweep": "demo", "launcher": "basic", "runs": rows})
+    sweep_manifest.write_manifest(runs, {"sweep": "demo", "launcher": "basic", "runs": rows})
     holder = subprocess.Popen(
         [sys.executable, "-c", f"from resnet_exp import rundir; from pathlib import Path\n"
          f"rundir.acquire(rundir.RunDir(Path('{runs / 'running'}'))); print('held', flush=True); input()"],
@@ -268,7 +271,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
     ((folder, why),) = found.unreadable
     assert (folder.name, why) == ("no-result.json", "result.json: not a regular file")
     with pytest.raises(RequestError, match="not a regular file"):
-        RunDir(folder).read_result()
+        RunFolder(folder).read_result()
 
 
 @pytest.mark.parametrize("content", ["", "{}\n", "nonsense\n", '{"train_seconds": NaN, "top1": 0.5}\n'])
@@ -377,7 +380,7 @@ def test_hostile_names_are_data(tmp_path: Path, text: str, capsys: pytest.Captur
     (row,) = rows_of(tmp_path / "out")
     assert row["recipe"] == (f"'{text}" if text[0] in "=+-@" else text)
     (value,) = pyarrow.parquet.read_table(tmp_path / "out" / "runs.parquet").to_pylist()[:1]
-    assert value["recipe"] == text and value["run_id"] == collect.printable(name)
+    assert value["recipe"] == text and value["run_id"] == printable(name)
     lines = (tmp_path / "out" / "frontier.md").read_text().splitlines()
     assert not any("<script>" in line for line in lines)
     head, _, row_of_run = [line for line in lines if line.startswith("|")][:3]
@@ -528,7 +531,7 @@ def test_curves_without_evaluations(tmp_path: Path) -> None:
 def test_ten_thousand_reasons_are_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(200):
         (tmp_path / "runs" / f"{number}").mkdir(parents=True)
-        write_json(RunDir(tmp_path / "runs" / f"{number}").failure, {"error": f"RunFailed: {number % 100}"})
+        write_json(RunFolder(tmp_path / "runs" / f"{number}").failure, {"error": f"RunFailed: {number % 100}"})
         (tmp_path / "runs" / f"{number}" / "config.yaml").touch()
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -537,11 +540,11 @@ def test_ten_thousand_reasons_are_few_lines(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.slow
 def test_the_page_of_many_runs_is_written_beside_the_rest(tmp_path: Path) -> None:
-    for number in range(report.ASIDE_RUNS):
+    for number in range(ASIDE_RUNS):
         write_run(tmp_path / "runs", f"{number}", group=f"{number % 50}", timing__train_seconds=100.0 + number)
     words = [sys.executable, "-m", "resnet_exp.report", "runs", "-o"]
     done = subprocess.run([*words, "out"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "") and len(rows_of(tmp_path / "out")) == report.ASIDE_RUNS
+    assert (done.returncode, done.stderr) == (0, "") and len(rows_of(tmp_path / "out")) == ASIDE_RUNS
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
 
 

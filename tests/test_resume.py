@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_exp.data.conversion.process import Terms
+from resnet_exp.core.files import read_lines
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.runs import checkpoints
-from resnet_exp.runs.folder import RunDir, read_lines
+from resnet_exp.runs.folder import RunFolder
 
 STOPPED, KILLED, DONE = 130, 1, 0
 BATCHES, EPOCHS = 8, 3  # an epoch has 32 images, 4 a batch
@@ -46,12 +47,12 @@ def command(run_cli: Any, tiny: list[str], photo_tree: Any, monkeypatch: pytest.
     return make
 
 
-def only_run(runs: Path) -> RunDir:
+def only_run(runs: Path) -> RunFolder:
     (folder,) = runs.iterdir()
-    return RunDir(folder)
+    return RunFolder(folder)
 
 
-def outcome(run: RunDir) -> dict[str, Any]:
+def outcome(run: RunFolder) -> dict[str, Any]:
     """Everything of a finished run that does not depend on the clock."""
     result = run.read_result()
     assert result is not None
@@ -60,20 +61,20 @@ def outcome(run: RunDir) -> dict[str, Any]:
     return {"trace": list(read_lines(run.trace)), "metrics": metrics, **numbers}
 
 
-def assert_same(one: RunDir, other: RunDir) -> None:
+def assert_same(one: RunFolder, other: RunFolder) -> None:
     assert outcome(one) == outcome(other)
     expected, actual = (torch.load(run.weights) for run in (one, other))
     assert expected.keys() == actual.keys()
     assert [name for name in expected if not torch.equal(expected[name], actual[name])] == []
 
 
-def assert_one_checkpoint(run: RunDir) -> None:
+def assert_one_checkpoint(run: RunFolder) -> None:
     link = run.latest_checkpoint
     assert sorted(run.checkpoints.iterdir()) == sorted({link, link.resolve()})
     assert link.is_symlink() and len(list(run.checkpoints.iterdir())) == 2
 
 
-def assert_clocks(run: RunDir, tries: int, longest: float) -> None:
+def assert_clocks(run: RunFolder, tries: int, longest: float) -> None:
     """Clocks go on over the tries: none starts anew, none counts what lies between."""
     result = run.read_result()
     assert result is not None
@@ -162,7 +163,7 @@ def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
     root, batches = numbered_tree(tmp_path / "images", 22), 4  # of 5 images; the last 2 are left out
     files = {"train_file": None, "val_file": None, "cache_dir": str(tmp_path), "write_mode": "raw"}
     files |= {"max_resolution": 16, "compress_probability": 0.5, "jpeg_quality": 90}
-    ffcv_files.prepare(str(root), files, Terms(1, print))
+    ffcv_files.prepare(str(root), files, ConversionOptions(1, print))
     split = Split(True, str(root), 22, 5, 16, 16, (0.5, 1.0), (1.0, 1.0), True, 17, 0, 1, 1, 2, False)
 
     def rest(loader: Loader) -> list[list[int]]:
@@ -178,7 +179,7 @@ def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
         assert [rest(loader), rest(loader)] == [epochs[1][skipped:], epochs[2]]
 
 
-def checkpoint(run: RunDir, name: str, whole: bool = True) -> Path:
+def checkpoint(run: RunFolder, name: str, whole: bool = True) -> Path:
     run.checkpoints.mkdir(exist_ok=True)
     path = run.checkpoints / name
     torch.save({"epoch": name}, path)
@@ -188,7 +189,7 @@ def checkpoint(run: RunDir, name: str, whole: bool = True) -> Path:
 
 
 def test_a_kill_between_two_links_costs_nothing(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
+    run = RunFolder(tmp_path)
     checkpoint(run, "ep1-ba8-rank0.pt")
     newest = checkpoint(run, "ep2-ba16-rank0.pt")
     checkpoint(run, "ep3-ba24-rank0.pt", whole=False)
@@ -199,7 +200,7 @@ def test_a_kill_between_two_links_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_repair_believes_the_link(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
+    run = RunFolder(tmp_path)
     named = checkpoint(run, "ep1-ba8-rank0.pt")
     checkpoints.point_to(run, named.name)
     checkpoint(run, "ep2-ba16-rank0.pt")

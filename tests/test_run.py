@@ -11,13 +11,15 @@ import pytest
 import torch
 from conftest import left_running
 
-from resnet_exp.plot import Curve, collect_curve, draw_curves, main
-from resnet_exp.runs.folder import RunDir, append_line, read_lines, write_json
+from resnet_exp.core.files import append_line, read_lines, write_json
+from resnet_exp.plot import main
+from resnet_exp.reporting.curves import Curve, collect_curve, draw_curves
+from resnet_exp.runs.folder import RunFolder
 
 
-def only_run(runs: Path) -> RunDir:
+def only_run(runs: Path) -> RunFolder:
     (folder,) = (path for path in runs.iterdir() if path.is_dir())
-    return RunDir(folder)
+    return RunFolder(folder)
 
 
 @pytest.mark.soak
@@ -38,15 +40,14 @@ def test_mild_learns_the_digits(tmp_path: Path, run_cli: Any) -> None:
     assert_weights_are_the_averaged_ones(run, result)
 
 
-def assert_weights_are_the_averaged_ones(run: RunDir, result: dict[str, Any]) -> None:
+def assert_weights_are_the_averaged_ones(run: RunFolder, result: dict[str, Any]) -> None:
     """``weights.pt``, loaded into a plain model, must reach the very accuracy that the run reported."""
     import composer.functional as cf
     from composer.devices import DeviceCPU
 
-    from resnet_exp.data.contract import Normalize
-    from resnet_exp.train import read_config
+    from resnet_exp.launch.config_file import read_config
+    from resnet_exp.training.loaders import Normalize, build_loader
     from resnet_exp.training.model import build_model
-    from resnet_exp.training.trainer import build_loader
 
     config = read_config(run)
     model = build_model(config["model"])
@@ -129,9 +130,9 @@ def test_synthetic_data_needs_no_disk(tmp_path: Path, run_cli: Any, tiny: list[s
     assert not (tmp_path / "cache").exists()
 
 
-def write_evaluations(folder: Path, top1: list[float]) -> RunDir:
+def write_evaluations(folder: Path, top1: list[float]) -> RunFolder:
     folder.mkdir()
-    run = RunDir(folder)
+    run = RunFolder(folder)
     for number, value in enumerate(top1, start=1):
         append_line(run.metrics, {"epoch": number, "batches": number, "train_seconds": 60.0 * number, "top1": value})
     return run

@@ -56,7 +56,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def plan(runs: Path, *names: str, sweep: str = "sweep", jobs: dict[str, str] | None = None) -> None:
     rows = [{"run_id": name, "overrides": [], "job": (jobs or {}).get(name)} for name in names]
-    sweep_manifest.write(runs, {"sweep": sweep, "launcher": "basic", "runs": rows})
+    sweep_manifest.write_manifest(runs, {"sweep": sweep, "launcher": "basic", "runs": rows})
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Slurm:
 
 
 def kinds(runs: Path, queue: dict[str, str] | None = None) -> dict[str, str]:
-    return {state.run_id: state.kind for state in states.collect(runs, scheduler=Slurm(queue))}
+    return {state.run_id: state.kind for state in states.collect_states(runs, scheduler=Slurm(queue))}
 
 
 def test_every_state_is_told_apart(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
     write(tmp_path / "queued")
     plan(tmp_path, "done", "failed", "stopped", "running", "queued", "missing", jobs={"queued": "7_4"})
     with locked(tmp_path / "running" / ".lock"):
-        found = {state.run_id: state for state in states.collect(tmp_path, scheduler=Slurm({"7_4": "PENDING"}))}
+        found = {state.run_id: state for state in states.collect_states(tmp_path, scheduler=Slurm({"7_4": "PENDING"}))}
     assert {name: state.kind for name, state in found.items()} == {name: name for name in found}
     assert set(found) == {"done", "failed", "stopped", "running", "queued", "missing"}
     assert (found["done"].top1, found["done"].train_seconds) == (0.75, 61.0)
@@ -121,18 +121,18 @@ def test_how_a_job_ended_is_told(tmp_path: Path, ending: str, kind: str) -> None
     write(tmp_path / "lost")
     plan(tmp_path, "lost", jobs={"lost": "7_4"})
     slurm = Slurm({}, {"7_4": ending} if ending else {})
-    assert [state.kind for state in states.collect(tmp_path, scheduler=slurm)] == [kind]
+    assert [state.kind for state in states.collect_states(tmp_path, scheduler=slurm)] == [kind]
 
 
 def test_a_folder_that_is_no_run_is_none(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
-    assert states.collect(tmp_path) == []
+    assert states.collect_states(tmp_path) == []
 
 
 def test_a_damaged_result_is_a_failed_run(tmp_path: Path) -> None:
     folder = write(tmp_path / "damaged")
     (folder / "result.json").write_text('{"schema": 1, "top')
-    (state,) = states.collect(tmp_path)
+    (state,) = states.collect_states(tmp_path)
     assert state.kind == "failed" and "result.json is damaged" in state.why
 
 
@@ -157,9 +157,9 @@ def test_asking_does_not_disturb_a_run_that_starts(tmp_path: Path) -> None:
 def test_a_run_that_was_started_otherwise_has_no_job(tmp_path: Path) -> None:
     plan(tmp_path, "run", sweep="first", jobs={"run": "7_4"})
     plan(tmp_path, "run", sweep="second")
-    assert sweep_manifest.jobs(sweep_manifest.read_all(tmp_path)) == {}
+    assert sweep_manifest.jobs(sweep_manifest.read_manifests(tmp_path)) == {}
     plan(tmp_path, "run", sweep="third", jobs={"run": "8"})
-    assert sweep_manifest.jobs(sweep_manifest.read_all(tmp_path)) == {"run": "8"}
+    assert sweep_manifest.jobs(sweep_manifest.read_manifests(tmp_path)) == {"run": "8"}
 
 
 def test_tasks_that_never_started_are_found_in_the_accounting() -> None:
@@ -194,7 +194,7 @@ def test_status_as_a_command(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="is not a folder of runs"):
-        states.collect(tmp_path / "nothing")
+        states.collect_states(tmp_path / "nothing")
 
 
 def test_status_needs_neither_torch_nor_hydra() -> None:

@@ -19,14 +19,15 @@ from slurm_scenario import PLACE
 from test_report import write_run
 from wandb_service import Service, running
 
-from resnet_exp.config.logger_values import WANDB
+from resnet_exp.config.values import WANDB
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.loggers import metric_names
 from resnet_exp.results import collect, frontier
 from resnet_exp.runs import sweep_manifest
-from resnet_exp.sweep.compose import Planned, Sweep
-from resnet_exp.sweep.launchers import common, watch
+from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.frontier_tracker import folder_of, tracked
+from resnet_exp.sweep.launchers.watch import watch_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep
 from resnet_exp.tracking import sweep_frontier
 
 ID = "sweep-lengths"
@@ -46,8 +47,8 @@ def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     """A sweep of runs that log to W&B, with its manifest."""
     logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
-    runs = [Planned({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
-    sweep_manifest.write(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
+    runs = [PlannedRun({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
+    sweep_manifest.write_manifest(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
     return Sweep("lengths", runs_dir, runs, list(run_ids))
 
 
@@ -232,7 +233,7 @@ def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
         write_run(tmp_path, config["run_id"], group="g")
         return EXIT_DONE
 
-    assert common.in_turn(sweep, attempt) == EXIT_FAILED
+    assert in_turn(sweep, attempt) == EXIT_FAILED
     assert counts(service)[-1] == 2
 
 
@@ -246,7 +247,7 @@ def test_who_watches_tells_how_many_are_done(tmp_path: Path) -> None:
         write_run(tmp_path, "two")
         return False
 
-    watch.watch(sweep, settle=0, alive=alive, saw_done=seen.append)
+    watch_sweep(sweep, settle=0, alive=alive, saw_done=seen.append)
     assert seen == [1, 2]
 
 

@@ -19,8 +19,8 @@ from resnet_exp import cli
 from resnet_exp.config import validate
 from resnet_exp.core import paths
 from resnet_exp.runs import sweep_manifest
-from resnet_exp.runs.folder import RunDir
-from resnet_exp.sweep.compose import Sweep, write_manifest
+from resnet_exp.runs.folder import RunFolder
+from resnet_exp.sweep.planned import Sweep, write_sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(path.stem for path in paths.sweeps_dir().glob("*.yaml"))
@@ -170,9 +170,9 @@ def test_own_folder(asked: Asked, own: Callable[..., tuple[str, ...]]) -> None:
 
 def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_path: Path) -> None:
     first, second = (asked("-cn", "seeds", *IMAGENET, f"seed={seeds}") for seeds in ("1,2", "2,3"))
-    write_manifest(first, "basic", {})
-    write_manifest(replace(second, continued=True), "basic", {})
-    record = sweep_manifest.read(tmp_path / "runs", "seeds")
+    write_sweep(first, "basic", {})
+    write_sweep(replace(second, continued=True), "basic", {})
+    record = sweep_manifest.read_manifest(tmp_path / "runs", "seeds")
     assert record is not None
     assert [run["run_id"] for run in record["runs"]] == [first.asked[0], *second.asked]
 
@@ -224,9 +224,9 @@ def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
     first = run_cli(*line, timeout=300)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 runs: 2 done" in first.stdout
-    record = sweep_manifest.read(tmp_path / "runs", "demo")
+    record = sweep_manifest.read_manifest(tmp_path / "runs", "demo")
     assert record is not None
-    results = [RunDir(tmp_path / "runs" / run["run_id"]).read_result() for run in record["runs"]]
+    results = [RunFolder(tmp_path / "runs" / run["run_id"]).read_result() for run in record["runs"]]
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]
     stamps = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")]
     again = run_cli(*line, timeout=30)

@@ -12,9 +12,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import schema, validate
+from resnet_exp.config import resolvers
+from resnet_exp.config.finalize import finalize
 from resnet_exp.core import paths
-from resnet_exp.runs.folder import RunDir, read_lines
+from resnet_exp.core.files import read_lines
+from resnet_exp.runs.folder import RunFolder
 
 TRACES = Path(__file__).parent / "data" / "traces"
 RECIPES = ("mild", "medium", "hot")
@@ -28,19 +30,19 @@ def original(recipe: str) -> dict[str, Any]:
 
 
 def make_config(*overrides: str) -> dict[str, Any]:
-    schema.register()
+    resolvers.register()
     with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-        return validate.finalize(compose("config", list(overrides)))
+        return finalize(compose("config", list(overrides)))
 
 
 def make_run(tmp_path: Path, *overrides: str):
-    from resnet_exp.training.trainer import Run
+    from resnet_exp.training.trainer import Training
 
     values = make_config("loggers=[]", "hardware=cpu", f"runs_dir={tmp_path}", *overrides)
     values["dataset"]["dir"] = values["dataset"]["dir"] or str(tmp_path)
-    folder = RunDir(tmp_path / values["run_id"])
+    folder = RunFolder(tmp_path / values["run_id"])
     folder.path.mkdir()
-    return Run(values, folder)
+    return Training(values, folder)
 
 
 def folder_tree(root: Path, train: int = 30, val: int = 20, classes: int = 10) -> Path:
@@ -84,7 +86,7 @@ def test_replays_the_original_trace(recipe: str, tmp_path: Path, run_cli: Any) -
     assert [[row["height"], row["width"]] for row in rows] == [row["size"] for row in trace["rows"]]
     for ours, theirs in zip(rows, trace["rows"], strict=True):
         assert ours["lr"] == pytest.approx(theirs["lr"], rel=1e-9, abs=0)
-    result = RunDir(folder).read_result()
+    result = RunFolder(folder).read_result()
     assert result is not None
     assert (result["epochs"], result["val_images"]) == (trace["epochs"], 20)
 

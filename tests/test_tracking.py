@@ -25,8 +25,8 @@ from wandb_service import Service, StoredRun
 
 from resnet_exp.config import import_check, values
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.loggers import metric_names
-from resnet_exp.runs.folder import read_json, read_lines
 from resnet_exp.tracking import offline_files
 
 PHOTOS = ("data=imagefolder", "dataset=imagefolder", "train_batch_size=4")

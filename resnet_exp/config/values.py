@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from resnet_exp.config import import_check, logger_values
+from resnet_exp.config import import_check
 from resnet_exp.config.hydra_errors import switched_off
 from resnet_exp.config.schema import OPEN_GROUPS
 from resnet_exp.core.errors import RequestError
@@ -98,7 +98,7 @@ def _check_open_groups(config: dict[str, Any]) -> None:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")
     check_target("data.loader", config["data"]["loader"]["_target_"])
     for name, entry in config["loggers"].items():
-        logger_values.check(name, entry)
+        check_logger(name, entry)
     for name, entry in config["algorithms"].items():
         _check_ranges(name, entry)
     names = [entry["_target_"] for entry in config["algorithms"].values()]
@@ -162,3 +162,41 @@ def check_target(key: str, target: object) -> None:
         raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
     if package := import_check.missing_package(target):
         raise RequestError(f"{key} needs the package {package}; install it: pip install 'resnet_exp[{package}]'")
+
+
+WANDB = "resnet_exp.loggers.wandb_logger.WeightsAndBiases"
+
+
+ROWS = "resnet_exp.loggers.rows.Rows"
+
+
+ARTIFACTS = ("result", "weights", "checkpoint")
+
+
+FORMATS = ("csv", "jsonl")
+
+
+# Longer than anybody waits, and short enough for the clocks that wait.
+MOST_SECONDS = 86400
+
+
+def check_logger(name: str, entry: dict[str, Any]) -> None:
+    """Check one entry of ``loggers``; raises `RequestError` on the first setting that is wrong."""
+    if entry["_target_"] == ROWS and "format" in entry:
+        _one_of(f"loggers.{name}.format", entry["format"], FORMATS)
+    if entry["_target_"] == WANDB:
+        _check_wandb(f"loggers.{name}", entry)
+
+
+def _check_wandb(key: str, entry: dict[str, Any]) -> None:
+    artifacts = entry.get("artifacts", [])
+    if not isinstance(artifacts, list):
+        raise RequestError(f"{key}.artifacts={artifacts}: use a list such as [{ARTIFACTS[0]}]")
+    for artifact in artifacts:
+        _one_of(f"{key}.artifacts", artifact, ARTIFACTS)
+    for wait in ("init_seconds", "finish_seconds"):
+        seconds = entry.get(wait, 1)
+        is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
+        # W&B's client takes 0 seconds to finish for no end of them.
+        if not is_number or not 0 < seconds <= MOST_SECONDS:
+            raise RequestError(f"{key}.{wait}={seconds}: use a number of seconds above 0, at most {MOST_SECONDS}")

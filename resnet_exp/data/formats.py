@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resnet_exp.data.conversion.manifest import Manifest
-from resnet_exp.data.conversion.process import Terms
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.streaming import files as mds_files
 
@@ -31,7 +31,7 @@ class Format(Protocol):
         """The setting that names a split's place."""
         ...
 
-    def prepare(self, root: str, settings: Settings, terms: Terms) -> list[Path]:
+    def prepare(self, root: str, settings: Settings, terms: ConversionOptions) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...
 
@@ -57,7 +57,7 @@ ALL: tuple[Format, ...] = (ffcv_files, mds_files)
 NAMES = ("ffcv", "streaming")
 
 
-def of(data: Settings) -> Format | None:
+def format_of(data: Settings) -> Format | None:
     """The format of a ``data`` group; None if nothing is converted for it."""
     return next((module for module in ALL if data["loader"].get("_target_") == module.LOADER), None)
 
@@ -69,5 +69,12 @@ def settings_of(data: Settings) -> Settings:
 
 def given_manifest(data: Settings) -> Manifest | None:
     """The manifest of the training images that a ``data`` group names; None where it names none."""
-    found = of(data)
+    found = format_of(data)
     return found.given_manifest(settings_of(data)) if found is not None else None
+
+
+# What reads an image folder as it is; formats of users look after their data themselves.
+FOLDER_FORMAT = "resnet_exp.data.imagefolder.make_loader"
+
+
+SYNTHETIC = "resnet_exp.data.synthetic.make_loader"

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.data.image_tree import shown
-from resnet_exp.runs import folder
+from resnet_exp.core.text import shown
 
 Pixels = npt.NDArray[np.uint8]
 # Grey of 16 bits under the names that versions of Pillow have for it.
@@ -79,7 +79,7 @@ def decode(path: str, channels: str = "RGB") -> Pixels:
 def _opened(path: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
     """What `take` makes of a file's content and of the image that Pillow finds in it."""
     try:
-        content = folder.read_bytes(path)
+        content = files.read_bytes(path)
         with Image.open(io.BytesIO(content)) as image:
             return take(content, image)
     except Exception as error:

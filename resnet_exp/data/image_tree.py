@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import shown
 
 # As torchvision.datasets.folder.IMG_EXTENSIONS, which cannot be imported here without torch; a test compares them.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -69,12 +70,6 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
         yield folder, files
 
 
-def shown(path: str | Path) -> str:
-    """A path as part of one line: what no terminal can show, and the end of a line, become escapes."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-
-
 def samples(split_dir: Path) -> list[tuple[str, int]]:
     """Paths and class numbers of one split, in the order of torchvision's ``ImageFolder``.
 
@@ -101,7 +96,7 @@ def _reaches(paths: Iterator[str], count: int) -> bool:
     return any(number == count for number, _ in enumerate(paths, start=1))
 
 
-def check(root: str | None, train_batch_size: int, min_images_per_class: int) -> list[str]:
+def check_tree(root: str | None, train_batch_size: int, min_images_per_class: int) -> list[str]:
     """Check the tree below `root` and return its class names.
 
     Reads no more of a large tree than it must: the class folders, and files until each check is sure.

@@ -6,16 +6,16 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.config import validate
-from resnet_exp.core.console import span
+from resnet_exp.config import schedule, validate
+from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.devices import usable_cpus
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.core.text import span
+from resnet_exp.runs.folder import RunFolder
 
-SECONDS_PER_HOUR = 3600
 NAME_WIDTH = 9
 
 
-def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> str:
+def header(config: dict[str, Any], folder: RunFolder, width: int | None = None) -> str:
     """What is about to be trained, on what, for how long, where; and how to train on ImageNet.
 
     Rows are wrapped to `width` characters, None leaves them as they are.
@@ -32,7 +32,7 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
 
 def description(config: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run trains, on what, for how long, how: rows of a name and a text."""
-    length, unit = validate.scaled_duration(config)
+    length, unit = schedule.scaled_duration(config)
     hardware, dataset = config["hardware"], config["dataset"]
     long_unit = "epochs" if unit == "ep" else "batches"
     return [
@@ -62,18 +62,6 @@ def devices(hardware: dict[str, Any]) -> str:
         return f"{usable_cpus()} CPU cores"
     nodes = f"{hardware['nodes']} nodes of " if hardware["nodes"] > 1 else ""
     return f"{nodes}{hardware['devices']} x {hardware['gpu'] or 'GPU'}"
-
-
-def cost_usd(result: dict[str, Any]) -> float | None:
-    """Training time at the hardware's price of an hour; None without a price."""
-    return price(result["hardware"], result["timing"]["train_seconds"])
-
-
-def price(hardware: dict[str, Any], seconds: float) -> float | None:
-    """What `hardware` costs for that long, in dollars; None without a price."""
-    if hardware["usd_per_node_hour"] is None:
-        return None
-    return seconds / SECONDS_PER_HOUR * hardware["nodes"] * hardware["usd_per_node_hour"]
 
 
 def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:

@@ -10,9 +10,9 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-from resnet_exp.launch import summary
+from resnet_exp.core.cost import price_usd
 from resnet_exp.loggers import metric_names
-from resnet_exp.training.callbacks import Recorder, current_lr
+from resnet_exp.loggers.recorder import Recorder, current_lr
 
 
 class Measures(Callback):
@@ -32,7 +32,7 @@ class Measures(Callback):
         """Log the configuration to the trackers that have not read it themselves."""
         for tracker in logger.destinations:
             if not getattr(tracker, "reads_config", False):
-                tracker.log_hyperparameters(flat(self._config))
+                tracker.log_hyperparameters(flatten(self._config))
 
     def before_dataloader(self, state: State, logger: Logger) -> None:
         """Start waiting for data."""
@@ -62,11 +62,11 @@ class Measures(Callback):
 
     def eval_end(self, state: State, logger: Logger) -> None:
         """Log the evaluation that the recorder has just written."""
-        logger.log_metrics(evaluation(self._recorder.evaluations, self._config["hardware"]))
+        logger.log_metrics(evaluation_metrics(self._recorder.evaluations, self._config["hardware"]))
         self._ended = time.perf_counter()
 
 
-def evaluation(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str, float]:
+def evaluation_metrics(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str, float]:
     """Metrics of the last of a run's evaluations: rows of ``metrics.jsonl``, all that there were until then."""
     last = rows[-1]
     seconds = last["train_seconds"]
@@ -79,7 +79,7 @@ def evaluation(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str
         metric_names.BEST_TOP1: max(row["top1"] for row in rows),
         metric_names.TRAIN_SECONDS: seconds,
     }
-    if (cost := summary.price(hardware, seconds)) is not None:
+    if (cost := price_usd(hardware, seconds)) is not None:
         row[metric_names.COST] = cost
     for target in metric_names.TARGETS:
         reached = next((row["train_seconds"] for row in rows if row["top1"] >= target), None)
@@ -88,12 +88,12 @@ def evaluation(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str
     return row
 
 
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested configuration as one mapping of dotted keys, as they are on the command line."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            found |= flat(value, f"{prefix}{key}.")
+            found |= flatten(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = value if isinstance(value, (bool, int, float, str)) else str(value)
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from resnet_exp.core.text import byte_size
+
 BYTES_PER_WEIGHT = 4
 # Channels of the four stages, and what a bottleneck widens them by (He et al. 2016, as torchvision 0.22 builds it).
 STAGES, EXPANSION, STEM, IMAGE_CHANNELS = (64, 128, 256, 512), {"basic": 1, "bottleneck": 4}, 64, 3
@@ -41,18 +43,9 @@ def run_bytes(config: dict[str, Any]) -> int:
     return (CHECKPOINTS * copies + 1) * BYTES_PER_WEIGHT * parameters(config["model"])
 
 
-def text(config: dict[str, Any]) -> str:
+def disk_text(config: dict[str, Any]) -> str:
     """What a run needs on disk, in words."""
-    needed = f"up to {size(run_bytes(config))} in the run folder"
+    needed = f"up to {byte_size(run_bytes(config))} in the run folder"
     if config["data"]["name"] == "ffcv" and config["dataset"]["name"] == "imagenet":
         return f"{needed}; about {IMAGENET_FFCV_GB} GB of FFCV files in data.cache_dir, written once"
     return needed
-
-
-def size(amount: float) -> str:
-    """``512.0 MB``."""
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

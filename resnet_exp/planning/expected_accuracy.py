@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from resnet_exp.config import validate
+from resnet_exp.config import schedule
+from resnet_exp.core import files
 from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
-from resnet_exp.results.record import Run
-from resnet_exp.runs import folder, identity
+from resnet_exp.results.record import RunRecord
+from resnet_exp.runs import identity
 
 Known = dict[int, list[float]]
 # Runs that end at the first evaluation that reaches a top-1 do not say what the whole schedule reaches.
@@ -30,7 +31,7 @@ def top1_text(config: dict[str, Any], history: History, changed: bool) -> str:
         history: of finished runs.
         changed: whether it is no longer the recipe that was published.
     """
-    length, unit = validate.scaled_duration(config)
+    length, unit = schedule.scaled_duration(config)
     if unit != "ep":
         return "not known for a schedule in batches"
     if text := _around(_own(config, history), length, "yours"):
@@ -57,7 +58,7 @@ def _own(config: dict[str, Any], history: History) -> Known:
     for result in history.alike(config):
         path = history.runs_dir / result["run_id"] / "config.yaml"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-            if identity.family(yaml.load(folder.read_bytes(path), yaml.CSafeLoader)) == family:
+            if identity.family(yaml.load(files.read_bytes(path), yaml.CSafeLoader)) == family:
                 known[result["epochs"]].append(result["top1"])
     return known
 
@@ -71,7 +72,7 @@ def _published(config: dict[str, Any]) -> Known:
     return known
 
 
-def _is_like(run: Run, config: dict[str, Any]) -> bool:
+def _is_like(run: RunRecord, config: dict[str, Any]) -> bool:
     mine = (config["recipe"], config["model"]["name"], config["dataset"]["name"], config["resolution"]["eval_crop"])
     whole = run.epochs is not None and not run.clock.startswith(FIRST_HIT)
     return whole and mine == (run.recipe, run.model, run.dataset, run.eval_crop)

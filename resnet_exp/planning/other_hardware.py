@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_exp.core.console import dollars, span
-from resnet_exp.launch import summary
+from resnet_exp.core.cost import SECONDS_PER_HOUR
+from resnet_exp.core.text import between, dollars, span
 from resnet_exp.planning import training_time
-from resnet_exp.planning.training_time import Estimate, History, between
+from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.results import prices
 from resnet_exp.runs import identity
 
@@ -17,7 +17,7 @@ from resnet_exp.runs import identity
 MOST = 100
 
 
-def lines(configs: Sequence[dict[str, Any]], history: History) -> list[str]:
+def other_hardware_lines(configs: Sequence[dict[str, Any]], history: History) -> list[str]:
     """A table by rising cost, and a line that names the hardware on which the time of a run is unknown.
 
     Empty where that is so on all of it, and for more than `MOST` kinds of runs.
@@ -51,7 +51,7 @@ def lines(configs: Sequence[dict[str, Any]], history: History) -> list[str]:
 
 def _on(preset: dict[str, Any], config: dict[str, Any], history: History) -> Estimate | None:
     hardware = {**dict.fromkeys(config["hardware"]), "nodes": 1, **preset}
-    return training_time.estimate({**config, "hardware": hardware}, history)
+    return training_time.estimate_time({**config, "hardware": hardware}, history)
 
 
 def _cells(preset: dict[str, Any], low: float, high: float) -> tuple[str, ...]:
@@ -67,6 +67,6 @@ def _cells(preset: dict[str, Any], low: float, high: float) -> tuple[str, ...]:
 
 def _costs(usd_per_hour: float, low: float, high: float) -> str:
     def paid(seconds: float) -> float:
-        return seconds / summary.SECONDS_PER_HOUR * usd_per_hour
+        return seconds / SECONDS_PER_HOUR * usd_per_hour
 
     return between(paid(low), paid(high), dollars)

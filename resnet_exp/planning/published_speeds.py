@@ -39,7 +39,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Time:
+class HostTime:
     """Training time in seconds on a host, `cold_seconds` of it for the first epoch from a cold disk."""
 
     seconds: float
@@ -47,14 +47,14 @@ class Time:
     host: Host
 
 
-def times(config: dict[str, Any], images_per_epoch: int, epochs: float) -> list[Time]:
+def times(config: dict[str, Any], images_per_epoch: int, epochs: float) -> list[HostTime]:
     """Training time of a run on each published host that is like its own; none where there is nothing alike.
 
     A host whose number of threads is known is likest to the one that has the nearest number. With fewer threads than
     that, the loader may be the limit: its speed is taken to grow with the threads.
 
     Args:
-        config: of `resnet_exp.config.validate.finalize`.
+        config: of `resnet_exp.config.finalize.finalize`.
         images_per_epoch: those of the full batches.
         epochs: of the run, not whole where its schedule counts batches.
     """
@@ -66,7 +66,7 @@ def times(config: dict[str, Any], images_per_epoch: int, epochs: float) -> list[
     else:
         bound = math.inf
     found = [(host, _warm_seconds(config, host, bound, images_per_epoch, epochs)) for host in hosts]
-    return [Time(warm + host.cold_seconds, host.cold_seconds, host) for host, warm in found if warm is not None]
+    return [HostTime(warm + host.cold_seconds, host.cold_seconds, host) for host, warm in found if warm is not None]
 
 
 def _warm_seconds(

@@ -10,27 +10,27 @@ from typing import Any
 
 from resnet_exp.config import schedule, validate
 from resnet_exp.core import devices
-from resnet_exp.core.console import dollars, span
+from resnet_exp.core.cost import SECONDS_PER_HOUR, price_usd
+from resnet_exp.core.text import below_here, between, byte_size, dollars, span
 from resnet_exp.launch import summary
-from resnet_exp.launch.summary import SECONDS_PER_HOUR
-from resnet_exp.planning import disk_usage, other_hardware, training_time
-from resnet_exp.planning.training_time import Estimate, History, below_here, between
+from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
+from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.runs.states import KINDS, RunState
-from resnet_exp.sweep.compose import Planned, Sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep
 
 # At most so many lines of each kind.
 GROUPS, BASES, COMMANDS = 8, 4, 3
 HEAD = ("recipe", "runs", "done", "ssr", "seeds", "length", "time", "cost")
 
 Line = str | tuple[str, str]
-Command = Callable[[Planned, float], str]
+Command = Callable[[PlannedRun, float], str]
 
 
 @dataclass(frozen=True)
 class _Outlook:
     """One run of a sweep: its state, and its training time where that is known or can be estimated."""
 
-    run: Planned
+    run: PlannedRun
     state: RunState
     time: Estimate | None
 
@@ -39,7 +39,7 @@ class _Outlook:
         return self.state.kind == "done"
 
 
-def lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) -> list[Line]:
+def sweep_lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) -> list[Line]:
     """The plan of a sweep: lines of text, and rows of a name and a text.
 
     Args:
@@ -67,7 +67,7 @@ def lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) ->
             ("cost", _cost(outlooks, left)),
             ("disk", _disk(outlooks)),
             *_courses(outlooks),
-            *other_hardware.lines([outlook.run.config for outlook in left], history),
+            *other_hardware.other_hardware_lines([outlook.run.config for outlook in left], history),
         ]
     return [
         *head,
@@ -88,10 +88,10 @@ def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
     ]
 
 
-def _look(run: Planned, state: RunState, history: History) -> _Outlook:
+def _look(run: PlannedRun, state: RunState, history: History) -> _Outlook:
     if state.train_seconds is not None:
         return _Outlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
-    return _Outlook(run, state, training_time.estimate(run.config, history))
+    return _Outlook(run, state, training_time.estimate_time(run.config, history))
 
 
 def _count(runs: Iterable[Any]) -> str:
@@ -146,7 +146,7 @@ def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:
 def _lengths(configs: list[dict[str, Any]]) -> str:
     parts = []
     for unit, name in (("ep", "epochs"), ("ba", "batches")):
-        if found := [length for length, its in map(validate.scaled_duration, configs) if its == unit]:
+        if found := [length for length, its in map(schedule.scaled_duration, configs) if its == unit]:
             parts.append(f"{between(min(found), max(found), str)} {name}")
     return ", ".join(parts)
 
@@ -185,7 +185,7 @@ def _one(outlook: _Outlook) -> float:
 
 
 def _usd_per_second(outlook: _Outlook) -> float | None:
-    return summary.price(outlook.run.config["hardware"], 1)
+    return price_usd(outlook.run.config["hardware"], 1)
 
 
 def _gpus(outlook: _Outlook) -> int:
@@ -254,9 +254,7 @@ def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
 
 
 def _disk(outlooks: list[_Outlook]) -> str:
-    return (
-        f"up to {disk_usage.size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
-    )
+    return f"up to {byte_size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
 
 
 def _courses(outlooks: list[_Outlook]) -> list[Line]:
@@ -267,7 +265,8 @@ def _courses(outlooks: list[_Outlook]) -> list[Line]:
     return [
         (
             "course",
-            f"{name} ssr={config['ssr']:g}: {schedule.sizes_text(config)}; lr {schedule.learning_rate_text(config)}",
+            f"{name} ssr={config['ssr']:g}: {schedule_text.sizes_text(config)}; "
+            f"lr {schedule_text.learning_rate_text(config)}",
         )
         for name, config in list(longest.items())[:BASES]
     ]

@@ -19,14 +19,13 @@ from typing import Any
 
 import yaml
 
-from resnet_exp.config import schedule, validate
-from resnet_exp.core.console import span
+from resnet_exp.config import schedule
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import read_bytes
+from resnet_exp.core.text import below_here, between, span
 from resnet_exp.data import formats, image_tree
-from resnet_exp.launch import run as launch
 from resnet_exp.planning import published_speeds
-from resnet_exp.runs import folder
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.identity import NAMED_DATASETS
 
 # Training images of datasets that are known by their names, if they have all of their classes.
@@ -56,7 +55,7 @@ class History:
 
     def __init__(self, runs_dir: Path) -> None:
         self.runs_dir = runs_dir
-        self._finished: dict[str, list[tuple[RunDir, dict[str, Any]]]] = {}
+        self._finished: dict[str, list[tuple[RunFolder, dict[str, Any]]]] = {}
         self._alike: dict[str, list[dict[str, Any]]] = {}
         for run in _newest_first(runs_dir):
             # A result that cannot be read is the business of that run.
@@ -90,20 +89,20 @@ def _kind(names: list[str], hardware: dict[str, Any]) -> str:
     return json.dumps([*names, *(hardware[key] for key in ("name", "devices", "nodes", "precision"))])
 
 
-def _newest_first(runs_dir: Path) -> list[RunDir]:
+def _newest_first(runs_dir: Path) -> list[RunFolder]:
     results = []
     with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
         for entry in entries:
-            run = RunDir(Path(entry.path))
+            run = RunFolder(Path(entry.path))
             with contextlib.suppress(OSError):
                 results.append((run.result.stat().st_mtime, run.path, run))
     return [run for *_, run in sorted(results, key=lambda found: found[:2], reverse=True)]
 
 
-def _agrees(run: RunDir, config: dict[str, Any]) -> bool:
+def _agrees(run: RunFolder, config: dict[str, Any]) -> bool:
     """Whether a run of the same kind had the same settings too, wherever they matter for its speed."""
     try:
-        its = yaml.load(folder.read_bytes(run.config), yaml.CSafeLoader)
+        its = yaml.load(read_bytes(run.config), yaml.CSafeLoader)
         return _pace(its) == _pace(config) and _same_sizes(its, config)
     except FileNotFoundError:
         return True  # a result that was copied without its configuration says enough
@@ -133,7 +132,7 @@ def _pace(config: dict[str, Any]) -> dict[str, Any]:
 def train_images(config: dict[str, Any], history: History) -> int | None:
     """Training images of the dataset; None where nobody knows without a long look."""
     dataset, loader = config["dataset"], config["data"]["loader"]
-    if loader.get("_target_") == launch.SYNTHETIC:
+    if loader.get("_target_") == formats.SYNTHETIC:
         return int(loader["train_images"])
     if (manifest := formats.given_manifest(config["data"])) is not None:
         return manifest.images
@@ -172,13 +171,13 @@ def batches_per_epoch(config: dict[str, Any], images: int | None) -> int | None:
 
 def batches(config: dict[str, Any], per_epoch: int | None) -> int | None:
     """Batches of the whole run; None where that of an epoch is unknown and needed."""
-    length, unit = validate.scaled_duration(config)
+    length, unit = schedule.scaled_duration(config)
     if unit == "ba":
         return length
     return None if per_epoch is None else length * per_epoch
 
 
-def estimate(config: dict[str, Any], history: History) -> Estimate | None:
+def estimate_time(config: dict[str, Any], history: History) -> Estimate | None:
     """Training time of a finalized configuration; None where nothing like it is known."""
     per_epoch = batches_per_epoch(config, train_images(config, history))
     total = batches(config, per_epoch)
@@ -196,7 +195,7 @@ def estimate(config: dict[str, Any], history: History) -> Estimate | None:
     return Estimate(min(seconds), max(seconds), f"published speeds by image size: {'; '.join(map(_host_basis, times))}")
 
 
-def _host_basis(time: published_speeds.Time) -> str:
+def _host_basis(time: published_speeds.HostTime) -> str:
     speeds = ", ".join(f"{speed:,.0f} images/s at {side} px" for side, speed in sorted(time.host.speeds.items()))
     cold = f", {span(time.cold_seconds)} more for a first epoch from a cold disk" if time.cold_seconds else ""
     return f"{speeds}{cold} ({time.host.said})"
@@ -213,22 +212,11 @@ def _own_basis(speed: float, alike: list[dict[str, Any]], runs_dir: Path) -> str
 
 def measuring_ssr(config: dict[str, Any], per_epoch: int | None) -> float:
     """The shortest ssr that tells how fast a run is: one epoch, or as many as have its mix of image sizes."""
-    full, unit = validate.duration(config["schedule"]["max_duration"], "schedule.max_duration")
-    length, _ = validate.scaled_duration(config)
+    full, unit = schedule.duration(config["schedule"]["max_duration"], "schedule.max_duration")
+    length, _ = schedule.scaled_duration(config)
     wanted = 1 if unit == "ep" else per_epoch or MEASURED_BATCHES
     for steps in range(wanted, length, wanted):
         ssr = math.ceil(steps * 1e4 / full) / 1e4
         if _same_sizes({**config, "ssr": ssr}, config):
             return min(float(config["ssr"]), ssr)
     return float(config["ssr"])
-
-
-def between(low: Any, high: Any, show: Any) -> str:
-    """A number, or two: ``27.0 min``, ``24.7 min to 30.1 min``."""
-    return show(low) if show(low) == show(high) else f"{show(low)} to {show(high)}"
-
-
-def below_here(path: Path) -> str:
-    """A path as it is called from here, if it lies below."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

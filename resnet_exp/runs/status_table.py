@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from resnet_exp.core.console import span
+from resnet_exp.core.text import span
 from resnet_exp.runs.states import KINDS, RunState
 
 COLORS = {

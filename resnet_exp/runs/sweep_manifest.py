@@ -17,7 +17,9 @@ from typing import Any
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs.folder import SCHEMA, is_locked, read_json, try_lock, write_json
+from resnet_exp.core.files import SCHEMA, read_json, write_json
+from resnet_exp.core.locks import is_locked, try_lock
+from resnet_exp.runs.folder import unwritable
 
 FOLDER = ".sweeps"
 
@@ -32,7 +34,7 @@ def default_name(run_ids: list[str]) -> str:
     return f"sweep-{hashlib.sha256(json.dumps(sorted(run_ids)).encode()).hexdigest()[:8]}"
 
 
-def write(runs_dir: Path, record: dict[str, Any]) -> None:
+def write_manifest(runs_dir: Path, record: dict[str, Any]) -> None:
     """Write the manifest of a sweep in place of an earlier one of its name.
 
     Raises:
@@ -46,17 +48,12 @@ def write(runs_dir: Path, record: dict[str, Any]) -> None:
         raise unwritable(runs_dir, error) from error
 
 
-def unwritable(runs_dir: Path, error: OSError) -> RequestError:
-    """What to say when the folder of the runs cannot be written."""
-    return RequestError(f"runs_dir={runs_dir} cannot be written ({error.strerror}); set runs_dir=PATH")
-
-
-def read(runs_dir: Path, name: str) -> dict[str, Any] | None:
+def read_manifest(runs_dir: Path, name: str) -> dict[str, Any] | None:
     """Manifest of the sweep `name`, None if there is none."""
     return read_json(path_of(runs_dir, name))
 
 
-def read_all(runs_dir: Path) -> list[dict[str, Any]]:
+def read_manifests(runs_dir: Path) -> list[dict[str, Any]]:
     """Manifests of all sweeps of a folder of runs, oldest first."""
     paths = sorted((runs_dir / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime)
     records = (read_json(path) for path in paths)
@@ -70,7 +67,7 @@ def jobs(records: list[dict[str, Any]]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def own(runs_dir: Path, name: str) -> Iterator[None]:
+def own_sweep(runs_dir: Path, name: str) -> Iterator[None]:
     """Be the one process that carries out the sweep `name`.
 
     Raises:
@@ -90,7 +87,7 @@ def own(runs_dir: Path, name: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_owned(runs_dir: Path, name: str) -> bool:
+def is_sweep_owned(runs_dir: Path, name: str) -> bool:
     """Whether some process carries out the sweep `name` now."""
     return is_locked(path_of(runs_dir, name).with_suffix(".lock"))
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.runs.folder import read_bytes
+from resnet_exp.core.files import read_bytes
 
 PATTERN = "*run-*/run-*.wandb"
 HEADER = b":W&B\xe1\xbe\x00"

@@ -17,15 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import report
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.wandb_background import BackgroundRun
 from resnet_exp.reporting import figures
+from resnet_exp.reporting.write import PIXELS_PER_INCH
 from resnet_exp.results import collect, frontier
 from resnet_exp.results.frontier import Axis, Group
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.sweep.launchers.frontier_tracker import folder_of
 
@@ -62,13 +62,13 @@ def _keep_client_out() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
-def finished(runs_dir: Path, name: str) -> list[Run]:
+def finished(runs_dir: Path, name: str) -> list[RunRecord]:
     """Runs of a sweep that have ended with a result that can be used.
 
     Raises:
         RequestError: the manifest of the sweep cannot be read.
     """
-    record = sweep_manifest.read(runs_dir, name) or {"runs": []}
+    record = sweep_manifest.read_manifest(runs_dir, name) or {"runs": []}
     folders = [runs_dir / row["run_id"] for row in record["runs"]]
     return collect.collect_runs([folder for folder in folders if collect.is_run(folder)]).runs
 
@@ -101,7 +101,7 @@ def picture(groups: Sequence[Group]) -> bytes:
     with warnings.catch_warnings():
         # A name may be in any script; the font has not all of them.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figures.draw_frontier(groups).savefig(file, format="png", dpi=report.PIXELS_PER_INCH)
+        figures.draw_frontier(groups).savefig(file, format="png", dpi=PIXELS_PER_INCH)
     return file.getvalue()
 
 

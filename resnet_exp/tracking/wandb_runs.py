@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.results import parse as results
-from resnet_exp.results.collect import printable
-from resnet_exp.results.record import Run
-from resnet_exp.runs.folder import SCHEMA
+from resnet_exp.core.files import SCHEMA
+from resnet_exp.core.text import printable
+from resnet_exp.results import parse
+from resnet_exp.results.record import RunRecord
 from resnet_exp.tracking import offline_files
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
 TIMEOUT_SECONDS = 20
-Found = tuple[list[Run], list[tuple[Path, str]]]
+Found = tuple[list[RunRecord], list[tuple[Path, str]]]
 
 
-def read(project: str) -> Found:
+def read_project(project: str) -> Found:
     """Finished runs of ``entity/project``, and those that cannot be used, with the reason.
 
     Raises:
@@ -39,7 +39,7 @@ def read(project: str) -> Found:
     return _runs(summaries, "its summary on W&B")
 
 
-def read_files(folder: Path) -> Found:
+def read_offline_files(folder: Path) -> Found:
     """Finished runs in the files of W&B's client in a folder, and those that cannot be used, with the reason.
 
     A run that was resumed has a file for each try, of which the last has the result.
@@ -81,10 +81,10 @@ def _finished(project: str) -> list[Any]:
         ) from error
 
 
-def _run(summary: dict[str, Any], name: str) -> Run:
+def _run(summary: dict[str, Any], name: str) -> RunRecord:
     result = summary.get("result")
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise ValueError("it has no result of this version")
     rows = summary.get("evaluations")
-    curve = results.curve(rows) if isinstance(rows, list) else ()
-    return results.run(result, printable(str(result.get("run_id") or name)), curve, None)
+    curve = parse.curve(rows) if isinstance(rows, list) else ()
+    return parse.run_of_result(result, printable(str(result.get("run_id") or name)), curve, None)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.data.ffcv.layout import JPEG, MAX_SIDE, RAW, page_bytes
+from resnet_exp.core.text import shown
+from resnet_exp.data.ffcv.layout import page_bytes
 from resnet_exp.data.image_file import Pixels, decode
-from resnet_exp.data.image_tree import shown
 
 # Pixels of a side of what is coded together: OpenCV stores colours at half of the size.
 UNIT = 16
@@ -97,3 +97,9 @@ def _resized(pixels: Pixels, path: str, max_resolution: int | None) -> Pixels:
         return np.ascontiguousarray(pixels)
     done = cv2.resize(pixels, (new_width, new_height), interpolation=cv2.INTER_AREA)
     return done.astype(np.uint8, copy=False)
+
+
+JPEG, RAW = 0, 1
+
+
+MAX_SIDE = 2**16 - 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import signal
@@ -18,7 +17,8 @@ from typing import Any
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
 from resnet_exp.core.processes import die_with_parent
-from resnet_exp.data import image_tree
+from resnet_exp.core.text import shown
+from resnet_exp.data.conversion.cache import ConversionRequest
 
 Say = Callable[[str], None]
 
@@ -29,20 +29,7 @@ REASON = "reason: "
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A format of converted images.
-
-    `name` is that of its folder in the cache and of its writer (`resnet_exp.data.writer`), `content` are the settings
-    that what is written depends on, `suffix` ends the name of a split.
-    """
-
-    name: str
-    content: tuple[str, ...]
-    suffix: str
-
-
-@dataclass(frozen=True)
-class Terms:
+class ConversionOptions:
     """How images are made ready for a run.
 
     `workers` processes convert, and `say` takes a line for the user; so many images that cannot be converted are left
@@ -55,50 +42,7 @@ class Terms:
     classes: int | None = None
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to be converted: an image folder, by settings that have at least a kind's content and ``cache_dir``."""
-
-    kind: Kind
-    root: str
-    settings: dict[str, Any]
-
-    def place(self, split: str) -> Path:
-        """Path of a split in the cache.
-
-        The cache key holds the folder, its classes and their modification times: files that are added, removed or
-        renamed make new ones. Changing the content of an image in place is not seen.
-        """
-        base = Path(self.root).resolve()
-        folders = [base / name / label for name in image_tree.SPLITS for label in image_tree.class_names(base / name)]
-        state = _hash([(folder.name, folder.stat().st_mtime_ns) for folder in folders])
-        return self._cache / f"{self._wanted}-{state}" / f"{split}{self.kind.suffix}"
-
-    @property
-    def work_folder(self) -> Path:
-        """Where splits are written before they are whole, whatever state the image folder is in by then."""
-        return self._cache / f".{self._wanted}"
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The settings that what is written depends on."""
-        return {name: self.settings[name] for name in self.kind.content}
-
-    @property
-    def _cache(self) -> Path:
-        return Path(self.settings["cache_dir"]) / self.kind.name
-
-    @property
-    def _wanted(self) -> str:
-        base = Path(self.root).resolve()
-        return f"{base.name}-{_hash([str(base), list(self.content.values())])}"
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
-
-
-def convert(wish: Wish, missing: dict[str, Path], terms: Terms) -> None:
+def convert(wish: ConversionRequest, missing: dict[str, Path], terms: ConversionOptions) -> None:
     """Write the splits that are missing, by the path of each; a second process waits for the first.
 
     Args:
@@ -173,7 +117,7 @@ def _run_writer(request: dict[str, Any], lock: int) -> None:
     if process.returncode == EXIT_BAD_REQUEST:
         raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(f"conversion of {image_tree.shown(Path(request['places'][0][0]).parent)} failed: {reason}")
+        raise RunFailed(f"conversion of {shown(Path(request['places'][0][0]).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:
@@ -181,9 +125,3 @@ def _reason(errors: str, code: int) -> str:
     lines = [line for line in errors.splitlines() if line.strip()]
     said = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
     return (said or lines or [f"exit code {code}"])[-1]
-
-
-def check_number(key: str, value: object, types: tuple[type, ...], least: int, most: int) -> None:
-    """Check a setting of ``data.loader``; raises `RequestError` if it is no number, or out of range."""
-    if not isinstance(value, types) or isinstance(value, bool) or not least <= value <= most:  # pyright: ignore[reportOperatorIssue]
-        raise RequestError(f"data.loader.{key}={value} is out of range; use {least} to {most}")

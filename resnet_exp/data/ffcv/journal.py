@@ -16,11 +16,11 @@ from typing import Any
 
 from isal.isal_zlib import crc32
 
+from resnet_exp.core import files
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.layout import page_bytes, pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
-from resnet_exp.runs import folder
 
 SCHEMA = 1
 
@@ -56,7 +56,7 @@ class Journal:
     def _earlier(self, numbers: dict[str, int]) -> Iterator[Page]:
         if not self.unfinished.exists():
             return
-        lines = folder.whole_lines(self.path)
+        lines = files.whole_lines(self.path)
         first = next(lines, None)
         if first is None or first.get("schema") != SCHEMA:
             return
@@ -87,7 +87,7 @@ class Journal:
     def open(self) -> None:
         """Begin to write: the pages that are good, then those that come."""
         lines = [{"schema": SCHEMA, "layout": asdict(self.layout)}, *map(self._line, self.pages.values())]
-        folder.write_lines(self.path, lines)
+        files.write_lines(self.path, lines)
         self._file = self.path.open("a")
         with self.unfinished.open("ab"):
             pass

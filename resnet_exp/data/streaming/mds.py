@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.data.image_tree import shown
-from resnet_exp.runs.folder import read_json, write_json
+from resnet_exp.core.files import read_json, write_json
+from resnet_exp.core.text import shown
 
 VERSION = 2
 INDEX = "index.json"

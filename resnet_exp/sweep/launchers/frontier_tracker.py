@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_exp.config.logger_values import WANDB
+from resnet_exp.config.values import WANDB
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE
 from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS
 from resnet_exp.runs import sweep_manifest
 
 if TYPE_CHECKING:
-    from resnet_exp.sweep.compose import Sweep
+    from resnet_exp.sweep.planned import Sweep
 
 # Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
 INTERVAL_SECONDS = 30.0

@@ -9,17 +9,24 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from resnet_exp.core import console, slurm
-from resnet_exp.core.errors import RequestError
-from resnet_exp.launch import run as launch
-from resnet_exp.runs import environment, submission
-from resnet_exp.sweep import compose as sweep
-from resnet_exp.sweep.compose import Planned, Sweep
+from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
+from resnet_exp.core.files import read_json
+from resnet_exp.core.text import span
+from resnet_exp.launch.run import freeze_run
+from resnet_exp.runs import environment, submission, sweep_manifest
+from resnet_exp.runs.submission import end, queued_jobs, submission_path
 from resnet_exp.sweep.launchers import slurm_job
+from resnet_exp.sweep.launchers.common import end_sweep, runs_to_start
+from resnet_exp.sweep.launchers.frontier_tracker import tracked
+from resnet_exp.sweep.launchers.watch import watch_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep, sweep_record, write_sweep
 
 # A node's own processes need some of what a vendor counts as its memory.
 MEMORY_SHARE = 0.9
@@ -32,7 +39,7 @@ OWN = ("wait", "max_requeues", "container", "setup", "srun_args", "submitit_fold
 SRUN_ARGS = ("--kill-on-bad-exit=1",)
 
 
-def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dict[str, str]:
+def submit(planned: Sweep, todo: list[PlannedRun], settings: dict[str, Any]) -> dict[str, str]:
     """Freeze the runs of `todo` into their folders, submit them, and return the job of each.
 
     Args:
@@ -48,7 +55,7 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
             raise RequestError(f"hydra.launcher.{key}={settings[key]} must be {least} or more")
     token = uuid.uuid4().hex
     executor = _executor(planned, _one_hardware(todo), settings, token)
-    facts = slurm_job.submission(environment.of_launcher())
+    facts = slurm_job.submission_facts(environment.of_launcher())
     new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
     try:
@@ -60,11 +67,11 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
             tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
             with _undisturbed():
                 before = {run.run_id: jobs.get(run.run_id) for run in todo}
-                submission.begin(
-                    planned.runs_dir, token, executor.folder, tasks, sweep.record(planned, "slurm", before)
-                )
+                record = sweep_record(planned, "slurm", before)
+                described = [vars(task) for task in tasks]
+                submission.begin(planned.runs_dir, token, executor.folder, described, record)
                 jobs |= _submit(executor, [run.run_id for run in part], tasks)
-                sweep.write_manifest(planned, "slurm", {**before, **jobs})
+                write_sweep(planned, "slurm", {**before, **jobs})
                 submission.end(planned.runs_dir)
             for run in part:
                 run.folder.failure.unlink(missing_ok=True)  # that of an earlier try
@@ -77,9 +84,9 @@ def submit(planned: Sweep, todo: list[Planned], settings: dict[str, Any]) -> dic
     return jobs
 
 
-def _freeze(runs: list[Planned], facts: dict[str, Any]) -> None:
+def _freeze(runs: list[PlannedRun], facts: dict[str, Any]) -> None:
     for number, run in enumerate(runs, 1):
-        launch.freeze(run.config, facts)
+        freeze_run(run.config, facts)
         if number % 50 == 0:
             console.status(f"writing run folders: {number} of {len(runs)}")
     console.status("")
@@ -96,7 +103,7 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
-def _one_hardware(runs: list[Planned]) -> dict[str, Any]:
+def _one_hardware(runs: list[PlannedRun]) -> dict[str, Any]:
     """The hardware that all runs want: SLURM gives one kind of node to an array."""
     names = sorted({run.config["hardware"]["name"] for run in runs})
     wanted = {tuple(sorted(resources(run.config["hardware"]).items())) for run in runs}
@@ -179,3 +186,59 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
             f"sbatch refuses the sweep ({reason}); change hydra.launcher, here or in conf/local/slurm.yaml"
         ) from error
     return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}
+
+
+STATUS = "python -m resnet_exp.status"
+
+
+def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
+    """Submit as one array, and wait for it unless ``hydra.launcher.wait=false``."""
+    submitted = False
+    try:
+        with sweep_manifest.submitting(sweep.runs_dir):
+            recover(sweep.runs_dir)
+            todo = runs_to_start(sweep)
+            if not todo:
+                write_sweep(sweep, "slurm", {})
+            else:
+                began = time.monotonic()
+                jobs = submit(sweep, todo, settings)
+                arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
+                took = span(time.monotonic() - began)
+                console.say(f"submitted {len(jobs)} run{'s' * (len(jobs) != 1)} as job {arrays} in {took}")
+        submitted = True
+        console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
+        if not settings["wait"]:
+            return EXIT_DONE
+        with tracked(sweep) as tracker:
+            ended = watch_sweep(sweep, saw_done=tracker.saw)
+        return end_sweep(ended)
+    except KeyboardInterrupt:
+        if submitted:
+            console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")
+            console.say(f"scancel --name={sweep.name} ends them")
+        else:
+            console.say("stopped before all runs were submitted; the same command submits the rest")
+        return EXIT_INTERRUPTED
+
+
+def recover(runs_dir: Path) -> None:
+    """Finish a submission that was killed: its jobs, if there are any, get what they lack and enter the manifest.
+
+    Raises:
+        RequestError: SLURM does not say whether there are any.
+    """
+    found = read_json(submission_path(runs_dir))
+    if found is None:
+        return
+    queued = queued_jobs(runs_dir, found)
+    if queued is None:
+        raise RequestError("an earlier submission was cut off, and squeue does not say whether it has jobs; try later")
+    if queued:
+        record = found["manifest"]
+        record["runs"] = [{**row, "job": queued.get(row["run_id"], row["job"])} for row in record["runs"]]
+        for task in found["tasks"]:
+            slurm_job.SlurmJob(**task).keep(Path(found["folder"]), queued[Path(task["folder"]).name])
+        sweep_manifest.write_manifest(runs_dir, record)
+        console.say(f"note: {len(queued)} runs of a submission that was cut off are in the queue")
+    end(runs_dir)

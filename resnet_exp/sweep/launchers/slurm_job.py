@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import train
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
@@ -25,9 +24,12 @@ from resnet_exp.core.errors import (
     RequestError,
     RunFailed,
 )
-from resnet_exp.launch import run as launch
+from resnet_exp.core.files import SCHEMA
+from resnet_exp.launch.config_file import read_config
+from resnet_exp.launch.run import resume_run
 from resnet_exp.runs import environment
-from resnet_exp.runs.folder import SCHEMA, RunDir
+from resnet_exp.runs.failure import write_failure
+from resnet_exp.runs.folder import RunFolder
 
 STOP = (signal.SIGTERM, signal.SIGUSR2)
 # How long a requeued job waits for what is left of its earlier self, and a job for a controller that is away.
@@ -49,17 +51,17 @@ class SlurmJob:
             RunFailed: the run failed; SLURM shall know.
             RequestError: it could not start.
         """
-        run = RunDir(Path(self.folder))
+        run = RunFolder(Path(self.folder))
         for number in STOP:
             signal.signal(number, signal.default_int_handler)
         try:
             return self._carry_out(run)
         except Exception as error:
             if not isinstance(error, OwnedByOther):
-                train.write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
+                write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
             raise
 
-    def _carry_out(self, run: RunDir) -> str:
+    def _carry_out(self, run: RunFolder) -> str:
         try:
             code = self._run(run)
         except KeyboardInterrupt:
@@ -72,11 +74,11 @@ class SlurmJob:
             return self._interrupted()
         raise RunFailed((failure or {"error": f"exit code {code}"})["error"])
 
-    def _run(self, run: RunDir) -> int:
+    def _run(self, run: RunFolder) -> int:
         if slurm.restarts() > self.max_requeues:
             raise _exhausted(self.max_requeues)
         self._compare_commits()
-        return launch.resume(run, train.read_config(run), PATIENCE_SECONDS)
+        return resume_run(run, read_config(run), PATIENCE_SECONDS)
 
     def _compare_commits(self) -> None:
         now = (environment.git() or {}).get("commit")
@@ -121,7 +123,7 @@ class SlurmJob:
         _requeue(job)
 
 
-def load(submitit_folder: Path, job: str) -> SlurmJob:
+def load_job(submitit_folder: Path, job: str) -> SlurmJob:
     """What submitit has pickled for a job."""
     from submitit.core.utils import DelayedSubmission, JobPaths
 
@@ -158,6 +160,6 @@ def _requeue(job: str) -> None:
     console.say(f"job {job} requeued")
 
 
-def submission(facts: dict[str, Any]) -> dict[str, Any]:
+def submission_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """What a run folder keeps of its submission, of `resnet_exp.runs.environment.of_launcher`."""
     return {"schema": SCHEMA, **{key: facts[key] for key in ("time", "command", "host", "git")}}
