@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.tracking.publish import publish, write_definition
 from resnet_exp.tracking.wandb_runs import PROJECT
-
-if TYPE_CHECKING:
-    pass
 
 EPILOG = """\
 The workspace has the frontier (accuracy against time and cost), the curves of each recipe, throughput and data wait,

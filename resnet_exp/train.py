@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_FAILED, RequestError, RunFailed
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs import folder
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training.worker import _be_foreign_rank, run_rank
-
-if TYPE_CHECKING:
-    pass
+from resnet_exp.training.worker import run_external_rank, run_rank
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         if folder.OWNED in os.environ:
             return run_rank(run)
         if "RANK" in os.environ:
-            return _be_foreign_rank(run)
+            return run_external_rank(run)
         return resume_run(run, read_config(run))
     except (RequestError, RunFailed) as error:
         console.complain(str(error))

@@ -22,7 +22,8 @@ class _Dumper(yaml.CSafeDumper):
     yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
 
 
-def _write_config(folder: RunFolder, config: dict[str, Any]) -> None:
+def write_config(folder: RunFolder, config: dict[str, Any]) -> None:
+    """Write the configuration of a run, whole or not at all."""
     text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     write_text(folder.config, text)
 

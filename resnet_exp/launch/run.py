@@ -13,7 +13,7 @@ from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.core.files import is_full
 from resnet_exp.launch import rendezvous, summary
-from resnet_exp.launch.config_file import _write_config
+from resnet_exp.launch.config_file import write_config
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
@@ -77,7 +77,7 @@ def freeze_run(config: dict[str, Any], facts: dict[str, Any]) -> None:
     folder = folder_of(config)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        _write_config(folder, config)
+        write_config(folder, config)
         environment.update(folder, {"submitted": facts})
     except OSError as error:
         raise unwritable(folder.path.parent, error) from error
@@ -113,7 +113,7 @@ def _own(folder: RunFolder, patience: float) -> int:
 
 def _describe(folder: RunFolder, config: dict[str, Any]) -> None:
     try:
-        _write_config(folder, config)
+        write_config(folder, config)
         environment.describe(folder)
         describe_data(folder, config)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from resnet_exp.core.cost import price_usd
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
-from resnet_exp.plan import main
 from resnet_exp.planning import (
     disk_usage,
     expected_accuracy,
@@ -31,9 +29,6 @@ from resnet_exp.reporting.curves import save
 from resnet_exp.runs import folder, states
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import Sweep
-
-if __name__ == "__main__":
-    sys.exit(main())
 
 # Keys that make a run another one than its recipe says.
 TRAINING = (

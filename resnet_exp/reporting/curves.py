@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,10 @@ from typing import TYPE_CHECKING
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import time_unit
-from resnet_exp.plot import main
 from resnet_exp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-if __name__ == "__main__":
-    sys.exit(main())
 
 FORMATS = (".svg", ".png", ".pdf")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -15,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.report import main
 from resnet_exp.reporting import aside, explorer, markdown, table_files
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.record import RunRecord
-
-if __name__ == "__main__":
-    sys.exit(main())
 
 PIXELS_PER_INCH = 150
 

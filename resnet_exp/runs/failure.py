@@ -5,21 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import time
 import traceback
-from typing import TYPE_CHECKING
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.runs import checkpoints, folder
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.train import main
-
-if TYPE_CHECKING:
-    pass
-if __name__ == "__main__":
-    sys.exit(main())
 
 
 def write_failure(run: RunFolder, error: BaseException, exit_code: int) -> None:

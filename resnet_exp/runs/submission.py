@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resnet_exp.core import slurm
 from resnet_exp.core.files import SCHEMA, read_json, write_json
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import unwritable
-
-if TYPE_CHECKING:
-    pass
 
 NAME = ".submission"
 

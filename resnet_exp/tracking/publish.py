@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
-from resnet_exp.dashboard import main
 from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from resnet_exp.tracking.workspace import View
-if __name__ == "__main__":
-    sys.exit(main())
 
 # The newest so many runs get the colours of their recipes.
 MAX_COLORED = 1000

@@ -6,7 +6,6 @@ import contextlib
 import faulthandler
 import os
 import signal
-import sys
 import time
 import traceback
 import warnings
@@ -19,12 +18,9 @@ from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs import checkpoints, environment, identity
 from resnet_exp.runs.failure import write_failure
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.train import main
 
 if TYPE_CHECKING:
     from resnet_exp.training.trainer import Training
-if __name__ == "__main__":
-    sys.exit(main())
 
 # In which rank 0 says why all of them refuse, before the launcher ends them.
 ALIKE_SECONDS = 5.0
@@ -47,7 +43,7 @@ def run_rank(run: RunFolder) -> int:
         return code
 
 
-def _be_foreign_rank(run: RunFolder) -> int:
+def run_external_rank(run: RunFolder) -> int:
     """Run as a rank of another launcher, or alone with ``RANK=0``."""
     from resnet_exp.training import external_ranks
 
