@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ WIDTH, ROW, GAP, MARGIN = 1200.0, 88.0, 12.0, 18.0
 COLORS = {"command": "#FFFFFF", "free": "#D6E6F4", "torch": "#F9D9C4"}
 LINES = {"command": "#777777", "free": "#0072B2", "torch": "#D55E00"}
 # Texts stay text: they can be searched, and the file does not depend on fonts.
-STYLE: dict[str, Any] = {"svg.hashsalt": "resnet_exp", "svg.fonttype": "none", "font.family": "sans-serif"}
+STYLE: Any = {"svg.hashsalt": "resnet_exp", "svg.fonttype": "none", "font.family": "sans-serif"}
 # A box that is wider has room for a sentence, of characters that are so wide.
 ROOMY, CHARACTER = 200, 6.2
 
