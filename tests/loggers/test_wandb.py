@@ -29,11 +29,11 @@ from support import wandb_service
 from support.commands import TINY, command
 from support.paths import TESTS
 from support.photos import write_photos
+from support.trained_sweep import BATCHES, EPOCHS, NAME, USD_PER_HOUR, TrainedSweep
 from support.wandb_service import Service, StoredRun
 
 PHOTOS = ("data=imagefolder", "dataset=imagefolder", "train_batch_size=4")
 SENT = ("result", "evaluations")
-BATCHES, EPOCHS = 8, 2
 
 
 @pytest.fixture(scope="module")
@@ -63,28 +63,15 @@ class Tracked(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Tracked:
-    """A sweep of six runs that nobody is logged in for, and what W&B's service gets of it by ``wandb sync``."""
-    folder = tmp_path_factory.mktemp("tracked")
-    write_photos(folder / "photos")
-    words = (
-        "-m",
-        "recipe=mild,medium",
-        "seed=17,18,19",
-        "sweep=six",
-        "loggers=[progress,wandb]",
-        "hydra.launcher.parallel=2",
-    )
-    two_at_a_time = ("hydra/launcher=submitit_local", "hydra.launcher.parallel=2")
-    priced = ("hardware.usd_per_node_hour=3.6", "hardware.price_date=2026-11-22")
-    done = train(folder, *words, *two_at_a_time, *priced, "loggers.wandb.artifacts=[result]")
-    assert done.returncode == 0, done.stdout + done.stderr
-    wandb_service.sync(service, sorted(folder.glob("runs/*/wandb/offline-run-*")), folder)
-    return Tracked(folder, folders_of(folder / "runs"), dict(service.runs))
+def tracked(trained_sweep: TrainedSweep, service: Service) -> Tracked:
+    """A sweep of two runs that nobody is logged in for, and what W&B's service gets of it by ``wandb sync``."""
+    folder, runs = trained_sweep.folder, trained_sweep.runs
+    wandb_service.sync(service, sorted(runs.glob("*/wandb/offline-run-*")), folder)
+    return Tracked(folder, folders_of(runs), dict(service.runs))
 
 
 def test_nobody_logged_in_is_offline_and_said_once_a_run(tracked: Tracked) -> None:
-    assert len(tracked.runs) == 6
+    assert len(tracked.runs) == 2
     for run in tracked.runs.values():
         (line,) = (line for line in (run / "launcher.log").read_text().splitlines() if "W&B" in line)
         assert line.startswith("W&B is recorded offline (No API key configured")
@@ -96,7 +83,7 @@ def test_each_run_is_one_run_there(tracked: Tracked) -> None:
     assert set(tracked.stored) == set(tracked.runs)
     for name, stored in tracked.stored.items():
         assert stored.settings["displayName"] == name and stored.settings["project"] == "resnet_exp"
-        assert stored.settings["groupName"] == "six" and stored.settings["jobType"] == name.partition("-")[0]
+        assert stored.settings["groupName"] == NAME and stored.settings["jobType"] == name.partition("-")[0]
         assert stored.settings["tags"] == ["resnet14", "imagefolder", "imagefolder", "cpu", "local"]
         assert (stored.exit_code, stored.preempting) == (0, False)
         assert stored.artifacts == {f"{name}-result": "result"}
@@ -145,7 +132,7 @@ def test_its_history_is_what_the_run_recorded(tracked: Tracked) -> None:
                 ours["loss"],
             )
             assert row[metric_names.TRAIN_SECONDS] == ours["train_seconds"]
-            assert row[metric_names.COST] == pytest.approx(ours["train_seconds"] * 0.001)
+            assert row[metric_names.COST] == pytest.approx(ours["train_seconds"] * USD_PER_HOUR / 3600)
 
 
 def test_its_summary_has_the_result_and_the_best(tracked: Tracked) -> None:
@@ -185,7 +172,7 @@ def test_a_report_reads_the_files_alone(tracked: Tracked, tmp_path: Path) -> Non
     # With the run folders beside them each is still one run.
     words[3:4] = ["copied", str(tracked.folder / "runs")]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert "6 runs: 6 done" in done.stdout
+    assert "2 runs: 2 done" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from support.photos import write_photos
 from support.slurm_cluster import SlurmCluster
 from support.slurm_play import play
 from support.slurm_scenario import Scenario
+from support.warm import WarmPython
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -25,9 +26,9 @@ MOVED = [("preempted", "31", 1), ("requeued", "32", 2), ("lost", "41", 1), ("dua
 
 
 @pytest.fixture(scope="module")
-def played(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+def played(slurm: SlurmCluster, warm_python: WarmPython, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     folder = tmp_path_factory.mktemp("slurm")
-    scenario = Scenario(slurm, folder, write_photos(folder / "photos"))
+    scenario = Scenario(slurm, folder, write_photos(folder / "photos"), warm_python)
     play(scenario)
     return scenario
 
