@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.tracking import offline_files
-
 # Of a logger that names no other wait, at the start and at the end.
 PATIENCE_SECONDS = 30.0
 Action = Callable[[Any], None]
+# Of a file of the client that has no record yet: its header alone.
+EMPTY_BYTES = 7
 # A client that gets no answer was seen to give up after two to three times the wait that it is given.
 INIT_TRIES = 4
 
@@ -108,8 +108,8 @@ class BackgroundRun:
 
 def _remove_empty(folder: Path) -> None:
     """Remove what a try left that was killed before anything was written: ``wandb sync`` would stop at it."""
-    for path in folder.glob(f"wandb/{offline_files.PATTERN}"):
-        if path.stat().st_size <= len(offline_files.HEADER):
+    for path in folder.glob("wandb/*run-*/run-*.wandb"):
+        if path.stat().st_size <= EMPTY_BYTES:
             shutil.rmtree(path.parent)
 
 
