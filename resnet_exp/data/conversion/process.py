@@ -17,7 +17,7 @@ from typing import Any
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
 from resnet_exp.core.processes import die_with_parent
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.cache import ConversionRequest
 
 Say = Callable[[str], None]
@@ -117,7 +117,7 @@ def _run_writer(request: dict[str, Any], lock: int) -> None:
     if process.returncode == EXIT_BAD_REQUEST:
         raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(f"conversion of {shown(Path(request['places'][0][0]).parent)} failed: {reason}")
+        raise RunFailed(f"conversion of {printable(Path(request['places'][0][0]).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:

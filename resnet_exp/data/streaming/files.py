@@ -13,7 +13,7 @@ from typing import Any
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_text
-from resnet_exp.core.text import byte_size, shown
+from resnet_exp.core.text import byte_size, printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
@@ -143,7 +143,7 @@ def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: 
         manifest = mds_manifest.read_manifest(place)
         index = index_of(place, settings)
         if manifest is None:
-            terms.say(f"note: {shown(place)} has no manifest, so its classes are not known")
+            terms.say(f"note: {printable(place)} has no manifest, so its classes are not known")
         else:
             found[split] = manifest
             mds_manifest.check_index(place, manifest, fix)
