@@ -38,10 +38,8 @@ def write_definition(path: Path) -> None:
         raise RequestError(f"--dry-run {path} is a folder; give a file")
     from resnet_exp.tracking import workspace
 
-    try:
+    with files.writing(f"--dry-run {path}", "give another file"):
         files.write_json(path, workspace.definition(workspace.views({})))
-    except OSError as error:
-        raise RequestError(f"--dry-run {path} cannot be written ({error.strerror}); give another file") from error
 
 
 def publish(project: str) -> list[str]:
