@@ -42,8 +42,11 @@ class WarmPython:
 
     def run(self, words: list[str], cwd: Path, environ: dict[str, str] | None = None, timeout: float = 120) -> Finished:
         """The finished process of ``python -m WORDS``, its output as text; a hang raises, as in `subprocess.run`."""
-        request = {"words": words, "cwd": str(cwd), "environ": {**os.environ, **(environ or {})}}
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        request = {"words": words, "cwd": str(cwd), "environ": dict(os.environ if environ is None else environ)}
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as out,
+            tempfile.TemporaryFile("w+", errors="replace") as err,
+        ):
             content = json.dumps(request).encode(errors="surrogateescape")
             assert len(content) < LONGEST_REQUEST
             socket.send_fds(self.socket, [content], [out.fileno(), err.fileno()])
