@@ -121,8 +121,3 @@ def acquire(run: RunFolder) -> int:
 def unwritable(runs_dir: Path, error: OSError) -> RequestError:
     """What to say when the folder of the runs cannot be written."""
     return RequestError(f"runs_dir={runs_dir} cannot be written ({error.strerror}); set runs_dir=PATH")
-
-
-def folder_of(config: dict[str, Any]) -> RunFolder:
-    """Run folder of a finalized configuration."""
-    return RunFolder(Path(config["runs_dir"]).absolute() / config["run_id"])
