@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,6 @@ from resnet_exp.config import import_check, values
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.loggers import metric_names
-from resnet_exp.tracking import offline_files
 from support import wandb_service
 from support.commands import TINY, command
 from support.paths import TESTS
@@ -172,43 +171,32 @@ def test_metrics_have_their_axes_and_the_machine_is_watched(tracked: Tracked) ->
         assert any("system.cpu" in key or "system.proc.cpu.threads" in key for key in stored.rows("events")[0])
 
 
-def test_a_report_reads_the_files_alone(tracked: Tracked, tmp_path: Path) -> None:
-    for folder in tracked.runs.values():
-        shutil.copytree(folder / "wandb", tmp_path / "copied", dirs_exist_ok=True)
-    words = [sys.executable, "-m", "resnet_exp.report", "copied", "-o", "out", "--no-published"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+def test_a_report_of_wandb_folders_is_one_of_their_runs(tracked: Tracked, tmp_path: Path) -> None:
+    wandb_folders = [folder / "wandb" for folder in tracked.runs.values()]
+    (one,) = wandb_folders[0].glob("offline-run-*")
+    words = ["-o", "out", "--no-published"]
+    done = report(tmp_path, *map(str, [*wandb_folders[1:], one]), *words)
     assert (done.returncode, done.stderr) == (0, "")
     with (tmp_path / "out" / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
     top1 = {name: read_json(folder / "result.json") for name, folder in tracked.runs.items()}
     assert {row["run_id"]: float(row["top1"]) for row in rows} == {name: r["top1"] for name, r in top1.items() if r}
-    # With the run folders beside them each is still one run.
-    words[3:4] = ["copied", str(tracked.folder / "runs")]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert "6 runs: 6 done" in done.stdout
+    # Given again with their run folders, each is still one run.
+    assert "6 runs: 6 done" in report(tmp_path, str(wandb_folders[0]), str(tracked.folder / "runs"), *words).stdout
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda content: b"text" + content, "no file of W&B's client"),
-        (lambda content: content[:3000] + bytes([content[3000] ^ 1]) + content[3001:], "damaged at byte"),
-        (lambda content: content[:2000], None),
-    ],
-    ids=["foreign", "flipped", "cut"],
-)
-def test_a_damaged_file_is_named(
-    tracked: Tracked, tmp_path: Path, damage: Callable[[bytes], bytes], said: str | None
-) -> None:
-    (whole,) = offline_files.find(next(iter(tracked.runs.values())) / "wandb")
-    assert set(offline_files.summary(whole)) == set(SENT)
-    (tmp_path / whole.name).write_bytes(damage(whole.read_bytes()))
-    if said is None:
-        # Still being written, as far as anybody knows.
-        assert offline_files.summary(tmp_path / whole.name) == {}
-        return
-    with pytest.raises(ValueError, match=said):
-        offline_files.summary(tmp_path / whole.name)
+def test_a_report_of_files_without_their_run_folder_is_refused(tracked: Tracked, tmp_path: Path) -> None:
+    shutil.copytree(next(iter(tracked.runs.values())) / "wandb", tmp_path / "copied")
+    (one,) = (path.name for path in (tmp_path / "copied").glob("offline-run-*"))
+    for place in ("copied", f"copied/{one}"):
+        done = report(tmp_path, place, "-o", "out")
+        assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "out").exists()
+        assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith(f"{place} holds W&B's files alone, ")
+
+
+def report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "resnet_exp.report", *arguments]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
 # --- Stopped, killed, gone on with
@@ -360,9 +348,9 @@ def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path) 
         done = train(tmp_path, "recipe=mild", "loggers=[progress,wandb]", *patience, **own.environ())
     assert done.returncode == 0 and "W&B is recorded offline (" in done.stdout
     ((_, folder),) = folders_of(tmp_path / "runs").items()
-    # The first try, which nobody answered, has left a file too.
-    *_, recorded = (path for path in offline_files.find(folder / "wandb") if "offline-run-" in str(path))
-    assert offline_files.summary(recorded)["result"] == read_json(folder / "result.json")
+    with wandb_service.running() as well:
+        wandb_service.sync(well, sorted(folder.glob("wandb/offline-run-*")), tmp_path)
+        assert well.runs[folder.name].summary["result"] == read_json(folder / "result.json")
 
 
 # --- The others

@@ -27,6 +27,7 @@ from resnet_exp.reporting.write import ASIDE_RUNS
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.tracking import wandb_runs
 from support.commands import TINY, command
 from support.loopback import Loopback
 from support.photos import write_photos
@@ -374,6 +375,8 @@ def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytes
         (["runs", "-o", "out", "--target", "76.6"], "--target 76.6 is no fraction; use --target 0.766 for 76.6 %"),
         (["runs", "-o", "out", "--target", "nan"], "--target nan is no fraction"),
         (["runs", "-o", "out", "--wandb", "project"], "--wandb project names no project; use --wandb ENTITY/PROJECT"),
+        (["copied", "-o", "out"], "copied holds W&B's files alone, the results are in the run folder; give that, or "),
+        (["copied/run-1", "-o", "out"], "copied/run-1 holds W&B's files alone, "),
         (["damaged", "-o", "out"], "is damaged ("),
         (["odd", "-o", "out"], ".sweeps holds files that are no manifests; remove them"),
     ],
@@ -391,6 +394,7 @@ def test_bad_requests(
     (tmp_path / "file").touch()
     (tmp_path / "taken" / "curves.svg" / "x").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
+    write_wandb_files(tmp_path / "copied")
     for name, content in (("damaged", "{"), ("odd", "{}")):
         (tmp_path / name / sweep_manifest.FOLDER).mkdir(parents=True)
         (tmp_path / name / sweep_manifest.FOLDER / "a.json").write_text(content)
@@ -535,6 +539,20 @@ except OSError as error:
 
 
 # --- Weights & Biases
+
+
+def write_wandb_files(folder: Path) -> None:
+    (folder / "run-1").mkdir(parents=True)
+    (folder / "run-1" / "run-1.wandb").touch()
+
+
+@pytest.mark.parametrize("given", ["wandb", "wandb/run-1", "."])
+def test_the_wandb_folder_of_a_run_is_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    run = write_run(tmp_path / "runs", "run")
+    write_wandb_files(run / "wandb")
+    assert wandb_runs.run_folder_of(run / given).resolve() == run
+    monkeypatch.chdir(run / given)
+    assert wandb_runs.run_folder_of(Path()).resolve() == run
 
 
 class Server(Loopback):

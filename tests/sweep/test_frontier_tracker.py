@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.config.values import WANDB
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.loggers import metric_names
+from resnet_exp.reporting import sweep_frontier
 from resnet_exp.results import collect, frontier
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.frontier_tracker import folder_of, tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
 from resnet_exp.sweep.planned import PlannedRun, Sweep
-from resnet_exp.tracking import sweep_frontier
 from support import wandb_service
 from support.commands import TINY, command
 from support.paths import TESTS
@@ -34,16 +35,34 @@ from support.slurm_scenario import PLACE
 from support.wandb_service import Service, running
 
 ID = "sweep-lengths"
-GIVEN_UP = "note: W&B has not got the last frontier of lengths ({}/log.txt); the same command again logs it\n"
+PICTURES = f"wandb/*run-*-{ID}/files/media/images/frontier/picture_*.png"
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
     """W&B on this machine, which the environment leads to."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     with running() as served:
         for name, value in served.environ().items():
             monkeypatch.setenv(name, value)
         yield served
+        end_client()
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No W&B: runs are recorded in files."""
+    for name, value in {"HOME": str(tmp_path), "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}.items():
+        monkeypatch.setenv(name, value)
+    yield
+    end_client()
+
+
+def end_client() -> None:
+    """Have the client read the environment anew in the next test: it does so once in a process."""
+    import wandb
+
+    wandb.teardown()
 
 
 def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
@@ -68,6 +87,11 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def pictures(runs_dir: Path) -> list[Path]:
+    """What has been logged, sent or not."""
+    return list(folder_of(runs_dir, "lengths").glob(PICTURES))
+
+
 def write_two(runs_dir: Path) -> None:
     write_run(runs_dir, "short", top1=0.7, timing__train_seconds=800.0, group="s", ssr=0.18)
     write_run(runs_dir, "slow", top1=0.69, timing__train_seconds=900.0, group="x", recipe="hot")
@@ -79,7 +103,7 @@ def test_rows_of_the_table(tmp_path: Path) -> None:
         write_run(tmp_path, f"long-{seed}", top1=top1, seed=seed, group="l", timing__train_seconds=1600.0 + seed)
     unpriced = {"hardware__usd_per_node_hour": None, "hardware__price_date": None}
     write_run(tmp_path, "gift", top1=0.71, timing__train_seconds=1000.0, group="g", **unpriced)
-    rows = sweep_frontier.rows(frontier.aggregate(collect.collect_runs([tmp_path]).runs))
+    rows = sweep_frontier.frontier_rows(frontier.aggregate(collect.collect_runs([tmp_path]).runs))
     found = [dict(zip(sweep_frontier.COLUMNS, row, strict=True)) for row in rows]
     shown = [(row["recipe"], row["fastest"], row["cheapest"], row["n"], row["train_seconds"]) for row in found]
     assert shown == [
@@ -101,7 +125,7 @@ def test_rows_of_the_table(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_frontier_is_logged_as_it_fills(
-    tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, service: Service, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sweep = sweep_of(tmp_path, "short", "slow", "late")
     with tracked(sweep, interval=0) as tracker:
@@ -113,7 +137,8 @@ def test_the_frontier_is_logged_as_it_fills(
         write_run(tmp_path, "slow", group="x")
         for _ in range(3):
             tracker.saw(2)
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr() == ("", ""), "the client disturbs the terminal"
+    assert "WANDB_SERVICE" not in os.environ, "runs that the sweep starts would log through its client"
     assert list(service.runs) == [ID] and counts(service) == [1, 2]
     run = service.runs[ID]
     assert run.exit_code == 0
@@ -127,13 +152,18 @@ def test_the_frontier_is_logged_as_it_fills(
 
 @pytest.mark.slow
 def test_runs_that_end_in_one_second_are_all_logged(tmp_path: Path, service: Service) -> None:
+    sweep = sweep_of(tmp_path, *(f"run-{number}" for number in range(8)))
+    with tracked(sweep, interval=0) as tracker:
+        for number in range(1, 9):
+            write_run(tmp_path, f"run-{number - 1}", seed=number)
+            tracker.saw(number)
+            until(lambda number=number: len(pictures(tmp_path)) == number)
     sweep_of(tmp_path, *(f"run-{number}" for number in range(8)))
     settings = {"project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     # Each line is read when the frontier before it is drawn, a fraction of a second later.
     program = f"""
 import pathlib, sys
 from support.run_folders import write_run
-from resnet_exp.tracking import sweep_frontier
 sys.stdin = ([write_run(pathlib.Path(), f"run-{{number}}", seed=number)] for number in range(8))
 sys.exit(sweep_frontier.main([".", "lengths", {json.dumps(settings)!r}]))
 """
@@ -176,10 +206,9 @@ def test_a_service_that_stalls_leaves_it_offline(
 ) -> None:
     service.stalls.set()
     write_two(tmp_path)
-    pictures = f"wandb/offline-run-*-{ID}/files/media/images/frontier/picture_*.png"
     with tracked(sweep_of(tmp_path, "short", "slow", init_seconds=3)) as tracker:
         tracker.saw(2)
-        until(lambda: any(folder_of(tmp_path, "lengths").glob(pictures)))
+        until(lambda: bool(pictures(tmp_path)))
     said = capsys.readouterr().out
     assert said.startswith("frontier of lengths: W&B is recorded offline (") and "wandb sync " in said
 
@@ -188,40 +217,66 @@ def test_a_service_that_stalls_leaves_it_offline(
 def test_a_service_that_stalls_at_the_end_is_left(
     tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.stalls.set()
     write_two(tmp_path)
-    with tracked(sweep_of(tmp_path, "short", "slow", init_seconds=100, finish_seconds=-15)) as tracker:
-        tracker.saw(2)
-    assert capsys.readouterr().out == GIVEN_UP.format(folder_of(tmp_path, "lengths"))
+    with tracked(sweep_of(tmp_path, "short", "slow", finish_seconds=3)) as tracker:
+        tracker.saw(1)
+        until(lambda: counts(service) == [2])
+        service.stalls.set()
+        write_run(tmp_path, "late", group="l")
+        tracker.saw(3)
+    said = capsys.readouterr().out
+    assert said.startswith("frontier of lengths: W&B has not taken everything; to upload the rest: wandb sync ")
+    assert len(said.splitlines()) == 1
 
 
-def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_there_is_a_line_here(tmp_path: Path, offline: None, capfd: pytest.CaptureFixture[str]) -> None:
     sweep = sweep_of(tmp_path, "short")
     (tmp_path / sweep_manifest.FOLDER / "lengths.json").write_text("{")
     with tracked(sweep) as tracker:
         tracker.saw(1)
-    folder = folder_of(tmp_path, "lengths")
-    assert capsys.readouterr().out == GIVEN_UP.format(folder)
-    assert "lengths.json is damaged" in (folder / "log.txt").read_text()
+    said, printed = capfd.readouterr()
+    assert said.startswith("frontier of lengths: W&B gets nothing more of this run (") and len(said.splitlines()) == 1
+    assert "lengths.json is damaged" in said and printed == ""
 
 
-def test_files_that_cannot_be_written_are_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_cannot_be_written_are_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = folder_of(tmp_path, "lengths")
     with tracked(sweep_of(tmp_path, "short")) as tracker:
         folder.touch()
         tracker.saw(1)
-    assert capsys.readouterr().out == GIVEN_UP.format(folder)
+    said, printed = capfd.readouterr()
+    assert said.startswith("frontier of lengths: W&B gets nothing more of this run (") and str(folder) in said
+    assert len(said.splitlines()) == 1 and printed == ""
 
 
-def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    """What it had started ends with the pipe, and imports what it needs only when there is something to log."""
-    arguments = "[os.getcwd(), 'lengths', '{}']"
-    imports = "import os, sys; from resnet_exp.tracking import sweep_frontier"
-    program = f"{imports}; sys.exit(sweep_frontier.main({arguments}))"
-    child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdin=subprocess.PIPE)
-    assert child.stdin is not None
-    child.stdin.close()
-    assert child.wait(60) == 0
+KILLED = """
+import sys
+from pathlib import Path
+from test_frontier_tracker import pictures, sweep_of, until, write_two
+from resnet_exp.sweep.launchers.frontier_tracker import tracked
+folder = Path(sys.argv[1])
+write_two(folder)
+with tracked(sweep_of(folder, "short", "slow")) as tracker:
+    print("wandb" in sys.modules, "matplotlib" in sys.modules, flush=True)
+    tracker.saw(2)
+    until(lambda: bool(pictures(folder)))
+    print("logged", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.slow
+def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path, offline: None) -> None:
+    """And it imports what it needs only when there is something to log."""
+    environ = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{TESTS}"}
+    words = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == ["False False\n", "logged\n"]
+        started = psutil.Process(parent.pid).children(recursive=True)
+        assert started, "W&B's client has a process of its own"
+        parent.kill()
+    until(lambda: not any(process.is_running() for process in started))
 
 
 @pytest.mark.slow
