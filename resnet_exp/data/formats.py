@@ -57,20 +57,20 @@ ALL: tuple[Format, ...] = (ffcv_files, mds_files)
 NAMES = ("ffcv", "streaming")
 
 
-def format_of(data: Settings) -> Format | None:
-    """The format of a ``data`` group; None if nothing is converted for it."""
-    return next((module for module in ALL if data["loader"].get("_target_") == module.LOADER), None)
+def format_of(loader: Settings) -> Format | None:
+    """The format of ``data.loader``; None if nothing is converted for it."""
+    return next((module for module in ALL if loader.get("_target_") == module.LOADER), None)
 
 
-def settings_of(data: Settings) -> Settings:
-    """Settings of a format, of a ``data`` group: what the loader takes besides a split, and where the cache is."""
-    return {**data["loader"], "cache_dir": data["cache_dir"]}
+def settings_of(loader: Settings, cache_dir: str) -> Settings:
+    """Settings of a format: what ``data.loader`` takes besides a split, and where the cache is."""
+    return {**loader, "cache_dir": cache_dir}
 
 
-def given_manifest(data: Settings) -> Manifest | None:
-    """The manifest of the training images that a ``data`` group names; None where it names none."""
-    found = format_of(data)
-    return found.given_manifest(settings_of(data)) if found is not None else None
+def given_manifest(loader: Settings, cache_dir: str) -> Manifest | None:
+    """The manifest of the training images that ``data.loader`` names; None where it names none."""
+    found = format_of(loader)
+    return found.given_manifest(settings_of(loader, cache_dir)) if found is not None else None
 
 
 # What reads an image folder as it is; formats of users look after their data themselves.

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.config.values import WANDB
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.loggers import metric_names
@@ -69,7 +70,7 @@ def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     """A sweep of runs that log to W&B, with its manifest."""
     logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
-    runs = [PlannedRun({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
+    runs = [PlannedRun(RunConfig(run_id=run_id, runs_dir=str(runs_dir), loggers=loggers), (), ()) for run_id in run_ids]
     sweep_manifest.write_manifest(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
     return Sweep("lengths", runs_dir, runs, list(run_ids))
 
@@ -285,10 +286,10 @@ def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
     sweep = sweep_of(tmp_path, "before", "good", "bad")
     write_run(tmp_path, "before", group="b")
 
-    def attempt(config: dict[str, Any]) -> int:
-        if config["run_id"] == "bad":
+    def attempt(config: RunConfig) -> int:
+        if config.run_id == "bad":
             return EXIT_FAILED
-        write_run(tmp_path, config["run_id"], group="g")
+        write_run(tmp_path, config.folder.path.name, group="g")
         return EXIT_DONE
 
     assert in_turn(sweep, attempt) == EXIT_FAILED

@@ -50,11 +50,11 @@ def assert_weights_are_the_averaged_ones(run: RunFolder, result: dict[str, Any])
     from resnet_exp.training.model import build_model
 
     config = read_config(run)
-    model = build_model(config["model"])
+    model = build_model(config.model)
     cf.apply_blurpool(model, min_channels=16)
     model.module.load_state_dict(torch.load(run.weights))
     model.eval()
-    normalize = Normalize(DeviceCPU(), config["dataset"]["mean"], config["dataset"]["std"], torch.float32)
+    normalize = Normalize(DeviceCPU(), config.dataset.mean, config.dataset.std, torch.float32)
     right = total = 0
     with torch.no_grad():
         for batch in build_loader(config, train=False):
