@@ -126,7 +126,7 @@ def verify(config: dict[str, Any]) -> int:
     return max(_verify_split(converted, settings, root, split) for split in image_tree.SPLITS)
 
 
-def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str, split: str) -> int:
+def _verify_split(converted: formats.ConvertedFiles, settings: dict[str, Any], root: str, split: str) -> int:
     place = converted.place_of(root, split, settings)
     try:
         manifest = converted.verify(root, split, settings, _told(f"of {place.name} checked"))
@@ -139,10 +139,10 @@ def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str
     return EXIT_DONE
 
 
-def _request(config: dict[str, Any]) -> tuple[formats.Format, dict[str, Any], str]:
-    converted = formats.format_of(config["data"])
+def _request(config: dict[str, Any]) -> tuple[formats.ConvertedFiles, dict[str, Any], str]:
+    converted = formats.files_of(config["data"])
     if converted is None:
-        names = " or ".join(f"data={name}" for name in formats.NAMES)
+        names = " or ".join(f"data={one.name}" for one in formats.ALL if one.files is not None)
         raise RequestError(f"data={config['data']['name']} is not converted; use {names}")
     return converted, formats.settings_of(config["data"]), config["dataset"]["dir"] or ""
 

@@ -132,7 +132,7 @@ def _pace(config: dict[str, Any]) -> dict[str, Any]:
 def train_images(config: dict[str, Any], history: History) -> int | None:
     """Training images of the dataset; None where nobody knows without a long look."""
     dataset, loader = config["dataset"], config["data"]["loader"]
-    if loader.get("_target_") == formats.SYNTHETIC:
+    if formats.format_of(config["data"]) is formats.SYNTHETIC:
         return int(loader["train_images"])
     if (manifest := formats.given_manifest(config["data"])) is not None:
         return manifest.images
