@@ -40,8 +40,8 @@ class _Launcher(Launcher):
         from resnet_exp.sweep.planned import plan_sweep
 
         loader = self.hydra_context.config_loader
-        elsewhere = self.how == Slurm.how
-        planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
+        remote = self.how == Slurm.how
+        planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, remote, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
         task.sweep(planned, self.how, self.settings)
         return _returned(planned, job_overrides)

@@ -36,11 +36,11 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
     Raises:
         RequestError: a value is missing, of no use, or at odds with another one.
     """
-    return complete(close(composed, overrides or []))
+    return finish(fill_in(close(composed, overrides or [])))
 
 
 def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """The first half of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
+    """The first part of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
     closed = _closed(composed)
     with open_dict(closed.algorithms):
         for name in unused_settings(closed, overrides):
@@ -48,8 +48,11 @@ def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
     return closed
 
 
-def complete(closed: DictConfig) -> dict[str, Any]:
-    """The second half of `finalize`: resolve, fill in and validate; changes `closed`."""
+def fill_in(closed: DictConfig) -> dict[str, Any]:
+    """The second part of `finalize`: fill in what depends on the machine and the dataset, resolve; changes `closed`.
+
+    It reads values as nodes of `closed` only, by which `resnet_exp.sweep.composition` observes what is read.
+    """
     _require(closed)
     _find_hardware(closed)
     _count_classes(closed)
@@ -60,7 +63,11 @@ def complete(closed: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise RequestError(explain_error(error)) from error
     assert isinstance(config, dict)
-    filled: dict[str, Any] = {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in config.items()}
+
+
+def finish(filled: dict[str, Any]) -> dict[str, Any]:
+    """The last part of `finalize`: absolute paths, validation, the run id; changes `filled`."""
     _make_absolute(filled)
     if filled["dataset"]["name"] == "digits":
         filled["dataset"]["dir"] = str(digits.folder_below(filled["data"]["cache_dir"]))
@@ -147,6 +154,6 @@ def _class_names(composed: DictConfig) -> list[str]:
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:
-    data = OmegaConf.to_container(composed.data)
+    data = OmegaConf.to_container(composed.data, resolve=True)
     assert isinstance(data, dict)
     return formats.given_manifest({str(key): value for key, value in data.items()})
