@@ -20,6 +20,7 @@ from resnet_exp.config.finalize import finalize, unused_settings
 from resnet_exp.config.hydra_errors import explain_error
 from resnet_exp.core import console, paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.core.text import one_line
 from resnet_exp.launch.run import launch_run
 from resnet_exp.sweep.launchers import slurm
 from resnet_exp.sweep.launchers.basic import in_turn
@@ -83,8 +84,7 @@ class Task:
         except Exception as error:
             if self.wanted_traceback:
                 raise
-            text = " ".join(str(error).split())
-            console.complain(f"{type(error).__name__}: {text}; HYDRA_FULL_ERROR=1 shows where")
+            console.complain(f"{type(error).__name__}: {one_line(error)}; HYDRA_FULL_ERROR=1 shows where")
             return EXIT_FAILED
 
 
@@ -119,7 +119,7 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
         # Hydra's own, such as of a sweep's folder that it cannot make.
         if wanted_traceback:
             raise
-        console.complain(f"{' '.join(str(error).split())}; HYDRA_FULL_ERROR=1 shows where")
+        console.complain(f"{one_line(error)}; HYDRA_FULL_ERROR=1 shows where")
         return EXIT_BAD_REQUEST
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

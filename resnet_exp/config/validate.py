@@ -9,6 +9,7 @@ from resnet_exp.config import values
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import plural
 from resnet_exp.data import formats
 
 PRECISIONS = ("fp32", "amp_fp16", "amp_bf16")
@@ -133,7 +134,7 @@ def check_devices(hardware: dict[str, Any]) -> None:
     gpus, wanted = devices.visible_gpus(), hardware["devices"]
     if len(gpus) < wanted:
         raise RequestError(
-            f"hardware={hardware['name']} wants {wanted} GPU{'s' * (wanted > 1)}, this machine shows {len(gpus)}; "
+            f"hardware={hardware['name']} wants {plural(wanted, 'GPU')}, this machine shows {len(gpus)}; "
             "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
         )
     if hardware["precision"] == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):

@@ -53,6 +53,24 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value
 
 
+@contextlib.contextmanager
+def writing(named: str, fix: str = "") -> Iterator[None]:
+    """Refuse the request in one line if the system does not let the block write.
+
+    Args:
+        named: the setting or option that says where, with its value: ``runs_dir=/data/runs``.
+        fix: what the user can do; by default set another path.
+
+    Raises:
+        RequestError: the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        fix = fix or f"set {named.partition('=')[0]}=PATH"
+        raise RequestError(f"{named} cannot be written ({error.strerror or error}); {fix}") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: temporary file in the same folder, fsync, rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -10,15 +10,23 @@ from typing import Any
 
 from resnet_exp.config import validate
 from resnet_exp.core import console
-from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
-from resnet_exp.core.files import is_full
+from resnet_exp.core.errors import (
+    EXIT_BAD_REQUEST,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    OwnedByOther,
+    RequestError,
+    RunFailed,
+)
+from resnet_exp.core.files import is_full, writing
 from resnet_exp.launch import rendezvous, summary
 from resnet_exp.launch.config_file import write_config
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs import checkpoints, environment
-from resnet_exp.runs.folder import FULL, RunFolder, acquire, folder_of, unwritable
+from resnet_exp.runs.folder import FULL, RunFolder, acquire, folder_of
 
 FIRST_NODE_SECONDS = 600
 
@@ -75,12 +83,10 @@ def freeze_run(config: dict[str, Any], facts: dict[str, Any]) -> None:
         RequestError: the folder cannot be written.
     """
     folder = folder_of(config)
-    try:
+    with writing(f"runs_dir={folder.path.parent}"):
         folder.path.mkdir(parents=True, exist_ok=True)
         write_config(folder, config)
         environment.update(folder, {"submitted": facts})
-    except OSError as error:
-        raise unwritable(folder.path.parent, error) from error
 
 
 def _follow(folder: RunFolder, config: dict[str, Any], place: Rendezvous) -> int:
@@ -98,26 +104,24 @@ def _own(folder: RunFolder, patience: float) -> int:
     deadline = time.monotonic() + patience
     while True:
         try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            return acquire(folder)
-        except RequestError:
+            with writing(f"runs_dir={folder.path.parent}"):
+                return acquire(folder)
+        except OwnedByOther:
             # A job that was moved can start while its processes on the other node are being killed.
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
-        except OSError as error:
+        except RequestError:
             with contextlib.suppress(OSError):
                 folder.path.rmdir()  # which removes only an empty one
-            raise unwritable(folder.path.parent, error) from error
+            raise
 
 
 def _describe(folder: RunFolder, config: dict[str, Any]) -> None:
-    try:
+    with writing(f"runs_dir={folder.path.parent}"):
         write_config(folder, config)
         environment.describe(folder)
         describe_data(folder, config)
-    except OSError as error:
-        raise unwritable(folder.path.parent, error) from error
 
 
 def _discard(folder: RunFolder, new: bool) -> None:

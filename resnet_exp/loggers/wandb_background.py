@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from resnet_exp.core.text import one_line
+
 # Of a logger that names no other wait, at the start and at the end.
 PATIENCE_SECONDS = 30.0
 Action = Callable[[Any], None]
@@ -142,4 +144,4 @@ def _folder_of(run: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    return one_line(error)[:200].rstrip(".") or type(error).__name__

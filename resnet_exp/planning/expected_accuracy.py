@@ -11,6 +11,7 @@ import yaml
 
 from resnet_exp.config import schedule
 from resnet_exp.core import files
+from resnet_exp.core.text import plural
 from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
@@ -43,7 +44,7 @@ def top1_text(config: dict[str, Any], history: History, changed: bool) -> str:
 
 def _around(known: Known, epochs: int, whose: str) -> str | None:
     if epochs in known:
-        return f"{_mean(known[epochs], whose)} after as many epochs, {_runs(len(known[epochs]))}, {whose}"
+        return f"{_mean(known[epochs], whose)} after as many epochs, {plural(len(known[epochs]), 'run')}, {whose}"
     shorter, longer = [each for each in known if each < epochs], [each for each in known if each > epochs]
     if not shorter or not longer:
         return None
@@ -85,7 +86,3 @@ def _mean(values: list[float], whose: str) -> str:
     if whose != "yours":
         return f"{low:.2%} to {high:.2%}"  # others rounded them, each in a way of their own
     return f"{mean:.2%} ± {100 * statistics.stdev(values) / len(values) ** 0.5:.2f}"
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"

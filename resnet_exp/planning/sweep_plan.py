@@ -11,7 +11,7 @@ from typing import Any
 from resnet_exp.config import schedule, validate
 from resnet_exp.core import devices
 from resnet_exp.core.cost import SECONDS_PER_HOUR, price_usd
-from resnet_exp.core.text import below_here, between, byte_size, dollars, span
+from resnet_exp.core.text import below_here, between, byte_size, dollars, plural, span
 from resnet_exp.launch import summary
 from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
 from resnet_exp.planning.training_time import Estimate, History
@@ -95,8 +95,7 @@ def _look(run: PlannedRun, state: RunState, history: History) -> _Outlook:
 
 
 def _count(runs: Iterable[Any]) -> str:
-    number = len(list(runs))
-    return f"{number:,} run{'s' * (number != 1)}"
+    return plural(len(list(runs)), "run")
 
 
 def _states(outlooks: list[_Outlook]) -> str:

@@ -10,6 +10,7 @@ import traceback
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.core.text import one_line
 from resnet_exp.runs import checkpoints, folder
 from resnet_exp.runs.folder import RunFolder
 
@@ -21,7 +22,7 @@ def write_failure(run: RunFolder, error: BaseException, exit_code: int) -> None:
     full = run.path.is_dir() and files.is_full(run.path)
     failure = {
         "schema": files.SCHEMA,
-        "error": folder.FULL.format(run.path.parent) if full else one_line(error),
+        "error": folder.FULL.format(run.path.parent) if full else error_line(error),
         "type": type(error).__name__,
         "rank": rank,
         "host": socket.gethostname(),
@@ -38,13 +39,13 @@ def write_failure(run: RunFolder, error: BaseException, exit_code: int) -> None:
             files.write_json(run.failure, failure)
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """The message of an error as one line; the type goes before it unless the message is ours."""
     text = str(error)
     if "\nOriginal Traceback" in text:
         # Torch makes the traceback of a loader's worker the message.
         text = text.strip().rpartition("\n")[2].partition(": ")[2]
-    text = " ".join(text.split()) or _failed_line(error)
+    text = one_line(text) or _failed_line(error)
     return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
 
 

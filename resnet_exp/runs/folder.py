@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.core.errors import (
-    OwnedByOther,
-    RequestError,
-)
+from resnet_exp.core.errors import OwnedByOther, RequestError
 from resnet_exp.core.files import SCHEMA, read_json
-from resnet_exp.core.locks import try_lock
+from resnet_exp.core.locks import open_lock, try_lock
 
 # Set for ranks whose launcher holds the lock of the run folder.
 OWNED = "RESNET_EXP_OWNED"
@@ -103,7 +100,7 @@ def acquire(run: RunFolder) -> int:
     Raises:
         OwnedByOther: another process owns it.
     """
-    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_lock(run.lock)
     try:
         locked = try_lock(descriptor)
     except OSError:
@@ -116,11 +113,6 @@ def acquire(run: RunFolder) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor
-
-
-def unwritable(runs_dir: Path, error: OSError) -> RequestError:
-    """What to say when the folder of the runs cannot be written."""
-    return RequestError(f"runs_dir={runs_dir} cannot be written ({error.strerror}); set runs_dir=PATH")
 
 
 def folder_of(config: dict[str, Any]) -> RunFolder:

@@ -17,7 +17,7 @@ from typing import Any
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import SCHEMA
-from resnet_exp.core.text import printable
+from resnet_exp.core.text import one_line, printable
 from resnet_exp.results import parse
 from resnet_exp.results.collect import is_run
 from resnet_exp.results.record import RunRecord
@@ -81,9 +81,8 @@ def _finished(project: str) -> list[Any]:
         return list(api.runs(project, filters={"state": "finished"}, per_page=500, lazy=False))
     except (wandb.errors.Error, ValueError, OSError) as error:
         # Its own are of all kinds: no login, no such project, no network.
-        reason = " ".join(str(error).split())
         raise RequestError(
-            f"--wandb {project} cannot be read ({reason:.200}); see wandb login and WANDB_BASE_URL"
+            f"--wandb {project} cannot be read ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error
 
 

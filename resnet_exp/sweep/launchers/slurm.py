@@ -17,8 +17,8 @@ from typing import Any
 
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
-from resnet_exp.core.files import read_json
-from resnet_exp.core.text import span
+from resnet_exp.core.files import read_json, writing
+from resnet_exp.core.text import plural, span
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import environment, submission, sweep_manifest
 from resnet_exp.runs.submission import end, queued_jobs, submission_path
@@ -176,10 +176,12 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
 
     try:
         # What sbatch says is in the error too.
-        with contextlib.redirect_stderr(io.StringIO()), executor.batch():
+        with (
+            writing(f"hydra.launcher.submitit_folder={executor.folder}"),
+            contextlib.redirect_stderr(io.StringIO()),
+            executor.batch(),
+        ):
             submitted = [executor.submit(task) for task in tasks]
-    except OSError as error:
-        raise RequestError(f"hydra.launcher.submitit_folder={executor.folder} cannot be written ({error})") from error
     except (FailedJobError, FailedSubmissionError) as error:
         reason = (str(error).partition("sbatch: error: ")[2] or str(error)).partition("\n")[0]
         raise RequestError(
@@ -205,7 +207,7 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
                 jobs = submit(sweep, todo, settings)
                 arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
                 took = span(time.monotonic() - began)
-                console.say(f"submitted {len(jobs)} run{'s' * (len(jobs) != 1)} as job {arrays} in {took}")
+                console.say(f"submitted {plural(len(jobs), 'run')} as job {arrays} in {took}")
         submitted = True
         console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
         if not settings["wait"]:
