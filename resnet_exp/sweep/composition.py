@@ -92,6 +92,8 @@ class Composition:
         except (OmegaConfBaseException, RequestError):
             # Said again without the resolver in its words.
             return self._fill_in(values), frozenset(keys)
+        finally:
+            OmegaConf.clear_resolver(OBSERVED)
         # Once for the key itself.
         alone = {key for key in keys if counts[key] == 1 and _is_observed(closed, resolved, key)}
         return resolved, frozenset(keys) - alone
