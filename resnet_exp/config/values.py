@@ -10,6 +10,7 @@ from resnet_exp.config import import_check
 from resnet_exp.config.hydra_errors import switched_off
 from resnet_exp.config.schema import OPEN_GROUPS, DataConfig, DatasetConfig, Entries, Entry, ResolutionConfig, RunConfig
 from resnet_exp.core.errors import RequestError
+from resnet_exp.data import formats
 
 LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
 INITIALIZERS = (
@@ -32,8 +33,6 @@ RANGES: dict[tuple[str, str], tuple[bool, float]] = {
 }
 # How big the loader makes images to train on: at full size, or as progressive resizing will have them.
 DECODES = ("full", "scheduled")
-# Formats that can do RandAugment.
-AUGMENTING = ("ffcv", "imagefolder", "streaming")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -105,10 +104,12 @@ def _check_open_groups(config: RunConfig) -> None:
     for name, entry in config.algorithms.items():
         _check_ranges(name, entry)
     names = [entry["_target_"] for entry in config.algorithms.values()]
-    if any(target.endswith(".RandAugment") for target in names) and config.data.name not in AUGMENTING:
+    found = formats.format_of(config.data.loader)
+    if any(target.endswith(".RandAugment") for target in names) and not (found and found.augments):
+        augmenting = "|".join(one.name for one in formats.ALL if one.augments)
         raise RequestError(
             f"data={config.data.name} cannot run algorithms.randaugment; "
-            f"use data={'|'.join(AUGMENTING)} or ~algorithms.randaugment"
+            f"use data={augmenting} or ~algorithms.randaugment"
         )
 
 

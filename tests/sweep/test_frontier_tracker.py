@@ -32,6 +32,7 @@ from support.photos import write_photos
 from support.run_folders import write_run
 from support.slurm_cluster import SlurmCluster
 from support.slurm_scenario import PLACE
+from support.trained_sweep import NAME, TrainedSweep
 from support.wandb_service import Service, running
 
 ID = "sweep-lengths"
@@ -330,9 +331,9 @@ def tables_of(folder: Path) -> list[list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
-def test_a_real_sweep(tmp_path: Path) -> None:
-    words = ("hydra/launcher=submitit_local", "-m", "seed=17,18")
-    tables = tables_of(real_sweep(tmp_path, dict(os.environ), *words))
+def test_a_real_sweep(trained_sweep: TrainedSweep) -> None:
+    folder, *_ = sorted(folder_of(trained_sweep.runs, NAME).glob(f"wandb/offline-run-*-sweep-{NAME}"))
+    tables = tables_of(folder)
     # Runs that differ in nothing but the seed are one row.
     assert [row["n"] for row in tables[-1]] == [2]
     assert all(len(table) == 1 for table in tables)

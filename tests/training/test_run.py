@@ -86,10 +86,8 @@ def test_two_ranks_evaluate_every_image_once(
     assert not any(name.startswith("module.") for name in names)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "data", ["ffcv", *(pytest.param(data, marks=pytest.mark.soak) for data in ("imagefolder", "streaming"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("data", ["ffcv", "imagefolder", "streaming"])
 def test_hot_on_schedule_from_any_format(
     data: str, tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:

@@ -38,9 +38,8 @@ def folder_tree(root: Path, train: int = 30, val: int = 20, classes: int = 10) -
     return root
 
 
-@pytest.mark.parametrize(
-    "recipe", [*(pytest.param(name, marks=pytest.mark.soak) for name in ("mild", "medium")), "hot"]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_replays_the_original_trace(recipe: str, tmp_path: Path, run_cli: Any) -> None:
     trace = original(recipe)
     tree = folder_tree(tmp_path / "images")
