@@ -15,7 +15,6 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes, write_text
 from resnet_exp.runs.folder import RunFolder
 
-
 OURS = "resnet_exp."
 
 
