@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +10,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, open_dict
 
 from resnet_exp.config.finalize import close, finish
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.sweep.composition import Composition
 
 
@@ -29,7 +29,7 @@ class RunComposer:
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
 
-    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+    def compose(self, overrides: Sequence[str]) -> RunConfig:
         """Finalized configuration of one run.
 
         Raises:

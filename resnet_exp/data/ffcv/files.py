@@ -17,8 +17,12 @@ from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 
-LOADER: str = "resnet_exp.data.ffcv.make_loader"
-KIND = ConvertedFormat("ffcv", ("write_mode", "max_resolution", "compress_probability", "jpeg_quality"), ".ffcv")
+KIND = ConvertedFormat(
+    name="ffcv",
+    content=("write_mode", "max_resolution", "compress_probability", "jpeg_quality"),
+    suffix=".ffcv",
+    conversion="resnet_exp.data.ffcv.conversion.FFCVConversion",
+)
 # A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
 MAX_RESOLUTION = 26_000
 

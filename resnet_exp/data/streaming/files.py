@@ -25,8 +25,12 @@ from resnet_exp.data.streaming.manifest import MDSManifest
 from resnet_exp.data.streaming.object_store import Remote, is_url
 from resnet_exp.data.streaming.shard_cache import ShardStore
 
-LOADER: str = "resnet_exp.data.streaming.make_loader"
-KIND = ConvertedFormat("mds", ("max_resolution", "jpeg_quality", "images_per_shard"), "")
+KIND = ConvertedFormat(
+    name="mds",
+    content=("max_resolution", "jpeg_quality", "images_per_shard"),
+    suffix="",
+    conversion="resnet_exp.data.streaming.conversion.MDSConversion",
+)
 MAX_RESOLUTION = 26_000
 MOST_IMAGES = 10**9
 FETCH_AGAIN = "remove it to fetch it again"
