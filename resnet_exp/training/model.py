@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from composer.loss import binary_cross_entropy_with_logits, soft_cross_entropy
+from composer import loss
 from composer.models import ComposerClassifier
 from composer.models.initializers import Initializer
 from torch import Tensor
@@ -17,10 +17,6 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_exp.data.contract import IGNORED
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
-LOSSES = {
-    "soft_cross_entropy": soft_cross_entropy,
-    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
-}
 
 
 class MeanCrossEntropy(Metric):
@@ -65,7 +61,7 @@ def build_model(config: dict[str, Any]) -> ComposerClassifier:
         num_classes=config["num_classes"],
         train_metrics=MetricCollection([]),
         val_metrics=_metrics(config["num_classes"]),
-        loss_fn=LOSSES[config["loss"]],
+        loss_fn=getattr(loss, config["loss"]),
     )
 
 
