@@ -37,6 +37,7 @@ frontier: setup ## Train the demo sweep on the digits and report on it: demo/rep
 .PHONY: bench
 bench: setup ## Measure loaders and conversions, and how sweeps and reports scale (submission only where there is SLURM)
 	$(PY) benchmarks/data.py
+	$(PY) benchmarks/scale.py compose --runs 1000 4000
 	$(PY) benchmarks/scale.py status --runs 1000 10000
 	$(PY) benchmarks/report.py --runs 1000 10000
 	$(PY) benchmarks/convert.py

@@ -41,8 +41,8 @@ class _Launcher(Launcher):
         from resnet_exp.sweep.planned import plan_sweep
 
         loader = self.hydra_context.config_loader
-        elsewhere = isinstance(self, Slurm)
-        planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
+        remote = isinstance(self, Slurm)
+        planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, remote, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
         task.sweep(planned, getattr(schema, self.config_class)(**self.settings))
         return _returned(planned, job_overrides)

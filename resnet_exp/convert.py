@@ -128,7 +128,7 @@ def verify(config: RunConfig) -> int:
     return max(_verify_split(converted, settings, root, split) for split in image_tree.SPLITS)
 
 
-def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str, split: str) -> int:
+def _verify_split(converted: formats.ConvertedFiles, settings: dict[str, Any], root: str, split: str) -> int:
     place = converted.place_of(root, split, settings)
     try:
         manifest = converted.verify(root, split, settings, _told(f"of {place.name} checked"))
@@ -141,13 +141,12 @@ def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str
     return EXIT_DONE
 
 
-def _request(config: RunConfig) -> tuple[formats.Format, dict[str, Any], str]:
-    data = config.data
-    converted = formats.format_of(data.loader)
+def _request(config: RunConfig) -> tuple[formats.ConvertedFiles, dict[str, Any], str]:
+    converted = formats.files_of(config.data.loader)
     if converted is None:
-        names = " or ".join(f"data={name}" for name in formats.NAMES)
-        raise RequestError(f"data={data.name} is not converted; use {names}")
-    return converted, formats.settings_of(data.loader, data.cache_dir), config.dataset.root
+        names = " or ".join(f"data={one.name}" for one in formats.ALL if one.files is not None)
+        raise RequestError(f"data={config.data.name} is not converted; use {names}")
+    return converted, formats.settings_of(config.data.loader, config.data.cache_dir), config.dataset.root
 
 
 if __name__ == "__main__":

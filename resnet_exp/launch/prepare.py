@@ -8,16 +8,14 @@ from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.formats import FOLDER_FORMAT, SYNTHETIC
 from resnet_exp.runs import environment
 from resnet_exp.runs.folder import RunFolder
 
 
 def describe_data(folder: RunFolder, config: RunConfig) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
-    data = config.data
-    if (converted := formats.format_of(data.loader)) is not None:
-        settings = formats.settings_of(data.loader, data.cache_dir)
+    if (converted := formats.files_of(config.data.loader)) is not None:
+        settings = formats.settings_of(config.data.loader, config.data.cache_dir)
         environment.update(folder, {"data": converted.facts(config.dataset.root, settings)})
 
 
@@ -33,20 +31,17 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
         RunFailed: the conversion failed.
     """
     data, dataset = config.data, config.dataset
-    if data.loader["_target_"] == SYNTHETIC:
+    found, settings = formats.format_of(data.loader), formats.settings_of(data.loader, data.cache_dir)
+    if found is formats.SYNTHETIC:
         return
     if dataset.name == "digits":
         digits.prepare(data.cache_dir)
-    converted = formats.format_of(data.loader)
-    if converted is None:
-        if data.loader["_target_"] == FOLDER_FORMAT:
-            _check_tree(config)
-        return
-    settings = formats.settings_of(data.loader, data.cache_dir)
-    if converted.needs_folder(settings):
+    # Formats of users look after their data themselves.
+    if found is not None and found.needs_folder(settings):
         _check_tree(config)
-    terms = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
-    converted.prepare(dataset.root, settings, terms)
+    if found is not None and found.files is not None:
+        terms = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
+        found.files.prepare(dataset.root, settings, terms)
 
 
 def _check_tree(config: RunConfig) -> None:

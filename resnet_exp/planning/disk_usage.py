@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from resnet_exp.config.schema import ModelConfig, RunConfig
 from resnet_exp.core.text import byte_size
+from resnet_exp.data import formats
 
 BYTES_PER_WEIGHT = 4
 # Channels of the four stages, and what a bottleneck widens them by (He et al. 2016, as torchvision 0.22 builds it).
@@ -45,6 +46,6 @@ def run_bytes(config: RunConfig) -> int:
 def disk_text(config: RunConfig) -> str:
     """What a run needs on disk, in words."""
     needed = f"up to {byte_size(run_bytes(config))} in the run folder"
-    if config.data.name == "ffcv" and config.dataset.name == "imagenet":
+    if formats.format_of(config.data.loader) is formats.FFCV and config.dataset.name == "imagenet":
         return f"{needed}; about {IMAGENET_FFCV_GB} GB of FFCV files in data.cache_dir, written once"
     return needed

@@ -134,7 +134,7 @@ def _pace(config: RunConfig) -> dict[str, object]:
 def train_images(config: RunConfig, history: History) -> int | None:
     """Training images of the dataset; None where nobody knows without a long look."""
     dataset, loader = config.dataset, config.data.loader
-    if loader.get("_target_") == formats.SYNTHETIC:
+    if formats.format_of(config.data.loader) is formats.SYNTHETIC:
         return int(loader["train_images"])
     if (manifest := formats.given_manifest(loader, config.data.cache_dir)) is not None:
         return manifest.images

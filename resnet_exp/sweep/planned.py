@@ -70,7 +70,7 @@ def plan_sweep(
     master: DictConfig,
     jobs: Sequence[Sequence[str]],
     continued: bool = False,
-    elsewhere: bool = False,
+    remote: bool = False,
     search: str | None = None,
 ) -> Sweep:
     """Compose and check every run of a sweep; a run that is asked for twice is in it once.
@@ -80,13 +80,13 @@ def plan_sweep(
         master: the configuration of the sweep itself.
         jobs: overrides of each run.
         continued: earlier runs of the same sweep stay in its manifest.
-        elsewhere: the runs are for other machines, whose hardware this one cannot see.
+        remote: the runs are for other machines, whose hardware this one cannot see.
         search: as in `Sweep`.
 
     Raises:
         RequestError: a run cannot be composed, or the runs would lie in several folders or sweeps.
     """
-    composer = RunComposer(loader, master, elsewhere)
+    composer = RunComposer(loader, master, remote)
     runs: dict[str, PlannedRun] = {}
     asked = []
     began = time.monotonic()

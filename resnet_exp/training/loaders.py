@@ -14,7 +14,6 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import devices
 from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split
-from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.training.instantiate import build_entry
 
 MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
@@ -23,8 +22,7 @@ MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
 def build_loader(config: RunConfig, train: bool) -> Loader:
     """Loader of one split for this rank."""
     data = config.data
-    converted = formats.format_of(data.loader)
-    entry = data.loader if converted is None else formats.settings_of(data.loader, data.cache_dir)
+    entry = data.loader if formats.files_of(data.loader) is None else formats.settings_of(data.loader, data.cache_dir)
     return build_entry("data.loader", entry, split=make_split(config, train))
 
 
@@ -68,8 +66,8 @@ def num_workers(config: RunConfig) -> int:
 
 def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:
     dataset = config.dataset
-    # The original normalised FFCV's training images in half precision, and everything else in full.
-    from_ffcv = config.data.loader["_target_"] == ffcv_files.LOADER
+    # The original normalized FFCV's training images in half precision, and everything else in full.
+    from_ffcv = formats.format_of(config.data.loader) is formats.FFCV
     half = train and from_ffcv and config.hardware.precision == "amp_fp16"
     return Normalize(device, dataset.mean, dataset.std, torch.float16 if half else torch.float32)
 

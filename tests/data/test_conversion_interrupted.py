@@ -80,7 +80,8 @@ def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: Pho
     content = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
     places = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
     how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
-    line = [sys.executable, "-m", WRITER, json.dumps({"format": "ffcv", "places": places, "content": content, **how})]
+    request = {"conversion": ffcv_files.KIND.conversion, "places": places, "content": content, **how}
+    line = [sys.executable, "-m", WRITER, json.dumps(request)]
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: journaled(tmp_path) >= 1)

@@ -11,18 +11,25 @@ from typing import Any
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import image_tree
 
+# Longest side of a stored image in pixels: JPEG and FFCV both write it in 16 bits.
+MAX_SIDE = 2**16 - 1
+
 
 @dataclass(frozen=True)
 class ConvertedFormat:
     """A format of converted images.
 
-    `name` is that of its folder in the cache and of its writer (`resnet_exp.data.writer`), `content` are the settings
-    that what is written depends on, `suffix` ends the name of a split.
+    Attributes:
+        name: of its folder in the cache.
+        content: the settings that what is written depends on.
+        suffix: what the name of a split's file ends with.
+        conversion: import path of its `resnet_exp.data.conversion.base.Conversion`, for the writer's process alone.
     """
 
     name: str
     content: tuple[str, ...]
     suffix: str
+    conversion: str
 
 
 @dataclass(frozen=True)

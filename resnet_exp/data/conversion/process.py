@@ -66,7 +66,7 @@ def convert(wish: ConversionRequest, missing: dict[str, Path], terms: Conversion
             return
         terms.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
         request = {
-            "format": wish.kind.name,
+            "conversion": wish.kind.conversion,
             "places": [
                 [os.path.join(wish.root, split), str(place), str(unfinished / f"{place.name}.partial")]
                 for split, place in still

@@ -17,10 +17,12 @@ from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 
-LOADER: str = "resnet_exp.data.ffcv.make_loader"
-KIND = ConvertedFormat("ffcv", ("write_mode", "max_resolution", "compress_probability", "jpeg_quality"), ".ffcv")
-# A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
-MAX_RESOLUTION = 26_000
+KIND = ConvertedFormat(
+    name="ffcv",
+    content=("write_mode", "max_resolution", "compress_probability", "jpeg_quality"),
+    suffix=".ffcv",
+    conversion="resnet_exp.data.ffcv.conversion.FFCVConversion",
+)
 
 
 def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
@@ -132,6 +134,6 @@ def check_settings(settings: dict[str, Any]) -> None:
     if mode not in layout.MODES:
         raise RequestError(f"data.loader.write_mode={mode} is unknown; use one of {', '.join(layout.MODES)}")
     if side is not None:
-        check_number("max_resolution", side, (int,), 1, MAX_RESOLUTION)
+        check_number("max_resolution", side, (int,), 1, layout.MAX_RESOLUTION)
     check_number("compress_probability", settings["compress_probability"], (int, float), 0, 1)
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)
