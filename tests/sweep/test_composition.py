@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config import finalize, resolvers
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import devices, paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.sweep import composition
@@ -52,7 +53,7 @@ def check(loader: ConfigLoader, common: tuple[str, ...], *axes: tuple[str, ...])
         expected = one_by_one(loader, master, overrides)
         assert repr(composer.compose(overrides)) == repr(expected), overrides
         # Nothing that becomes of one run is seen in another.
-        composer.compose(overrides).model["layers"].append(7)
+        composer.compose(overrides).model.layers.append(7)
         assert composer.compose(overrides) == expected
 
 
