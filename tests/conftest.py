@@ -13,6 +13,8 @@ from support.browser import tab as tab
 from support.commands import TINY, Finished, RunCli, command
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
+from support.trained_sweep import trained_sweep as trained_sweep
+from support.warm import warm_python as warm_python
 
 # Files of minutes, the longest first: none of them shall begin when the others are done.
 LONGEST = (

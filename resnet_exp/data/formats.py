@@ -81,23 +81,23 @@ SYNTHETIC = DataFormat("synthetic", "resnet_exp.data.synthetic.make_loader", aug
 ALL = (FFCV, IMAGE_FOLDER, STREAMING, SYNTHETIC)
 
 
-def format_of(data: Settings) -> DataFormat | None:
-    """The format of a ``data`` group, by its loader; None for a loader of the user's own."""
-    return next((one for one in ALL if data["loader"].get("_target_") == one.loader), None)
+def format_of(loader: Settings) -> DataFormat | None:
+    """The format of ``data.loader``; None for a loader of the user's own."""
+    return next((one for one in ALL if loader.get("_target_") == one.loader), None)
 
 
-def files_of(data: Settings) -> ConvertedFiles | None:
-    """What the images of a ``data`` group are converted to; None if they are not."""
-    found = format_of(data)
+def files_of(loader: Settings) -> ConvertedFiles | None:
+    """What the images of ``data.loader`` are converted to; None if they are not."""
+    found = format_of(loader)
     return None if found is None else found.files
 
 
-def settings_of(data: Settings) -> Settings:
-    """Settings of a format, of a ``data`` group: what the loader takes besides a split, and where the cache is."""
-    return {**data["loader"], "cache_dir": data["cache_dir"]}
+def settings_of(loader: Settings, cache_dir: str) -> Settings:
+    """Settings of a format: what ``data.loader`` takes besides a split, and where the cache is."""
+    return {**loader, "cache_dir": cache_dir}
 
 
-def given_manifest(data: Settings) -> Manifest | None:
-    """The manifest of the training images that a ``data`` group names; None where it names none."""
-    files = files_of(data)
-    return None if files is None else files.given_manifest(settings_of(data))
+def given_manifest(loader: Settings, cache_dir: str) -> Manifest | None:
+    """The manifest of the training images that ``data.loader`` names; None where it names none."""
+    files = files_of(loader)
+    return None if files is None else files.given_manifest(settings_of(loader, cache_dir))

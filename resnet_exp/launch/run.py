@@ -6,9 +6,11 @@ import contextlib
 import os
 import shutil
 import time
+from dataclasses import replace
 from typing import Any
 
 from resnet_exp.config import validate
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
@@ -26,12 +28,12 @@ from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs import checkpoints, environment
-from resnet_exp.runs.folder import FULL, RunFolder, acquire, folder_of
+from resnet_exp.runs.folder import FULL, RunFolder, acquire
 
 FIRST_NODE_SECONDS = 600
 
 
-def launch_run(config: dict[str, Any], patience: float = 0) -> int:
+def launch_run(config: RunConfig, patience: float = 0) -> int:
     """Carry out a finalized configuration and return the exit code.
 
     A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
@@ -44,13 +46,13 @@ def launch_run(config: dict[str, Any], patience: float = 0) -> int:
         RequestError: the run cannot start; nothing was started.
         RunFailed: the data could not be prepared.
     """
-    folder = folder_of(config)
+    folder = config.folder
     if (result := folder.read_result()) is not None:
         console.say(f"done already: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
-    validate.check_devices(config["hardware"])
-    place = rendezvous.find_rendezvous(config["hardware"])
+    validate.check_devices(config.hardware)
+    place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _follow(folder, config, place)
     checkpoints.check_checkpoint(folder)
@@ -71,25 +73,25 @@ def launch_run(config: dict[str, Any], patience: float = 0) -> int:
         os.close(owner)
 
 
-def resume_run(folder: RunFolder, config: dict[str, Any], patience: float = 0) -> int:
+def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int:
     """Run a folder that has a configuration; see `run`."""
-    return launch_run({**config, "runs_dir": str(folder.path.parent), "run_id": folder.path.name}, patience)
+    return launch_run(replace(config, runs_dir=str(folder.path.parent), run_id=folder.path.name), patience)
 
 
-def freeze_run(config: dict[str, Any], facts: dict[str, Any]) -> None:
+def freeze_run(config: RunConfig, facts: dict[str, Any]) -> None:
     """Write a run folder whose run starts later, as it is configured now; `facts` are those of its submission.
 
     Raises:
         RequestError: the folder cannot be written.
     """
-    folder = folder_of(config)
+    folder = config.folder
     with writing(f"runs_dir={folder.path.parent}"):
         folder.path.mkdir(parents=True, exist_ok=True)
         write_config(folder, config)
         environment.update(folder, {"submitted": facts})
 
 
-def _follow(folder: RunFolder, config: dict[str, Any], place: Rendezvous) -> int:
+def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
     """Run the ranks of a node that is not the first, which owns the folder and talks to the user."""
     prepare_data(config)
     deadline = time.monotonic() + FIRST_NODE_SECONDS
@@ -97,7 +99,7 @@ def _follow(folder: RunFolder, config: dict[str, Any], place: Rendezvous) -> int
         if time.monotonic() > deadline:
             raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
         time.sleep(1)
-    return run_ranks(folder, validate.ranks_per_node(config["hardware"]), place, None)
+    return run_ranks(folder, config.hardware.ranks_per_node, place, None)
 
 
 def _own(folder: RunFolder, patience: float) -> int:
@@ -117,7 +119,7 @@ def _own(folder: RunFolder, patience: float) -> int:
             raise
 
 
-def _describe(folder: RunFolder, config: dict[str, Any]) -> None:
+def _describe(folder: RunFolder, config: RunConfig) -> None:
     with writing(f"runs_dir={folder.path.parent}"):
         write_config(folder, config)
         environment.describe(folder)
@@ -130,12 +132,12 @@ def _discard(folder: RunFolder, new: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _train(folder: RunFolder, config: dict[str, Any], place: Rendezvous, owner: int) -> int:
+def _train(folder: RunFolder, config: RunConfig, place: Rendezvous, owner: int) -> int:
     console.say(summary.header(config, folder, console.width()))
     _forget_failure(folder, place)
     console.status("starting: importing torch and composer takes some seconds")
     try:
-        code = run_ranks(folder, validate.ranks_per_node(config["hardware"]), place, owner)
+        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner)
     finally:
         console.status("")
     if code == EXIT_INTERRUPTED:

@@ -113,8 +113,3 @@ def acquire(run: RunFolder) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor
-
-
-def folder_of(config: dict[str, Any]) -> RunFolder:
-    """Run folder of a finalized configuration."""
-    return RunFolder(Path(config["runs_dir"]).absolute() / config["run_id"])

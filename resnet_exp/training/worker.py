@@ -11,11 +11,11 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from resnet_exp.config import validate
+from resnet_exp.config import identity, validate
 from resnet_exp.core import devices, files
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.launch.config_file import read_config
-from resnet_exp.runs import checkpoints, environment, identity
+from resnet_exp.runs import checkpoints, environment
 from resnet_exp.runs.failure import write_failure
 from resnet_exp.runs.folder import RunFolder
 
@@ -50,7 +50,7 @@ def run_external_rank(run: RunFolder) -> int:
     external_ranks.complete_environment()
     try:
         config = read_config(run)  # before anything is written into what may be no run folder
-        external_ranks.check_world(config, run)
+        external_ranks.check_world(config.hardware, run)
         code = run_rank(run) if external_ranks.begin(run, config) else EXIT_DONE
     except (RequestError, RunFailed):
         if os.environ["RANK"] != "0":
@@ -64,8 +64,8 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
     faulthandler.enable()
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
-    validate.check_devices(config["hardware"])
-    if config["hardware"]["device"] == "cpu":
+    validate.check_devices(config.hardware)
+    if config.hardware.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
     # Imported late: whatever is wrong before costs no ten seconds of imports.
     from composer.utils import dist
@@ -74,10 +74,10 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
     from resnet_exp.training.callbacks import StopRequested
     from resnet_exp.training.trainer import Training, build_device
 
-    dist.initialize_dist(build_device(config["hardware"]), timeout=1800)
+    dist.initialize_dist(build_device(config.hardware), timeout=1800)
     if dist.get_global_rank() == 0:
         checkpoints.repair(run)
-        environment.update(run, of_worker(config["hardware"]["device"] == "gpu"))
+        environment.update(run, of_worker(config.hardware.device == "gpu"))
     dist.barrier()
     training = Training(config, run)
     begun.append(training)
@@ -127,20 +127,20 @@ def _write_result(run: RunFolder, training: Training, startup_seconds: float) ->
     temporary = run.weights.with_name(f".weights.{os.getpid()}")
     torch.save(ema_weights(state.model, training.algorithms), temporary)
     temporary.replace(run.weights)
-    now, hardware = state.timestamp, config["hardware"]
+    now, hardware = state.timestamp, config.hardware
     made_with = files.read_json(run.environment) or {}
     train_seconds = now.total_wct.total_seconds()
     result = {
         "schema": files.SCHEMA,
-        "run_id": config["run_id"],
-        **{key: config[key] for key in ("recipe", "ssr", "seed")},
-        "model": config["model"]["name"],
-        "dataset": config["dataset"]["name"],
-        "data": config["data"]["name"],
-        "algorithms": sorted(config["algorithms"]),
+        "run_id": config.run_id,
+        **{key: getattr(config, key) for key in ("recipe", "ssr", "seed")},
+        "model": config.model.name,
+        "dataset": config.dataset.name,
+        "data": config.data.name,
+        "algorithms": sorted(config.algorithms),
         "group": identity.group(config),
-        "sweep": config["sweep"],
-        "command": config["command"],
+        "sweep": config.sweep,
+        "command": config.command,
         "commits": made_with.get("commits", []),
         "dirty": made_with.get("dirty", False),
         "epochs": now.epoch.value,
@@ -150,7 +150,7 @@ def _write_result(run: RunFolder, training: Training, startup_seconds: float) ->
         "top1": recorder.last["top1"],
         "top5": recorder.last["top5"],
         "eval_loss": recorder.last["loss"],
-        "evaluation": {key: config["resolution"][key] for key in ("eval_resize", "eval_crop")},
+        "evaluation": {key: getattr(config.resolution, key) for key in ("eval_resize", "eval_crop")},
         "samples_per_second": now.sample.value / train_seconds,
         "resumed": recorder.resumed,
         "timing": {
@@ -160,9 +160,9 @@ def _write_result(run: RunFolder, training: Training, startup_seconds: float) ->
             "data_wait_seconds": recorder.data_wait_seconds,
         },
         "hardware": {
-            **{key: hardware[key] for key in ("name", "cloud", "devices", "nodes", "precision", "gpu")},
+            **{key: getattr(hardware, key) for key in ("name", "cloud", "devices", "nodes", "precision", "gpu")},
             "cpus": devices.usable_cpus(),
-            **{key: hardware[key] for key in ("usd_per_node_hour", "price_date")},
+            **{key: getattr(hardware, key) for key in ("usd_per_node_hour", "price_date")},
         },
     }
     files.write_json(run.result, result)

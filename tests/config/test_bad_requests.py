@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resnet_exp.config import validate
+from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs.folder import RunFolder, acquire
@@ -276,10 +278,10 @@ def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
 def test_a_precision_that_the_gpu_lacks_is_refused(monkeypatch):
     old = devices.Gpu(name="Tesla V100", capability=(7, 0))
     monkeypatch.setattr(devices, "visible_gpus", lambda: [old])
-    hardware = {"name": "mine", "device": "gpu", "devices": 1, "precision": "amp_bf16"}
+    hardware = HardwareConfig(name="mine", device="gpu", devices=1, precision="amp_bf16")
     with pytest.raises(RequestError, match=r"amp_bf16 is not supported by Tesla V100; use amp_fp16"):
         validate.check_devices(hardware)
-    validate.check_devices({**hardware, "precision": "amp_fp16"})
+    validate.check_devices(replace(hardware, precision="amp_fp16"))
 
 
 def test_the_document_shows_these_lines():

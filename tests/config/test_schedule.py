@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import statistics
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from resnet_exp.config import resolvers, schedule
 from resnet_exp.config.finalize import finalize
+from resnet_exp.config.schema import ModelConfig, ResolutionConfig, RunConfig, ScheduleConfig
 from resnet_exp.core import paths
 from resnet_exp.planning import disk_usage, published_speeds, schedule_text
 from resnet_exp.reporting.curves import save
@@ -24,7 +25,7 @@ IMAGENET = ("dataset=imagenet", "dataset.dir=/nowhere")
 EPOCH_IMAGES = 625 * 2048
 
 
-def make(*overrides: str) -> dict[str, Any]:
+def make(*overrides: str) -> RunConfig:
     resolvers.register()
     with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
         return finalize(compose("config", list(overrides)))
@@ -35,12 +36,12 @@ def make(*overrides: str) -> dict[str, Any]:
 def test_images_are_loaded_at_the_size_that_colout_leaves(recipe: str, length: str, batches: int) -> None:
     warmup = f"schedule.warmup={length.replace('90', '8').replace('630', '56')}"
     planned = make(f"recipe={recipe}", f"schedule.max_duration={length}", warmup, *IMAGENET)
-    cut = planned["algorithms"].get("colout", {"p_col": 0})["p_col"]
+    cut = planned.algorithms.get("colout", {"p_col": 0})["p_col"]
     for batch in range(90 * batches):
         loaded = schedule.loaded_size(planned, batch // batches, batch % batches, batches)
         elapsed = batch / batches / 90 if length == "630ba" else batch // batches / 90
         assert int((1 - cut) * loaded) == schedule.size_at(planned, elapsed)
-    assert schedule.loaded_size(planned, 89, batches - 1, batches) == planned["resolution"]["train"]
+    assert schedule.loaded_size(planned, 89, batches - 1, batches) == planned.resolution.train
 
 
 @pytest.mark.parametrize("recipe", ["mild", "medium", "hot"])
@@ -61,12 +62,11 @@ def test_course_is_that_of_the_original(recipe: str) -> None:
 )  # fmt: skip
 def test_images_only_grow(initial: float, delay: float, finetune: float, step: int, side: int, epochs: int) -> None:
     resizing = {"initial_scale": initial, "delay_fraction": delay, "finetune_fraction": finetune}
-    planned = {
-        "resolution": {"train": side},
-        "algorithms": {"progressive_resizing": {**resizing, "size_increment": step}},
-        "schedule": {"max_duration": f"{epochs}ep", "warmup": "0ep"},
-        "ssr": 1.0,
-    }
+    planned = RunConfig(
+        resolution=ResolutionConfig(train=side),
+        algorithms={"progressive_resizing": {**resizing, "size_increment": step}},
+        schedule=ScheduleConfig(max_duration=f"{epochs}ep", warmup="0ep"),
+    )
     sizes = schedule.sizes(planned)
     assert len(sizes) == epochs and sizes == sorted(sizes) and sizes[-1] <= side
     counts = re.findall(r"px for ([\d,]+) epoch", schedule_text.sizes_text(planned))
@@ -102,14 +102,14 @@ def test_parameters_are_those_of_torchvision(name: str) -> None:
 
     network = getattr(torchvision.models, name)(num_classes=37)
     planned = make(f"model={name}", *IMAGENET)
-    planned["model"]["num_classes"] = 37
-    assert disk_usage.parameters(planned["model"]) == sum(weight.numel() for weight in network.parameters())
+    model = replace(planned.model, num_classes=37)
+    assert disk_usage.parameters(model) == sum(weight.numel() for weight in network.parameters())
 
 
 def test_parameters_of_other_widths() -> None:
     from torchvision.models.resnet import Bottleneck, ResNet
 
-    shape = {"block": "bottleneck", "layers": [1, 2, 1, 1], "groups": 32, "width_per_group": 4, "num_classes": 10}
+    shape = ModelConfig(block="bottleneck", layers=[1, 2, 1, 1], groups=32, width_per_group=4, num_classes=10)
     network = ResNet(Bottleneck, [1, 2, 1, 1], num_classes=10, groups=32, width_per_group=4)
     assert disk_usage.parameters(shape) == sum(weight.numel() for weight in network.parameters())
 

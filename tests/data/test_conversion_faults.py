@@ -31,9 +31,11 @@ from support.commands import Finished, left_running
 from support.conversions import WRITER, damage, many_photos, picture, processes_of, wait_for
 from support.ffcv_files import SETTINGS, convert, samples_of
 from support.photos import PhotoTree
+from support.warm import WarmPython
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 Change = Callable[[Path], object]
+RunConvert = Callable[..., Finished]
 
 
 def line_of(folder: Path, *args: str) -> list[str]:
@@ -41,10 +43,10 @@ def line_of(folder: Path, *args: str) -> list[str]:
     return [sys.executable, "-m", "resnet_exp.convert", "dataset=imagefolder", *where, *args]
 
 
-def run_convert(folder: Path, *args: str, **options: Any) -> Finished:
-    return subprocess.run(
-        line_of(folder, *args), cwd=folder, capture_output=True, text=True, errors="replace", timeout=50, **options
-    )
+@pytest.fixture
+def run_convert(warm_python: WarmPython, tmp_path: Path) -> RunConvert:
+    """Convert ``photos`` of the test's folder, on the command line."""
+    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=50)
 
 
 @pytest.fixture(autouse=True)
@@ -98,16 +100,18 @@ UNREADABLE: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_an_image_that_cannot_be_converted_is_named(what: str, tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_an_image_that_cannot_be_converted_is_named(
+    what: str, tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
+) -> None:
     change, line = UNREADABLE[what]
     file = photo_tree() / "train" / "china" / "01.jpg"
     file.unlink()
     change(file)
-    done = run_convert(tmp_path)
+    done = run_convert()
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert f"conversion of {tmp_path}/photos failed: image {file} " in done.stderr and line in done.stderr
     assert "train.ffcv" not in files_in(tmp_path) and "val.ffcv" in files_in(tmp_path)
-    skipped = run_convert(tmp_path, "on_error=skip")
+    skipped = run_convert("on_error=skip")
     assert (skipped.returncode, skipped.stderr) == (0, "")
     (train,) = tmp_path.rglob("train.ffcv")
     assert len(samples_of(train)) == 31
@@ -130,7 +134,9 @@ def test_an_image_of_an_odd_size_is_converted(what: str, tmp_path: Path, photo_t
 
 
 @pytest.mark.parametrize("name", ["ünïcødé 图.jpg", "a\nb.jpg", "x.jpg.png.JPEG", "\udcff.jpg", "-m.jpg", "a=b,c.jpg"])
-def test_odd_names_are_converted_and_shown_in_one_line(name: str, tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_odd_names_are_converted_and_shown_in_one_line(
+    name: str, tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
+) -> None:
     photos = photo_tree()
     for folder in ("00", "01"):
         (photos / "train" / "china" / folder).mkdir()
@@ -139,31 +145,33 @@ def test_odd_names_are_converted_and_shown_in_one_line(name: str, tmp_path: Path
     assert len(samples_of(train)) == 34, "the same name in two folders is two images"
     (photos / "train" / "china" / "01" / name).write_bytes(b"")
     (photos / "train" / "china" / "new").touch()
-    done = run_convert(tmp_path)
+    done = run_convert()
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "cannot identify image file" in done.stderr and "/train/china/01/" in done.stderr
 
 
-def test_a_class_without_images_is_refused(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_a_class_without_images_is_refused(tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert) -> None:
     for split in image_tree.SPLITS:
         (photo_tree() / split / "dog").mkdir()
-    done = run_convert(tmp_path)
+    done = run_convert()
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{tmp_path}/photos/train/dog holds no images" in done.stderr
 
 
-def test_a_class_of_which_nothing_can_be_converted_stops_even_skipping(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_a_class_of_which_nothing_can_be_converted_stops_even_skipping(
+    tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
+) -> None:
     for file in (photo_tree() / "val" / "china").iterdir():
         file.write_bytes(b"")
-    done = run_convert(tmp_path, "on_error=skip")
+    done = run_convert("on_error=skip")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"of {tmp_path}/photos/val/china no image can be converted" in done.stderr
 
 
-def test_a_folder_that_holds_itself_is_named(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_a_folder_that_holds_itself_is_named(tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert) -> None:
     loop = photo_tree() / "train" / "china" / "zz"
     loop.symlink_to(loop.parent)
-    done = run_convert(tmp_path)
+    done = run_convert()
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{loop} is a link to a folder that holds it" in done.stderr
 
@@ -185,7 +193,10 @@ def test_what_may_not_be_read_is_named(what: str, tmp_path: Path, photo_tree: Ph
     (photo_tree() / "train" / "china" / "deeper").mkdir()
     secret = tmp_path / "photos" / what
     secret.chmod(0)
-    done = run_convert(tmp_path, preexec_fn=_without_rights)
+    line = line_of(tmp_path)
+    done = subprocess.run(
+        line, cwd=tmp_path, capture_output=True, text=True, timeout=50, preexec_fn=_without_rights, check=False
+    )
     secret.chmod(0o755)
     if done.returncode == 0:
         pytest.skip("nothing is kept from this user")
@@ -210,17 +221,19 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     subprocess.run(["umount", str(place)], capture_output=True)
 
 
-def test_a_disk_that_is_too_small_is_refused_at_once(tmp_path: Path, photo_tree: PhotoTree, small_disk: Any) -> None:
+def test_a_disk_that_is_too_small_is_refused_at_once(
+    tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert, small_disk: Any
+) -> None:
     photo_tree()
     cache = small_disk("20m")
-    done = run_convert(tmp_path)
+    done = run_convert()
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"data.cache_dir={cache} has 21.0 MB free, the FFCV files of {tmp_path}/photos need about " in done.stderr
     assert files_in(cache) == [".lock"]
 
 
 def test_a_disk_that_fills_up_is_said_and_then_it_goes_on(
-    tmp_path: Path, photo_tree: PhotoTree, small_disk: Any
+    tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert, small_disk: Any
 ) -> None:
     photos = photo_tree()
     # Few are large, and none of those is among every eighth that is looked at ahead: the prediction is too low.
@@ -230,7 +243,7 @@ def test_a_disk_that_fills_up_is_said_and_then_it_goes_on(
     filler = cache / "filler"
     filler.write_bytes(bytes(45 * 2**20))
     sizes = ("data.loader.write_mode=raw", "data.loader.max_resolution=1600")
-    done = run_convert(tmp_path, *sizes)
+    done = run_convert(*sizes)
     assert (done.returncode, done.stderr) == (
         1,
         f"conversion of {photos} failed: data.cache_dir={cache} is full; free some space, "
@@ -238,7 +251,7 @@ def test_a_disk_that_fills_up_is_said_and_then_it_goes_on(
     )
     assert "train.ffcv" not in files_in(cache) and "train.ffcv.json" not in files_in(cache)
     filler.unlink()
-    again = run_convert(tmp_path, *sizes)
+    again = run_convert(*sizes)
     assert (again.returncode, again.stderr) == (0, "")
 
 
@@ -248,7 +261,9 @@ def journaled(folder: Path) -> int:
 
 # The command itself, the writer, and a worker of the writer.
 @pytest.mark.parametrize("victim", [-1, 0, 1])
-def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_a_conversion_that_is_killed_goes_on(
+    victim: int, tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
+) -> None:
     many_photos(photo_tree())
     quick = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
     started = subprocess.Popen(
@@ -271,7 +286,7 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
         assert "a process of the writer was ended by SIGKILL (out of memory?)" in errors
     assert "train.ffcv" not in files_in(tmp_path) and "train.ffcv.json" not in files_in(tmp_path)
     before = journaled(tmp_path)
-    again = run_convert(tmp_path, *quick)
+    again = run_convert(*quick)
     assert (again.returncode, again.stderr) == (0, "")
     assert "of 934 images are there from an earlier try" in again.stdout
     assert before >= 3
@@ -385,10 +400,12 @@ def test_a_file_that_is_not_what_was_written_is_refused(what: str, tmp_path: Pat
     assert "\n" not in str(refused.value)
 
 
-def test_verify_finds_a_flipped_bit_wherever_it_is(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_verify_finds_a_flipped_bit_wherever_it_is(
+    tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
+) -> None:
     many_photos(photo_tree(), 100)
     raw = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
-    assert run_convert(tmp_path, *raw).returncode == 0
+    assert run_convert(*raw).returncode == 0
     (train,) = tmp_path.rglob("train.ffcv")
     manifest = ffcv_manifest.read_manifest(train)
     assert manifest is not None and len(manifest.pages) > 3
@@ -400,14 +417,14 @@ def test_verify_finds_a_flipped_bit_wherever_it_is(tmp_path: Path, photo_tree: P
         damage(train, at)
     ffcv_manifest.check_fully(train, manifest, lambda _: None)
     damage(train, int(random.integers(2**23, manifest.file_bytes)))
-    done = run_convert(tmp_path, "verify=true", *raw)
+    done = run_convert("verify=true", *raw)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"FFCV file {train} is damaged: bytes " in done.stderr and "val.ffcv: whole, 8 images" in done.stdout
 
 
-def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert) -> None:
     many_photos(photo_tree(), 100)
-    assert run_convert(tmp_path).returncode == 0
+    assert run_convert().returncode == 0
     sampled = tmp_path / "photos" / "train" / "flower"
     (train,) = tmp_path.rglob("train.ffcv")
     manifest = ffcv_manifest.read_manifest(train)
@@ -416,7 +433,7 @@ def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: Photo
     unseen = next(file for file in sorted(sampled.iterdir()) if f"flower/{file.name}" not in known)
     with unseen.open("r+b") as file:
         file.truncate(unseen.stat().st_size - 1)
-    done = run_convert(tmp_path, "verify=true")
+    done = run_convert("verify=true")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"FFCV file {train} is stale: " in done.stderr
 

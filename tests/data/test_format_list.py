@@ -32,22 +32,21 @@ def test_every_file_of_the_group_is_in_the_list() -> None:
 @pytest.mark.parametrize("one", formats.ALL, ids=lambda one: one.name)
 def test_a_format_is_found_by_its_loader(one: DataFormat) -> None:
     data = settings(one.name)
-    assert data["name"] == one.name and formats.format_of(data) is one
+    assert data["name"] == one.name and formats.format_of(data["loader"]) is one
     assert callable(imported(one.loader))
-    assert (formats.files_of(data) is None) == (one.name in ("imagefolder", "synthetic"))
+    assert (formats.files_of(data["loader"]) is None) == (one.name in ("imagefolder", "synthetic"))
 
 
 def test_a_loader_of_the_user_is_no_format_of_ours() -> None:
-    data = {**settings("ffcv"), "loader": {"_target_": "mine.make_loader"}}
-    assert formats.format_of(data) is None and formats.files_of(data) is None and formats.given_manifest(data) is None
+    loader = {"_target_": "mine.make_loader"}
+    assert formats.format_of(loader) is None and formats.files_of(loader) is None
+    assert formats.given_manifest(loader, "") is None
 
 
 def test_what_is_read_is_known_from_the_settings() -> None:
-    read = {
-        one.name: one.needs_folder(formats.settings_of({**settings(one.name), "cache_dir": ""})) for one in formats.ALL
-    }
+    read = {one.name: one.needs_folder(formats.settings_of(settings(one.name)["loader"], "")) for one in formats.ALL}
     assert read == {"ffcv": True, "imagefolder": True, "streaming": True, "synthetic": False}
-    given = formats.settings_of({**settings("streaming"), "cache_dir": ""}) | {"remote": "s3://bucket/folder"}
+    given = formats.settings_of(settings("streaming")["loader"], "") | {"remote": "s3://bucket/folder"}
     assert not formats.STREAMING.needs_folder(given)
 
 

@@ -30,6 +30,7 @@ from support.conversions import picture
 from support.loaders import epoch_of, same, shard_settings, split_of
 from support.photos import PhotoTree
 from support.shards import open_shards, prepare, run
+from support.warm import WarmPython
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 S3 = "data.loader.remote=s3://shards/photos"
@@ -55,11 +56,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_places_and_settings_of_no_use_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_places_and_settings_of_no_use_are_refused(
+    words: tuple[str, ...], tmp_path: Path, warm_python: WarmPython
+) -> None:
     own = [word.replace("TMP", str(tmp_path)) for word in words]
     where = ["data=streaming", "dataset=imagefolder", f"dataset.dir={tmp_path / 'photos'}", *TINY, "recipe=mild"]
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_CONFIG_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
-    done = run(tmp_path, *command(tmp_path, *where, *own), **nobody)
+    done = warm_python.run(command(tmp_path, *where, *own)[2:], tmp_path, {**os.environ, **nobody})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith(REFUSED[words].replace("TMP", str(tmp_path)))
     assert os.listdir(tmp_path) == []

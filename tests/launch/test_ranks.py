@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_lines, write_json
 from resnet_exp.data import imagefolder, synthetic
@@ -175,13 +176,13 @@ def assert_the_weights_are_those_evaluated(run: RunFolder) -> None:
     from resnet_exp.training.model import MeanCrossEntropy, build_model
 
     config = read_config(run)
-    model = build_model(config["model"])
+    model = build_model(config.model)
     cf.apply_blurpool(model, min_channels=16)
-    depth = {name: value for name, value in config["algorithms"]["stochastic_depth"].items() if name[0] in "ds"}
+    depth = {name: value for name, value in config.algorithms["stochastic_depth"].items() if name[0] in "ds"}
     cf.apply_stochastic_depth(model, "ResNetBottleneck", **depth)
     model.module.load_state_dict(torch.load(run.weights))
     model.eval()
-    normalize = Normalize(DeviceCPU(), config["dataset"]["mean"], config["dataset"]["std"], torch.float32)
+    normalize = Normalize(DeviceCPU(), config.dataset.mean, config.dataset.std, torch.float32)
     loss = MeanCrossEntropy()
     with torch.no_grad():
         for batch in build_loader(config, train=False):
@@ -203,10 +204,10 @@ def test_another_number_of_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     run = RunFolder(Path("/runs/mine"))
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    external_ranks.check_world({"hardware": {"devices": 2, "nodes": 1}}, run)
+    external_ranks.check_world(HardwareConfig(devices=2, nodes=1), run)
     for devices, nodes, flags in [(0, 1, "--nproc-per-node 1"), (1, 2, "--nnodes 2 --nproc-per-node 1")]:
         with pytest.raises(RequestError) as refused:
-            external_ranks.check_world({"hardware": {"devices": devices, "nodes": nodes}}, run)
+            external_ranks.check_world(HardwareConfig(devices=devices, nodes=nodes), run)
         assert str(refused.value) == (
             f"WORLD_SIZE=2 (LOCAL_WORLD_SIZE=2) differs from the {nodes} ranks of this run (hardware.devices={devices},"
             f" hardware.nodes={nodes}); use torchrun {flags} -m resnet_exp.train /runs/mine, or leave RANK and "

@@ -28,11 +28,11 @@ from support import wandb_service
 from support.commands import TINY, command
 from support.paths import TESTS
 from support.photos import write_photos
+from support.trained_sweep import BATCHES, EPOCHS, NAME, USD_PER_HOUR, TrainedSweep
 from support.wandb_service import Service, StoredRun
 
 PHOTOS = ("data=imagefolder", "dataset=imagefolder", "train_batch_size=4")
 SENT = ("result", "evaluations")
-BATCHES, EPOCHS = 8, 2
 
 
 @pytest.fixture(scope="module")
@@ -62,28 +62,15 @@ class Tracked(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Tracked:
-    """A sweep of six runs that nobody is logged in for, and what W&B's service gets of it by ``wandb sync``."""
-    folder = tmp_path_factory.mktemp("tracked")
-    write_photos(folder / "photos")
-    words = (
-        "-m",
-        "recipe=mild,medium",
-        "seed=17,18,19",
-        "sweep=six",
-        "loggers=[progress,wandb]",
-        "hydra.launcher.parallel=2",
-    )
-    two_at_a_time = ("hydra/launcher=submitit_local", "hydra.launcher.parallel=2")
-    priced = ("hardware.usd_per_node_hour=3.6", "hardware.price_date=2026-11-22")
-    done = train(folder, *words, *two_at_a_time, *priced, "loggers.wandb.artifacts=[result]")
-    assert done.returncode == 0, done.stdout + done.stderr
-    wandb_service.sync(service, sorted(folder.glob("runs/*/wandb/offline-run-*")), folder)
-    return Tracked(folder, folders_of(folder / "runs"), dict(service.runs))
+def tracked(trained_sweep: TrainedSweep, service: Service) -> Tracked:
+    """A sweep of two runs that nobody is logged in for, and what W&B's service gets of it by ``wandb sync``."""
+    folder, runs = trained_sweep.folder, trained_sweep.runs
+    wandb_service.sync(service, sorted(runs.glob("*/wandb/offline-run-*")), folder)
+    return Tracked(folder, folders_of(runs), dict(service.runs))
 
 
 def test_nobody_logged_in_is_offline_and_said_once_a_run(tracked: Tracked) -> None:
-    assert len(tracked.runs) == 6
+    assert len(tracked.runs) == 2
     for run in tracked.runs.values():
         (line,) = (line for line in (run / "launcher.log").read_text().splitlines() if "W&B" in line)
         assert line.startswith("W&B is recorded offline (No API key configured")
@@ -95,7 +82,7 @@ def test_each_run_is_one_run_there(tracked: Tracked) -> None:
     assert set(tracked.stored) == set(tracked.runs)
     for name, stored in tracked.stored.items():
         assert stored.settings["displayName"] == name and stored.settings["project"] == "resnet_exp"
-        assert stored.settings["groupName"] == "six" and stored.settings["jobType"] == name.partition("-")[0]
+        assert stored.settings["groupName"] == NAME and stored.settings["jobType"] == name.partition("-")[0]
         assert stored.settings["tags"] == ["resnet14", "imagefolder", "imagefolder", "cpu", "local"]
         assert (stored.exit_code, stored.preempting) == (0, False)
         assert stored.artifacts == {f"{name}-result": "result"}
@@ -144,7 +131,7 @@ def test_its_history_is_what_the_run_recorded(tracked: Tracked) -> None:
                 ours["loss"],
             )
             assert row[metric_names.TRAIN_SECONDS] == ours["train_seconds"]
-            assert row[metric_names.COST] == pytest.approx(ours["train_seconds"] * 0.001)
+            assert row[metric_names.COST] == pytest.approx(ours["train_seconds"] * USD_PER_HOUR / 3600)
 
 
 def test_its_summary_has_the_result_and_the_best(tracked: Tracked) -> None:
@@ -182,7 +169,7 @@ def test_a_report_of_wandb_folders_is_one_of_their_runs(tracked: Tracked, tmp_pa
     top1 = {name: read_json(folder / "result.json") for name, folder in tracked.runs.items()}
     assert {row["run_id"]: float(row["top1"]) for row in rows} == {name: r["top1"] for name, r in top1.items() if r}
     # Given again with their run folders, each is still one run.
-    assert "6 runs: 6 done" in report(tmp_path, str(wandb_folders[0]), str(tracked.folder / "runs"), *words).stdout
+    assert "2 runs: 2 done" in report(tmp_path, str(wandb_folders[0]), str(tracked.folder / "runs"), *words).stdout
 
 
 def test_a_report_of_files_without_their_run_folder_is_refused(tracked: Tracked, tmp_path: Path) -> None:

@@ -6,19 +6,18 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import resolvers, schedule
+from resnet_exp.config import identity, resolvers, schedule
 from resnet_exp.config.finalize import finalize
 from resnet_exp.core import paths
 from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.launch.run import freeze_run
-from resnet_exp.runs import identity
-from resnet_exp.runs.folder import folder_of
 from support.commands import RunCli
 from support.original import original_size
 
@@ -61,18 +60,18 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
     with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
         full = finalize(compose("config", overrides=given), given)
     freeze_run(full, {})
-    run = folder_of(full)
-    hardware: dict[str, Any] = full["hardware"]
+    run = full.folder
+    hardware = asdict(full.hardware)
     result = {
         "schema": SCHEMA,
-        **{key: full[key] for key in ("run_id", "recipe", "ssr", "seed")},
-        **{key: full[key]["name"] for key in ("model", "dataset", "data")},
-        "algorithms": sorted(full["algorithms"]),
+        **{key: getattr(full, key) for key in ("run_id", "recipe", "ssr", "seed")},
+        **{key: getattr(full, key).name for key in ("model", "dataset", "data")},
+        "algorithms": sorted(full.algorithms),
         "group": identity.group(full),
-        **{key: full[key] for key in ("sweep", "command")},
+        **{key: getattr(full, key) for key in ("sweep", "command")},
         "commits": [],
         "dirty": False,
-        "evaluation": {key: full["resolution"][key] for key in ("eval_resize", "eval_crop")},
+        "evaluation": {key: getattr(full.resolution, key) for key in ("eval_resize", "eval_crop")},
         "epochs": schedule.scaled_duration(full)[0],
         "batches": 22,
         "train_images": images,

@@ -28,10 +28,9 @@ from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.tracking import wandb_runs
-from support.commands import TINY, command
 from support.loopback import Loopback
-from support.photos import write_photos
 from support.run_folders import OTHER_COMMIT, OUR_COMMIT, result_of, write_run
+from support.trained_sweep import USD_PER_HOUR, TrainedSweep
 
 FILES = [
     *("curves.svg", "explorer.html", "frontier.md", "frontier.png", "frontier.svg"),
@@ -59,15 +58,10 @@ def cells_of(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def trained(trained_sweep: TrainedSweep) -> Path:
     """Folder of a real sweep of two seeds."""
-    folder = tmp_path_factory.mktemp("trained")
-    photos = write_photos(folder / "photos")
-    words = command(folder, "-m", "data=imagefolder", "dataset=imagefolder", f"dataset.dir={photos}", *TINY)
-    asked = ["seed=1,2", "+algorithms=mixup", "hardware.usd_per_node_hour=3.5", "hardware.price_date=2026-11-09"]
-    subprocess.run([*words, *asked, "sweep=two", "loggers=[]"], check=True, capture_output=True, timeout=300)
-    return folder
+    return trained_sweep.folder
 
 
 @pytest.mark.slow
@@ -84,7 +78,7 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     assert result is not None
     seconds = result["timing"]["train_seconds"]
     assert float(first["train_seconds"]) == seconds and float(first["top1"]) == result["top1"]
-    assert float(first["cost_usd"]) == pytest.approx(seconds / 3600 * 3.5)
+    assert float(first["cost_usd"]) == pytest.approx(seconds / 3600 * USD_PER_HOUR)
     own_runs = collect.collect_runs([trained / "runs"]).runs
     assert own_runs[0].curve[-1] == (pytest.approx(seconds, rel=0.1), result["top1"])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support.slurm_scenario import Scenario, interrupt, read, rest
 
-EIGHT = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more,last,late", "sweep=eight")
+SIX = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more", "sweep=six")
 # SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s.
 SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")
 STOPPED = "stopped; the same command"
@@ -25,17 +25,17 @@ def play(s: Scenario) -> None:
     """All of it; `Scenario.seen` has what the tests need."""
     for seed, most in (("21", "0"), ("22", "9")):
         accept_gated(s, f"limit{most}", seed, *SHORT, f"hydra.launcher.max_requeues={most}")
-    eight = submit_eight(s)
+    six = submit_six(s)
     with ThreadPoolExecutor(1) as aside:
         search = aside.submit(leave_search, s)
-        s.wait("a run of eight to be done", lambda: any(x["kind"] == "done" for x in s.states("eight").values()))
+        s.wait("a run of six to be done", lambda: any(x["kind"] == "done" for x in s.states("six").values()))
         s.slurm.restart_controller()
         disturb(s)
         for sweep, more in (("lost", "hydra.launcher.nodelist=n2"), ("dual", "hardware.nodes=2")):
             accept_gated(s, sweep, "41", more)
         submit_pair(s)
-        s.seen["eight"] = rest(eight)
-        s.seen["eight code"] = eight.returncode
+        s.seen["six"] = rest(six)
+        s.seen["six code"] = six.returncode
         s.seen["search"] = search.result(timeout=300)
     s.wait("a requeue at a time limit", lambda: "requeued" in s.log("limit9", "22").read_text())
     s.gate("limit9").touch()
@@ -63,8 +63,8 @@ def disturb(s: Scenario) -> None:
     requeue_without_controller(s)
 
 
-def submit_eight(s: Scenario) -> subprocess.Popen[str]:
-    """Submit eight jobs and be killed at once, leave with Ctrl-C, be killed while watching, and watch to the end.
+def submit_six(s: Scenario) -> subprocess.Popen[str]:
+    """Submit six jobs and be killed at once, leave with Ctrl-C, be killed while watching, and watch to the end.
 
     They are held until then, so that none is done before its submission is repeated.
     """
@@ -75,12 +75,12 @@ def submit_eight(s: Scenario) -> subprocess.Popen[str]:
     site = own.parents[1] / "local" / "slurm.yaml"
     site.parent.mkdir()
     site.write_text("comment: from the site\n")
-    line = ("recipe=mine", "--config-dir", str(own.parents[1]), *EIGHT, "hydra.launcher.array_parallelism=2", HOLD)
+    line = ("recipe=mine", "--config-dir", str(own.parents[1]), *SIX, "hydra.launcher.array_parallelism=2", HOLD)
     s.seen["cut off"] = s.execute(s.line(*line), 60, PATH=f"{_deadly_sbatch(s.folder / 'bin')}:{os.environ['PATH']}")
     s.seen["after the cut"] = [state for state in s.status() if "_" in (state["job"] or "")]
     s.seen["interrupted"] = interrupt(s.start(*line), until="shows it at any time")
     own.write_text(text.replace("0.05", "0.5"))
-    s.seen["after ctrl-c"] = s.slurm.run("squeue", "-h", "-r", "-n", "eight", "-o", "%k").splitlines()
+    s.seen["after ctrl-c"] = s.slurm.run("squeue", "-h", "-r", "-n", "six", "-o", "%k").splitlines()
     own.write_text(text)
     killed = s.start(*line)
     assert killed.stdout is not None
@@ -90,7 +90,7 @@ def submit_eight(s: Scenario) -> subprocess.Popen[str]:
     watching = s.start(*line)
     assert watching.stdout is not None
     s.seen["third"] = [watching.stdout.readline() for _ in range(3)]
-    s.slurm.run("scontrol", "release", s.slurm.run("squeue", "-h", "-n", "eight", "-o", "%F"))
+    s.slurm.run("scontrol", "release", s.slurm.run("squeue", "-h", "-n", "six", "-o", "%F"))
     own.write_text(text.replace("0.05", "0.5"))
     return watching
 

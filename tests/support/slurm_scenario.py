@@ -15,6 +15,7 @@ from typing import Any
 from support.commands import TINY, Finished, command
 from support.paths import TESTS
 from support.slurm_cluster import SlurmCluster
+from support.warm import WarmPython
 
 # Nearly half a node each: no more than four runs at a time share the cores that there really are, and some are free.
 PLACE = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=30", "hydra.launcher.mem_gb=6")
@@ -29,6 +30,7 @@ class Scenario:
     slurm: SlurmCluster
     folder: Path
     photos: Path
+    python: WarmPython
     seen: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,9 +54,7 @@ class Scenario:
         assert done.returncode == 0, done.stderr
 
     def execute(self, line: list[str], timeout: float, **environ: str) -> Finished:
-        return subprocess.run(
-            line, cwd=self.folder, env=self.environ(**environ), capture_output=True, text=True, timeout=timeout
-        )
+        return self.python.run(line[2:], self.folder, self.environ(**environ), timeout)
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Submit and wait, in the background."""

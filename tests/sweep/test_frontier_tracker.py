@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.config.values import WANDB
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.loggers import metric_names
@@ -31,6 +32,7 @@ from support.photos import write_photos
 from support.run_folders import write_run
 from support.slurm_cluster import SlurmCluster
 from support.slurm_scenario import PLACE
+from support.trained_sweep import NAME, TrainedSweep
 from support.wandb_service import Service, running
 
 ID = "sweep-lengths"
@@ -68,7 +70,7 @@ def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     """A sweep of runs that log to W&B, with its manifest."""
     logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
-    runs = [PlannedRun({"run_id": run_id, "runs_dir": str(runs_dir), "loggers": loggers}, (), ()) for run_id in run_ids]
+    runs = [PlannedRun(RunConfig(run_id=run_id, runs_dir=str(runs_dir), loggers=loggers), (), ()) for run_id in run_ids]
     sweep_manifest.write_manifest(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
     return Sweep("lengths", runs_dir, runs, list(run_ids))
 
@@ -284,10 +286,10 @@ def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
     sweep = sweep_of(tmp_path, "before", "good", "bad")
     write_run(tmp_path, "before", group="b")
 
-    def attempt(config: dict[str, Any]) -> int:
-        if config["run_id"] == "bad":
+    def attempt(config: RunConfig) -> int:
+        if config.run_id == "bad":
             return EXIT_FAILED
-        write_run(tmp_path, config["run_id"], group="g")
+        write_run(tmp_path, config.folder.path.name, group="g")
         return EXIT_DONE
 
     assert in_turn(sweep, attempt) == EXIT_FAILED
@@ -329,9 +331,9 @@ def tables_of(folder: Path) -> list[list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
-def test_a_real_sweep(tmp_path: Path) -> None:
-    words = ("hydra/launcher=submitit_local", "-m", "seed=17,18")
-    tables = tables_of(real_sweep(tmp_path, dict(os.environ), *words))
+def test_a_real_sweep(trained_sweep: TrainedSweep) -> None:
+    folder, *_ = sorted(folder_of(trained_sweep.runs, NAME).glob(f"wandb/offline-run-*-sweep-{NAME}"))
+    tables = tables_of(folder)
     # Runs that differ in nothing but the seed are one row.
     assert [row["n"] for row in tables[-1]] == [2]
     assert all(len(table) == 1 for table in tables)

@@ -13,6 +13,7 @@ import pytest
 
 from support.commands import command, left_running
 from support.paths import TESTS
+from support.trained_sweep import TrainedSweep
 
 LOCAL = ("-m", "hydra/launcher=submitit_local", "hydra.launcher.parallel=2", "sweep=local")
 
@@ -22,16 +23,13 @@ def photos_of(tree: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_two_at_a_time_and_again(run_cli, tiny, photo_tree, tmp_path):
-    words = (*LOCAL, *photos_of(photo_tree()), *tiny, "seed=1,2")
-    done = run_cli(*words, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 runs: 2 done" in done.stdout
-    started = [json.loads(path.read_text())["time"] for path in (tmp_path / "runs").glob("*/environment.json")]
-    ended = [path.stat().st_mtime for path in (tmp_path / "runs").glob("*/result.json")]
+def test_two_at_a_time_and_again(trained_sweep: TrainedSweep) -> None:
+    assert "2 runs: 2 done" in trained_sweep.output.read_text()
+    started = [json.loads(path.read_text())["time"] for path in trained_sweep.runs.glob("*/environment.json")]
+    ended = [path.stat().st_mtime for path in trained_sweep.runs.glob("*/result.json")]
     begun = [time.mktime(time.strptime(when[:19], "%Y-%m-%dT%H:%M:%S")) for when in started]
     assert max(begun) < min(ended)
-    again = run_cli(*words, timeout=60)
+    again = trained_sweep.train(timeout=60)
     assert again.returncode == 0
     assert "2 of 2 runs are done already" in again.stdout
 

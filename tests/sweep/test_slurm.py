@@ -15,19 +15,20 @@ from support.photos import write_photos
 from support.slurm_cluster import SlurmCluster
 from support.slurm_play import play
 from support.slurm_scenario import Scenario
+from support.warm import WarmPython
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-FINE = ("fine", "again", "more", "last", "late")
+FINE = ("fine", "again", "more")
 
 
 MOVED = [("preempted", "31", 1), ("requeued", "32", 2), ("lost", "41", 1), ("dual", "41", 1)]
 
 
 @pytest.fixture(scope="module")
-def played(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+def played(slurm: SlurmCluster, warm_python: WarmPython, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     folder = tmp_path_factory.mktemp("slurm")
-    scenario = Scenario(slurm, folder, write_photos(folder / "photos"))
+    scenario = Scenario(slurm, folder, write_photos(folder / "photos"), warm_python)
     play(scenario)
     return scenario
 
@@ -54,43 +55,43 @@ def job_log(s: Scenario, sweep: str, name: str) -> str:
 def test_jobs_of_a_killed_submission_are_found(played: Scenario) -> None:
     assert played.seen["cut off"].returncode == -signal.SIGKILL
     states = played.seen["after the cut"]
-    assert [state["kind"] for state in states] == ["queued"] * 8
-    assert len({state["job"] for state in states}) == 8
-    assert played.seen["interrupted"].startswith("note: 8 runs of a submission that was cut off are in the queue\n")
+    assert [state["kind"] for state in states] == ["queued"] * 6
+    assert len({state["job"] for state in states}) == 6
+    assert played.seen["interrupted"].startswith("note: 6 runs of a submission that was cut off are in the queue\n")
 
 
 def test_ctrl_c_leaves_the_jobs_running_and_says_so(played: Scenario) -> None:
     assert "left; the jobs go on" in played.seen["interrupted"]
-    assert "scancel --name=eight" in played.seen["interrupted"]
-    assert played.seen["after ctrl-c"] == ["from the site"] * 8
+    assert "scancel --name=six" in played.seen["interrupted"]
+    assert played.seen["after ctrl-c"] == ["from the site"] * 6
 
 
 def test_a_second_submission_leaves_alone_what_is_there(played: Scenario) -> None:
     for line in [*played.seen["second"], *played.seen["third"]]:
         assert line.startswith("note: left alone")
-    jobs = played.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=eight").split()
+    jobs = played.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=six").split()
     assert len({job.partition("_")[0] for job in jobs}) == 1
-    assert len(jobs) == 8
+    assert len(jobs) == 6
 
 
 def test_every_job_is_reported_and_the_sweep_has_failed(played: Scenario) -> None:
-    assert played.seen["eight code"] == 1
-    states = played.states("eight")
+    assert played.seen["six code"] == 1
+    states = played.states("six")
     assert {name for name, state in states.items() if state["kind"] == "done"} == set(FINE)
     assert {name for name, state in states.items() if state["kind"] == "failed"} == {"raise", "kill", "memory"}
-    assert "8 runs: 5 done, 3 failed" in played.seen["eight"]
+    assert "6 runs: 3 done, 3 failed" in played.seen["six"]
     for state in states.values():
-        assert state["run_id"] in played.seen["eight"]
+        assert state["run_id"] in played.seen["six"]
 
 
 def test_failures_are_failures_for_slurm_and_have_a_reason(played: Scenario) -> None:
-    raised = failure_of(played, "eight", "raise")
+    raised = failure_of(played, "six", "raise")
     assert raised["error"] == "ValueError: raised as told"
     assert "misbehave.py" in str(raised["traceback"])
-    assert "raised as told" in job_log(played, "eight", "raise")
+    assert "raised as told" in job_log(played, "six", "raise")
     for name in ("kill", "memory"):
-        assert failure_of(played, "eight", name)["type"] == "SIGKILL"
-    states = played.states("eight")
+        assert failure_of(played, "six", name)["type"] == "SIGKILL"
+    states = played.states("six")
     for name in ("raise", "kill", "memory"):
         assert played.slurm.state(states[name]["job"]) in ("FAILED", "OUT_OF_MEMORY")
     for name in FINE:
@@ -99,7 +100,7 @@ def test_failures_are_failures_for_slurm_and_have_a_reason(played: Scenario) -> 
 
 def test_an_edit_while_queued_changes_nothing(played: Scenario) -> None:
     for name in FINE:
-        folder = played.folder_of("eight", name)
+        folder = played.folder_of("six", name)
         assert "smoothing: 0.05\n" in (folder / "config.yaml").read_text()
         facts = json.loads((folder / "environment.json").read_text())
         assert set(facts["submitted"]) >= {"time", "command", "host", "git"}

@@ -13,25 +13,29 @@ from support.photos import write_photos
 from support.slurm_cluster import SlurmCluster
 from support.slurm_play import HOLD
 from support.slurm_scenario import Scenario
+from support.warm import WarmPython
 
 
-def test_mixed_hardware_is_refused_before_anything_is_submitted(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
+@pytest.fixture
+def scenario(slurm: SlurmCluster, tmp_path: Path, warm_python: WarmPython) -> Scenario:
+    return Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"), warm_python)
+
+
+def test_mixed_hardware_is_refused_before_anything_is_submitted(scenario: Scenario, tmp_path: Path) -> None:
     done = scenario.submit("hardware=a100x1,h100x1", "sweep=mixed")
     assert done.returncode == 2
     assert "one array has one kind of node" in done.stderr
     assert not list((tmp_path / "runs").glob("mild*"))
 
 
-def test_sbatch_refuses_in_one_line(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
+def test_sbatch_refuses_in_one_line(scenario: Scenario, tmp_path: Path) -> None:
     done = scenario.submit("hydra.launcher.partition=nowhere", "sweep=refused")
     assert done.returncode == 2
     assert "sbatch refuses the sweep (invalid partition specified: nowhere); change hydra.launcher" in done.stderr
     assert not list((tmp_path / "runs").glob("mild*"))
     assert not list((tmp_path / "runs" / ".sweeps").glob("*.json"))
     assert len(done.stderr.strip().splitlines()) == 1
-    assert not slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=refused")
+    assert not scenario.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=refused")
 
 
 @pytest.mark.parametrize(
@@ -45,16 +49,14 @@ def test_sbatch_refuses_in_one_line(slurm: SlurmCluster, tmp_path: Path) -> None
         ("container=image.sif", "hydra.launcher.container=image.sif: use a list such as [1,2]"),
     ],
 )
-def test_settings_of_no_use_are_refused(slurm: SlurmCluster, tmp_path: Path, setting: str, says: str) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
+def test_settings_of_no_use_are_refused(scenario: Scenario, tmp_path: Path, setting: str, says: str) -> None:
     done = scenario.execute(scenario.line(f"hydra.launcher.{setting}", "sweep=useless"), 60)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith(says)
     assert not list((tmp_path / "runs").glob("mild*"))
 
 
-def test_unknown_hardware_is_refused(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
+def test_unknown_hardware_is_refused(scenario: Scenario, tmp_path: Path) -> None:
     done = scenario.submit("hardware=auto", "sweep=unknown")
     assert done.returncode == 2
     assert "hardware=auto is not known before the job runs" in done.stderr
@@ -73,9 +75,9 @@ def test_a_submission_without_slurm_says_so(tmp_path: Path) -> None:
     assert "use a login node of the cluster" in done.stderr
 
 
-def test_a_sweep_above_the_largest_array_is_submitted_in_parts(slurm: SlurmCluster, tmp_path: Path) -> None:
-    scenario = Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"))
+def test_a_sweep_above_the_largest_array_is_submitted_in_parts(scenario: Scenario, tmp_path: Path) -> None:
     held = ("seed=range(5)", HOLD, "sweep=parts")
+    slurm = scenario.slurm
     with slurm.setting("MaxArraySize", "3"):
         done = scenario.submit(*held)
         try:

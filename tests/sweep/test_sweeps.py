@@ -39,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.Capture
         monkeypatch.setattr(sys, "argv", ["resnet_exp", f"runs_dir={tmp_path}/runs", *args])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "")
         planned: list[Sweep] = []
-        returned = cli.run_hydra(lambda config: 99, lambda sweep, how, settings: planned.append(sweep) or 0, False)
+        returned = cli.run_hydra(lambda config: 99, lambda sweep, launcher: planned.append(sweep) or 0, False)
         said = capfd.readouterr()
         assert returned == code, said.err
         if code:
@@ -51,7 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.Capture
 
 
 def chosen(sweep: Sweep, *keys: str) -> list[tuple[Any, ...]]:
-    return [tuple(run.config[key] for key in keys) for run in sweep.runs]
+    return [tuple(getattr(run.config, key) for key in keys) for run in sweep.runs]
 
 
 def text(name: str) -> str:
@@ -67,9 +67,7 @@ def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None
     assert re.search(rf"^#\s+python -m resnet_exp -cn {name}\b", text(name), re.MULTILINE)
     assert "hydra/launcher=slurm hardware=" in text(name).replace("hydra.sweeper.parallel=4 ", "")
     assert "# Cost" in text(name)
-    outside = {
-        run.config["recipe"] for run in sweep.runs if any(OUTSIDE in note for note in validate.notes(run.config))
-    }
+    outside = {run.config.recipe for run in sweep.runs if any(OUTSIDE in note for note in validate.notes(run.config))}
     assert outside == ({"medium", "hot"} if name == "demo" else set())
     assert not any("warm-up" in note for run in sweep.runs for note in validate.notes(run.config))
 
@@ -116,7 +114,7 @@ def test_command_line_wins_over_the_file(asked: Asked) -> None:
 def test_ablation_removes_one_algorithm_at_a_time(asked: Asked) -> None:
     sweep = asked("-cn", "ablation", *IMAGENET)
     assert [run.overrides[-1] for run in sweep.runs[1:3]] == ["~algorithms.blurpool", "~algorithms.channels_last"]
-    full, *others = [set(run.config["algorithms"]) for run in sweep.runs]
+    full, *others = [set(run.config.algorithms) for run in sweep.runs]
     assert len(full) == 5
     assert [full - other for other in others] == [{name} for name in sorted(full)]
     assert all(other < full for other in others)
@@ -160,7 +158,7 @@ def test_own_folder(asked: Asked, own: Callable[..., tuple[str, ...]]) -> None:
         for seed in (1, 2)
         for point in (("mellow", 0.5), ("mellow", 0.6), ("mild", 1.0), ("baseline", 1.0))
     ]
-    assert ["mixup" in run.config["algorithms"] for run in sweep.runs] == [False, False, True, True] * 2
+    assert ["mixup" in run.config.algorithms for run in sweep.runs] == [False, False, True, True] * 2
     assert chosen(asked(*own(), "hardware=cpu", "recipe=mellow", "seed=5"), "ssr", "seed") == [(0.5, 5), (0.6, 5)]
     # One of the same name comes before ours, and ours are found beside an own folder too.
     assert asked(*own(name="demo"), "hardware=cpu").name == "mine"

@@ -50,11 +50,11 @@ def assert_weights_are_the_averaged_ones(run: RunFolder, result: dict[str, Any])
     from resnet_exp.training.model import build_model
 
     config = read_config(run)
-    model = build_model(config["model"])
+    model = build_model(config.model)
     cf.apply_blurpool(model, min_channels=16)
     model.module.load_state_dict(torch.load(run.weights))
     model.eval()
-    normalize = Normalize(DeviceCPU(), config["dataset"]["mean"], config["dataset"]["std"], torch.float32)
+    normalize = Normalize(DeviceCPU(), config.dataset.mean, config.dataset.std, torch.float32)
     right = total = 0
     with torch.no_grad():
         for batch in build_loader(config, train=False):
@@ -86,10 +86,8 @@ def test_two_ranks_evaluate_every_image_once(
     assert not any(name.startswith("module.") for name in names)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "data", ["ffcv", *(pytest.param(data, marks=pytest.mark.soak) for data in ("imagefolder", "streaming"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("data", ["ffcv", "imagefolder", "streaming"])
 def test_hot_on_schedule_from_any_format(
     data: str, tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:

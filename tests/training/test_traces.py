@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from hydra import compose, initialize_config_dir
 
 from resnet_exp.config import resolvers
 from resnet_exp.config.finalize import finalize
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import paths
 from resnet_exp.core.files import read_lines
 from resnet_exp.runs.folder import RunFolder
 from support.original import RECIPES, original, original_lr, original_size
 
 
-def make_config(*overrides: str) -> dict[str, Any]:
+def make_config(*overrides: str) -> RunConfig:
     resolvers.register()
     with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
         return finalize(compose("config", list(overrides)))
@@ -27,11 +29,10 @@ def make_config(*overrides: str) -> dict[str, Any]:
 def make_run(tmp_path: Path, *overrides: str):
     from resnet_exp.training.trainer import Training
 
-    values = make_config("loggers=[]", "hardware=cpu", f"runs_dir={tmp_path}", *overrides)
-    values["dataset"]["dir"] = values["dataset"]["dir"] or str(tmp_path)
-    folder = RunFolder(tmp_path / values["run_id"])
-    folder.path.mkdir()
-    return Training(values, folder)
+    config = make_config("loggers=[]", "hardware=cpu", f"runs_dir={tmp_path}", *overrides)
+    config = replace(config, dataset=replace(config.dataset, dir=config.dataset.dir or str(tmp_path)))
+    config.folder.path.mkdir()
+    return Training(config, config.folder)
 
 
 def folder_tree(root: Path, train: int = 30, val: int = 20, classes: int = 10) -> Path:
@@ -47,9 +48,8 @@ def folder_tree(root: Path, train: int = 30, val: int = 20, classes: int = 10) -
     return root
 
 
-@pytest.mark.parametrize(
-    "recipe", [*(pytest.param(name, marks=pytest.mark.soak) for name in ("mild", "medium")), "hot"]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_replays_the_original_trace(recipe: str, tmp_path: Path, run_cli: Any) -> None:
     trace = original(recipe)
     tree = folder_tree(tmp_path / "images")

@@ -122,7 +122,7 @@ def tracked(sweep: Sweep, interval: float = INTERVAL_SECONDS) -> Iterator[SweepT
 def _settings(sweep: Sweep) -> dict[str, Any] | None:
     """Those of the first run that logs to W&B, as far as they count here too."""
     for run in sweep.runs:
-        for entry in (run.config.get("loggers") or {}).values():
+        for entry in run.config.loggers.values():
             if entry.get("_target_") == WANDB:
                 waits = {key: entry.get(key, PATIENCE_SECONDS) for key in ("init_seconds", "finish_seconds")}
                 return {"project": entry.get("project"), "entity": entry.get("entity"), **waits}
