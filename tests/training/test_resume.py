@@ -156,8 +156,6 @@ def numbered_tree(root: Path, images: int) -> Path:
     return root
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of numba, about code that only FFCV calls
 def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
     from resnet_exp.data import ffcv
     from resnet_exp.data.contract import Loader, Split
