@@ -26,7 +26,7 @@ from pathlib import Path
 
 from data_loaders import FULL, IMAGES, MODES, NAMES, generate, make, prepare
 
-from resnet_exp import console
+from resnet_exp.core import console
 
 # Not FFCV's own: it compiles its pipeline for seconds whenever it opens a file.
 COLD = (

@@ -24,7 +24,7 @@ from typing import Any
 
 from data_loaders import mosaicml_streaming
 
-from resnet_exp import console
+from resnet_exp.core import console
 
 IMAGES, BYTES, BATCH, A_SHARD = 2048, 100_000, 64, 512
 NAMES = ("MDS, this project", "MDS, mosaicml-streaming", "WebDataset", "LitData")
@@ -67,7 +67,7 @@ def write(name: str, folder: Path) -> None:
 
 
 def _write_ours(folder: Path) -> None:
-    from resnet_exp.data import mds
+    from resnet_exp.data.streaming import mds
 
     folder.mkdir()
     entries, part = [], []
@@ -85,13 +85,13 @@ class _Ours:
     """Batches of bytes as the loader reads them."""
 
     def __init__(self, folder: Path) -> None:
-        from resnet_exp.data import mds, shard_order, shard_store, streaming
         from resnet_exp.data.contract import Split
+        from resnet_exp.data.streaming import loader, mds, shard_cache, shuffle
 
         index = mds.read_index(folder / mds.INDEX, "x", "y")
         split: Any = Split.__new__(Split)
-        self._images = streaming.ShardImages(split, shard_store.ShardStore(folder, index, None, "train"))
-        self._order = shard_order.of_epoch(self._images.starts, 1, 32768, 17, 0)[0]
+        self._images = loader.ShardImages(split, shard_cache.ShardStore(folder, index, None, "train"))
+        self._order = shuffle.of_epoch(self._images.starts, 1, 32768, 17, 0)[0]
 
     def batches(self, skip: int) -> Iterator[int]:
         for start in range(skip, len(self._order), BATCH):

@@ -8,9 +8,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from resnet_exp import states, sweep_table
-from resnet_exp.console import complain
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
+from resnet_exp.core.console import complain
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
+from resnet_exp.runs import states, status_table
 
 EPILOG = "exit code: 0 if nothing failed or is missing, 1 if something did, 2 if the folder is none of runs"
 
@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a run instead of a table")
     options = parser.parse_args(arguments)
     try:
-        found = [state for runs in options.runs for state in states.collect(runs.absolute(), sweep=options.sweep)]
+        found = [
+            state for runs in options.runs for state in states.collect_states(runs.absolute(), sweep=options.sweep)
+        ]
     except RequestError as error:
         complain(str(error))
         return EXIT_BAD_REQUEST
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         for state in found:
             sys.stdout.write(json.dumps({**asdict(state), "path": str(state.path)}) + "\n")
     else:
-        sweep_table.show(found)
+        status_table.show(found)
     return EXIT_FAILED if any(state.kind in ("failed", "missing") for state in found) else EXIT_DONE
 
 

@@ -13,8 +13,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from resnet_exp.data.contract import Loader, Split
-from resnet_exp.data.rgb import load_rgb
-from resnet_exp.data.workers import EpochSampler, Key, WorkerLoader
+from resnet_exp.data.image_file import load_rgb
+from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
 
 
 class SeededImages(ImageFolder):

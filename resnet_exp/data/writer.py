@@ -7,6 +7,7 @@ written then stays beside its target, and the next try goes on from there.
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import sys
@@ -15,18 +16,15 @@ from typing import Any
 
 import cv2
 
-from resnet_exp.data import prediction
-from resnet_exp.data.converting import REASON
-from resnet_exp.data.ffcv_conversion import FFCVConversion
-from resnet_exp.data.mds_conversion import MDSConversion
-from resnet_exp.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.data.conversion import disk_space
+from resnet_exp.data.conversion.process import REASON
 
-FORMATS = {"ffcv": FFCVConversion, "mds": MDSConversion}
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write(request: dict[str, Any]) -> None:
-    """Convert splits; see `resnet_exp.data.converting`.
+    """Convert splits; see `resnet_exp.data.conversion.process`.
 
     Raises:
         RequestError: nothing was begun, since the images or the disk are of no use.
@@ -34,9 +32,10 @@ def write(request: dict[str, Any]) -> None:
     """
     # Workers are forked: one that inherits OpenCV's threads waits for them for ever. Each has one core to itself.
     cv2.setNumThreads(0)
-    begin = FORMATS[request["format"]].begin
+    module, _, name = request["conversion"].rpartition(".")
+    begin = getattr(importlib.import_module(module), name).begin
     conversions = [begin(*map(Path, paths), content=request["content"]) for paths in request["places"]]
-    prediction.check_space(conversions, request["workers"], request["cache_dir"])
+    disk_space.check_space(conversions, request["workers"], request["cache_dir"])
     for conversion in conversions:
         try:
             conversion.run(request["workers"], request["most_skipped"], request["patience_seconds"])

@@ -1,0 +1,108 @@
+"""The course of a run, as Composer will have it: image size and learning rate over its length. No torch.
+
+Sources: composer 0.32.1 ``algorithms/progressive_resizing``, ``algorithms/colout``, ``optim/scheduler.py``; the tests
+hold it against the original system's record.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from resnet_exp.config.schema import Entry, RunConfig
+from resnet_exp.core.errors import RequestError
+
+# Steps that a mean over the run is made of.
+SAMPLED = 2000
+
+
+def size_at(config: RunConfig, elapsed: float) -> int:
+    """Side in pixels of the training images once a fraction `elapsed` of the run is over."""
+    side = config.resolution.train
+    if colout := config.algorithms.get("colout"):
+        side = int((1 - colout["p_col"]) * side)
+    resizing = config.algorithms.get("progressive_resizing")
+    if resizing is None:
+        return side
+    scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _grown(resizing, elapsed)
+    step = resizing["size_increment"]
+    pinned = round(side * scale / step) * step
+    # As torch rounds a scale factor; and nothing is ever enlarged: 167 px, which rounds up to 168, stays as it is.
+    return min(side, math.floor(side * (pinned / side)))
+
+
+def loaded_size(config: RunConfig, epoch: int, batch: int, batches: int) -> int:
+    """Side in pixels at which images are loaded with ``data.decode=scheduled``, for a batch of an epoch.
+
+    ColOut cuts it down to `size_at` of that moment: nothing is left for progressive resizing to shrink.
+
+    Args:
+        config: the run's.
+        epoch: from 0.
+        batch: of the epoch, from 0.
+        batches: an epoch.
+    """
+    full = config.resolution.train
+    length, unit = scaled_duration(config)
+    wanted = size_at(config, (epoch if unit == "ep" else epoch * batches + batch) / length)
+    if wanted == size_at(config, 1.0):
+        return full
+    left = 1 - config.algorithms.get("colout", {"p_col": 0})["p_col"]
+    return next(side for side in range(wanted, full + 1) if int(left * side) == wanted)
+
+
+def _grown(resizing: Entry, elapsed: float) -> float:
+    delay = resizing["delay_fraction"]
+    growing = 1 - delay - resizing["finetune_fraction"]
+    if elapsed < delay:
+        return 0.0
+    return min(1.0, (elapsed - delay) / growing) if growing > 0 else 1.0
+
+
+def sizes(config: RunConfig) -> list[int]:
+    """Side in pixels of the training images in each epoch, or batch where the schedule counts batches.
+
+    Composer measures the elapsed part in the schedule's unit: within an epoch the size stays.
+    """
+    length, _ = scaled_duration(config)
+    return [size_at(config, step / length) for step in range(length)]
+
+
+def mean_area(config: RunConfig) -> float:
+    """Mean area of the training images over the run, in pixels: what an image costs grows with it.
+
+    Of a schedule in batches, which has tens of thousands, as many steps are looked at as tell it.
+    """
+    length, _ = scaled_duration(config)
+    steps = range(0, length, math.ceil(length / SAMPLED))
+    return sum(size_at(config, step / length) ** 2 for step in steps) / len(steps)
+
+
+def learning_rate(config: RunConfig, elapsed: float) -> float:
+    """Learning rate once `elapsed` epochs (or batches, as the schedule counts) are over: warm-up, then a cosine."""
+    schedule, peak = config.schedule, config.optimizer.lr
+    length, _ = scaled_duration(config)
+    warmup, _ = duration(schedule.warmup, "schedule.warmup")
+    if elapsed < warmup:
+        return peak * elapsed / warmup
+    # At the end of a run that is all warm-up there is nothing left to fall.
+    fraction = (elapsed - warmup) / (length - warmup) if length > warmup else 0.0
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+    return peak * (schedule.alpha_f + (1 - schedule.alpha_f) * cosine)
+
+
+DURATION = re.compile(r"(\d+)(ep|ba)")
+
+
+def duration(text: str, key: str) -> tuple[int, str]:
+    """Split ``90ep`` into 90 and ``ep``; `key` names the setting in the error."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        raise RequestError(f"{key}={text} is no duration; use whole epochs (90ep) or batches (56250ba)")
+    return int(match[1]), match[2]
+
+
+def scaled_duration(config: RunConfig) -> tuple[int, str]:
+    """Length of the run: ``max_duration * ssr``, truncated as Composer does (90 * 0.7 is 62.99..., so 62)."""
+    length, unit = duration(config.schedule.max_duration, "schedule.max_duration")
+    return int(length * config.ssr), unit

@@ -1,0 +1,51 @@
+"""What a person sees: plain lines, and a bar on a terminal. The rank's own output goes to its log instead."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+# The launcher gives rank 0 a copy of its terminal under this number; other ranks have none.
+CONSOLE_FD = "RESNET_EXP_CONSOLE_FD"
+CLEAR_LINE = "\r\x1b[K"
+
+
+def stream() -> TextIO:
+    """Where to talk to the user: the launcher's terminal in a rank, else standard output."""
+    descriptor = os.environ.get(CONSOLE_FD)
+    if descriptor is None:
+        return sys.stdout
+    return os.fdopen(int(descriptor), "w", buffering=1, closefd=False)
+
+
+def say(text: str) -> None:
+    """Print lines to the user at once."""
+    _write(text + "\n", stream())
+
+
+def complain(text: str) -> None:
+    """Print one line to standard error."""
+    _write(text + "\n", sys.stderr)
+
+
+def status(text: str) -> None:
+    """Show a line that the next one replaces; nothing where there is no terminal."""
+    if (columns := width()) is not None:
+        _write(text[: columns - 1], stream())
+
+
+def width() -> int | None:
+    """Characters in a line of the terminal; None where there is none."""
+    file = stream()
+    if not file.isatty():
+        return None
+    return os.get_terminal_size(file.fileno()).columns or None
+
+
+def _write(text: str, file: TextIO) -> None:
+    # On a terminal there may be a status or a bar on the line. Nobody may be left to read: the run goes on without.
+    with contextlib.suppress(OSError):
+        file.write(CLEAR_LINE + text if file.isatty() else text)
+        file.flush()

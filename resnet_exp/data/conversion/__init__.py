@@ -1,0 +1,1 @@
+"""How images are converted, whatever the format."""

@@ -1,0 +1,51 @@
+"""How large converted images will be, from a few that are converted ahead; refuses what the disk cannot hold."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from resnet_exp.core import console
+from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.core.text import byte_size
+from resnet_exp.data.conversion.base import Conversion
+from resnet_exp.data.conversion.encode import encode
+from resnet_exp.data.conversion.sources import Source
+
+# Images converted ahead, and the least of all images that one of them stands for.
+MOST_SAMPLED, STANDS_FOR = 48, 8
+
+
+def bytes_of(conversion: Conversion, workers: int) -> int:
+    """Bytes that the whole will have, about: only some images are looked at."""
+    sources = conversion.sources
+    sampled = sources[:: max(STANDS_FOR, -(-len(sources) // MOST_SAMPLED))]
+    sizes = [found for source in sampled if (found := _encoded_size(conversion, source)) is not None]
+    return conversion.bytes_for(sum(sizes) / max(1, len(sizes)), workers)
+
+
+def _encoded_size(conversion: Conversion, source: Source) -> int | None:
+    try:
+        return encode(str(conversion.folder / source.name), source.name, conversion.settings).content.size
+    except RunFailed:
+        return None
+
+
+def check_space(conversions: Sequence[Conversion], workers: int, cache_dir: str) -> None:
+    """Say how large the files will be.
+
+    Raises:
+        RequestError: the disk cannot hold them.
+    """
+    needed, there = 0, 0
+    for conversion in conversions:
+        expected = bytes_of(conversion, workers)
+        console.say(f"{conversion.target.name}: about {byte_size(expected)} for {len(conversion.sources):,} images")
+        needed, there = needed + expected, there + conversion.bytes_there
+    free = shutil.disk_usage(conversions[0].target.parent).free
+    if needed - there > free:
+        first = conversions[0]
+        raise RequestError(
+            f"data.cache_dir={cache_dir} has {byte_size(free)} free, the {first.title}s of {first.folder.parent} need "
+            f"about {byte_size(needed - there)}{' more' if there else ''}; free some or set data.cache_dir=PATH"
+        )

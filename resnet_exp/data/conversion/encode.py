@@ -1,0 +1,107 @@
+"""One image as it is stored: resized, then pixels or JPEG; the pixels of ``ffcv.fields.RGBImageField``."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.text import printable
+from resnet_exp.data.conversion.cache import MAX_SIDE
+from resnet_exp.data.image_file import Pixels, decode
+
+# How an image is stored, as a number of FFCV's.
+JPEG, RAW = 0, 1
+# Pixels of a side of what is coded together: OpenCV stores colors at half of the size.
+UNIT = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are stored.
+
+    Attributes:
+        write_mode: ``raw``, ``jpg`` or ``proportion``.
+        max_resolution: longest side in pixels; None keeps every size.
+        compress_probability: share of the images that ``proportion`` stores as JPEG.
+        jpeg_quality: 1 to 100.
+        most_pixels: of an image that the format can hold; None: any number.
+    """
+
+    write_mode: str
+    max_resolution: int | None
+    compress_probability: float
+    jpeg_quality: int
+    most_pixels: int | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image that is ready to be written; sides in pixels."""
+
+    mode: int
+    width: int
+    height: int
+    content: Pixels
+
+
+def as_jpeg(name: str, settings: Settings) -> bool:
+    """Whether an image is stored as JPEG; with ``proportion`` by a hash of its name, so that it always is or never."""
+    if settings.write_mode != "proportion":
+        return settings.write_mode == "jpg"
+    share = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest(), "little")
+    return share < settings.compress_probability * 2**64
+
+
+def restart_interval(width: int) -> int:
+    """Units of 16x16 pixels between two restart markers of a JPEG that is `width` pixels wide.
+
+    A row of units is a multiple of it, so that any rectangle of them can be cut out
+    (`resnet_exp.data.kernels.jpeg_window`). An interval of two takes 2 % of the bytes of a photograph, one of one 3 %
+    (benchmarks/jpeg.py).
+    """
+    units = -(-width // UNIT)
+    return next((interval for interval in range(2, 9) if units % interval == 0), 1)
+
+
+def encode(path: str, name: str, settings: Settings) -> Encoded:
+    """Read and encode one image; `name` is its path below the split's folder.
+
+    Raises:
+        RunFailed: it cannot be read or stored; names the file.
+    """
+    jpeg = as_jpeg(name, settings)
+    # JPEGs are encoded from BGR: decoded so, no copy in another order is needed.
+    pixels = _resized(decode(path, "BGR" if jpeg else "RGB"), path, settings)
+    height, width = pixels.shape[:2]
+    if not jpeg:
+        return Encoded(RAW, width, height, pixels.reshape(-1))
+    how = (cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart_interval(width))
+    done, content = cv2.imencode(".jpg", pixels, how)
+    if not done:
+        raise RunFailed(f"image {printable(path)} ({width}x{height} pixels) cannot be stored as JPEG; remove it")
+    return Encoded(JPEG, width, height, content.reshape(-1).astype(np.uint8, copy=False))
+
+
+def _resized(pixels: Pixels, path: str, settings: Settings) -> Pixels:
+    height, width = pixels.shape[:2]
+    longest = settings.max_resolution or max(width, height)
+    ratio = min(1.0, longest / max(width, height))
+    new_width, new_height = int(ratio * width), int(ratio * height)
+    if min(new_width, new_height) < 1 or max(new_width, new_height) > MAX_SIDE:
+        raise RunFailed(
+            f"image {printable(path)} ({width}x{height} pixels) is too long and thin to store; "
+            "remove it from dataset.dir"
+        )
+    if settings.most_pixels is not None and new_width * new_height > settings.most_pixels:
+        raise RunFailed(
+            f"image {printable(path)} ({width}x{height} pixels) is too large to be stored; set "
+            "data.loader.max_resolution to the longest side that you need"
+        )
+    if ratio == 1.0:
+        return np.ascontiguousarray(pixels)
+    done = cv2.resize(pixels, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    return done.astype(np.uint8, copy=False)

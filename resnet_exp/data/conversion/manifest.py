@@ -1,0 +1,212 @@
+"""The manifest beside converted images, whatever their format: what they are, and from what they were made. No torch.
+
+``PLACE.json`` beside the file or folder ``PLACE``; keys: docs/data.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import read_json, write_json
+from resnet_exp.core.text import printable
+from resnet_exp.data.conversion.sources import ABSENT, Source
+
+SCHEMA = 1
+# Looked at when a run starts, of all images of the source.
+SAMPLED_IMAGES = 64
+FIX = "remove it to write it again"
+
+
+class ManifestMismatch(RequestError):
+    """Converted images are not those that their manifest describes, or the manifest is none."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What manifests of every format say; times of change in nanoseconds. `title` begins what is said of a place."""
+
+    title: ClassVar[str]
+    schema: int
+    format: str
+    format_version: int
+    images: int
+    classes: list[str]
+    class_images: list[int]
+    settings: dict[str, Any]
+    source: dict[str, Any]
+    skipped: list[list[str]]
+    checksum: str
+
+
+Of = TypeVar("Of", bound=Manifest)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a conversion says of its images, for the manifest; see `Manifest`."""
+
+    settings: dict[str, Any]
+    classes: list[str]
+    class_images: list[int]
+    source: dict[str, Any]
+    skipped: list[list[str]]
+
+
+def path_of(place: Path) -> Path:
+    """The manifest of a file or folder."""
+    return place.with_name(f"{place.name}.json")
+
+
+def source_facts(folder: Path, sources: list[Source]) -> dict[str, Any]:
+    """From what images were made: a hash of names, sizes and times of all, and some of them one by one."""
+    step = max(1, len(sources) // SAMPLED_IMAGES)
+    return {
+        "folder": str(folder),
+        "images": len(sources),
+        "fingerprint": fingerprint(sources),
+        "sampled": [[source.name, source.size, source.changed] for source in sources[::step]],
+    }
+
+
+def fingerprint(sources: list[Source]) -> str:
+    """Hash of the names, sizes and times of change of all images of a split, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for source in sources:
+        digest.update(source.key.encode())
+    return digest.hexdigest()
+
+
+def write_manifest(place: Path, manifest: Manifest) -> None:
+    """Write the manifest of `place`, sealed so that damage to it is noticed."""
+    content = asdict(manifest)
+    write_json(path_of(place), {**content, "seal": _seal(content)})
+
+
+def read_manifest(place: Path, of: type[Of]) -> Of | None:
+    """The manifest of a place, of the kind `of`; None if it has none.
+
+    Raises:
+        Differs: there is one, and it cannot be used.
+    """
+    path = path_of(place)
+    fix = f"remove it and {printable(place)} to write both again"
+    try:
+        content = read_json(path)
+    except RequestError as error:
+        raise ManifestMismatch(f"{printable(path)} is damaged; {fix}") from error
+    if content is None:
+        return None
+    if content.get("schema") != SCHEMA:
+        raise ManifestMismatch(f"{printable(path)} is of another version; {fix}")
+    seal = content.pop("seal", None)
+    if seal != _seal(content):
+        raise ManifestMismatch(f"{printable(path)} is damaged (it is not what was sealed); {fix}")
+    try:
+        return of(**content)
+    except TypeError:
+        raise ManifestMismatch(f"{printable(path)} is of format {content.get('format')}; {fix}") from None
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def check_origin(place: Path, manifest: Manifest, settings: dict[str, Any], classes: list[str]) -> None:
+    """Check that images were converted with these settings from these classes, and that they are still the same.
+
+    Raises:
+        Differs: says what differs.
+    """
+    what = f"{manifest.title} {printable(place)}"
+    for key, wanted in settings.items():
+        if (found := manifest.settings.get(key)) != wanted:
+            raise ManifestMismatch(f"{what} was written with {key}={found}, not {key}={wanted}; {FIX}")
+    if manifest.classes != classes:
+        raise ManifestMismatch(f"{what} is of another dataset: {_difference(manifest.classes, classes)}; {FIX}")
+    check_source(place, manifest)
+
+
+def check_class_count(place: Path, manifest: Manifest, classes: int | None) -> None:
+    """Check that there are as many classes as a run expects; None: any number.
+
+    Raises:
+        Differs: says how many there are.
+    """
+    if classes is not None and len(manifest.classes) != classes:
+        raise ManifestMismatch(
+            f"{manifest.title} {printable(place)} has {len(manifest.classes)} classes, dataset.num_classes={classes}; "
+            f"name another one or set dataset.num_classes={len(manifest.classes)}"
+        )
+
+
+def check_classes_agree(train: tuple[Path, Manifest], val: tuple[Path, Manifest]) -> None:
+    """Check that both halves of a dataset have the same classes in the same order.
+
+    Raises:
+        Differs: names a class.
+    """
+    if train[1].classes != val[1].classes:
+        raise ManifestMismatch(
+            f"{train[1].title}s {printable(train[0])} and {printable(val[0])} have different classes: "
+            f"{_difference(train[1].classes, val[1].classes)}; name two of one dataset"
+        )
+
+
+def _difference(ours: list[str], theirs: list[str]) -> str:
+    if len(ours) != len(theirs):
+        return f"{len(ours)} and {len(theirs)} of them"
+    number = next(number for number, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])
+    return f"number {number} is {printable(ours[number])} and {printable(theirs[number])}"
+
+
+def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, Any]:
+    """What of a place belongs into the record of a run; empty without a manifest."""
+    manifest = read_manifest(place, of)
+    if manifest is None:
+        return {}
+    origin = manifest.source["fingerprint"]
+    return {"images": manifest.images, "source": origin, "seal": _seal(asdict(manifest)), "classes": manifest.classes}
+
+
+def check_source(place: Path, manifest: Manifest) -> None:
+    """Check some of the images that were converted: none may have changed.
+
+    Raises:
+        Differs: names an image.
+    """
+    folder, stale = Path(manifest.source["folder"]), _stale(place, manifest)
+    for name, size, changed in manifest.source["sampled"]:
+        try:
+            status = os.stat(folder / name)
+        except OSError as error:
+            # An image that could not be read when it was to be converted is in `skipped`.
+            if (size, changed) == ABSENT:
+                continue
+            raise ManifestMismatch(f"{stale} {printable(folder / name)} is gone ({error.strerror}); {FIX}") from error
+        if (status.st_size, status.st_mtime_ns) != (size, changed):
+            raise ManifestMismatch(f"{stale} {printable(folder / name)} has changed since; {FIX}")
+
+
+def check_all_sources(place: Path, manifest: Manifest, sources: list[Source]) -> None:
+    """Check all images that were converted by their names, sizes and times of change.
+
+    Raises:
+        Differs: says how many there are.
+    """
+    if fingerprint(sources) == manifest.source["fingerprint"]:
+        return
+    check_source(place, manifest)
+    folder, then, stale = printable(manifest.source["folder"]), manifest.source["images"], _stale(place, manifest)
+    if len(sources) != then:
+        raise ManifestMismatch(f"{stale} {folder} had {then:,} images when it was written, now {len(sources):,}; {FIX}")
+    raise ManifestMismatch(f"{stale} of the {then:,} images in {folder} some have another name, size or time; {FIX}")
+
+
+def _stale(place: Path, manifest: Manifest) -> str:
+    return f"{manifest.title} {printable(place)} is stale:"

@@ -1,0 +1,136 @@
+"""The workers of a conversion, seen from the process that gives them work and takes their pages."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from mmap import mmap
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from resnet_exp.data.conversion.worker import CURRENT, NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
+
+# So many tasks are with a worker: it has the next one when it is done with one.
+AHEAD = 2
+FORK = multiprocessing.get_context("fork")
+Make = Callable[[Connection, mmap, int], ImageWorker]
+
+
+def pool_size(workers: int, tasks: int) -> int:
+    """How many of `workers` have something to do."""
+    return max(1, min(workers, tasks))
+
+
+class WorkerLost(RuntimeError):
+    """A worker ended without a word, or says nothing any more.
+
+    `how` is for people, `number` that of the image it was at, None between images.
+    """
+
+    def __init__(self, how: str, number: int | None) -> None:
+        super().__init__(f"{how} at image {number}")
+        self.how, self.number = how, number
+
+
+@dataclass
+class _Member:
+    process: BaseProcess
+    connection: Connection
+    finished: bool = False
+
+
+class WorkerPool:
+    """Worker processes that are ended when the block ends, whatever happens in it."""
+
+    def __init__(self, size: int, make: Make) -> None:
+        """`make` takes a worker's end of its pipe, the memory for the images at hand, and its slot there."""
+        self._current = mmap(-1, size * CURRENT.size)
+        self._members: list[_Member] = []
+        # A collection in a worker would write to, and so copy, all memory that it shares with this process.
+        gc.collect()
+        gc.freeze()
+        for slot in range(size):
+            CURRENT.pack_into(self._current, slot * CURRENT.size, NOTHING)
+            ours, theirs = FORK.Pipe()
+            process = FORK.Process(target=_run, args=(make, theirs, self._current, slot), daemon=True)
+            process.start()
+            theirs.close()
+            self._members.append(_Member(process, ours))
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self._members:
+            member.process.kill()
+            member.process.join()
+            member.connection.close()
+        self._current.close()
+        gc.unfreeze()
+
+    def work(self, tasks: Iterable[object], page_numbers: Iterator[int], patience: float) -> Iterator[Any]:
+        """Have all tasks done; yields what workers report (`resnet_exp.data.conversion.worker`).
+
+        Raises:
+            WorkerLost: one died, or none said anything for `patience` seconds.
+        """
+        rest = iter(tasks)
+        for _ in range(AHEAD):
+            for member in self._members:
+                self._give(member, rest)
+        open_members = {member.connection: member for member in self._members}
+        while open_members:
+            heard = wait(list(open_members), timeout=patience)
+            if not heard:
+                silent = next(iter(open_members.values()))
+                raise WorkerLost(f"said nothing for {patience:g} s", self._image_of(silent))
+            for ready in heard:
+                assert isinstance(ready, Connection)
+                member = open_members[ready]
+                try:
+                    event = ready.recv()
+                except (EOFError, ConnectionResetError):
+                    self._ended(member)
+                    del open_members[ready]
+                    continue
+                if event == WANTS_PAGE:
+                    ready.send(next(page_numbers))
+                    continue
+                if event == TASK_DONE:
+                    self._give(member, rest)
+                    continue
+                yield event
+
+    def _give(self, member: _Member, rest: Iterator[object]) -> None:
+        if member.finished:
+            return
+        task = next(rest, None)
+        member.finished = task is None
+        try:
+            member.connection.send(task)
+        except OSError:
+            self._ended(member)
+
+    def _ended(self, member: _Member) -> None:
+        member.process.join()
+        if member.process.exitcode:
+            raise WorkerLost(f"was ended by {_how(member.process.exitcode)}", self._image_of(member))
+
+    def _image_of(self, member: _Member) -> int | None:
+        (number,) = CURRENT.unpack_from(self._current, self._members.index(member) * CURRENT.size)
+        return None if number == NOTHING else number
+
+
+def _how(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    return f"{name} (out of memory?)" if -exit_code == signal.SIGKILL else name
+
+
+def _run(make: Make, theirs: Connection, current: mmap, slot: int) -> None:
+    make(theirs, current, slot).run()

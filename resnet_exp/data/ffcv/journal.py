@@ -1,0 +1,130 @@
+"""What an unfinished FFCV file holds, so that a conversion that was interrupted goes on: JSON lines beside it.
+
+The first line says how the file is laid out, each other one what a page holds. An image is known by a hash of its name,
+size and modification time: images that were added, removed or repaired in between do no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from isal.isal_zlib import crc32
+
+from resnet_exp.core import files
+from resnet_exp.data.conversion.sources import Source
+from resnet_exp.data.ffcv.layout import page_bytes, pages_at
+from resnet_exp.data.ffcv.page_worker import Page, Row
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where pages lie, and what may be in them."""
+
+    page_bytes: int
+    pages_at: int
+    settings: dict[str, Any]
+
+    @staticmethod
+    def of(images: int, content: dict[str, Any]) -> Layout:
+        """The layout of a new file; `content` are the settings that it is written with."""
+        page = page_bytes(content["max_resolution"])
+        return Layout(page, pages_at(images, page), content)
+
+
+class Journal:
+    """The pages of an unfinished file; `pages` are those that are good, by number."""
+
+    def __init__(self, unfinished: Path, sources: list[Source], content: dict[str, Any]) -> None:
+        """Read what an earlier try left of `unfinished`; `open` begins to write."""
+        self.path = unfinished.with_name(f"{unfinished.name}.journal")
+        self.unfinished = unfinished
+        self.keys = [source.key for source in sources]
+        self.layout = Layout.of(len(sources), content)
+        self.pages = {
+            page.number: page for page in self._earlier(dict(zip(self.keys, range(len(sources)), strict=True)))
+        }
+
+    def _earlier(self, numbers: dict[str, int]) -> Iterator[Page]:
+        if not self.unfinished.exists():
+            return
+        lines = files.whole_lines(self.path)
+        first = next(lines, None)
+        if first is None or first.get("schema") != SCHEMA:
+            return
+        layout = Layout(**first["layout"])
+        if replace(layout, pages_at=self.layout.pages_at) != self.layout or layout.pages_at < self.layout.pages_at:
+            return
+        self.layout = layout
+        for line in lines:
+            rows = [Row(numbers[key], *row) for key, *row in line["rows"] if key in numbers]
+            if rows:
+                yield Page(line["number"], line["checksum"], rows)
+
+    def check(self, tell: Callable[[int, int], None]) -> None:
+        """Drop the pages that are not in the file as they were written: a machine may have stopped in between.
+
+        `tell` takes how many pages of how many have been looked at.
+        """
+        if not self.pages:
+            return
+        pages = list(self.pages.values())
+        with self.unfinished.open("rb") as file:
+            for looked, page in enumerate(pages, start=1):
+                file.seek(self.layout.pages_at + page.number * self.layout.page_bytes)
+                content = file.read(self.layout.page_bytes)
+                if len(content) < self.layout.page_bytes or crc32(content) != page.checksum:
+                    del self.pages[page.number]
+                tell(looked, len(pages))
+
+    def open(self) -> None:
+        """Begin to write: the pages that are good, then those that come."""
+        lines = [{"schema": SCHEMA, "layout": asdict(self.layout)}, *map(self._line, self.pages.values())]
+        files.write_lines(self.path, lines)
+        self._file = self.path.open("a")
+        with self.unfinished.open("ab"):
+            pass
+
+    def add(self, page: Page) -> None:
+        """Note a page that is in the file."""
+        self.pages[page.number] = page
+        self._file.write(json.dumps(self._line(page)) + "\n")
+        self._file.flush()
+
+    def _line(self, page: Page) -> dict[str, Any]:
+        rows = [[self.keys[row.number], row.mode, row.width, row.height, row.offset, row.size] for row in page.rows]
+        return {"number": page.number, "checksum": page.checksum, "rows": rows}
+
+    def close(self) -> None:
+        """Stop writing."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def free_numbers(self) -> Iterator[int]:
+        """Numbers of pages that hold nothing yet, from the lowest."""
+        taken = set(self.pages)
+        number = 0
+        while True:
+            if number not in taken:
+                yield number
+            number += 1
+
+    @property
+    def images(self) -> set[int]:
+        """Numbers of the images that are in the file."""
+        return {row.number for page in self.pages.values() for row in page.rows}
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Bytes that the unfinished file takes already."""
+        try:
+            return os.stat(self.unfinished).st_blocks * 512
+        except FileNotFoundError:
+            return 0

@@ -1,0 +1,112 @@
+"""What becomes of an image file: its pixels as RGB of 8 bits, by the rules of docs/data.md. No torch.
+
+The rules are torchvision's (``Image.convert("RGB")``), but for grey of 16 bits, which Pillow would clip to white.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from resnet_exp.core import files
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.text import one_line, printable
+
+Pixels = npt.NDArray[np.uint8]
+# Grey of 16 bits under the names that versions of Pillow have for it.
+SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+NO_RANGE = "pixels of mode {} have no range that is known; save it with 8 or 16 bits"
+END_OF_JPEG = b"\xff\xd9"
+Taken = TypeVar("Taken")
+
+
+def unreadable(path: str, reason: str) -> RunFailed:
+    """The error that names an image which cannot be read."""
+    return RunFailed(f"image {printable(path)} cannot be read ({reason}); repair it or remove it from dataset.dir")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """RGB of 8 bits: alpha is dropped, 16 bits lose their lower 8, EXIF rotation is not applied; of frames the first.
+
+    Raises:
+        ValueError: the pixels have no known range (32 bits, floats).
+    """
+    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(NO_RANGE.format(image.mode))
+    if image.mode == "RGB":
+        # Without the copy that converting would make.
+        image.load()
+        return image
+    with warnings.catch_warnings():
+        # Transparency that a palette has more than once is dropped like any other.
+        warnings.simplefilter("ignore", UserWarning)
+        return image.convert("RGB")
+
+
+def load_rgb(path: str) -> Image.Image:
+    """An image file decoded by Pillow; raises `RunFailed` that names the file if it cannot be read."""
+    return _opened(path, lambda content, image: to_rgb(image))
+
+
+def decode(path: str, channels: str = "RGB") -> Pixels:
+    """Pixels of an image file, HWC, of channels in the order ``RGB`` or ``BGR``.
+
+    OpenCV decodes the JPEGs that it decodes as Pillow does, since an array of Pillow's is a copy; Pillow all others.
+
+    Raises:
+        RunFailed: it cannot be read; names the file.
+    """
+
+    def pixels(content: bytes, image: Image.Image) -> Pixels:
+        plain = _plain_jpeg(content, image, channels)
+        if plain is not None:
+            return plain
+        rgb = np.asarray(to_rgb(image))
+        return rgb if channels == "RGB" else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
+
+    return _opened(path, pixels)
+
+
+def _opened(path: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
+    """What `take` makes of a file's content and of the image that Pillow finds in it."""
+    try:
+        content = files.read_bytes(path)
+        with Image.open(io.BytesIO(content)) as image:
+            return take(content, image)
+    except Exception as error:
+        # On damaged files decoders raise whatever they stumble over: struct.error, KeyError, zlib.error, MemoryError...
+        raise unreadable(path, _reason(error)) from error
+
+
+def _plain_jpeg(content: bytes, image: Image.Image, channels: str) -> Pixels | None:
+    """A JPEG of three colours that is whole at its end, decoded by OpenCV; None leaves it to Pillow.
+
+    OpenCV fills up a file that was cut off with grey and says nothing.
+    """
+    if image.format != "JPEG" or image.mode != "RGB" or not content.endswith(END_OF_JPEG):
+        return None
+    order = cv2.IMREAD_COLOR_RGB if channels == "RGB" else cv2.IMREAD_COLOR_BGR
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), order | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    if pixels is None or pixels.shape != (image.height, image.width, 3):
+        return None
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "cannot identify image file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error) or type(error).__name__

@@ -1,0 +1,16 @@
+"""MDS shards, here or in an object store: ``data=streaming``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resnet_exp.data.contract import Loader, Split
+
+
+def make_loader(split: Split, **settings: Any) -> Loader:
+    """Loader of one split; see `resnet_exp.data.streaming.loader.make_loader`."""
+    # Imported when it is called: what only asks where the files are needs no torch.
+    from resnet_exp.data.streaming.loader import make_loader
+
+    return make_loader(split, **settings)

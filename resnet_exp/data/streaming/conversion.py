@@ -1,0 +1,137 @@
+"""The conversion of one split to MDS shards: a folder of them, an index, and a journal so that it can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from mmap import mmap
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from resnet_exp.core import console
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.files import append_line, whole_lines, write_lines
+from resnet_exp.data.conversion import manifest as manifests
+from resnet_exp.data.conversion import sources
+from resnet_exp.data.conversion.base import Conversion
+from resnet_exp.data.conversion.encode import Settings
+from resnet_exp.data.streaming import manifest as mds_manifest
+from resnet_exp.data.streaming import mds
+from resnet_exp.data.streaming.shard_worker import ShardTask, ShardWorker, TooLarge, Written
+
+SCHEMA = 1
+# Neighbours in a shard should not be of one class: images are mixed once, always in the same way.
+MIXING_SEED = 0
+
+
+@dataclass
+class MDSConversion(Conversion):
+    """One split on its way into one folder of shards; `done` are those that are there, by number."""
+
+    title: ClassVar[str] = mds_manifest.MDSManifest.title
+
+    written_with: dict[str, Any]
+    shards: list[ShardTask]
+    done: dict[int, Written] = field(default_factory=dict)
+
+    @staticmethod
+    def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> MDSConversion:
+        """Look at the images, and at what an earlier try left; `content` is what shards are written with."""
+        found = sources.of_split(folder)
+        settings = Settings("jpg", content["max_resolution"], 0, content["jpeg_quality"])
+        conversion = MDSConversion(folder, target, unfinished, settings, found, written_with=content, shards=[])
+        mixed = np.random.default_rng(MIXING_SEED).permutation(len(found)).tolist()
+        size = content["images_per_shard"]
+        for number, start in enumerate(range(0, len(found), size)):
+            images = mixed[start : start + size]
+            labels = [found[image].label for image in images]
+            conversion.shards.append(ShardTask(number, [conversion.job(image) for image in images], labels))
+        conversion.done = {part.number: part for part in conversion.earlier()}
+        return conversion
+
+    @property
+    def journal(self) -> Path:
+        """JSON lines beside the unfinished folder: what they were written with, then a line for each shard."""
+        return self.unfinished.with_name(f"{self.unfinished.name}.journal")
+
+    def key(self, task: ShardTask) -> str:
+        """A hash of the images of a shard: names, sizes, times of change."""
+        keys = "".join(self.sources[job.number].key for job in task.jobs)
+        return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()
+
+    def earlier(self) -> Iterator[Written]:
+        """Shards of an earlier try that are whole, and whose images are still the same."""
+        lines = whole_lines(self.journal)
+        if next(lines, None) != self._head():
+            return
+        for looked, line in enumerate(lines, start=1):
+            number, entry = line["number"], line["entry"]
+            if number >= len(self.shards) or line["key"] != self.key(self.shards[number]):
+                continue
+            console.status(f"{self.target.name}: checking what there is, {looked} shards")
+            raw = entry["raw_data"]
+            shard = mds.Shard(raw["basename"], raw["bytes"], entry["samples"], raw["hashes"])
+            if mds.fault(self.unfinished / shard.name, shard) is None:
+                yield Written(number, entry, self.shards[number].labels)
+
+    def _head(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, "content": self.written_with, "images": len(self.sources)}
+
+    @property
+    def images_there(self) -> int:
+        """Images in good shards."""
+        return sum(len(part.labels) for part in self.done.values())
+
+    def open(self) -> None:
+        """Begin to write: the shards that are good, then those that come."""
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        good = {self.shards[number].name for number in self.done}
+        for stale in set(os.listdir(self.unfinished)) - good:
+            (self.unfinished / stale).unlink()
+        write_lines(self.journal, [self._head(), *map(self._line, self.done.values())])
+
+    def _line(self, part: Written) -> dict[str, Any]:
+        return {"number": part.number, "key": self.key(self.shards[part.number]), "entry": part.entry}
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def tasks(self) -> Sequence[ShardTask]:
+        """The shards that are missing."""
+        return [task for task in self.shards if task.number not in self.done]
+
+    def worker(self, connection: Connection, current: mmap, slot: int) -> ShardWorker:
+        """A worker that writes shards."""
+        return ShardWorker(connection, current, slot, str(self.folder), self.settings, str(self.unfinished))
+
+    def add(self, part: Written | TooLarge) -> None:
+        """Note a shard."""
+        if isinstance(part, TooLarge):
+            raise RunFailed(part.reason)
+        self.done[part.number] = part
+        # One that lacks images is made again by the next try, which may not be allowed to leave them out.
+        if part.entry is not None and len(part.labels) == len(self.shards[part.number].jobs):
+            append_line(self.journal, self._line(part))
+
+    def finish(self) -> None:
+        """Write index and manifest, and give the folder its name."""
+        parts = [self.done[number] for number in sorted(self.done)]
+        content = self.content(self.written_with, [label for part in parts for label in part.labels])
+        mds.write_index(self.unfinished, [part.entry for part in parts if part.entry is not None])
+        manifests.write_manifest(self.target, mds_manifest.describe(self.unfinished, content))
+        os.replace(self.unfinished, self.target)
+        self.journal.unlink()
+
+    def bytes_for(self, mean: float, workers: int) -> int:
+        """Bytes of all shards."""
+        return int(mean * len(self.sources)) + 16 * len(self.sources) + 2**10 * len(self.shards)
+
+    @property
+    def bytes_there(self) -> int:
+        """Bytes of the good shards."""
+        return sum(part.entry["raw_data"]["bytes"] for part in self.done.values() if part.entry is not None)

@@ -1,0 +1,67 @@
+"""Which node of a run this process is on, and where its ranks meet. No torch."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+from resnet_exp.config.schema import HardwareConfig
+from resnet_exp.core import slurm
+from resnet_exp.core.errors import RequestError
+
+# Ports of jobs: below those that Linux hands out by itself (32768 and up).
+FIRST_PORT, PORTS = 20000, 12000
+
+
+@dataclass(frozen=True)
+class Rendezvous:
+    """This node among those of a run, and the address at which the ranks meet."""
+
+    nodes: int
+    node: int
+    host: str
+    port: int
+
+
+def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
+    """The place of this process in a run on `hardware`.
+
+    On several nodes SLURM says it, with one task a node: the ranks meet on the first host, at a port made of the
+    job's number, so that two jobs on one host do not meet.
+
+    Raises:
+        RequestError: the run wants several nodes, and this is not a SLURM job with as many.
+    """
+    nodes = hardware.nodes
+    if nodes == 1:
+        return Rendezvous(1, 0, "127.0.0.1", _free_port())
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS")
+    if tasks is None:
+        raise RequestError(
+            f"hardware.nodes={nodes} cannot be started from one machine; submit it with -m hydra/launcher=slurm, or "
+            "use hardware.nodes=1"
+        )
+    if int(tasks) != nodes:
+        raise RequestError(
+            f"hardware.nodes={nodes} in a SLURM step of {tasks} tasks; use srun --kill-on-bad-exit=1 --ntasks={nodes} "
+            "--ntasks-per-node=1"
+        )
+    return Rendezvous(nodes, int(os.environ["SLURM_NODEID"]), _first_host(), _job_port())
+
+
+def _first_host() -> str:
+    # Imported late: a third of a second that runs on one node need not pay.
+    from submitit.slurm.slurm import SlurmJobEnvironment
+
+    return str(SlurmJobEnvironment().hostnames[0])
+
+
+def _job_port() -> int:
+    return FIRST_PORT + (int(os.environ["SLURM_JOB_ID"]) * 7 + slurm.restarts()) % PORTS
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

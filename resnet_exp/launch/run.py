@@ -1,0 +1,169 @@
+"""The front's half of a run: own the folder, prepare the data, start the ranks, see them end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from dataclasses import replace
+from typing import Any
+
+from resnet_exp.config import validate
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.core import console
+from resnet_exp.core.errors import (
+    EXIT_BAD_REQUEST,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    OwnedByOther,
+    RequestError,
+    RunFailed,
+)
+from resnet_exp.core.files import is_full, writing
+from resnet_exp.launch import rendezvous, summary
+from resnet_exp.launch.config_file import write_config
+from resnet_exp.launch.prepare import describe_data, prepare_data
+from resnet_exp.launch.ranks import run_ranks
+from resnet_exp.launch.rendezvous import Rendezvous
+from resnet_exp.runs import checkpoints, environment
+from resnet_exp.runs.folder import FULL, RunFolder, acquire
+
+FIRST_NODE_SECONDS = 600
+
+
+def launch_run(config: RunConfig, patience: float = 0) -> int:
+    """Carry out a finalized configuration and return the exit code.
+
+    A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
+
+    Args:
+        config: of `resnet_exp.config.finalize.finalize`.
+        patience: seconds to wait for another process that owns the run folder.
+
+    Raises:
+        RequestError: the run cannot start; nothing was started.
+        RunFailed: the data could not be prepared.
+    """
+    folder = config.folder
+    if (result := folder.read_result()) is not None:
+        console.say(f"done already: {folder.path}")
+        console.say(summary.table(result, folder.path, console.width()))
+        return EXIT_DONE
+    validate.check_devices(config.hardware)
+    place = rendezvous.find_rendezvous(config.hardware)
+    if place.node > 0:
+        return _follow(folder, config, place)
+    checkpoints.check_checkpoint(folder)
+    new = not folder.path.exists()
+    owner = _own(folder, patience)
+    try:
+        try:
+            prepare_data(config)
+            _describe(folder, config)
+        except BaseException:
+            _discard(folder, new)
+            raise
+        code = _train(folder, config, place, owner)
+        if code == EXIT_BAD_REQUEST:
+            _discard(folder, new)
+        return code
+    finally:
+        os.close(owner)
+
+
+def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int:
+    """Run a folder that has a configuration; see `run`."""
+    return launch_run(replace(config, runs_dir=str(folder.path.parent), run_id=folder.path.name), patience)
+
+
+def freeze_run(config: RunConfig, facts: dict[str, Any]) -> None:
+    """Write a run folder whose run starts later, as it is configured now; `facts` are those of its submission.
+
+    Raises:
+        RequestError: the folder cannot be written.
+    """
+    folder = config.folder
+    with writing(f"runs_dir={folder.path.parent}"):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_config(folder, config)
+        environment.update(folder, {"submitted": facts})
+
+
+def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
+    """Run the ranks of a node that is not the first, which owns the folder and talks to the user."""
+    prepare_data(config)
+    deadline = time.monotonic() + FIRST_NODE_SECONDS
+    while not folder.config.exists():
+        if time.monotonic() > deadline:
+            raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
+        time.sleep(1)
+    return run_ranks(folder, config.hardware.ranks_per_node, place, None)
+
+
+def _own(folder: RunFolder, patience: float) -> int:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with writing(f"runs_dir={folder.path.parent}"):
+                return acquire(folder)
+        except OwnedByOther:
+            # A job that was moved can start while its processes on the other node are being killed.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        except RequestError:
+            with contextlib.suppress(OSError):
+                folder.path.rmdir()  # which removes only an empty one
+            raise
+
+
+def _describe(folder: RunFolder, config: RunConfig) -> None:
+    with writing(f"runs_dir={folder.path.parent}"):
+        write_config(folder, config)
+        environment.describe(folder)
+        describe_data(folder, config)
+
+
+def _discard(folder: RunFolder, new: bool) -> None:
+    """Remove the folder of a refused run, unless an earlier try has left something in it."""
+    if new and not folder.latest_checkpoint.exists():
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _train(folder: RunFolder, config: RunConfig, place: Rendezvous, owner: int) -> int:
+    console.say(summary.header(config, folder, console.width()))
+    _forget_failure(folder, place)
+    console.status("starting: importing torch and composer takes some seconds")
+    try:
+        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner)
+    finally:
+        console.status("")
+    if code == EXIT_INTERRUPTED:
+        console.say(f"stopped; the same command goes on from here: {folder.path}")
+        return code
+    result = folder.read_result()
+    if code == EXIT_DONE and result is not None:
+        console.say(summary.table(result, folder.path, console.width()))
+        return EXIT_DONE
+    failure = folder.read_failure() or {"error": _unexplained(folder, code)}
+    console.complain(failure["error"])
+    code = failure.get("exit_code", EXIT_FAILED)
+    if code != EXIT_BAD_REQUEST:
+        console.say(f"log: {folder.rank_log(failure.get('rank', 0))}")
+    return code
+
+
+def _forget_failure(folder: RunFolder, place: Rendezvous) -> None:
+    """Remove the reason why an earlier try failed, but not that of another node in this one."""
+    began = time.time() - environment.process_seconds()
+    with contextlib.suppress(FileNotFoundError):
+        if place.nodes == 1 or folder.failure.stat().st_mtime < began:
+            folder.failure.unlink()
+
+
+def _unexplained(folder: RunFolder, code: int) -> str:
+    if is_full(folder.path):
+        return FULL.format(folder.path.parent)
+    return f"the run ended without a result (exit code {code})"

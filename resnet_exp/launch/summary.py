@@ -1,0 +1,98 @@
+"""The first and the last lines of a run, for people."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.config import schedule, validate
+from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
+from resnet_exp.core.cost import cost_usd
+from resnet_exp.core.devices import usable_cpus
+from resnet_exp.core.text import span
+from resnet_exp.runs.folder import RunFolder
+
+NAME_WIDTH = 9
+
+
+def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> str:
+    """What is about to be trained, on what, for how long, where; and how to train on ImageNet.
+
+    Rows are wrapped to `width` characters, None leaves them as they are.
+    """
+    rows = [*description(config), ("folder", str(folder.path))]
+    if folder.latest_checkpoint.exists():
+        rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
+    if config.dataset.name == "digits":
+        command = f"python -m resnet_exp recipe={config.recipe} ssr={config.ssr}"
+        rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
+    rows += [("note", note) for note in validate.notes(config)]
+    return "\n".join([folder.path.name, *(row(name, text, width) for name, text in rows)])
+
+
+def description(config: RunConfig) -> list[tuple[str, str]]:
+    """What a run trains, on what, for how long, how: rows of a name and a text."""
+    length, unit = schedule.scaled_duration(config)
+    hardware, dataset = config.hardware, config.dataset
+    long_unit = "epochs" if unit == "ep" else "batches"
+    return [
+        ("training", f"{config.model.name} with recipe={config.recipe}: {length} {long_unit} "
+                     f"({config.schedule.max_duration} x ssr={config.ssr}), "
+                     f"{config.train_batch_size} images a batch"),
+        ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "
+                 f"trained at {config.resolution.train} px, data={config.data.name}"),
+        ("device", f"{devices(hardware)}, {hardware.precision}"),
+        ("methods", ", ".join(config.algorithms) or "none"),
+    ]  # fmt: skip
+
+
+def row(name: str, text: str, width: int | None) -> str:
+    """One named row of a summary, wrapped to `width` characters unless that is None."""
+    line = f"  {name:<{NAME_WIDTH}}  {text}"
+    # A command or a path that is broken into lines cannot be copied.
+    if width is None or name in ("ImageNet", "folder", "measure", "command"):
+        return line
+    indent = " " * (NAME_WIDTH + 4)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def devices(hardware: HardwareConfig) -> str:
+    """The devices of a run, for people: ``8 x A100 40GB``."""
+    if hardware.device == "cpu":
+        return f"{usable_cpus()} CPU cores"
+    nodes = f"{hardware.nodes} nodes of " if hardware.nodes > 1 else ""
+    return f"{nodes}{hardware.devices} x {hardware.gpu or 'GPU'}"
+
+
+def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
+    """The result of a run in a few aligned lines; `width` as in `header`."""
+    timing = result["timing"]
+    waiting = timing["data_wait_seconds"] / timing["train_seconds"]
+    rows = [
+        ("top-1", f"{result['top1']:6.2%}  of {result['val_images']:,} images, each seen once"),
+        ("top-5", f"{result['top5']:6.2%}"),
+        ("trained", f"{result['epochs']} epochs ({result['batches']:,} batches) in {span(timing['train_seconds'])}"),
+        ("evaluated", f"in another {span(timing['eval_seconds'])}"),
+        ("speed", f"{result['samples_per_second']:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
+        *_cost_row(result),
+    ]
+    if times := result["resumed"]:
+        rows.append(("resumed", "once" if times == 1 else f"{times} times"))
+    rows.append(("folder", str(path)))
+    return "\n".join(row(name, text, width) for name, text in rows)
+
+
+def _cost_row(result: dict[str, Any]) -> list[tuple[str, str]]:
+    cost = cost_usd(result)
+    if cost is None:
+        return []
+    hardware = part_config(HardwareConfig, result["hardware"])
+    return [("cost", f"${cost:,.2f} to train, at {hourly(hardware)}")]
+
+
+def hourly(hardware: HardwareConfig) -> str:
+    """The price of a node's hour and its date, for people."""
+    nodes = f" for each of {hardware.nodes} nodes" if hardware.nodes > 1 else ""
+    dated = f" (price of {hardware.price_date})" if hardware.price_date else ""
+    return f"${hardware.usd_per_node_hour:.2f} an hour{nodes}{dated}"

@@ -1,0 +1,44 @@
+"""A tracker that fails must not end a run: it is left out from then on, and that is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from composer.loggers import LoggerDestination
+
+from resnet_exp.core import console
+from resnet_exp.core.text import one_line
+
+# Through these Composer and `resnet_exp.train` talk to a tracker.
+CALLED = (
+    *("run_event", "close", "post_close", "log_metrics", "log_hyperparameters", "log_table", "log_images"),
+    *("log_traces", "upload_file", "log_result", "log_stop", "log_failure"),
+)
+
+
+def guard(name: str, tracker: LoggerDestination) -> LoggerDestination:
+    """Have whatever `tracker`, which the configuration calls `name`, raises said instead, and no more asked of it."""
+    lost = False
+
+    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal lost
+            if lost:
+                return None
+            try:
+                return method(*args, **kwargs)
+            except Exception as error:
+                lost = True
+                reason = one_line(error)[:200]
+                console.say(f"loggers.{name} has failed and gets nothing more ({type(error).__name__}: {reason})")
+            return None
+
+        return call
+
+    for called in CALLED:
+        if (method := getattr(tracker, called, None)) is not None:
+            setattr(tracker, called, guarded(method))
+    return tracker

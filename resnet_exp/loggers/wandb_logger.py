@@ -1,0 +1,143 @@
+"""Weights & Biases through its own client; Composer 0.32.1's logger asks wandb 0.31 for what it no longer has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from composer.core import State
+from composer.loggers import Logger, LoggerDestination
+from composer.utils import dist
+
+from resnet_exp.core import console
+from resnet_exp.core.files import read_json
+from resnet_exp.loggers import metric_names
+from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
+from resnet_exp.runs.folder import RunFolder
+
+# What Composer logs by itself and `resnet_exp.loggers.metrics` under one name for all trackers.
+REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
+
+
+class WeightsAndBiases(LoggerDestination):
+    """One W&B run for each run, whatever happens to it: its id is the run id.
+
+    Only rank 0 talks to W&B, and in another thread. The step of a metric is the batch.
+    """
+
+    # As nested keys, at its start.
+    reads_config = True
+
+    def __init__(
+        self,
+        runs_dir: str,
+        project: str,
+        group: str | None = None,
+        entity: str | None = None,
+        artifacts: Sequence[str] = (),
+        init_seconds: float = PATIENCE_SECONDS,
+        finish_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.logger_values` checks what it says."""
+        self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
+        self._settings: dict[str, Any] = {"project": project, "group": group, "entity": entity}
+        self._folder = RunFolder(Path(runs_dir))
+        self._run: BackgroundRun | None = None
+        self._exit_code = 1
+
+    def init(self, state: State, logger: Logger) -> None:
+        """Begin, or go on."""
+        if dist.get_global_rank() != 0:
+            return
+        assert state.run_name is not None
+        self._folder = RunFolder(Path(self._runs_dir).absolute() / state.run_name)
+        config = yaml.load(self._folder.config.read_text(), yaml.CSafeLoader)
+        self._run = BackgroundRun(
+            self._folder.path,
+            console.say,
+            *self._patience,
+            id=state.run_name,
+            name=state.run_name,
+            job_type=config["recipe"],
+            tags=tags(config),
+            config={**config, "environment": read_json(self._folder.environment) or {}},
+            allow_val_change=True,
+            **self._settings,
+        )
+        self._run.do(define_axes)
+
+    def log_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
+        """Add to the run's configuration."""
+        if self._run is not None:
+            self._run.do(lambda run: run.config.update(hyperparameters, allow_val_change=True))
+
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Log numbers at a batch."""
+        if self._run is None:
+            return
+        # A tensor may be another one by the time that the thread looks at it.
+        row = {
+            name: value.item() if isinstance(value, torch.Tensor) else value
+            for name, value in metrics.items()
+            if not name.startswith(REPEATED)
+        }
+        if row:
+            self._run.do(lambda run: run.log(row, step=step))
+
+    def log_result(self, result: dict[str, Any], evaluations: list[dict[str, Any]]) -> None:
+        """Put both files into the summary, for `resnet_exp.tracking.wandb_runs`; and the artifacts asked for."""
+        self._exit_code = 0
+        if self._run is not None:
+            self._run.do(lambda run: run.summary.update({"result": result, "evaluations": evaluations}))
+            self._run.do(self._log_artifacts)
+
+    def log_stop(self) -> None:
+        """Say that the run will go on later."""
+        if self._run is not None:
+            self._run.do(lambda run: run.mark_preempting())
+
+    def log_failure(self) -> None:
+        """Say that the run has failed."""
+        self.post_close()
+
+    def post_close(self) -> None:
+        """Write what is left."""
+        if self._run is not None:
+            self._run.finish(self._exit_code)
+
+    def _log_artifacts(self, run: Any) -> None:
+        import wandb
+
+        folder = self._folder
+        files = {
+            "result": ("result", [folder.result, folder.metrics, folder.environment]),
+            "weights": ("model", [folder.weights]),
+            "checkpoint": ("checkpoint", [folder.latest_checkpoint.resolve()]),
+        }
+        for name in self._artifacts:
+            kind, paths = files[name]
+            artifact = wandb.Artifact(f"{folder.path.name}-{name}", type=kind)
+            for path in paths:
+                artifact.add_file(str(path))
+            run.log_artifact(artifact)
+
+
+def tags(config: dict[str, Any]) -> list[str]:
+    """Model, dataset, data format, hardware, and who started the run: ``local`` or ``slurm``."""
+    launcher = "slurm" if "SLURM_JOB_ID" in os.environ else "local"
+    return [*(config[group]["name"] for group in ("model", "dataset", "data", "hardware")), launcher]
+
+
+def define_axes(run: Any) -> None:
+    """Have metrics of batches drawn against the batch, those of evaluations against the epoch."""
+    for axis, names in (
+        (metric_names.BATCH, metric_names.BATCH_METRICS),
+        (metric_names.EPOCH, metric_names.EVAL_METRICS),
+    ):
+        run.define_metric(axis, hidden=True)
+        for name in names:
+            run.define_metric(name, step_metric=axis)

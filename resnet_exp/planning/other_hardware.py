@@ -1,0 +1,72 @@
+"""The same runs on every hardware that has a price: how long, for how much. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from resnet_exp.config import identity
+from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
+from resnet_exp.core.cost import SECONDS_PER_HOUR
+from resnet_exp.core.text import between, dollars, span
+from resnet_exp.planning import training_time
+from resnet_exp.planning.training_time import History
+from resnet_exp.results import prices
+
+# Kinds of runs that are reckoned for each hardware; of more it would take minutes.
+MOST = 100
+
+
+def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list[str]:
+    """A table by rising cost, and a line that names the hardware on which the time of a run is unknown.
+
+    Empty where that is so on all of it, and for more than `MOST` kinds of runs.
+
+    Args:
+        configs: of the runs, whose times add up.
+        history: of finished runs.
+    """
+    kinds = {identity.group(config): config for config in configs}
+    counts = Counter(identity.group(config) for config in configs)
+    if not 0 < len(kinds) <= MOST:
+        return []
+    known, unknown = [], []
+    for name, preset in prices.collect_presets().items():
+        hardware = part_config(HardwareConfig, preset)
+        if hardware.usd_per_node_hour is None:
+            continue
+        moved = ((replace(config, hardware=hardware), counts[key]) for key, config in kinds.items())
+        found = [(training_time.estimate_time(config, history), count) for config, count in moved]
+        times = [(time, count) for time, count in found if time is not None]
+        if len(times) < len(found):
+            unknown.append(name)
+            continue
+        low, high = sum(time.low * count for time, count in times), sum(time.high * count for time, count in times)
+        known.append((low * hardware.usd_per_node_hour, _cells(hardware, low, high)))
+    if not known:
+        return []
+    rows = [("hardware", "time", "cost", "spot", "price of"), *(cells for _, cells in sorted(known))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [*table, *([f"  unknown: {', '.join(unknown)}"] if unknown else [])]
+
+
+def _cells(hardware: HardwareConfig, low: float, high: float) -> tuple[str, ...]:
+    return (
+        hardware.name,
+        between(low, high, span),
+        _costs(hardware.usd_per_node_hour, low, high),
+        _costs(hardware.spot_usd_per_node_hour, low, high),
+        hardware.price_date or "",
+    )
+
+
+def _costs(usd_per_hour: float | None, low: float, high: float) -> str:
+    if usd_per_hour is None:
+        return ""
+
+    def paid(seconds: float) -> float:
+        return seconds / SECONDS_PER_HOUR * usd_per_hour
+
+    return between(paid(low), paid(high), dollars)

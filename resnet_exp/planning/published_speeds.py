@@ -1,0 +1,143 @@
+"""Published training speeds by image size, and the time of a run that follows from them. No torch."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from resnet_exp.config import schedule
+from resnet_exp.config.schema import Entries, RunConfig
+from resnet_exp.results import published_runs
+
+PUBLISHED = Path(published_runs.__file__).parent / "published" / "rates.csv"
+# Their settings change what is learned and not how long it takes.
+FREE_ALGORITHMS = ("label_smoothing", "mixup", "cutmix")
+# Their effect on the time is reckoned from their settings.
+RECKONED_ALGORITHMS = ("progressive_resizing", "sam")
+
+
+@dataclass(frozen=True)
+class Host:
+    """The speeds of one published host.
+
+    Attributes:
+        threads: hardware threads of its CPUs.
+        speeds: training images/s by the side of the images in pixels.
+        cold_seconds: what its first epoch took longer, with nothing in the page cache.
+        loader_bound: speed at which its CPUs were at their limit, None if they never were.
+    """
+
+    said: str
+    threads: int
+    speeds: dict[int, float]
+    cold_seconds: float
+    loader_bound: float | None
+
+
+@dataclass(frozen=True)
+class HostTime:
+    """Training time in seconds on a host, `cold_seconds` of it for the first epoch from a cold disk."""
+
+    seconds: float
+    cold_seconds: float
+    host: Host
+
+
+def times(config: RunConfig, images_per_epoch: int, epochs: float) -> list[HostTime]:
+    """Training time of a run on each published host that is like its own; none where there is nothing alike.
+
+    A host whose number of threads is known is likest to the one that has the nearest number. With fewer threads than
+    that, the loader may be the limit: its speed is taken to grow with the threads.
+
+    Args:
+        config: of `resnet_exp.config.finalize.finalize`.
+        images_per_epoch: those of the full batches.
+        epochs: of the run, not whole where its schedule counts batches.
+    """
+    hosts = _alike(config)
+    threads = config.hardware.cpus
+    if threads:
+        bound = _loader_bound(hosts, threads)
+        hosts = sorted(hosts, key=lambda host: abs(math.log(host.threads / threads)))[:1]
+    else:
+        bound = math.inf
+    found = [(host, _warm_seconds(config, host, bound, images_per_epoch, epochs)) for host in hosts]
+    return [HostTime(warm + host.cold_seconds, host.cold_seconds, host) for host, warm in found if warm is not None]
+
+
+def _warm_seconds(config: RunConfig, host: Host, bound: float, images_per_epoch: int, epochs: float) -> float | None:
+    sides = schedule.sizes(config)
+    paces = {side: _seconds_per_image(host, side) for side in set(sides)}
+    known = {side: max(pace, 1 / bound) for side, pace in paces.items() if pace is not None}
+    if len(known) < len(paces):
+        return None
+    images = images_per_epoch * epochs / len(sides)
+    return sum(known[side] for side in sides) * images * _sam_factor(config.algorithms)
+
+
+def _seconds_per_image(host: Host, side: int) -> float | None:
+    """Between two measured sizes the time of an image grows with its area; outside of them nothing is known."""
+    measured = sorted(host.speeds)
+    if side in host.speeds:
+        return 1 / host.speeds[side]
+    if not measured[0] < side < measured[-1]:
+        return None
+    low = max(size for size in measured if size < side)
+    high = min(size for size in measured if size > side)
+    part = (side**2 - low**2) / (high**2 - low**2)
+    return (1 - part) / host.speeds[low] + part / host.speeds[high]
+
+
+def _sam_factor(algorithms: Entries) -> float:
+    """SAM passes through the network twice in every `interval`-th step.
+
+    At interval 10 that is 1.10; Composer's method card (v0.7.1) has measured 7 % less throughput, which is 1.075.
+    """
+    sam = algorithms.get("sam")
+    return 1 + 1 / sam["interval"] if sam else 1.0
+
+
+def _loader_bound(hosts: Iterable[Host], threads: int) -> float:
+    """Images/s that so many threads can load, by the hosts that were at that limit."""
+    return min((host.loader_bound / host.threads * threads for host in hosts if host.loader_bound), default=math.inf)
+
+
+def _alike(config: RunConfig) -> list[Host]:
+    """Published hosts with these GPUs, that trained this model from this format with algorithms as costly as these."""
+    hardware = config.hardware
+    if hardware.nodes != 1:
+        return []
+    names = [name for name in config.algorithms if name not in (*FREE_ALGORITHMS, *RECKONED_ALGORITHMS)]
+    mine = {
+        "model": config.model.name,
+        "data": config.data.name,
+        "gpus": str(hardware.devices),
+        "precision": hardware.precision,
+        "train_batch_size": str(config.train_batch_size),
+        "algorithms": " ".join(sorted(names)),
+    }
+    family = (hardware.gpu or "").split(" ")[0]
+    rows = [row for row in _rows() if all(row[key] == value for key, value in mine.items())]
+    rows = [row for row in rows if row["gpu"].split(" ")[0] == family]
+    return [_host([row for row in rows if row["said"] == said]) for said in dict.fromkeys(row["said"] for row in rows)]
+
+
+def _host(rows: list[dict[str, str]]) -> Host:
+    bound = [float(row["images_per_second"]) for row in rows if row["limit"] == "loader"]
+    return Host(
+        said=rows[0]["said"],
+        threads=int(rows[0]["threads"]),
+        speeds={int(row["px"]): float(row["images_per_second"]) for row in rows},
+        cold_seconds=float(rows[0]["cold_seconds"]),
+        loader_bound=max(bound) if bound else None,
+    )
+
+
+@cache
+def _rows() -> list[dict[str, str]]:
+    with PUBLISHED.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,297 @@
+"""The plan of a sweep: its runs by recipe, what they take, what is left. Few lines, however many runs."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_exp.config import schedule, validate
+from resnet_exp.config.schema import BasicLauncherConfig, LauncherConfig, RunConfig, SlurmLauncherConfig
+from resnet_exp.core import devices
+from resnet_exp.core.cost import SECONDS_PER_HOUR
+from resnet_exp.core.text import below_here, between, byte_size, dollars, plural, span
+from resnet_exp.launch import summary
+from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
+from resnet_exp.planning.training_time import Estimate, History
+from resnet_exp.runs.states import KINDS, RunState
+from resnet_exp.sweep.planned import PlannedRun, Sweep
+
+# At most so many lines of each kind.
+GROUPS, BASES, COMMANDS = 8, 4, 3
+HEAD = ("recipe", "runs", "done", "ssr", "seeds", "length", "time", "cost")
+
+Line = str | tuple[str, str]
+Command = Callable[[PlannedRun, float], str]
+
+
+@dataclass(frozen=True)
+class _Outlook:
+    """One run of a sweep: its state, and its training time where that is known or can be estimated."""
+
+    run: PlannedRun
+    state: RunState
+    time: Estimate | None
+
+    @property
+    def done(self) -> bool:
+        return self.state.kind == "done"
+
+
+def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> list[Line]:
+    """The plan of a sweep: lines of text, and rows of a name and a text.
+
+    Args:
+        sweep: what is planned.
+        launcher: what carries it out.
+        command: the command line of a run at another ssr.
+
+    Raises:
+        RequestError: a run would be refused.
+    """
+    history = History(sweep.runs_dir)
+    outlooks = [_look(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
+    left = [outlook for outlook in outlooks if not outlook.done]
+    where = f"with hydra/launcher={launcher.name} in {below_here(sweep.runs_dir)}"
+    if sweep.search:
+        head = _search(sweep, outlooks, where)
+    else:
+        head = [
+            f"{sweep.name}: {_count(outlooks)} {where}",
+            ("state", _states(outlooks)),
+            *_table(_grouped(outlooks)),
+            ("time", _time(outlooks)),
+            *([("left", f"{_count(left)}, {_wall_clock(left, launcher)}")] if left else []),
+            ("cost", _cost(outlooks, left)),
+            ("disk", _disk(outlooks)),
+            *_courses(outlooks),
+            *other_hardware.other_hardware_lines([outlook.run.config for outlook in left], history),
+        ]
+    return [
+        *head,
+        *_bases(outlooks),
+        *_commands(outlooks, history, command),
+        *_notes(sweep),
+    ]
+
+
+def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
+    """Of the runs that a search will choose, no more is known than of others in the same ranges."""
+    random = f"{_count(outlooks)} at random points of these ranges: "
+    return [
+        f"{sweep.name}: a search of {len(sweep.asked):,} trials {where}",
+        ("space", f"{sweep.search}; the search chooses each point by the results before it"),
+        ("time", random + _time(outlooks)),
+        ("cost", random + _cost(outlooks, outlooks)),
+    ]
+
+
+def _look(run: PlannedRun, state: RunState, history: History) -> _Outlook:
+    if state.train_seconds is not None:
+        return _Outlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
+    return _Outlook(run, state, training_time.estimate_time(run.config, history))
+
+
+def _count(runs: Iterable[Any]) -> str:
+    return plural(len(list(runs)), "run")
+
+
+def _states(outlooks: list[_Outlook]) -> str:
+    found = Counter(outlook.state.kind for outlook in outlooks)
+    return ", ".join(f"{found[kind]:,} {'not started' if kind == 'missing' else kind}" for kind in KINDS if found[kind])
+
+
+def _grouped(outlooks: list[_Outlook]) -> dict[str, list[_Outlook]]:
+    """The runs by recipe, and by whatever else of model, dataset and hardware is not the same in all of them."""
+    names = [
+        [config.recipe, config.model.name, config.dataset.name, config.hardware.name]
+        for config in (outlook.run.config for outlook in outlooks)
+    ]
+    varied = [column == 0 or len({row[column] for row in names}) > 1 for column in range(4)]
+    groups: dict[str, list[_Outlook]] = {}
+    for outlook, row in zip(outlooks, names, strict=True):
+        label = " ".join(name for name, shown in zip(row, varied, strict=True) if shown)
+        groups.setdefault(label, []).append(outlook)
+    return groups
+
+
+def _table(groups: dict[str, list[_Outlook]]) -> list[str]:
+    shown = list(groups.items())
+    rest = [outlook for _, members in shown[GROUPS:] for outlook in members]
+    rows = [_cells(label, members) for label, members in shown[:GROUPS]]
+    if rest:
+        rows.append(_cells(f"{len(shown) - GROUPS} more", rest))
+    widths = [max(len(row[column]) for row in [HEAD, *rows]) for column in range(len(HEAD))]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in [HEAD, *rows]]
+
+
+def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:
+    configs = [member.run.config for member in members]
+    ratios = [config.ssr for config in configs]
+    return (
+        label,
+        f"{len(members):,}",
+        f"{sum(member.done for member in members):,}",
+        between(min(ratios), max(ratios), str),
+        str(len({config.seed for config in configs})),
+        _lengths(configs),
+        _cell(members, span, _one),
+        _cell(members, dollars, _usd_per_second),
+    )
+
+
+def _lengths(configs: list[RunConfig]) -> str:
+    parts = []
+    for unit, name in (("ep", "epochs"), ("ba", "batches")):
+        if found := [length for length, its in map(schedule.scaled_duration, configs) if its == unit]:
+            parts.append(f"{between(min(found), max(found), str)} {name}")
+    return ", ".join(parts)
+
+
+def _known(outlooks: list[_Outlook]) -> list[tuple[_Outlook, Estimate]]:
+    return [(outlook, outlook.time) for outlook in outlooks if outlook.time is not None]
+
+
+Rate = Callable[[_Outlook], float | None]
+
+
+def _summed(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> tuple[str, int]:
+    """The sum of all times, each at the run's own rate; and of how many runs the time or the rate is unknown."""
+    known = [(time, each) for outlook, time in _known(outlooks) if (each := rate(outlook)) is not None]
+    low, high = sum(time.low * each for time, each in known), sum(time.high * each for time, each in known)
+    return between(low, high, show), len(outlooks) - len(known)
+
+
+def _cell(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> str:
+    text, unknown = _summed(outlooks, show, rate)
+    if unknown == len(outlooks):
+        return "unknown"
+    return f"{text} + {unknown:,} unknown" if unknown else text
+
+
+def _row(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate, what: str) -> str:
+    text, unknown = _summed(outlooks, show, rate)
+    if unknown == len(outlooks):
+        return "unknown"
+    whose = f" for {len(outlooks) - unknown:,} of {_count(outlooks)}, unknown for the others" if unknown else " in all"
+    return f"{'' if all(outlook.done for outlook in outlooks) else 'about '}{text} {what}{whose}"
+
+
+def _one(outlook: _Outlook) -> float:
+    return 1
+
+
+def _usd_per_second(outlook: _Outlook) -> float | None:
+    return outlook.run.config.hardware.price_usd(1)
+
+
+def _gpus(outlook: _Outlook) -> int:
+    """GPUs of a run on all of its nodes."""
+    return _gpus_of_node(outlook) * outlook.run.config.hardware.nodes
+
+
+def _gpus_of_node(outlook: _Outlook) -> int:
+    return outlook.run.config.hardware.gpus_per_node
+
+
+def _time(outlooks: list[_Outlook]) -> str:
+    hours, _ = _summed(outlooks, lambda seconds: f"{seconds / SECONDS_PER_HOUR:,.1f} GPU hours", _gpus)
+    on_gpus = any(_gpus(outlook) for outlook, _ in _known(outlooks))
+    return _row(outlooks, span, _one, "of training") + (f": {hours}" if on_gpus else "")
+
+
+def _wall_clock(left: list[_Outlook], launcher: LauncherConfig) -> str:
+    at_once, words = _at_once(left, launcher)
+    known = [time for _, time in _known(left)]
+    if at_once is None or not known:
+        return f"unknown how long, {words}"
+    low, high = (_makespan(times, at_once) for times in ([time.low for time in known], [time.high for time in known]))
+    least = f" for {len(known)} of them" if len(known) < len(left) else ""
+    begun = ", those begun counted from their beginning" if any(outlook.state.epochs for outlook in left) else ""
+    return f"about {between(low, high, span)} of training{least}, {words}{begun}"
+
+
+def _at_once(left: list[_Outlook], launcher: LauncherConfig) -> tuple[int | None, str]:
+    """How many runs the launcher has at a time, and that in words; None if this machine cannot tell."""
+    if isinstance(launcher, BasicLauncherConfig):
+        return 1, "one after the other"
+    if isinstance(launcher, SlurmLauncherConfig):
+        limit = launcher.array_parallelism or len(left)
+        return limit, f"with {limit} at a time, once SLURM has the nodes"
+    wanted = max(_gpus_of_node(outlook) for outlook in left)
+    allowed = launcher.parallel
+    if not wanted:
+        return allowed or 1, f"with {allowed or 1} at a time"
+    there = len(devices.visible_gpus())
+    if there < wanted:
+        return None, f"as a run wants {wanted} GPUs and this machine shows {there}"
+    fit = min(allowed or there, there // wanted)
+    return fit, f"with {fit} at a time"
+
+
+def _makespan(seconds: list[float], at_once: int) -> float:
+    """Seconds until the last run ends, if each starts as soon as one of `at_once` places is free."""
+    free = [0.0] * max(1, min(at_once, len(seconds)))
+    for needed in seconds:
+        heapq.heappush(free, heapq.heappop(free) + needed)
+    return max(free)
+
+
+def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
+    hardware = [outlook.run.config.hardware for outlook in outlooks]
+    prices = {summary.hourly(node) for node in hardware if node.usd_per_node_hour is not None}
+    if not prices:
+        names = ", ".join(sorted({node.name for node in hardware}))
+        return f"unknown: hardware={names} has no price"
+    at = prices.pop() if len(prices) == 1 else f"{len(prices)} prices an hour"
+    rest, _ = _summed(left, dollars, _usd_per_second)
+    of_it = f", {rest} of it for what is left" if len(left) < len(outlooks) else ""
+    return f"{_row(outlooks, dollars, _usd_per_second, 'to train')}{of_it}; at {at}"
+
+
+def _disk(outlooks: list[_Outlook]) -> str:
+    return f"up to {byte_size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
+
+
+def _courses(outlooks: list[_Outlook]) -> list[Line]:
+    """Image sizes and learning rate of the longest run of each recipe."""
+    longest: dict[str, RunConfig] = {}
+    for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config.ssr):
+        longest[config.recipe] = config
+    return [
+        (
+            "course",
+            f"{name} ssr={config.ssr:g}: {schedule_text.sizes_text(config)}; "
+            f"lr {schedule_text.learning_rate_text(config)}",
+        )
+        for name, config in list(longest.items())[:BASES]
+    ]
+
+
+def _bases(outlooks: list[_Outlook]) -> list[Line]:
+    found: Counter[str] = Counter()
+    for outlook, time in _known(outlooks):
+        if not outlook.done:
+            found[f"{outlook.run.config.recipe}: {time.basis}"] += 1
+    shown: list[Line] = [("basis", basis) for basis, _ in found.most_common(BASES)]
+    return shown + [("basis", f"{len(found) - BASES} more")] * (len(found) > BASES)
+
+
+def _commands(outlooks: list[_Outlook], history: History, command: Command) -> list[Line]:
+    unknown: dict[str, _Outlook] = {}
+    for outlook in outlooks:
+        if outlook.time is None:
+            unknown.setdefault(training_time.likeness(outlook.run.config), outlook)
+    rows: list[Line] = []
+    for outlook in list(unknown.values())[:COMMANDS]:
+        config = outlook.run.config
+        per_epoch = training_time.batches_per_epoch(config, training_time.train_images(config, history))
+        rows.append(("measure", command(outlook.run, training_time.measuring_ssr(config, per_epoch))))
+    return rows + [("measure", f"{len(unknown) - COMMANDS} more")] * (len(unknown) > COMMANDS)
+
+
+def _notes(sweep: Sweep) -> list[Line]:
+    noted = [notes for run in sweep.runs if (notes := validate.notes(run.config))]
+    return [("note", f"{len(noted):,} of {_count(sweep.runs)}: such as {noted[0][0]}")] if noted else []

@@ -1,0 +1,84 @@
+"""The runs of a report as a table: ``runs.csv`` and ``runs.parquet``, with the same columns. No torch.
+
+Fractions are of 1. Lists (algorithms, commits) are joined by spaces. An empty cell is what nobody knows.
+
+A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a formula, and
+whoever names a run could have it carried out. In ``runs.csv`` such texts begin with an apostrophe, which makes them
+text; ``runs.parquet`` has them as they are. Numbers are never changed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.results.collect import UNREADABLE, Collected
+from resnet_exp.results.record import RunRecord
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Name, Arrow type, value; fields of `Run` first, then what they make together.
+_FIELDS = {
+    "run_id": "string", "published": "bool", "group": "string", "recipe": "string", "model": "string",
+    "dataset": "string", "data": "string", "cloud": "string", "hardware": "string", "gpu": "string",
+    "devices": "int64", "nodes": "int64", "cpus": "int64", "ssr": "float64", "seed": "int64", "epochs": "float64",
+    "top1": "float64", "top5": "float64", "train_seconds": "float64", "eval_seconds": "float64", "clock": "string",
+    "cost_usd": "float64", "usd_per_node_hour": "float64", "price_date": "string", "published_cost_usd": "float64",
+    "energy_kwh": "float64", "protocol": "string", "tta": "string", "samples_per_second": "float64",
+    "data_wait_seconds": "float64", "resumed": "int64", "dirty": "bool", "sweep": "string", "source": "string",
+    "path": "string", "command": "string",
+}  # fmt: skip
+_MADE: dict[str, tuple[str, Callable[[RunRecord], Any]]] = {
+    "algorithms": ("string", lambda run: " ".join(run.algorithms)),
+    "commits": ("string", lambda run: " ".join(run.commits)),
+    "eval_resize_px": ("int64", lambda run: run.eval_resize),
+    "eval_crop_px": ("int64", lambda run: run.eval_crop),
+}
+COLUMNS = (*_FIELDS, *_MADE)
+UNFINISHED = ("run_id", "state", "why", "epochs", "path")
+
+
+def columns(runs: Iterable[RunRecord]) -> dict[str, list[Any]]:
+    """The values of each column; None where they are not known."""
+    runs = list(runs)
+    plain = {name: [getattr(run, name) for run in runs] for name in _FIELDS}
+    return plain | {name: [value(run) for run in runs] for name, (_, value) in _MADE.items()}
+
+
+def write_csv(table: dict[str, list[Any]], path: Path) -> None:
+    """Write `columns` as UTF-8 CSV of RFC 4180."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*(_cells(values) for values in table.values()), strict=True))
+
+
+def write_unfinished(collected: Collected, path: Path) -> None:
+    """Write what is not among the finished runs: its state, why, how far it came, and its folder."""
+    rows = [(folder.name, UNREADABLE, why, "", str(folder)) for folder, why in collected.unreadable]
+    rows += [(state.run_id, state.kind, state.why, state.epochs, str(state.path)) for state in collected.states]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(UNFINISHED)
+    write_csv(dict(zip(UNFINISHED, map(list, columns), strict=True)), path)
+
+
+def _cells(values: list[Any]) -> list[Any]:
+    return [_cell(value) for value in values]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value
+
+
+def write_parquet(table: dict[str, list[Any]], path: Path) -> None:
+    """Write `columns` as Parquet; the types do not depend on what is known."""
+    import pyarrow
+    import pyarrow.parquet
+
+    types = _FIELDS | {name: kind for name, (kind, _) in _MADE.items()}
+    schema = pyarrow.schema([(name, pyarrow.type_for_alias(types[name])) for name in table])
+    pyarrow.parquet.write_table(pyarrow.table(table, schema=schema), path)

@@ -1,0 +1,1 @@
+"""What is known of finished runs: pure functions, no drawing."""

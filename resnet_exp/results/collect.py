@@ -1,0 +1,172 @@
+"""Run folders as the report sees them: finished runs with their curves, and what became of the others. No torch.
+
+A folder may hold thousands of runs, so each of them is read as two small files and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import read_bytes
+from resnet_exp.core.text import printable
+from resnet_exp.results import parse
+from resnet_exp.results.record import RunRecord
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.states import KINDS, RunState, collect_states
+
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What there is in some folders: each run once.
+
+    Attributes:
+        runs: the finished ones.
+        states: the others, in the order of their folders.
+        unreadable: finished runs whose result cannot be used: folder, and why in one line.
+    """
+
+    runs: list[RunRecord] = field(default_factory=list)
+    states: list[RunState] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """How many runs there are of each kind that there is: done, unreadable, and `resnet_exp.runs.states.KINDS`."""
+        found = Counter({"done": len(self.runs), UNREADABLE: len(self.unreadable)})
+        found.update(state.kind for state in self.states)
+        return {kind: found[kind] for kind in ("done", UNREADABLE, *KINDS) if found[kind]}
+
+
+def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> Collected:
+    """Every run of some folders, each either that of one run or one of runs.
+
+    A run that is found twice, be it as a copy, counts once.
+
+    Args:
+        folders: where to look.
+        others: finished runs that are known otherwise.
+
+    Raises:
+        RequestError: one of the folders is none.
+    """
+    collected = Collected()
+    seen: set[object] = set()
+    for given in folders:
+        folder = given.absolute()
+        if is_run(folder):
+            _collect(folder.parent, [folder.name], collected, seen)
+        elif folder.is_dir():
+            _collect(folder, _names(folder), collected, seen)
+        else:
+            raise RequestError(f"{given} is not a folder; give run folders, or the runs_dir of a sweep")
+    collected.runs.extend(run for run in others if _is_new(run, seen))
+    return replace(collected, runs=_distinct(collected.runs))
+
+
+def in_turns(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """The first run of each configuration, then the second ones, and so on: for who cannot take all."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for run in runs:
+        turns.append((seen[run.group], run))
+        seen[run.group] += 1
+    return [run for _, run in sorted(turns, key=lambda turn: turn[0])]
+
+
+def configs(runs: Iterable[RunRecord], most: int) -> dict[str, str]:
+    """``config.yaml`` of runs by run id, `most` bytes at most: some of each configuration before all of one."""
+    found: dict[str, str] = {}
+    for run in in_turns(runs):
+        if run.path is None:
+            continue
+        try:
+            text = read_bytes(RunFolder(Path(run.path)).config).decode()
+        except (OSError, ValueError):
+            continue
+        most -= len(text)
+        if most < 0:
+            break
+        found[run.run_id] = text
+    return found
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of one run."""
+    return RunFolder(folder).config.exists() or RunFolder(folder).result.exists()
+
+
+def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: set[object]) -> None:
+    """Add the runs of one folder."""
+    unfinished = []
+    for name in names:
+        path = os.path.join(runs_dir, name)
+        try:
+            result = parse.parse_result(read_bytes(os.path.join(path, "result.json")))
+            run = parse.run_of_result(result, printable(name), _curve(path), printable(path))
+        except (FileNotFoundError, NotADirectoryError):
+            unfinished.append(name)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            _add_once(collected.unreadable, (Path(path), f"result.json: {why}"), path, seen)
+        else:
+            if _is_new(run, seen):
+                collected.runs.append(run)
+    if unfinished:
+        # One may have ended since; it is in the next report.
+        for state in collect_states(runs_dir, unfinished):
+            _add_once(collected.states, state, state.path, seen)
+
+
+def _is_new(run: RunRecord, seen: set[object]) -> bool:
+    """Whether a run was not seen yet. No two trainings take the same time to the last digit."""
+    key = (run.recipe, run.group, run.seed, run.train_seconds, run.top1)
+    new = key not in seen
+    seen.add(key)
+    return new
+
+
+def _add_once(found: list[Any], one: Any, path: Path | str, seen: set[object]) -> None:
+    place = os.path.realpath(path)
+    if place not in seen:
+        seen.add(place)
+        found.append(one)
+
+
+def _names(runs_dir: Path) -> list[str]:
+    """Runs that have a folder, and those that some sweep wants."""
+    try:
+        listed = {run["run_id"] for record in sweep_manifest.read_manifests(runs_dir) for run in record["runs"]}
+    except (KeyError, TypeError):
+        raise RequestError(
+            f"{runs_dir / sweep_manifest.FOLDER} holds files that are no manifests; remove them"
+        ) from None
+    with os.scandir(runs_dir) as entries:
+        folders = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return sorted(listed.union(name for name in folders if name in listed or is_run(runs_dir / name)))
+
+
+def _distinct(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """Give other names to runs of folders with the same name."""
+    taken: Counter[str] = Counter()
+    distinct = []
+    for run in runs:
+        taken[run.run_id] += 1
+        again = taken[run.run_id]
+        distinct.append(run if again == 1 else replace(run, run_id=f"{run.run_id}~{again}"))
+    return distinct
+
+
+def _curve(path: str) -> parse.Curve:
+    """The curve of a run folder; empty where it has none that can be used: the result does not rest on it."""
+    try:
+        return parse.parse_curve(read_bytes(os.path.join(path, "metrics.jsonl")))
+    except (OSError, ValueError):
+        return ()

@@ -1,0 +1,270 @@
+"""The trade-off of top-1 against cost: means over seeds, Pareto fronts, savings at the same quality.
+
+Pure functions of the standard library. Top-1 is a fraction. A cost is whatever the axis is, seconds or dollars; the
+functions only need more to be worse. A point counts if both of its numbers are finite and its cost is above 0: a ratio
+to nothing is none, and no logarithmic axis could show it. All other points are as if they were not there.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from resnet_exp.results.record import RunRecord
+
+Axis = Literal["train_seconds", "cost_usd"]
+# Of the resamples, the share for which a statistic may be undefined before its interval is.
+MAX_UNDEFINED = 0.05
+
+
+@dataclass(frozen=True)
+class Point:
+    """Quality (top-1, a fraction) and what it cost (seconds or dollars); NaN where one is not known."""
+
+    top1: float
+    cost: float
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can lie on a front."""
+        return math.isfinite(self.top1) and math.isfinite(self.cost) and self.cost > 0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean of `n` values and its standard error, in their unit; `sem` is None for one value."""
+
+    mean: float
+    sem: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but the seed.
+
+    A spread of times or costs is over those runs that have one (its `n` says how many), and None if none has.
+    """
+
+    key: str
+    runs: tuple[RunRecord, ...]
+    n: int
+    top1: Spread
+    train_seconds: Spread | None
+    cost_usd: Spread | None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as much the baseline costs at the same top-1; `at_least`: it could be any more."""
+
+    value: float
+    at_least: bool
+
+    @property
+    def saving(self) -> float:
+        """Share of the baseline's cost that is saved; below 0 if it costs more. `at_least` holds for it too."""
+        return 1 - 1 / self.value
+
+
+def frontier_key(run: RunRecord) -> tuple[str, str]:
+    """Dataset and protocol of the evaluation: runs that differ in it share no frontier."""
+    return run.dataset, run.protocol
+
+
+def hardware_key(run: RunRecord) -> tuple[str, str | None, int, int, int | None]:
+    """Hardware, kind of GPU, GPUs of a node, nodes, CPUs if no GPUs: a speed-up is of runs that agree in all of it."""
+    return run.hardware, run.gpu, run.devices, run.nodes, None if run.devices else run.cpus
+
+
+def of_one_line(groups: Sequence[Group], run: RunRecord) -> list[Group]:
+    """The groups that differ from a run in their length alone: only between such is there anything to interpolate."""
+    return [group for group in groups if _line_key(group.runs[0]) == _line_key(run)]
+
+
+def _line_key(run: RunRecord) -> object:
+    return frontier_key(run), hardware_key(run), run.recipe, run.model, run.published, run.clock
+
+
+def aggregate(runs: Iterable[RunRecord]) -> list[Group]:
+    """Put the seeds of a configuration together, in the order in which configurations first come.
+
+    Runs of different `frontier_key` stay apart, whatever their `group` says; one without a `group` stays alone.
+    """
+    members: dict[tuple[str, tuple[str, str]], list[RunRecord]] = {}
+    for run in runs:
+        members.setdefault((run.group or run.run_id, frontier_key(run)), []).append(run)
+    return [_group(key, tuple(found)) for (key, _), found in members.items()]
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Mean and standard error (sample standard deviation / sqrt(n)); None for no values."""
+    n = len(values)
+    if n == 0:
+        return None
+    # Rounding must not move the mean of equal values away from them: ties between groups stay ties.
+    mean = min(max(math.fsum(values) / n, min(values)), max(values))
+    if n == 1:
+        return Spread(mean, None, 1)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return Spread(mean, math.sqrt(variance / n), n)
+
+
+def _group(key: str, runs: tuple[RunRecord, ...]) -> Group:
+    top1 = spread([run.top1 for run in runs])
+    assert top1 is not None
+    seconds, dollars = _known(run.train_seconds for run in runs), _known(run.cost_usd for run in runs)
+    return Group(key, runs, len(runs), top1, spread(seconds), spread(dollars))
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def point_of(group: Group, axis: Axis) -> Point:
+    """Mean top-1 and mean cost of a group on an axis; NaN where the cost is not known."""
+    cost = group.train_seconds if axis == "train_seconds" else group.cost_usd
+    return Point(group.top1.mean, math.nan if cost is None else cost.mean)
+
+
+def pareto_front(points: Sequence[Point]) -> list[int]:
+    """Indices of the points than which none is better in one respect and no worse in the other, by rising cost.
+
+    Top-1 rises along it too. Of points that are equal in both only the first is on it.
+    """
+    usable = [index for index, point in enumerate(points) if point.counts]
+    front: list[int] = []
+    for index in sorted(usable, key=lambda index: (points[index].cost, -points[index].top1, index)):
+        if not front or points[index].top1 > points[front[-1]].top1:
+            front.append(index)
+    return front
+
+
+def fronts(groups: Sequence[Group], axis: Axis) -> dict[tuple[str, str], list[Group]]:
+    """For each `frontier_key` the groups on its front, by rising mean cost; empty where no group has a cost."""
+    keyed: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        keyed.setdefault(frontier_key(group.runs[0]), []).append(group)
+    return {
+        key: [found[index] for index in pareto_front([point_of(group, axis) for group in found])]
+        for key, found in keyed.items()
+    }
+
+
+def cost_at(front: Sequence[Point], target: float) -> float | None:
+    """Cost of a top-1 of `target`: on the straight lines (in top-1 and cost) between neighbours on the front.
+
+    None below its lowest and above its highest top-1. Points that are not on the front of `front` are left out.
+    """
+    on_front = [front[index] for index in pareto_front(front)]
+    place = bisect.bisect_left([point.top1 for point in on_front], target)
+    if place == len(on_front):
+        return None
+    high = on_front[place]
+    if high.top1 == target:
+        return high.cost
+    if place == 0:
+        return None
+    low = on_front[place - 1]
+    share = (target - low.top1) / (high.top1 - low.top1)
+    return low.cost + share * (high.cost - low.cost)
+
+
+def cheapest_reaching(points: Sequence[Point], target: float) -> int | None:
+    """Index of the cheapest point whose top-1 is `target` or more, so nothing is interpolated; None if there is none.
+
+    Among the equally cheap the one with the highest top-1, then the first.
+    """
+    return next((index for index in pareto_front(points) if points[index].top1 >= target), None)
+
+
+def at_same_quality(baseline: Sequence[Point], point: Point) -> Ratio | None:
+    """What the baseline costs at the top-1 of a point, as a multiple of what the point costs.
+
+    Above the baseline's highest top-1 this is a lower bound: what the highest costs, since more would cost more.
+
+    Returns:
+        None if the point's top-1 is below the baseline's lowest, or the point or every point of the baseline does not
+        count.
+    """
+    front = [baseline[index] for index in pareto_front(baseline)]
+    if not front or not point.counts:
+        return None
+    if point.top1 > front[-1].top1:
+        return Ratio(front[-1].cost / point.cost, at_least=True)
+    cost = cost_at(front, point.top1)
+    return None if cost is None else Ratio(cost / point.cost, at_least=False)
+
+
+def against_baseline(
+    groups: Sequence[Group], is_baseline: Callable[[RunRecord], bool], axis: Axis
+) -> list[Ratio | None]:
+    """For each group its `at_same_quality` against the baseline of its own hardware, dataset, protocol and model.
+
+    Args:
+        groups: all that are compared, the baseline among them (as a rule at 1).
+        is_baseline: whether a run belongs to the baseline, asked of the first run of each group.
+        axis: seconds give a speed-up, dollars a saving.
+    """
+    baselines: dict[object, list[Point]] = {}
+    for group in groups:
+        if is_baseline(group.runs[0]):
+            baselines.setdefault(_peers(group), []).append(point_of(group, axis))
+    # Once for each, not once for each group: thousands may be compared with thousands.
+    on_front = {peers: [points[index] for index in pareto_front(points)] for peers, points in baselines.items()}
+    return [at_same_quality(on_front.get(_peers(group), []), point_of(group, axis)) for group in groups]
+
+
+def _peers(group: Group) -> object:
+    run = group.runs[0]
+    return frontier_key(run), hardware_key(run), run.model
+
+
+def bootstrap(
+    groups: Sequence[Group],
+    statistic: Callable[[Sequence[Group]], float | None],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Percentile interval of a statistic of groups, from drawing the seeds of each group anew, with replacement.
+
+    With few seeds it is too narrow: five cannot show what a sixth would do. The same arguments give the same interval.
+
+    Args:
+        groups: what the statistic is of.
+        statistic: a number of groups, in its own unit; None or not finite where it is undefined.
+        resamples: how often to draw.
+        level: share of the resamples that the interval covers.
+        seed: of the drawing.
+
+    Returns:
+        Its two ends; None if no group has two seeds, or if the statistic is undefined for more than 5 % of the draws.
+    """
+    if all(group.n < 2 for group in groups):
+        return None
+    draw = random.Random(seed)
+    values: list[float] = []
+    for _ in range(resamples):
+        value = statistic([_resample(group, draw) for group in groups])
+        if value is not None and math.isfinite(value):
+            values.append(value)
+    if not values or len(values) < (1 - MAX_UNDEFINED) * resamples:
+        return None
+    values.sort()
+    return _quantile(values, (1 - level) / 2), _quantile(values, (1 + level) / 2)
+
+
+def _resample(group: Group, draw: random.Random) -> Group:
+    return group if group.n < 2 else _group(group.key, tuple(draw.choices(group.runs, k=group.n)))
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])

@@ -1,0 +1,91 @@
+"""Runs that others published, one row a run in ``published/runs.csv``. Standard library only.
+
+Left out is what gives no accuracy of its own (throughputs, targets, ranges), MLPerf runs that were aborted below
+75.9 %, and a result that its source or another one repeats. An empty cell is what nobody stated. Only a ``hardware``
+that names a preset has a price: it stands for an instance that the source names, or that follows from its price. The
+cloud ``mosaicml`` is what MosaicML's Explorer called its own machines.
+"""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from pathlib import Path
+
+from resnet_exp.core import paths
+from resnet_exp.results.record import RunRecord
+
+FILE = Path(__file__).parent / "published" / "runs.csv"
+# All are of the whole ImageNet-1k.
+DATASET = "imagenet"
+# That of the recipes.
+MODEL = "resnet50"
+
+
+def published() -> list[RunRecord]:
+    """Every published run, in the order of the file."""
+    with FILE.open(newline="") as file:
+        return [_run(row) for row in csv.DictReader(file)]
+
+
+def _run(row: dict[str, str]) -> RunRecord:
+    return RunRecord(
+        run_id=row["run_id"],
+        published=True,
+        recipe=row["recipe"],
+        model=row["model"],
+        dataset=DATASET,
+        data=row["data"],
+        algorithms=tuple(row["algorithms"].split()),
+        cloud=row["cloud"] or None,
+        hardware=row["hardware"],
+        gpu=row["gpu"] or None,
+        devices=int(row["devices"]),
+        nodes=int(row["nodes"]),
+        cpus=_int(row["cpus"]),
+        ssr=_float(row["ssr"]),
+        seed=_int(row["seed"]),
+        epochs=_float(row["epochs"]),
+        top1=float(row["top1"]),
+        top5=_float(row["top5"]),
+        train_seconds=_float(row["train_seconds"]),
+        eval_seconds=None,
+        usd_per_node_hour=_float(row["usd_per_node_hour"]),
+        price_date=row["price_date"] or None,
+        published_cost_usd=_float(row["published_cost_usd"]),
+        eval_resize=_int(row["eval_resize"]),
+        eval_crop=_int(row["eval_crop"]),
+        tta=row["tta"],
+        clock=row["clock"],
+        group=row["group"],
+        resumed=0,
+        commits=(),
+        dirty=False,
+        samples_per_second=_float(row["samples_per_second"]),
+        data_wait_seconds=None,
+        energy_kwh=None,
+        source=f"{row['source']}; {row['note']}" if row["note"] else row["source"],
+        path=None,
+        sweep=None,
+        command=_command(row),
+        curve=(),
+    )
+
+
+def _command(row: dict[str, str]) -> str | None:
+    """What trains the same here; None for runs that are of no recipe of ours, or of an unknown length."""
+    if not row["ssr"] or not (paths.conf_dir() / "recipe" / f"{row['recipe']}.yaml").exists():
+        return None
+    words = [f"recipe={row['recipe']}", f"ssr={row['ssr']}", f"dataset={DATASET}"]
+    words += [f"model={row['model']}"] if row["model"] != MODEL else []
+    if (paths.conf_dir() / "hardware" / f"{row['hardware']}.yaml").exists():
+        words.append(f"hardware={row['hardware']}")
+    return shlex.join(["python", "-m", "resnet_exp", *words])
+
+
+def _float(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _int(cell: str) -> int | None:
+    return int(cell) if cell else None

@@ -1,0 +1,75 @@
+"""What the report knows of one training run, an own one or a published one. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SECONDS_PER_HOUR = 3600
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run that ended with an accuracy. Fractions are of 1, durations in seconds, money in dollars.
+
+    `None` says that nobody wrote it down.
+    """
+
+    run_id: str  # folder name; of a published run a slug such as "mosaicml-mild-2022"
+    published: bool
+    recipe: str  # mild, medium, hot, baseline; of others their own name
+    model: str
+    dataset: str
+    data: str
+    algorithms: tuple[str, ...]
+    cloud: str | None
+    hardware: str  # name of a preset, or a text such as "8x A100 80GB"
+    gpu: str | None
+    devices: int  # of one node; 0 if it trains on its CPUs
+    nodes: int
+    cpus: int | None
+    ssr: float | None
+    seed: int | None
+    epochs: float | None
+    top1: float
+    top5: float | None
+    train_seconds: float | None
+    eval_seconds: float | None
+    usd_per_node_hour: float | None  # the price that the run recorded
+    price_date: str | None
+    published_cost_usd: float | None  # what the source itself states
+    eval_resize: int | None  # pixels of the short side, before the crop
+    eval_crop: int | None  # pixels of a side
+    tta: str  # test-time augmentation: "" or "flip"
+    clock: str  # what `train_seconds` covers: "training", "training and evaluation", "to 75.9 %, with evaluation"
+    group: str  # the same for runs that differ in nothing but the seed
+    resumed: int
+    commits: tuple[str, ...]  # of the code, in the order in which it trained the run
+    dirty: bool  # the code had changes that no commit has
+    samples_per_second: float | None
+    data_wait_seconds: float | None
+    energy_kwh: float | None
+    source: str  # published: where from; own: ""
+    path: str | None  # own: the folder
+    sweep: str | None
+    command: str | None  # command line that reproduces it
+    curve: tuple[tuple[float, float], ...]  # training seconds and top-1 of each evaluation
+
+    @property
+    def protocol(self) -> str:
+        """How top-1 was measured: only runs that agree in it compare."""
+        if self.eval_crop is None:
+            return UNKNOWN
+        return f"{self.eval_crop} px, {self.tta} TTA" if self.tta else f"{self.eval_crop} px"
+
+    @property
+    def evaluated(self) -> str:
+        """The protocol, and the short side that the crop was cut from: ``224 px of 256``."""
+        return f"{self.protocol} of {self.eval_resize}" if self.eval_crop and self.eval_resize else self.protocol
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the training time costs at the price that the run recorded; None without a time or a price."""
+        if self.train_seconds is None or self.usd_per_node_hour is None:
+            return None
+        return self.train_seconds / SECONDS_PER_HOUR * self.nodes * self.usd_per_node_hour

@@ -1,0 +1,115 @@
+"""The run folder: where the islands meet. Standard library only.
+
+``config.yaml`` (what to do), ``environment.json`` (with what), ``rank*.log``, ``metrics.jsonl`` (one line an
+evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``progress.json`` (how far, every few seconds),
+``checkpoints/``, ``weights.pt``, and at the end ``result.json`` or ``failure.json``. JSON files are written whole or
+not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.core.errors import OwnedByOther, RequestError
+from resnet_exp.core.files import SCHEMA, read_json
+from resnet_exp.core.locks import open_lock, try_lock
+
+# Set for ranks whose launcher holds the lock of the run folder.
+OWNED = "RESNET_EXP_OWNED"
+FULL = "runs_dir={} is full; free some space, then the same command goes on from the last checkpoint"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def failure(self) -> Path:
+        return self.path / "failure.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def trace(self) -> Path:
+        return self.path / "trace.jsonl"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.pt"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def latest_checkpoint(self) -> Path:
+        return self.checkpoints / "latest-rank0.pt"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What a run's launcher says when it has no terminal of its own."""
+        return self.path / "launcher.log"
+
+    def rank_log(self, rank: int) -> Path:
+        """Log of everything that a rank and its libraries print."""
+        return self.path / f"rank{rank}.log"
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The result of a finished run, else None; raises `RequestError` if it is none that can be shown."""
+        result = read_json(self.result)
+        if result is not None and result.get("schema") != SCHEMA:
+            raise RequestError(f"{self.result} is no result of this version; remove it to run again")
+        return result
+
+    def read_failure(self) -> dict[str, Any] | None:
+        """Why the last try failed, else None."""
+        return read_json(self.failure)
+
+
+def acquire(run: RunFolder) -> int:
+    """Own a run folder until the returned file descriptor, and every copy a child inherited, is closed.
+
+    Raises:
+        OwnedByOther: another process owns it.
+    """
+    descriptor = open_lock(run.lock)
+    try:
+        locked = try_lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    if not locked:
+        owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise OwnedByOther(f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return descriptor

@@ -1,0 +1,1 @@
+"""Which runs a sweep asks for."""

@@ -1,0 +1,59 @@
+"""How a planned sweep is carried out: in turn, in a pool on this machine, or on SLURM.
+
+Each function returns the exit code of the sweep. Runs that are done are skipped, running and queued ones left alone,
+broken ones go on: the same command again is the whole retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.runs import environment, status_table
+from resnet_exp.runs.states import RunState
+from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
+
+Attempt = Callable[[RunConfig], int]
+SHOWN = 5
+
+
+def begin_sweep(sweep: Sweep, launcher: str) -> list[PlannedRun]:
+    """Write the manifest, and return the runs that are to be started."""
+    todo = runs_to_start(sweep)
+    write_sweep(sweep, launcher, {run.run_id: None for run in todo})
+    return todo
+
+
+def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
+    """Say what is there already, and return the runs that are to be started."""
+    states = {state.run_id: state for state in sweep.states()}
+    by_kind = {
+        kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", "running", "queued")
+    }
+    if by_kind["done"]:
+        console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are done already and are skipped")
+        _note_commits(by_kind["done"])
+    there = [states[run.run_id] for kind in ("running", "queued") for run in by_kind[kind]]
+    for state in there[:SHOWN]:
+        console.say(f"note: left alone: {status_table.line(state)}")
+    if len(there) > SHOWN:
+        console.say(f"note: {len(there) - SHOWN} more are running or queued and left alone")
+    return [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
+
+
+def _note_commits(done: list[PlannedRun]) -> None:
+    now = (environment.git() or {}).get("commit")
+    others = sorted({str(commit)[:12] for run in done if (commit := environment.commit_of(run.folder)) != now})
+    if others:
+        console.say(f"note: some were made at other commits ({', '.join(others)}; this is {str(now)[:12]})")
+
+
+def end_sweep(states: list[RunState], code: int = EXIT_DONE, show: bool = True) -> int:
+    """Show the last states of the runs; returns the exit code of the sweep, whose launcher ended with `code`."""
+    if show:
+        status_table.show(states)
+    if code in (EXIT_INTERRUPTED, EXIT_BAD_REQUEST):
+        return code
+    return EXIT_DONE if all(state.kind == "done" for state in states) else EXIT_FAILED

@@ -1,0 +1,135 @@
+"""Run a sweep on this machine, several runs at a time, each on devices of its own. No torch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+
+from resnet_exp.config import validate
+from resnet_exp.config.schema import LocalLauncherConfig
+from resnet_exp.core import console, devices
+from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
+from resnet_exp.core.files import SCHEMA, write_json
+from resnet_exp.core.processes import die_with_parent
+from resnet_exp.launch.run import freeze_run
+from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs.folder import RunFolder
+from resnet_exp.sweep.launchers import slurm_job
+from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep
+from resnet_exp.sweep.launchers.frontier_tracker import tracked
+from resnet_exp.sweep.launchers.watch import watch_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep
+
+
+@dataclass
+class _Job:
+    process: subprocess.Popen[bytes]
+    gpus: list[str]
+    folder: RunFolder
+
+
+class Pool:
+    """Starts runs as processes of their own, as GPUs become free."""
+
+    def __init__(self, todo: list[PlannedRun], parallel: int | None) -> None:
+        """`parallel` runs at a time; None for as many as have GPUs of their own, on a CPU one.
+
+        Raises:
+            RequestError: `parallel` is no number of runs, or a run wants more GPUs than there are.
+        """
+        if parallel is not None and parallel < 1:
+            raise RequestError(f"hydra.launcher.parallel={parallel} must be 1 or more")
+        for run in todo:
+            validate.check_devices(run.config.hardware)
+        self.waiting = list(todo)
+        self.free = _gpu_names()
+        self.parallel = parallel or (max(1, len(self.free)) if _uses_gpus(todo) else 1)
+        self.running: list[_Job] = []
+        self.stopping = False
+
+    def advance(self) -> bool:
+        """Take leave of runs that ended, start those that can start; whether any is left."""
+        for job in [job for job in self.running if job.process.poll() is not None]:
+            self.running.remove(job)
+            self.free += job.gpus
+            _explain(job)
+        while self.waiting and not self.stopping and len(self.running) < self.parallel:
+            wanted = self.waiting[0].config.hardware.gpus_per_node
+            if wanted > len(self.free):
+                break
+            taken, self.free = self.free[:wanted], self.free[wanted:]
+            run = self.waiting.pop(0)
+            self.running.append(_Job(self._start(run, taken), taken, run.folder))
+        return bool(self.running or (self.waiting and not self.stopping))
+
+    def _start(self, run: PlannedRun, gpus: list[str]) -> subprocess.Popen[bytes]:
+        freeze_run(run.config, slurm_job.submission_facts(environment.of_launcher()))
+        run.folder.failure.unlink(missing_ok=True)
+        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+        if not gpus:
+            # Each would take all cores, and all would wait for each other.
+            environ.setdefault("OMP_NUM_THREADS", str(max(1, devices.usable_cpus() // self.parallel)))
+        with run.folder.launcher_log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "resnet_exp.train", str(run.folder.path)],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C comes through us, once.
+                start_new_session=True,
+                preexec_fn=partial(die_with_parent, signal.SIGTERM),
+            )
+
+    def stop(self) -> None:
+        """Let the running runs save a checkpoint and end, and start no more."""
+        self.stopping = True
+        for job in self.running:
+            job.process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Stop, and wait until nothing is left."""
+        if self.running:
+            self.stop()
+        for job in self.running:
+            job.process.wait()
+
+
+def _explain(job: _Job) -> None:
+    """Write ``failure.json`` for a run that ended before it had ranks: its launcher's last words."""
+    folder, code = job.folder, job.process.returncode
+    if code in (EXIT_DONE, EXIT_INTERRUPTED) or folder.result.exists() or folder.failure.exists():
+        return
+    words = folder.launcher_log.read_text(errors="replace").strip().splitlines() or [f"exit code {code}"]
+    failure = {"schema": SCHEMA, "error": words[-1], "type": "", "rank": 0, "exit_code": code, "traceback": ""}
+    write_json(folder.failure, failure)
+
+
+def _gpu_names() -> list[str]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = len(devices.visible_gpus())
+    return [name.strip() for name in visible.split(",")][:count] if visible else [str(i) for i in range(count)]
+
+
+def _uses_gpus(runs: list[PlannedRun]) -> bool:
+    return any(run.config.hardware.gpus_per_node for run in runs)
+
+
+def pooled(sweep: Sweep, settings: LocalLauncherConfig) -> int:
+    """Run on this machine, several at a time."""
+    code = EXIT_DONE
+    with sweep_manifest.own_sweep(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
+        todo = begin_sweep(sweep, "submitit_local")
+        pool = Pool(todo, settings.parallel)
+        try:
+            watch_sweep(sweep, settle=0, alive=pool.advance, saw_done=tracker.saw)
+        except KeyboardInterrupt:
+            console.say("stopping: each run saves a checkpoint first")
+            code = EXIT_INTERRUPTED
+        finally:
+            pool.close()
+    return end_sweep(sweep.states(), code)

@@ -1,0 +1,272 @@
+"""Submit the runs of a sweep to SLURM through submitit: one array, one task a node. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import shlex
+import shutil
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.config.schema import HardwareConfig, SlurmLauncherConfig
+from resnet_exp.core import console, slurm
+from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
+from resnet_exp.core.files import read_json, writing
+from resnet_exp.core.text import plural, span
+from resnet_exp.launch.run import freeze_run
+from resnet_exp.runs import environment, submission, sweep_manifest
+from resnet_exp.runs.submission import end, queued_jobs, submission_path
+from resnet_exp.sweep.launchers import slurm_job
+from resnet_exp.sweep.launchers.common import end_sweep, runs_to_start
+from resnet_exp.sweep.launchers.frontier_tracker import tracked
+from resnet_exp.sweep.launchers.watch import watch_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep, sweep_record, write_sweep
+
+# A node's own processes need some of what a vendor counts as its memory.
+MEMORY_SHARE = 0.9
+LEAST = {"max_requeues": 0, "timeout_min": 1, "signal_delay_s": 1, "array_parallelism": 1}
+# Settings of the launcher that submitit takes under the same names, or hands on to sbatch.
+SITE = (
+    *("signal_delay_s", "array_parallelism", "partition", "account", "qos", "constraint", "exclude", "nodelist"),
+    *("exclusive", "gres", "comment", "stderr_to_stdout"),
+)
+
+
+# Threads that write run folders: most of it is waiting for the disk, or for a file system on the network.
+WRITERS = 8
+
+
+# A node that fails ends the others, which would wait for it.
+SRUN_ARGS = ("--kill-on-bad-exit=1",)
+
+
+def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig) -> dict[str, str]:
+    """Freeze the runs of `todo` into their folders, submit them, and return the job of each.
+
+    Args:
+        planned: the whole sweep.
+        todo: its runs that are neither done nor on their way.
+        settings: ``hydra.launcher`` of ``conf/hydra/launcher/slurm.yaml``.
+
+    Raises:
+        RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
+    """
+    for key, least in LEAST.items():
+        if (given := getattr(settings, key)) < least:
+            raise RequestError(f"hydra.launcher.{key}={given} must be {least} or more")
+    token = uuid.uuid4().hex
+    executor = _executor(planned, _one_hardware(todo), settings, token)
+    facts = slurm_job.submission_facts(environment.of_launcher())
+    new = [run for run in todo if not run.folder.path.exists()]
+    jobs: dict[str, str] = {}
+    try:
+        _freeze(todo, facts)
+        size = slurm.largest_array()
+        for start in range(0, len(todo), size):
+            part = todo[start : start + size]
+            commit = (facts["git"] or {}).get("commit")
+            tasks = [slurm_job.SlurmJob(str(run.folder.path), settings.max_requeues, commit) for run in part]
+            with _undisturbed():
+                before = {run.run_id: jobs.get(run.run_id) for run in todo}
+                record = sweep_record(planned, "slurm", before)
+                described = [vars(task) for task in tasks]
+                submission.begin(planned.runs_dir, token, executor.folder, described, record)
+                jobs |= _submit(executor, [run.run_id for run in part], tasks)
+                write_sweep(planned, "slurm", {**before, **jobs})
+                submission.end(planned.runs_dir)
+            for run in part:
+                run.folder.failure.unlink(missing_ok=True)  # that of an earlier try
+    except RequestError as error:
+        for run in new:
+            if run.run_id not in jobs:
+                shutil.rmtree(run.folder.path, ignore_errors=True)
+        some = f"; {len(jobs)} of {len(todo)} runs were submitted before" if jobs else ""
+        raise RequestError(f"{error}{some}") from error
+    return jobs
+
+
+def _freeze(runs: list[PlannedRun], facts: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(WRITERS) as writers:
+        try:
+            for number, _ in enumerate(writers.map(lambda run: freeze_run(run.config, facts), runs), 1):
+                if number % 50 == 0:
+                    console.status(f"writing run folders: {number} of {len(runs)}")
+        except BaseException:
+            writers.shutdown(cancel_futures=True)
+            raise
+    console.status("")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait, in sbatch too: between its answer and the manifest, jobs would be submitted and not known."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def _one_hardware(runs: list[PlannedRun]) -> HardwareConfig:
+    """The hardware that all runs want: SLURM gives one kind of node to an array."""
+    names = sorted({run.config.hardware.name for run in runs})
+    wanted = {resources(run.config.hardware) for run in runs}
+    if len(wanted) > 1 or len(names) > 1:
+        raise RequestError(
+            f"hardware={','.join(names)}: one array has one kind of node; submit a sweep for each hardware"
+        )
+    return runs[0].config.hardware
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What to ask SLURM for: nodes, and on each of them one task with GPUs, CPUs and GB of memory; None: not asked."""
+
+    nodes: int
+    gpus_per_node: int | None
+    cpus_per_task: int | None
+    mem_gb: int | None
+
+
+def resources(hardware: HardwareConfig) -> Resources:
+    """What `hardware` has."""
+    memory = hardware.memory_gib
+    mem_gb = None if memory is None else math.floor(memory * MEMORY_SHARE)
+    return Resources(hardware.nodes, hardware.gpus_per_node or None, hardware.cpus, mem_gb)
+
+
+def _asked(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
+    """What `hardware` has, where the settings do not say otherwise."""
+    names = ("gpus_per_node", "cpus_per_task", "mem_gb")
+    given = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    return replace(resources(hardware), **given)
+
+
+def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherConfig, token: str) -> Any:
+    # Imported late: only who submits needs it.
+    import submitit
+
+    asked = _asked(hardware, settings)
+    site = {name: value for name in SITE if (value := getattr(settings, name)) is not None}
+    try:
+        executor = submitit.SlurmExecutor(settings.submitit_folder, max_num_timeout=settings.max_requeues)
+        executor.update_parameters(
+            job_name=planned.name,
+            time=settings.timeout_min,
+            mem=None if asked.mem_gb is None else f"{asked.mem_gb}GB",
+            nodes=asked.nodes,
+            ntasks_per_node=1,
+            cpus_per_task=asked.cpus_per_task,
+            gpus_per_node=asked.gpus_per_node,
+            setup=[f": submission {token}", *_setup(asked.cpus_per_task, settings.setup or [])],
+            teardown=_teardown(executor, asked.nodes, settings.container or []),
+            srun_args=[*SRUN_ARGS, *(settings.srun_args or []), *(settings.container or [])],
+            additional_parameters={"requeue": True, **settings.additional_parameters},
+            **site,
+        )
+    except RuntimeError as error:
+        raise RequestError(f"hydra/launcher=slurm: {error}; use a login node of the cluster") from error
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise RequestError(
+            f"hydra.launcher: {reason}; other options of sbatch go into hydra.launcher.additional_parameters"
+        ) from error
+    return executor
+
+
+def _setup(cpus: int | None, lines: list[str]) -> list[str]:
+    # From 22.05 on, srun does not take the number of CPUs from sbatch.
+    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines, "began=$(date +%s)"]
+
+
+def _teardown(executor: Any, nodes: int, container: list[str]) -> list[str] | None:
+    """Lines of shell that follow srun."""
+    if nodes == 1:
+        return None
+    see = shlex.join([*container, sys.executable, "-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder)])
+    return ["code=$?", f'[ $code = 0 ] || {see} "$began" "$code"', "exit $code"]
+
+
+def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) -> dict[str, str]:
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        # What sbatch says is in the error too.
+        with (
+            writing(f"hydra.launcher.submitit_folder={executor.folder}"),
+            contextlib.redirect_stderr(io.StringIO()),
+            executor.batch(),
+        ):
+            submitted = [executor.submit(task) for task in tasks]
+    except (FailedJobError, FailedSubmissionError) as error:
+        reason = (str(error).partition("sbatch: error: ")[2] or str(error)).partition("\n")[0]
+        raise RequestError(
+            f"sbatch refuses the sweep ({reason}); change hydra.launcher, here or in conf/local/slurm.yaml"
+        ) from error
+    return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}
+
+
+STATUS = "python -m resnet_exp.status"
+
+
+def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
+    """Submit as one array, and wait for it unless ``hydra.launcher.wait=false``."""
+    submitted = False
+    try:
+        with sweep_manifest.submitting(sweep.runs_dir):
+            recover(sweep.runs_dir)
+            todo = runs_to_start(sweep)
+            if not todo:
+                write_sweep(sweep, "slurm", {})
+            else:
+                began = time.monotonic()
+                jobs = submit(sweep, todo, settings)
+                arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
+                took = span(time.monotonic() - began)
+                console.say(f"submitted {plural(len(jobs), 'run')} as job {arrays} in {took}")
+        submitted = True
+        console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
+        if not settings.wait:
+            return EXIT_DONE
+        with tracked(sweep) as tracker:
+            ended = watch_sweep(sweep, saw_done=tracker.saw)
+        return end_sweep(ended)
+    except KeyboardInterrupt:
+        if submitted:
+            console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")
+            console.say(f"scancel --name={sweep.name} ends them")
+        else:
+            console.say("stopped before all runs were submitted; the same command submits the rest")
+        return EXIT_INTERRUPTED
+
+
+def recover(runs_dir: Path) -> None:
+    """Finish a submission that was killed: its jobs, if there are any, get what they lack and enter the manifest.
+
+    Raises:
+        RequestError: SLURM does not say whether there are any.
+    """
+    found = read_json(submission_path(runs_dir))
+    if found is None:
+        return
+    queued = queued_jobs(runs_dir, found)
+    if queued is None:
+        raise RequestError("an earlier submission was cut off, and squeue does not say whether it has jobs; try later")
+    if queued:
+        record = found["manifest"]
+        record["runs"] = [{**row, "job": queued.get(row["run_id"], row["job"])} for row in record["runs"]]
+        for task in found["tasks"]:
+            slurm_job.SlurmJob(**task).keep(Path(found["folder"]), queued[Path(task["folder"]).name])
+        sweep_manifest.write_manifest(runs_dir, record)
+        console.say(f"note: {len(queued)} runs of a submission that was cut off are in the queue")
+    end(runs_dir)

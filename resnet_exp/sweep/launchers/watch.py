@@ -1,0 +1,116 @@
+"""Watch the runs of a sweep until the last one has ended. It only reads: who watches can leave at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.live import Live
+
+from resnet_exp.core import console, slurm
+from resnet_exp.runs import status_table
+from resnet_exp.runs.states import RunState
+from resnet_exp.sweep.planned import Sweep
+
+POLL_SECONDS = 1.0
+# SLURM's controller serves many; asking it more often tells little more.
+QUEUE_SECONDS = 5.0
+OVER = ("done", "failed", "stopped", "missing")
+# A job that moves through the queue is for moments nowhere: what looks over must do so for a while.
+SETTLE_SECONDS = 15.0
+
+
+class Remembered:
+    """SLURM's answers of a while ago; the last one stays while there is no new one."""
+
+    def __init__(self) -> None:
+        self._queue: dict[str, str] | None = None
+        self._endings: dict[str, str] = {}
+        self._queue_asked = self._endings_asked = -math.inf
+
+    def in_queue(self) -> dict[str, str] | None:
+        """As `slurm_queue.in_queue`."""
+        if time.monotonic() - self._queue_asked > QUEUE_SECONDS:
+            answer = slurm.in_queue()
+            self._queue = self._queue if answer is None else answer
+            self._queue_asked = time.monotonic()
+        return self._queue
+
+    def endings(self, jobs: list[str]) -> dict[str, str]:
+        """As `slurm_queue.endings`."""
+        if time.monotonic() - self._endings_asked > QUEUE_SECONDS and not self._settled(jobs):
+            self._endings = slurm.endings(jobs)
+            self._endings_asked = time.monotonic()
+        return self._endings
+
+    def _settled(self, jobs: list[str]) -> bool:
+        known = [self._endings.get(job, "").partition(" ")[0] for job in jobs]
+        return all(ending in slurm.ENDED for ending in known)
+
+
+def watch_sweep(
+    sweep: Sweep,
+    settle: float = SETTLE_SECONDS,
+    alive: Callable[[], bool] | None = None,
+    saw_done: Callable[[int], None] = lambda done: None,
+) -> list[RunState]:
+    """Show the runs until all have ended, and return their last states.
+
+    Args:
+        sweep: whose runs to watch.
+        settle: seconds for which all must look ended.
+        alive: whether somebody still carries the runs out; asked instead of waiting for them to settle.
+        saw_done: told, at each look, how many of them are done.
+    """
+    scheduler = Remembered()
+    over_since: float | None = None
+    with _display() as show:
+        while True:
+            found = sweep.states(scheduler)
+            show(found)
+            saw_done(_done(found))
+            if all(state.kind == "done" for state in found):
+                return found
+            over = not alive() if alive else all(state.kind in OVER for state in found)
+            now = time.monotonic()
+            over_since = (over_since or now) if over else None
+            if over_since is not None and now - over_since >= settle:
+                found = sweep.states(scheduler)
+                saw_done(_done(found))
+                return found
+            time.sleep(POLL_SECONDS)
+
+
+def _done(found: list[RunState]) -> int:
+    return sum(state.kind == "done" for state in found)
+
+
+@contextlib.contextmanager
+def _display() -> Iterator[Callable[[list[RunState]], None]]:
+    terminal = Console(file=sys.stdout, highlight=False)
+    if not terminal.is_terminal:
+        yield _Lines()
+        return
+    with Live(console=terminal, auto_refresh=False, transient=True) as live:
+
+        def show(found: list[RunState]) -> None:
+            live.update(status_table.table(found, max(3, terminal.height - 4)), refresh=True)
+
+        yield show
+
+
+class _Lines:
+    """Where there is no terminal: a line for each change of a run's state."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def __call__(self, found: list[RunState]) -> None:
+        for state in found:
+            if self._last.get(state.run_id) != state.kind:
+                self._last[state.run_id] = state.kind
+                console.say(status_table.line(state))

@@ -1,0 +1,261 @@
+"""Sweeps that choose their own runs: higher top-1 in less training time, searched by Optuna's TPE sampler.
+
+The study lies in ``RUNS/.sweeps/NAME.journal``. A trial is a point of the search space, and its run the one that this
+point configures: the same command goes on with what was interrupted, and asks for new points until there are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.utils import JobReturn
+
+from resnet_exp.core import console
+from resnet_exp.core.errors import RequestError
+from resnet_exp.core.locks import is_locked
+from resnet_exp.core.text import span
+from resnet_exp.runs.folder import RunFolder
+from resnet_exp.sweep import grid
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+OBJECTIVES = ("top-1", "trained")  # the more the better, the less the better
+ANEW = "give this search a name of its own with sweep=NAME"
+
+# Carries out the runs with these overrides, after a number of earlier ones: each with its result, None if it has none.
+Launch = Callable[[list[list[str]], int], Sequence[JobReturn]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Trials in all, how many run at a time, the sampler's seed, significant digits of a number that it chose."""
+
+    n_trials: int
+    parallel: int
+    seed: int
+    digits: int
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "parallel", "digits"):
+            if getattr(self, name) < 1:
+                raise RequestError(f"hydra.sweeper.{name}={getattr(self, name)} must be 1 or more")
+
+
+class Space:
+    """What is searched, in the syntax of Hydra's overrides, and what is the same for all runs."""
+
+    def __init__(self, loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str], digits: int) -> None:
+        asked = grid.parse_overrides(loader, arguments)
+        ours = grid.parse_overrides(loader, grid.override_lines(params, grid.PARAMS))
+        overrides = {key: override for key, override in ours.items() if key not in asked} | asked
+        self.fixed = [str(one.input_line) for one in overrides.values() if not one.is_sweep_override()]
+        searched = [override for override in overrides.values() if override.is_sweep_override()]
+        if not searched:
+            raise RequestError(f"{grid.PARAMS} has nothing to search; give ranges such as ssr: interval(0.1,0.5)")
+        self.described = " ".join(str(override.input_line) for override in searched)
+        self.distributions = {override.get_key_element(): _distribution(override) for override in searched}
+        self.digits = digits
+
+    def overrides(self, values: Mapping[str, Any]) -> list[str]:
+        """Overrides of a point's run; numbers are rounded, so that near points are one run with a readable id."""
+        return [*self.fixed, *(f"{key}={self.text(key, values[key])}" for key in self.distributions)]
+
+    def text(self, key: str, value: Any) -> str:
+        """A value of the space as it is configured."""
+        if not isinstance(value, float):
+            return str(value)
+        distribution: Any = self.distributions[key]
+        if distribution.step is not None:
+            return f"{value:.10g}"
+        rounded = float(f"{value:.{self.digits}g}")
+        return f"{min(max(rounded, distribution.low), distribution.high):.10g}"
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if override.is_choice_sweep():
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    value: Any = override.value()
+    if unknown := sorted(value.tags - {"log"}):
+        raise RequestError(f"{override.input_line}: tag {unknown[0]} is unknown; there is log")
+    log = "log" in value.tags
+    try:
+        if isinstance(value, IntervalSweep):
+            low, high, step = value.start, value.end, None
+        else:
+            assert isinstance(value, RangeSweep)
+            numbers = sorted(value.range())
+            if not numbers:
+                raise ValueError("it is empty")
+            low, high, step = numbers[0], numbers[-1], abs(value.step)
+        assert low is not None and high is not None
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=log, step=int(step or 1))
+        if not all(map(math.isfinite, (low, high))):
+            raise ValueError("it has no end")
+        return FloatDistribution(low, high, log=log, step=step)
+    except ValueError as error:
+        raise RequestError(f"{override.input_line} cannot be searched: {error}") from error
+
+
+class Search:
+    """A study and what it takes to carry it on."""
+
+    def __init__(
+        self, study: Study, space: Space, settings: Settings, launch: Launch, run_id: Callable[[list[str]], str]
+    ) -> None:
+        """`run_id` is that of the run with the overrides given."""
+        self.study, self.space, self.settings, self.launch, self.run_id = study, space, settings, launch, run_id
+
+    def carry_on(self) -> None:
+        """Go on with interrupted trials, then ask for new ones until there are enough.
+
+        Raises:
+            RequestError: the study is of something else, or a run was refused.
+        """
+        self._check_same()
+        batch = self._unfinished()
+        while batch or (batch := self.ask(min(self.settings.parallel, self.settings.n_trials - len(self._counted())))):
+            self._carry_out(batch)
+            batch = []
+
+    def ask(self, count: int) -> list[FrozenTrial]:
+        """New points, each a trial that awaits its result."""
+        from optuna.samplers import TPESampler
+
+        batch = []
+        for _ in range(count):
+            # Seeded by its number, so that a search that was interrupted does not begin its random sequence again.
+            seed = self.settings.seed + len(self._trials())
+            self.study.sampler = TPESampler(seed=seed, constant_liar=True)
+            try:
+                number = self.study.ask(self.space.distributions).number
+            except ValueError as error:
+                raise RequestError(f"sweep={self.study.study_name} had other choices until now; {ANEW}") from error
+            batch.append(self._trials()[number])
+        return batch
+
+    def overrides(self, trials: Sequence[FrozenTrial]) -> list[list[str]]:
+        """Overrides of the run of each trial."""
+        return [self.space.overrides(trial.params) for trial in trials]
+
+    def summary(self) -> str:
+        """The runs that no other run beats in both objectives, the fastest first."""
+        counted, finished = self._counted(), self._finished()
+        failed = len(counted) - len(finished)
+        said = f"sweep {self.study.study_name}: {len(counted)} trials" + (f", {failed} failed" if failed else "")
+        if not finished:
+            return said
+        best = {self.study.user_attrs[_run_of(trial)]: trial for trial in self.study.best_trials}
+        rows: list[tuple[str, ...]] = [(*OBJECTIVES, *self.space.distributions, "run")]
+        for run, trial in sorted(best.items(), key=lambda item: item[1].values[1]):
+            chosen = (self.space.text(key, trial.params[key]) for key in self.space.distributions)
+            rows.append((f"{trial.values[0]:.2%}", span(trial.values[1]), *chosen, run))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join([f"{said}; no run is both better and faster than one of these:", *map(str.rstrip, table)])
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    def _finished(self) -> list[FrozenTrial]:
+        return [trial for trial in self._trials() if trial.state.name == "COMPLETE"]
+
+    def _counted(self) -> list[FrozenTrial]:
+        return [trial for trial in self._trials() if _refused(trial) not in self.study.user_attrs]
+
+    def _check_same(self) -> None:
+        """A study whose first runs were of another model, dataset or machine would compare what cannot be compared."""
+        for trial in self._finished()[-1:]:
+            if trial.params.keys() != self.space.distributions.keys():
+                searched = ", ".join(sorted(trial.params))
+                raise RequestError(f"sweep={self.study.study_name} searched {searched} until now; {ANEW}")
+            before, now = self.study.user_attrs[_run_of(trial)], self.run_id(self.space.overrides(trial.params))
+            if before != now:
+                raise RequestError(
+                    f"sweep={self.study.study_name} was begun with other settings: {before} would be {now} now; {ANEW}"
+                )
+
+    def _unfinished(self) -> list[FrozenTrial]:
+        """Trials that were asked for and never answered: their runs go on, or have their results already."""
+        unfinished = []
+        for trial in self._trials():
+            if trial.state.is_finished():
+                continue
+            if trial.params.keys() == self.space.distributions.keys():
+                unfinished.append(trial)
+            else:  # it was interrupted while it was being asked for
+                self._refuse(trial)
+        return unfinished
+
+    def _carry_out(self, batch: list[FrozenTrial]) -> None:
+        counted = [trial.number for trial in self._counted()]
+        for trial in batch:
+            chosen = " ".join(f"{key}={self.space.text(key, value)}" for key, value in trial.params.items())
+            console.say(f"trial {counted.index(trial.number) + 1} of {self.settings.n_trials}: {chosen}")
+        points = self.overrides(batch)
+        try:
+            jobs = self.launch(points, len(self._trials()) - len(batch))
+        except RequestError:
+            for trial in batch:
+                self._refuse(trial)
+            raise
+        for trial, point, job in zip(batch, points, jobs, strict=True):
+            self._tell(trial, point, job)
+
+    def _tell(self, trial: FrozenTrial, point: list[str], job: JobReturn) -> None:
+        from optuna.trial import TrialState
+
+        result: Any = job.return_value
+        if result is not None:
+            self.study.set_user_attr(_run_of(trial), self.run_id(point))
+            self.study.tell(trial.number, [result["top1"], result["timing"]["train_seconds"]])
+        elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
+            raise RequestError(f"{job.working_dir} is running already; wait for it, then the same command goes on")
+        else:
+            self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _refuse(self, trial: FrozenTrial) -> None:
+        """Close a trial without a run; it does not count."""
+        from optuna.trial import TrialState
+
+        self.study.set_user_attr(_refused(trial), True)
+        self.study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _run_of(trial: FrozenTrial) -> str:
+    return f"run {trial.number}"
+
+
+def _refused(trial: FrozenTrial) -> str:
+    return f"refused {trial.number}"
+
+
+def open_study(path: Path | None, name: str) -> Study:
+    """The study in a journal, which is made if need be; one in memory if there is no path.
+
+    Raises:
+        RequestError: the journal cannot be read.
+    """
+    import optuna
+    from optuna.storages import InMemoryStorage, JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path))) if path else InMemoryStorage()
+        return optuna.create_study(
+            storage=storage, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
+        )
+    except (ValueError, KeyError) as error:
+        raise RequestError(f"{path} is damaged ({error}); remove it to search anew") from error

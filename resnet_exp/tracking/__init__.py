@@ -1,0 +1,1 @@
+"""What is read from Weights & Biases, and put there beside the runs."""

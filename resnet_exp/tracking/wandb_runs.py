@@ -1,0 +1,95 @@
+"""Finished runs of a Weights & Biases project as the report sees them, and run folders by their ``wandb`` folders.
+
+Two keys of a run's summary are read, which `resnet_exp.loggers.wandb_logger` writes when the run ends:
+
+- ``result``: the content of ``result.json``;
+- ``evaluations``: the rows of ``metrics.jsonl``; may be missing.
+
+Runs without ``result``, such as those of other programs, are named as unreadable. W&B's address and login are those of
+its own client (``WANDB_BASE_URL``, ``WANDB_API_KEY``, ``wandb login``).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import SCHEMA
+from resnet_exp.core.text import one_line, printable
+from resnet_exp.results import parse
+from resnet_exp.results.collect import is_run
+from resnet_exp.results.record import RunRecord
+
+PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
+# What W&B's client writes into the folder of each run, itself in ``RUN/wandb``.
+FILES = "run-*.wandb"
+TIMEOUT_SECONDS = 20
+Found = tuple[list[RunRecord], list[tuple[Path, str]]]
+
+
+def read_project(project: str) -> Found:
+    """Finished runs of ``entity/project``, and those that cannot be used, with the reason.
+
+    Raises:
+        RequestError: there is no such project, no login, or no way to W&B.
+    """
+    if not PROJECT.fullmatch(project):
+        raise RequestError(f"--wandb {project} names no project; use --wandb ENTITY/PROJECT")
+    summaries = {f"{project}/{found.id}": found.summary_metrics or {} for found in _finished(project)}
+    return _runs(summaries, "its summary on W&B")
+
+
+def run_folder_of(folder: Path) -> Path:
+    """The run folder that holds `folder` if that is one of W&B's client's, ``wandb`` or a run in it; else `folder`.
+
+    Raises:
+        RequestError: W&B's files were copied without the run folder.
+    """
+    if any(folder.glob(FILES)):
+        holder = folder.absolute().parent.parent
+    elif any(folder.glob(f"*run-*/{FILES}")):
+        holder = folder.absolute().parent
+    else:
+        return folder
+    if is_run(holder):
+        return holder
+    raise RequestError(
+        f"{folder} holds W&B's files alone, the results are in the run folder; give that, or upload the files with "
+        "wandb sync and give --wandb ENTITY/PROJECT"
+    )
+
+
+def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
+    runs, unreadable = [], []
+    for name, summary in summaries.items():
+        try:
+            runs.append(_run(summary, printable(name)))
+        except ValueError as error:
+            unreadable.append((Path(printable(name)), f"{where}: {error}"))
+    return runs, unreadable
+
+
+def _finished(project: str) -> list[Any]:
+    # Imported late: it takes a second, and few ask for it.
+    import wandb
+    import wandb.errors
+
+    try:
+        api = wandb.Api(timeout=TIMEOUT_SECONDS)
+        return list(api.runs(project, filters={"state": "finished"}, per_page=500, lazy=False))
+    except (wandb.errors.Error, ValueError, OSError) as error:
+        # Its own are of all kinds: no login, no such project, no network.
+        raise RequestError(
+            f"--wandb {project} cannot be read ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
+        ) from error
+
+
+def _run(summary: dict[str, Any], name: str) -> RunRecord:
+    result = summary.get("result")
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise ValueError("it has no result of this version")
+    rows = summary.get("evaluations")
+    curve = parse.curve(rows) if isinstance(rows, list) else ()
+    return parse.run_of_result(result, printable(str(result.get("run_id") or name)), curve, None)

@@ -1,0 +1,1 @@
+"""One rank; torch and Composer live here."""

@@ -1,0 +1,91 @@
+"""Composer callbacks: the original's learning rate, what a run records, and how it stops."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from composer.core import Callback, State
+from composer.loggers import Logger
+from composer.utils import dist, reproducibility
+
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.loggers.recorder import current_lr
+
+
+class OnTimeLearningRate(Callback):
+    """Give each batch the learning rate of its own time.
+
+    Composer 0.32.1 steps the schedule before it advances the clock, so that batches 0 and 1 both get the first value;
+    0.7.1 did it after.
+    """
+
+    def batch_start(self, state: State, logger: Logger) -> None:
+        """Evaluate the schedule at the present timestamp, which also makes it independent of resumption."""
+        for scheduler in state.schedulers:
+            for group, base, factor in zip(
+                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = base * factor(0)
+
+
+class FiniteLoss(Callback):
+    """Fail on a loss that is no number, on all ranks at the same batch; Composer trains on."""
+
+    def batch_end(self, state: State, logger: Logger) -> None:
+        """Check the loss that Composer has fetched for its own log: the mean over all ranks."""
+        loss = sum(state.total_loss_dict.values()) if isinstance(state.total_loss_dict, dict) else 0.0
+        if not math.isfinite(loss):
+            now = state.timestamp
+            raise RunFailed(
+                f"loss is {loss} at epoch {now.epoch.value}, batch {now.batch.value - 1} "
+                f"(learning rate {current_lr(state):g}); lower optimizer.lr or check the images"
+            )
+
+
+class SameBuffers(Callback):
+    """Evaluate with rank 0's BatchNorm statistics on every rank.
+
+    Each rank updates its own between two forward passes of training. Those of rank 0 are in checkpoints and in
+    ``weights.pt``: an evaluation with others would be that of no weights that exist, and change on resumption.
+    """
+
+    def eval_start(self, state: State, logger: Logger) -> None:
+        """Take over rank 0's; callbacks run after algorithms, so EMA's averages are in place."""
+        for buffer in state.model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+class StopRequested(Exception):
+    """The user or the cluster asked the run to stop; the state is that between two batches."""
+
+
+class StopOnRequest(Callback):
+    """Stop between two batches once `requested` is set; all ranks stop at the same batch."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def batch_checkpoint(self, state: State, logger: Logger) -> None:
+        """Raise `StopRequested` after Composer's own saving."""
+        flag = state.device.tensor_to_device(torch.tensor(int(self.requested)))
+        dist.all_reduce(flag, reduce_operation="MAX")
+        if flag.item():
+            raise StopRequested
+
+
+class RestoreRng(Callback):
+    """Restore the random state of a checkpoint taken between two batches of an epoch.
+
+    Composer does so only while it replays the epoch's past batches, which our loaders skip.
+    """
+
+    def __init__(self) -> None:
+        self.pending: list[dict[str, Any]] | None = None
+
+    def before_dataloader(self, state: State, logger: Logger) -> None:
+        """Restore once, before the first batch."""
+        if self.pending is not None:
+            reproducibility.load_rng_state(self.pending)
+            self.pending = None

@@ -1,0 +1,79 @@
+"""A rank that somebody else started: ``composer``, ``torchrun``, or a person with ``RANK=0``. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from resnet_exp.config.schema import HardwareConfig, RunConfig
+from resnet_exp.core import console
+from resnet_exp.core.errors import EXIT_DONE, RequestError
+from resnet_exp.core.processes import die_with_parent
+from resnet_exp.launch import summary
+from resnet_exp.launch.prepare import describe_data, prepare_data
+from resnet_exp.runs import environment, folder
+from resnet_exp.runs.folder import RunFolder
+
+SINGLE = {
+    "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "NODE_RANK": "0",
+    "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500",
+}  # fmt: skip
+# What torchrun calls otherwise.
+SYNONYMS = {"NODE_RANK": "GROUP_RANK"}
+
+
+def complete_environment() -> None:
+    """Set what the launcher left out, and end when it ends: some leave their ranks behind when they are killed."""
+    if "WORLD_SIZE" in os.environ:
+        die_with_parent(signal.SIGTERM)
+    for name, value in SINGLE.items():
+        os.environ.setdefault(name, os.environ.get(SYNONYMS.get(name, name), value))
+
+
+def check_world(hardware: HardwareConfig, run: RunFolder) -> None:
+    """Check that there are as many ranks as the run is made for: a share of each batch would be lost, or be too small.
+
+    Raises:
+        RequestError: there are not.
+    """
+    devices, nodes = hardware.ranks_per_node, hardware.nodes
+    world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    if (world, local) != (devices * nodes, devices):
+        on_nodes = f" --nnodes {nodes}" if nodes > 1 else ""
+        raise RequestError(
+            f"WORLD_SIZE={world} (LOCAL_WORLD_SIZE={local}) differs from the {devices * nodes} ranks of this run "
+            f"(hardware.devices={hardware.devices}, hardware.nodes={nodes}); use torchrun{on_nodes} "
+            f"--nproc-per-node {devices} -m resnet_exp.train {run.path}, or leave RANK and WORLD_SIZE out"
+        )
+
+
+def begin(run: RunFolder, config: RunConfig) -> bool:
+    """Do what our own launcher does before it starts ranks: own the folder, prepare the data. False: it is done.
+
+    The folder's lock is held until this process ends.
+
+    Raises:
+        RequestError: the run cannot start.
+        RunFailed: the data could not be prepared.
+    """
+    if run.read_result() is not None:
+        return False
+    first = os.environ["RANK"] == "0"
+    if first:
+        folder.acquire(run)
+        with contextlib.suppress(FileNotFoundError):
+            run.failure.unlink()
+        environment.describe(run)
+    # By every rank: nothing is written twice, and whoever comes second waits.
+    prepare_data(config)
+    if first:
+        describe_data(run, config)
+    return True
+
+
+def show(run: RunFolder, code: int) -> None:
+    """Say on rank 0 what our own launcher says at the end of a run that is done."""
+    result = run.read_result()
+    if code == EXIT_DONE and os.environ["RANK"] == "0" and result is not None:
+        console.say(summary.table(result, run.path, console.width()))
