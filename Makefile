@@ -23,7 +23,7 @@ run: setup ## Train: recipe=hot ssr=0.5
 
 .PHONY: test
 test: setup ## Run the tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the tests that take minutes each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -66,9 +67,9 @@ def fill_in(closed: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def finish(values: dict[str, Any]) -> RunConfig:
-    """The last part of `finalize`: types, absolute paths, validation, the run id; takes over `values`."""
-    config = run_config(values)
+def finish(filled: Mapping[str, Any]) -> RunConfig:
+    """The last part of `finalize`: absolute paths, validation, the run id; takes over what `filled` holds."""
+    config = run_config(filled)
     _make_absolute(config)
     if config.dataset.name == "digits":
         config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
