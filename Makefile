@@ -23,7 +23,7 @@ run: setup ## Train: recipe=hot ssr=0.5
 
 .PHONY: test
 test: setup ## Run the tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the tests that take minutes each
@@ -37,15 +37,18 @@ frontier: setup ## Train the demo sweep on the digits and report on it: demo/rep
 .PHONY: bench
 bench: setup ## Measure loaders and conversions, and how sweeps and reports scale (submission only where there is SLURM)
 	$(PY) benchmarks/data.py
+	$(PY) benchmarks/scale.py compose --runs 1000 4000
 	$(PY) benchmarks/scale.py status --runs 1000 10000
 	$(PY) benchmarks/report.py --runs 1000 10000
 	$(PY) benchmarks/convert.py
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: lint
-lint: setup ## Check style, format and types
+lint: setup ## Check style, format, imports between packages, and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
+	$(PY) scripts/draw_architecture.py --check
 	$(PY) -m pyright
 
 .PHONY: format

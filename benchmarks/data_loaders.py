@@ -138,7 +138,7 @@ def _torchvision(name: str, root: Path) -> Callable[[], int]:
 def mosaicml_streaming() -> Any:
     """The package, without what it imports and does not need here."""
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    from mosaic import without_transformers
+    from support.mosaic import without_transformers
 
     without_transformers()
     import streaming
@@ -173,7 +173,7 @@ def _decoder(name: str, root: Path) -> Callable[[], int]:
     import numpy as np
 
     from resnet_exp.data.conversion.encode import restart_interval
-    from resnet_exp.data.kernels.jpeg_window import EIGHTHS
+    from resnet_exp.data.kernels.jpeg import EIGHTHS
 
     if "whole" in name:
         files: list[Any] = [np.fromfile(path, np.uint8) for path in sorted((root / "train").rglob("*.jpg"))]
@@ -191,12 +191,12 @@ def _decoder(name: str, root: Path) -> Callable[[], int]:
 
 def prepare(root: Path) -> None:
     """Convert the photographs for all loaders."""
-    from resnet_exp.data.conversion.process import Terms
+    from resnet_exp.data.conversion.process import ConversionOptions
     from resnet_exp.data.ffcv import files as ffcv_files
     from resnet_exp.data.streaming import files as mds_files
 
     cache, workers = str(root.parent / "cache"), os.cpu_count() or 1
     for mode in MODES:
         settings = {**FILES, "write_mode": mode, "cache_dir": cache}
-        ffcv_files.prepare(str(root), settings, Terms(workers, lambda text: None))
-    mds_files.prepare(str(root), {**SHARDS, "cache_dir": cache}, Terms(workers, lambda text: None))
+        ffcv_files.prepare(str(root), settings, ConversionOptions(workers, lambda text: None))
+    mds_files.prepare(str(root), {**SHARDS, "cache_dir": cache}, ConversionOptions(workers, lambda text: None))

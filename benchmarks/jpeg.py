@@ -21,7 +21,7 @@ from jpeg_passes import WIDTH, crops, encoded, whole
 
 from resnet_exp.core import console
 from resnet_exp.data.conversion.encode import restart_interval
-from resnet_exp.data.kernels.jpeg_window import EIGHTHS
+from resnet_exp.data.kernels.jpeg import EIGHTHS
 
 ROUNDS = 7
 

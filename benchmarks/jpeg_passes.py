@@ -12,7 +12,7 @@ import torch
 from ffcv.libffcv import ctypes_imdecode
 from torchvision.transforms import RandomResizedCrop
 
-from resnet_exp.data.kernels.jpeg_window import EIGHTHS, Window, around, cut
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
 
 HEIGHT, WIDTH = 375, 500
 SCALE, RATIO = [0.08, 1.0], [3 / 4, 4 / 3]
@@ -47,7 +47,7 @@ def crops(files: Images) -> Callable[[], None]:
 
     def work() -> None:
         for file, box in zip(files, boxes, strict=True):
-            size, window = cut(file, HEIGHT, WIDTH, around(box, HEIGHT, WIDTH, EIGHTHS), jpeg)
+            size, window = cut(file, HEIGHT, WIDTH, window_for_crop(box, HEIGHT, WIDTH, EIGHTHS), jpeg)
             decode(jpeg[:size] if size else file, window, EIGHTHS, out)
 
     return work

@@ -16,15 +16,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import schema, validate
+from resnet_exp.config import identity, resolvers, schedule
+from resnet_exp.config.finalize import finalize
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console, paths
+from resnet_exp.core.text import span
+from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds, training_time
 from resnet_exp.results.published_runs import published
-from resnet_exp.runs import identity
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.runs.folder import RunFolder
 
 # Published groups, what describes them here, and how many epochs they were stopped before the end.
 CASES = (
@@ -43,33 +45,33 @@ def main() -> int:
     console.say(HEAD)
     for name, measured, planned in [*_published(), *(_own(options.runs) if options.runs else [])]:
         mean = statistics.fmean(measured)
-        show = console.span
+        show = span
         console.say(f"{name:<44}{show(mean):>12}{len(measured):>4}{show(planned):>12}{planned / mean - 1:>+8.1%}")
     return 0
 
 
 def _published() -> Iterator[tuple[str, list[float], float]]:
-    schema.register()
+    resolvers.register()
     for group, overrides, stopped in CASES:
         with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
             words = [*overrides, "dataset=imagenet", "dataset.dir=/data/imagenet"]
-            planned = validate.finalize(compose("config", words))
-        epochs, _ = validate.scaled_duration(planned)
-        batch = planned["train_batch_size"]
+            planned = finalize(compose("config", words))
+        epochs, _ = schedule.scaled_duration(planned)
+        batch = planned.train_batch_size
         images = training_time.KNOWN_SIZES["imagenet", 1000] // batch * batch
         (time,) = published_speeds.times(planned, images, epochs)
         # The last epochs are at full size.
-        left_out = stopped * images / time.host.speeds[planned["resolution"]["train"]]
+        left_out = stopped * images / time.host.speeds[planned.resolution.train]
         measured = [run.train_seconds for run in published() if run.group == group and run.train_seconds]
         yield group, measured, time.seconds - left_out
 
 
 def _own(runs_dir: Path) -> Iterator[tuple[str, list[float], float]]:
-    groups: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    groups: dict[str, list[tuple[RunConfig, dict[str, Any]]]] = {}
     for path in sorted(runs_dir.iterdir()):
-        run = RunDir(path)
+        run = RunFolder(path)
         if result := run.read_result():
-            made = yaml.load(run.config.read_text(), yaml.CSafeLoader)
+            made = stored_config(run)
             groups.setdefault(identity.group(made), []).append((made, result))
     history = training_time.History(runs_dir)
     for members in groups.values():
@@ -77,9 +79,9 @@ def _own(runs_dir: Path) -> Iterator[tuple[str, list[float], float]]:
         others = [other for other in history.alike(made) if other["epochs"] != result["epochs"]]
         if others:
             speed = statistics.fmean(other["samples_per_second"] for other in others)
-            images = result["batches"] * made["train_batch_size"]
+            images = result["batches"] * made.train_batch_size
             measured = [member["timing"]["train_seconds"] for _, member in members]
-            yield f"{made['recipe']} ssr={made['ssr']:g}, {result['epochs']} epochs", measured, images / speed
+            yield f"{made.recipe} ssr={made.ssr:g}, {result['epochs']} epochs", measured, images / speed
 
 
 if __name__ == "__main__":

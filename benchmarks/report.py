@@ -53,7 +53,7 @@ def write_runs(runs: Path, count: int) -> None:
                 top1 = result["top1"] * (1 - 0.6 * (1 - share) ** 2)
                 row = {"epoch": part, "batches": part * 625, "train_seconds": seconds * share, "top1": top1}
                 file.write(json.dumps({**row, "top5": min(1.0, top1 + 0.15), "loss": 2.5 - top1}) + "\n")
-    sweep_manifest.write(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+    sweep_manifest.write_manifest(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
 
 
 def _result(

@@ -19,13 +19,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from resnet_exp.sweep.compose import Sweep
+    from resnet_exp.sweep.planned import Sweep
 
 
 class _Launcher(Launcher):
-    """Plans the whole sweep, and gives it to the program's task to carry out in the launcher's `how`."""
+    """Plans the whole sweep, and gives it to the program's task to carry out in the launcher's way."""
 
-    how = ""
+    config_class = ""  # of `resnet_exp.config.schema`, which has the settings
     search: str | None = None  # the space of a sweep that is only planned: the runs to launch stand for others
 
     def __init__(self, **settings: Any) -> None:
@@ -37,13 +37,14 @@ class _Launcher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Carry out the runs; what became of each is in its folder, and the exit code with the task."""
-        from resnet_exp.sweep.compose import plan
+        from resnet_exp.config import schema
+        from resnet_exp.sweep.planned import plan_sweep
 
         loader = self.hydra_context.config_loader
-        elsewhere = self.how == Slurm.how
-        planned = plan(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
+        remote = isinstance(self, Slurm)
+        planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, remote, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
-        task.sweep(planned, self.how, self.settings)
+        task.sweep(planned, getattr(schema, self.config_class)(**self.settings))
         return _returned(planned, job_overrides)
 
 
@@ -62,19 +63,19 @@ def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[Jo
 class InTurn(_Launcher):
     """``hydra/launcher=basic``: one run after the other."""
 
-    how = "basic"
+    config_class = "BasicLauncherConfig"
 
 
 class Local(_Launcher):
     """``hydra/launcher=submitit_local``: several at a time on this machine."""
 
-    how = "submitit_local"
+    config_class = "LocalLauncherConfig"
 
 
 class Slurm(_Launcher):
     """``hydra/launcher=slurm``: one job array."""
 
-    how = "slurm"
+    config_class = "SlurmLauncherConfig"
 
 
 class _Sweeper(Sweeper):
@@ -110,7 +111,9 @@ class Grid(_Sweeper):
         """Launch all runs at once."""
         from resnet_exp.sweep import grid
 
-        return [self.starter.launch(grid.expand(self.loader, self.params, self.grids, arguments), initial_job_idx=0)]
+        return [
+            self.starter.launch(grid.expand_grid(self.loader, self.params, self.grids, arguments), initial_job_idx=0)
+        ]
 
 
 class Adaptive(_Sweeper):
@@ -124,16 +127,16 @@ class Adaptive(_Sweeper):
         """Launch batch after batch, until there are ``n_trials``."""
         from resnet_exp.core import console
         from resnet_exp.runs import sweep_manifest
-        from resnet_exp.sweep.compose import Composer
+        from resnet_exp.sweep.compose import RunComposer
         from resnet_exp.sweep.search import Search, Settings, Space, open_study
 
         settings = Settings(**self.settings)
         space = Space(self.loader, self.params, arguments, settings.digits)
-        composer = Composer(self.loader, self.master)
+        composer = RunComposer(self.loader, self.master)
 
         def search(path: Path | None) -> Search:
             study = open_study(path, name)
-            return Search(study, space, settings, self._launch, lambda run: composer.compose(run)["run_id"])
+            return Search(study, space, settings, self._launch, lambda run: composer.compose(run).folder.path.name)
 
         name, runs_dir = self._place()
         if not (self.task.writes and self.task.sweep_job):
@@ -141,7 +144,7 @@ class Adaptive(_Sweeper):
             preview = search(None)
             self.starter.search = space.described
             return self.starter.launch(preview.overrides(preview.ask(settings.n_trials)), initial_job_idx=0)
-        with sweep_manifest.own(runs_dir, f"{name}.study"):
+        with sweep_manifest.own_sweep(runs_dir, f"{name}.study"):
             ours = search(sweep_manifest.path_of(runs_dir, name).with_suffix(".journal"))
             ours.carry_on()
             console.say(ours.summary())
@@ -149,7 +152,7 @@ class Adaptive(_Sweeper):
     def _place(self) -> tuple[str, Path]:
         """Name of the sweep, and its folder of runs."""
         from resnet_exp.core.errors import RequestError
-        from resnet_exp.sweep.compose import SWEEP_NAME
+        from resnet_exp.sweep.planned import SWEEP_NAME
 
         name = self.master.sweep
         if not name:

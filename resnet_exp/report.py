@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
-import shutil
 import sys
-import tempfile
-import threading
-import time
-import warnings
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.reporting import aside, explorer, markdown, table_files
+from resnet_exp.reporting import markdown
 from resnet_exp.reporting.markdown import Wanted
-from resnet_exp.results import collect, frontier, prices, published_runs
+from resnet_exp.reporting.write import Content, write
+from resnet_exp.results import collect, published_runs
 from resnet_exp.results.collect import Collected
-from resnet_exp.results.record import Run
-from resnet_exp.tracking import offline_files
+from resnet_exp.tracking import wandb_runs
 
 EPILOG = """\
 RUNS are run folders, or folders of them; what is still running or failed is counted and named. Written into DIR, each
@@ -32,28 +23,8 @@ frontier.svg and .png (top-1 against time and cost), curves.svg (top-1 while tra
 explore, in any browser, without network).
 
 exit code: 0 written, 2 the request is wrong"""
-PIXELS_PER_INCH = 150
-# The same runs give the same files.
-SVG: Any = {"svg.hashsalt": "resnet_exp"}
-# Configurations that the page carries along; those of 10,000 runs would be 30 MB.
-MAX_CONFIG_BYTES = 2_000_000
-# From so many runs on the page is written beside the rest, which takes as long.
-ASIDE_RUNS = 1000
 # Reasons why runs are missing, on the terminal.
 MAX_REASONS = 6
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a report is made of."""
-
-    collected: Collected
-    published: list[Run]
-    wanted: Wanted
-
-    @property
-    def runs(self) -> list[Run]:
-        return [*self.collected.runs, *self.published]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -112,83 +83,10 @@ def _collect(options: argparse.Namespace) -> Content:
 
 
 def _collect_runs(folders: list[Path], project: str | None) -> Collected:
-    offline = [folder for folder in folders if offline_files.find(folder)]
-    if project is None and not offline:
-        return collect.collect_runs(folders)
-    from resnet_exp.tracking import wandb_runs
-
-    found = [wandb_runs.read_files(folder) for folder in offline]
-    found += [] if project is None else [wandb_runs.read(project)]
-    others = [run for runs, _ in found for run in runs]
-    collected = collect.collect_runs([folder for folder in folders if folder not in offline], others)
-    collected.unreadable.extend(entry for _, unreadable in found for entry in unreadable)
+    others, unreadable = ([], []) if project is None else wandb_runs.read_project(project)
+    collected = collect.collect_runs([wandb_runs.run_folder_of(folder) for folder in folders], others)
+    collected.unreadable.extend(unreadable)
     return collected
-
-
-def write(content: Content, folder: Path) -> list[str]:
-    """Write the files of a report into a folder, which is made; returns their names.
-
-    None of them is replaced before all of them are there.
-
-    Raises:
-        RequestError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".report.", dir=folder))
-        try:
-            _write_all(content, temporary)
-            names = sorted(os.listdir(temporary))
-            for name in names:
-                (temporary / name).replace(folder / name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise RequestError(f"-o {folder} cannot be written ({error.strerror or error}); give another folder") from error
-    return names
-
-
-def _write_all(content: Content, folder: Path) -> None:
-    page = partial(_write_page, content, folder / "explorer.html")
-    # A copy of a process lacks its threads, and what they were about to do: W&B's client has some.
-    if len(content.runs) < ASIDE_RUNS or threading.active_count() > 1:
-        page()
-        _write_tables(content, folder)
-        return
-    finish = aside.start(page)
-    try:
-        _write_tables(content, folder)
-    finally:
-        finish()
-
-
-def _write_tables(content: Content, folder: Path) -> None:
-    table = table_files.columns(content.runs)
-    table_files.write_csv(table, folder / "runs.csv")
-    table_files.write_parquet(table, folder / "runs.parquet")
-    table_files.write_unfinished(content.collected, folder / "unfinished.csv")
-    text = markdown.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
-    (folder / "frontier.md").write_text(text, encoding="utf-8")
-    _write_figures(content, folder)
-
-
-def _write_figures(content: Content, folder: Path) -> None:
-    from matplotlib import rc_context
-
-    from resnet_exp.reporting import figures
-
-    with rc_context(SVG), warnings.catch_warnings():
-        # A name may be in any script; the font has not all of them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure = figures.draw_frontier(frontier.aggregate(content.runs))
-        figure.savefig(folder / "frontier.svg", metadata={"Date": None})
-        figure.savefig(folder / "frontier.png", dpi=PIXELS_PER_INCH)
-        figures.draw_curves(content.collected.runs).savefig(folder / "curves.svg", metadata={"Date": None})
-
-
-def _write_page(content: Content, path: Path) -> None:
-    counts, configs = content.collected.counts(), collect.configs(content.collected.runs, MAX_CONFIG_BYTES)
-    explorer.write_page(content.runs, prices.collect_prices(), counts, path, configs)
 
 
 def _notes(content: Content) -> list[str]:

@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a run instead of a table")
     options = parser.parse_args(arguments)
     try:
-        found = [state for runs in options.runs for state in states.collect(runs.absolute(), sweep=options.sweep)]
+        found = [
+            state for runs in options.runs for state in states.collect_states(runs.absolute(), sweep=options.sweep)
+        ]
     except RequestError as error:
         complain(str(error))
         return EXIT_BAD_REQUEST

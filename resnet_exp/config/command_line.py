@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hydra._internal.utils import get_args_parser
 
 
-def of(words: Iterable[str]) -> str:
+def command_of(words: Iterable[str]) -> str:
     """The command line that runs `words`."""
     return shlex.join(["python", "-m", "resnet_exp", *words])
 

@@ -22,7 +22,7 @@ WANTED = {
 }
 
 
-def explain(error: Exception) -> str:
+def explain_error(error: Exception) -> str:
     """One line for an error of Hydra or OmegaConf."""
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read as key=value; quote what the shell or Hydra would take apart"

@@ -49,15 +49,3 @@ def _write(text: str, file: TextIO) -> None:
     with contextlib.suppress(OSError):
         file.write(CLEAR_LINE + text if file.isatty() else text)
         file.flush()
-
-
-def span(seconds: float) -> str:
-    """A duration for people: ``41 s``, ``27.0 min``, ``3.54 h``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.2f} h"
-
-
-def dollars(amount: float | None) -> str:
-    """``$1,234.50``."""
-    return f"${amount or 0:,.2f}"

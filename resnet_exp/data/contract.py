@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
-from composer.core import DataSpec
-from composer.devices import Device
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
@@ -75,29 +72,3 @@ class Augmenting(Protocol):
     def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
         """Settings of ``composer.algorithms.RandAugment``, from the next epoch's start."""
         ...
-
-
-class Normalize:
-    """Move a uint8 batch to the device and give its channels zero mean and unit deviation there."""
-
-    def __init__(self, device: Device, mean: list[float], std: list[float], dtype: torch.dtype) -> None:
-        """`mean` and `std` are of the pixels, 0 to 255; `dtype` is that of the resulting images."""
-        self._device = device
-        self._dtype = dtype
-        self._mean, self._std = (
-            device.tensor_to_device(torch.tensor(value, dtype=dtype).view(1, 3, 1, 1)) for value in (mean, std)
-        )
-
-    def __call__(self, batch: Batch) -> Batch:
-        """Return normalized images, shape NCHW, and labels, both on the device."""
-        images, labels = self._device.batch_to_device(batch)
-        return images.to(self._dtype).sub_(self._mean).div_(self._std), labels
-
-
-def normalized(loader: Loader, normalize: Normalize) -> DataSpec:
-    """Wrap a loader for Composer.
-
-    The transform runs before the algorithms, so that progressive resizing, MixUp and ColOut work on the device, as they
-    did in Composer 0.7.1.
-    """
-    return DataSpec(loader, batch_transforms=normalize, get_num_samples_in_batch=lambda batch: len(batch[1]))

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.data.image_tree import shown
-from resnet_exp.runs import folder
+from resnet_exp.core.text import one_line, printable
 
 Pixels = npt.NDArray[np.uint8]
 # Grey of 16 bits under the names that versions of Pillow have for it.
@@ -29,7 +29,7 @@ Taken = TypeVar("Taken")
 
 def unreadable(path: str, reason: str) -> RunFailed:
     """The error that names an image which cannot be read."""
-    return RunFailed(f"image {shown(path)} cannot be read ({reason}); repair it or remove it from dataset.dir")
+    return RunFailed(f"image {printable(path)} cannot be read ({reason}); repair it or remove it from dataset.dir")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -79,7 +79,7 @@ def decode(path: str, channels: str = "RGB") -> Pixels:
 def _opened(path: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
     """What `take` makes of a file's content and of the image that Pillow finds in it."""
     try:
-        content = folder.read_bytes(path)
+        content = files.read_bytes(path)
         with Image.open(io.BytesIO(content)) as image:
             return take(content, image)
     except Exception as error:
@@ -109,4 +109,4 @@ def _reason(error: BaseException) -> str:
         return "cannot identify image file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import printable
 
 # As torchvision.datasets.folder.IMG_EXTENSIONS, which cannot be imported here without torch; a test compares them.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -51,7 +52,8 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
 
     def refuse(error: OSError) -> NoReturn:
         raise RequestError(
-            f"dataset.dir: {shown(error.filename)} cannot be read ({error.strerror}); give the right to, or remove it"
+            f"dataset.dir: {printable(error.filename)} cannot be read ({error.strerror}); "
+            "give the right to, or remove it"
         )
 
     above: dict[str, frozenset[tuple[int, int]]] = {}
@@ -63,16 +65,10 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
         identity, outer = (status.st_dev, status.st_ino), above.pop(folder, frozenset())
         if identity in outer:
             raise RequestError(
-                f"dataset.dir: {shown(folder)} is a link to a folder that holds it; remove it: it has no end"
+                f"dataset.dir: {printable(folder)} is a link to a folder that holds it; remove it: it has no end"
             )
         above.update((os.path.join(folder, name), outer | {identity}) for name in below)
         yield folder, files
-
-
-def shown(path: str | Path) -> str:
-    """A path as part of one line: what no terminal can show, and the end of a line, become escapes."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def samples(split_dir: Path) -> list[tuple[str, int]]:
@@ -101,7 +97,7 @@ def _reaches(paths: Iterator[str], count: int) -> bool:
     return any(number == count for number, _ in enumerate(paths, start=1))
 
 
-def check(root: str | None, train_batch_size: int, min_images_per_class: int) -> list[str]:
+def check_tree(root: str | None, train_batch_size: int, min_images_per_class: int) -> list[str]:
     """Check the tree below `root` and return its class names.
 
     Reads no more of a large tree than it must: the class folders, and files until each check is sure.

@@ -14,9 +14,10 @@ from typing import IO
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.core.processes import die_with_parent
-from resnet_exp.launch.rendezvous import Place
-from resnet_exp.runs.folder import OWNED, SCHEMA, RunDir, write_json
+from resnet_exp.launch.rendezvous import Rendezvous
+from resnet_exp.runs.folder import OWNED, RunFolder
 
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 GRACE_SECONDS = 10.0
@@ -25,7 +26,7 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 POLL_SECONDS = 0.1
 
 
-def run_ranks(folder: RunDir, ranks: int, place: Place, owner: int | None) -> int:
+def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | None) -> int:
     """Run `ranks` processes of ``resnet_exp.train`` on this node and return one exit code for them all.
 
     Each rank is a fresh interpreter in the launcher's own new process group and holds a copy of `owner`, the folder's
@@ -48,7 +49,7 @@ def run_ranks(folder: RunDir, ranks: int, place: Place, owner: int | None) -> in
     return _explain(folder, place.node * ranks + local, code, signals.received > 0, alone=place.nodes == 1)
 
 
-def _start(folder: RunDir, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
     environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
     environ |= {**place, "PYTHONUNBUFFERED": "1", OWNED: "1"}
     environ.pop(console.CONSOLE_FD, None)
@@ -113,7 +114,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[
         time.sleep(POLL_SECONDS)
 
 
-def _explain(folder: RunDir, rank: int, code: int, stopping: bool, alone: bool) -> int:
+def _explain(folder: RunFolder, rank: int, code: int, stopping: bool, alone: bool) -> int:
     """The exit code of a run that ended with that of `rank`; writes ``failure.json`` for one that was killed."""
     if stopping and code in TERMINATED:
         # Stopped before there was anything to save: no failure, though another rank may have called it one. Of several

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any
 
+from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core import slurm
 from resnet_exp.core.errors import RequestError
 
@@ -15,7 +15,7 @@ FIRST_PORT, PORTS = 20000, 12000
 
 
 @dataclass(frozen=True)
-class Place:
+class Rendezvous:
     """This node among those of a run, and the address at which the ranks meet."""
 
     nodes: int
@@ -24,7 +24,7 @@ class Place:
     port: int
 
 
-def find(hardware: dict[str, Any]) -> Place:
+def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
     """The place of this process in a run on `hardware`.
 
     On several nodes SLURM says it, with one task a node: the ranks meet on the first host, at a port made of the
@@ -33,9 +33,9 @@ def find(hardware: dict[str, Any]) -> Place:
     Raises:
         RequestError: the run wants several nodes, and this is not a SLURM job with as many.
     """
-    nodes = hardware["nodes"]
+    nodes = hardware.nodes
     if nodes == 1:
-        return Place(1, 0, "127.0.0.1", _free_port())
+        return Rendezvous(1, 0, "127.0.0.1", _free_port())
     tasks = os.environ.get("SLURM_STEP_NUM_TASKS")
     if tasks is None:
         raise RequestError(
@@ -47,7 +47,7 @@ def find(hardware: dict[str, Any]) -> Place:
             f"hardware.nodes={nodes} in a SLURM step of {tasks} tasks; use srun --kill-on-bad-exit=1 --ntasks={nodes} "
             "--ntasks-per-node=1"
         )
-    return Place(nodes, int(os.environ["SLURM_NODEID"]), _first_host(), _job_port())
+    return Rendezvous(nodes, int(os.environ["SLURM_NODEID"]), _first_host(), _job_port())
 
 
 def _first_host() -> str:

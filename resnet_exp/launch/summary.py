@@ -6,16 +6,17 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.config import validate
-from resnet_exp.core.console import span
+from resnet_exp.config import schedule, validate
+from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
+from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.devices import usable_cpus
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.core.text import span
+from resnet_exp.runs.folder import RunFolder
 
-SECONDS_PER_HOUR = 3600
 NAME_WIDTH = 9
 
 
-def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> str:
+def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> str:
     """What is about to be trained, on what, for how long, where; and how to train on ImageNet.
 
     Rows are wrapped to `width` characters, None leaves them as they are.
@@ -23,26 +24,26 @@ def header(config: dict[str, Any], folder: RunDir, width: int | None = None) -> 
     rows = [*description(config), ("folder", str(folder.path))]
     if folder.latest_checkpoint.exists():
         rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
-    if config["dataset"]["name"] == "digits":
-        command = f"python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']}"
+    if config.dataset.name == "digits":
+        command = f"python -m resnet_exp recipe={config.recipe} ssr={config.ssr}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
     rows += [("note", note) for note in validate.notes(config)]
-    return "\n".join([config["run_id"], *(row(name, text, width) for name, text in rows)])
+    return "\n".join([folder.path.name, *(row(name, text, width) for name, text in rows)])
 
 
-def description(config: dict[str, Any]) -> list[tuple[str, str]]:
+def description(config: RunConfig) -> list[tuple[str, str]]:
     """What a run trains, on what, for how long, how: rows of a name and a text."""
-    length, unit = validate.scaled_duration(config)
-    hardware, dataset = config["hardware"], config["dataset"]
+    length, unit = schedule.scaled_duration(config)
+    hardware, dataset = config.hardware, config.dataset
     long_unit = "epochs" if unit == "ep" else "batches"
     return [
-        ("training", f"{config['model']['name']} with recipe={config['recipe']}: {length} {long_unit} "
-                     f"({config['schedule']['max_duration']} x ssr={config['ssr']}), "
-                     f"{config['train_batch_size']} images a batch"),
-        ("data", f"{dataset['title'] or dataset['name']}; {dataset['num_classes']} classes, "
-                 f"trained at {config['resolution']['train']} px, data={config['data']['name']}"),
-        ("device", f"{devices(hardware)}, {hardware['precision']}"),
-        ("methods", ", ".join(config["algorithms"]) or "none"),
+        ("training", f"{config.model.name} with recipe={config.recipe}: {length} {long_unit} "
+                     f"({config.schedule.max_duration} x ssr={config.ssr}), "
+                     f"{config.train_batch_size} images a batch"),
+        ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "
+                 f"trained at {config.resolution.train} px, data={config.data.name}"),
+        ("device", f"{devices(hardware)}, {hardware.precision}"),
+        ("methods", ", ".join(config.algorithms) or "none"),
     ]  # fmt: skip
 
 
@@ -56,24 +57,12 @@ def row(name: str, text: str, width: int | None) -> str:
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def devices(hardware: dict[str, Any]) -> str:
+def devices(hardware: HardwareConfig) -> str:
     """The devices of a run, for people: ``8 x A100 40GB``."""
-    if hardware["device"] == "cpu":
+    if hardware.device == "cpu":
         return f"{usable_cpus()} CPU cores"
-    nodes = f"{hardware['nodes']} nodes of " if hardware["nodes"] > 1 else ""
-    return f"{nodes}{hardware['devices']} x {hardware['gpu'] or 'GPU'}"
-
-
-def cost_usd(result: dict[str, Any]) -> float | None:
-    """Training time at the hardware's price of an hour; None without a price."""
-    return price(result["hardware"], result["timing"]["train_seconds"])
-
-
-def price(hardware: dict[str, Any], seconds: float) -> float | None:
-    """What `hardware` costs for that long, in dollars; None without a price."""
-    if hardware["usd_per_node_hour"] is None:
-        return None
-    return seconds / SECONDS_PER_HOUR * hardware["nodes"] * hardware["usd_per_node_hour"]
+    nodes = f"{hardware.nodes} nodes of " if hardware.nodes > 1 else ""
+    return f"{nodes}{hardware.devices} x {hardware.gpu or 'GPU'}"
 
 
 def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
@@ -95,14 +84,15 @@ def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
 
 
 def _cost_row(result: dict[str, Any]) -> list[tuple[str, str]]:
-    cost, hardware = cost_usd(result), result["hardware"]
+    cost = cost_usd(result)
     if cost is None:
         return []
+    hardware = part_config(HardwareConfig, result["hardware"])
     return [("cost", f"${cost:,.2f} to train, at {hourly(hardware)}")]
 
 
-def hourly(hardware: dict[str, Any]) -> str:
+def hourly(hardware: HardwareConfig) -> str:
     """The price of a node's hour and its date, for people."""
-    nodes = f" for each of {hardware['nodes']} nodes" if hardware["nodes"] > 1 else ""
-    dated = f" (price of {hardware['price_date']})" if hardware["price_date"] else ""
-    return f"${hardware['usd_per_node_hour']:.2f} an hour{nodes}{dated}"
+    nodes = f" for each of {hardware.nodes} nodes" if hardware.nodes > 1 else ""
+    dated = f" (price of {hardware.price_date})" if hardware.price_date else ""
+    return f"${hardware.usd_per_node_hour:.2f} an hour{nodes}{dated}"

@@ -12,7 +12,8 @@ from composer.utils import dist
 from tqdm import tqdm
 
 from resnet_exp.core import console
-from resnet_exp.training.callbacks import current_lr, top1_top5_loss
+from resnet_exp.core.text import span
+from resnet_exp.loggers.recorder import batches_of, current_lr, top1_top5_loss
 
 PLAIN_LINE_SECONDS = 30.0
 SMOOTHING = 0.1
@@ -47,7 +48,7 @@ class Pace:
         if self._first is None or done == self._first[1]:
             return "-"
         began, first = self._first
-        return console.span((time.monotonic() - began) / (done - first) * (total - done))
+        return span((time.monotonic() - began) / (done - first) * (total - done))
 
 
 class Progress(LoggerDestination):
@@ -134,13 +135,6 @@ class Progress(LoggerDestination):
             with contextlib.suppress(OSError):
                 self._bar.close()
             self._bar = None
-
-
-def batches_of(state: State) -> int:
-    """Batches of the whole run."""
-    assert state.max_duration is not None and state.dataloader_len is not None
-    length = state.max_duration.value
-    return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)
 
 
 def _position(state: State) -> str:

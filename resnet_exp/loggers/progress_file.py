@@ -11,9 +11,8 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-from resnet_exp.loggers.progress_bar import batches_of
-from resnet_exp.runs.folder import RunDir
-from resnet_exp.training.callbacks import Recorder
+from resnet_exp.loggers.recorder import Recorder, batches_of
+from resnet_exp.runs.folder import RunFolder
 
 EVERY_SECONDS = 5.0
 
@@ -21,7 +20,7 @@ EVERY_SECONDS = 5.0
 class ProgressFile(Callback):
     """Write ``progress.json``: position, last top-1, seconds left at the mean pace of this try."""
 
-    def __init__(self, run: RunDir, recorder: Recorder) -> None:
+    def __init__(self, run: RunFolder, recorder: Recorder) -> None:
         self.run, self.recorder = run, recorder
         self._written = 0.0
         self._first: tuple[float, int] | None = None

@@ -11,9 +11,9 @@ from composer.core import State
 from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
+from resnet_exp.core import files
 from resnet_exp.loggers import metric_names
-from resnet_exp.runs import folder
-from resnet_exp.training.callbacks import finished
+from resnet_exp.loggers.recorder import finished
 
 COLUMNS = {
     "train": (metric_names.BATCH, *metric_names.BATCH_METRICS),
@@ -62,11 +62,11 @@ class Rows(LoggerDestination):
         if not path.exists():
             return []
         if self._format == "jsonl":
-            return list(folder.read_lines(path))
+            return list(files.read_lines(path))
         text = path.read_text()
         # A last line that was cut off by a crash is left out.
         return list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
 
     def _write(self, kind: str, rows: list[dict[str, Any]]) -> None:
         head = "" if self._format == "jsonl" else ",".join(COLUMNS[kind]) + "\n"
-        folder.write_text(self._paths[kind], head + "".join(self._line(kind, row) for row in rows))
+        files.write_text(self._paths[kind], head + "".join(self._line(kind, row) for row in rows))

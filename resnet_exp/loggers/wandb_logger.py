@@ -14,9 +14,10 @@ from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
 from resnet_exp.core import console
+from resnet_exp.core.files import read_json
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
-from resnet_exp.runs.folder import RunDir, read_json
+from resnet_exp.runs.folder import RunFolder
 
 # What Composer logs by itself and `resnet_exp.loggers.metrics` under one name for all trackers.
 REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
@@ -44,7 +45,7 @@ class WeightsAndBiases(LoggerDestination):
         """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.logger_values` checks what it says."""
         self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
         self._settings: dict[str, Any] = {"project": project, "group": group, "entity": entity}
-        self._folder = RunDir(Path(runs_dir))
+        self._folder = RunFolder(Path(runs_dir))
         self._run: BackgroundRun | None = None
         self._exit_code = 1
 
@@ -53,7 +54,7 @@ class WeightsAndBiases(LoggerDestination):
         if dist.get_global_rank() != 0:
             return
         assert state.run_name is not None
-        self._folder = RunDir(Path(self._runs_dir).absolute() / state.run_name)
+        self._folder = RunFolder(Path(self._runs_dir).absolute() / state.run_name)
         config = yaml.load(self._folder.config.read_text(), yaml.CSafeLoader)
         self._run = BackgroundRun(
             self._folder.path,

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_exp.core.console import dollars, span
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import dollars, plural, span
 from resnet_exp.planning.sweep_plan import Line
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.frontier import Axis, Group
 from resnet_exp.results.published_runs import published
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 AXES: tuple[tuple[str, Axis], ...] = (("cheapest", "cost_usd"), ("fastest", "train_seconds"))
 
 
-def parse(text: str) -> float:
+def parse_target(text: str) -> float:
     """A target such as ``0.766``; raises `RequestError` if it is no fraction."""
     try:
         target = float(text)
@@ -28,7 +28,7 @@ def parse(text: str) -> float:
     return target
 
 
-def lines(target: float, runs_dir: Path, dataset: str | None) -> list[Line]:
+def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Line]:
     """The answer, for each dataset and way of evaluation in which a run reached the target.
 
     Args:
@@ -45,7 +45,7 @@ def lines(target: float, runs_dir: Path, dataset: str | None) -> list[Line]:
     return answers or [_none(target, runs, dataset)]
 
 
-def _at_todays_prices(runs: Iterable[Run]) -> list[Run]:
+def _at_todays_prices(runs: Iterable[RunRecord]) -> list[RunRecord]:
     today = prices.collect_prices()
     found = []
     for run in runs:
@@ -79,7 +79,7 @@ def _way(name: str, group: Group) -> list[Line]:
     time = _amount("train_seconds", group.train_seconds.mean) if group.train_seconds else "no time"
     what = run.recipe if run.ssr is None else f"{run.recipe} ssr={run.ssr:g}"
     error = "" if group.top1.sem is None else f" ± {100 * group.top1.sem:.2f}"
-    seeds = f"{group.n} run{'s' * (group.n != 1)}"
+    seeds = plural(group.n, "run")
     whose = f"published: {run.source.partition(';')[0]}" if run.published else "yours"
     price = f" (price of {run.price_date})" if group.cost_usd and run.price_date else ""
     text = (
@@ -95,7 +95,7 @@ def _amount(axis: Axis, value: float) -> str:
     return dollars(value) if axis == "cost_usd" else span(value)
 
 
-def _none(target: float, runs: Sequence[Run], dataset: str | None) -> str:
+def _none(target: float, runs: Sequence[RunRecord], dataset: str | None) -> str:
     where = f" on dataset={dataset}" if dataset else ""
     best = max((run.top1 for run in runs), default=None)
     known = "no run is known" if best is None else f"the best known is {best:.2%}"

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from resnet_exp.results.prices import Price
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 PAGE = Path(__file__).parent / "explorer_page"
 SCRIPTS = tuple(
@@ -40,12 +40,14 @@ MAX_CONFIG_CHARACTERS = 8_000_000
 MAX_CURVE, MAX_CURVES = 40, 150_000
 # Fast rather than small: the page is written with every report.
 LEVEL = 4
-NUMBERS = tuple(field.name for field in dataclasses.fields(Run) if "float" in str(field.type) and field.name != "curve")
-OTHERS = tuple(field.name for field in dataclasses.fields(Run) if field.name not in (*NUMBERS, "curve"))
+NUMBERS = tuple(
+    field.name for field in dataclasses.fields(RunRecord) if "float" in str(field.type) and field.name != "curve"
+)
+OTHERS = tuple(field.name for field in dataclasses.fields(RunRecord) if field.name not in (*NUMBERS, "curve"))
 
 
 def write_page(
-    runs: Sequence[Run],
+    runs: Sequence[RunRecord],
     prices: Mapping[str, Price],
     counts: Mapping[str, int],
     path: Path,
@@ -77,7 +79,7 @@ def write_page(
     path.write_text(page, encoding="utf-8")
 
 
-def _data(runs: Sequence[Run], prices: Mapping[str, Price], counts: Mapping[str, int]) -> object:
+def _data(runs: Sequence[RunRecord], prices: Mapping[str, Price], counts: Mapping[str, int]) -> object:
     rows = [vars(run) for run in runs]
     columns = {name: [row[name] for row in rows] for name in OTHERS}
     columns |= {name: [_known(row[name]) for row in rows] for name in NUMBERS}
@@ -95,7 +97,7 @@ def _known(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _details(runs: Sequence[Run], configs: Mapping[str, str], room: int) -> dict[str, str]:
+def _details(runs: Sequence[RunRecord], configs: Mapping[str, str], room: int) -> dict[str, str]:
     """Configurations and curves as far as there is room for them, and what is left out in words."""
     longest = max((len(run.curve) for run in runs), default=0)
     limit = max(2, min(MAX_CURVE, MAX_CURVES // max(1, len(runs))))
@@ -115,7 +117,7 @@ def _details(runs: Sequence[Run], configs: Mapping[str, str], room: int) -> dict
     return {"@CONFIGS@": packed, "@CURVES@": curves, "@LEFT_OUT@": html.escape(said)}
 
 
-def _curves(runs: Sequence[Run], limit: int) -> list[list[int]]:
+def _curves(runs: Sequence[RunRecord], limit: int) -> list[list[int]]:
     """For each run milliseconds and thousandths of a percent, by turns: whole numbers are quick to write and small."""
     return [
         [

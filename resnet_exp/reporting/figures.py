@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resnet_exp import plot
+from resnet_exp.core.text import printable, time_unit
 from resnet_exp.reporting.labels import Spot, write_names
 from resnet_exp.results import collect, frontier
 from resnet_exp.results.frontier import Axis, Group
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,12 +45,12 @@ class Look:
     colors: dict[str, str]
     markers: dict[str, str]
 
-    def color(self, run: Run) -> str:
+    def color(self, run: RunRecord) -> str:
         """Colour of a run's mark."""
         return GREY if run.published else self.colors.get(run.recipe, OTHER_COLOR)
 
 
-def choose_look(runs: Iterable[Run]) -> Look:
+def choose_look(runs: Iterable[RunRecord]) -> Look:
     """Fixed colours for our recipes, the next ones for the most frequent others; markers for all protocols."""
     runs = list(runs)
     recipes = [run.recipe for run in runs if not run.published]
@@ -90,7 +90,7 @@ def draw_frontier(groups: Sequence[Group]) -> Figure:
     return figure
 
 
-def draw_curves(runs: Sequence[Run]) -> Figure:
+def draw_curves(runs: Sequence[RunRecord]) -> Figure:
     """Top-1 against training time, a row for each dataset, a line for each run, but `MAX_CURVES` at most."""
     from matplotlib import rc_context
     from matplotlib.collections import LineCollection
@@ -102,7 +102,7 @@ def draw_curves(runs: Sequence[Run]) -> Figure:
     with rc_context(STYLE):
         figure, grid = _figure(dict.fromkeys(rows, 1))
         for members, (panel,) in zip(rows.values(), grid, strict=True):
-            unit, divisor = plot.time_unit(max(run.curve[-1][0] for run in members))
+            unit, divisor = time_unit(max(run.curve[-1][0] for run in members))
             lines = [[(seconds / divisor, 100 * top1) for seconds, top1 in run.curve] for run in members]
             colors = [look.color(run) for run in members]
             panel.add_collection(LineCollection(lines, colors=colors, linewidths=1, alpha=0.7))
@@ -118,7 +118,7 @@ def draw_curves(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def _by_dataset(members: Iterable[Member], run_of: Callable[[Member], Run]) -> dict[str, list[Member]]:
+def _by_dataset(members: Iterable[Member], run_of: Callable[[Member], RunRecord]) -> dict[str, list[Member]]:
     found: dict[str, list[Member]] = {}
     for member in members:
         found.setdefault(run_of(member).dataset, []).append(member)
@@ -196,7 +196,7 @@ def _unit(axis: Axis, largest: float) -> tuple[str, float]:
     """Label of an axis, and what its values are divided by."""
     if axis == "cost_usd":
         return "cost of training ($)", 1
-    unit, seconds = plot.time_unit(largest)
+    unit, seconds = time_unit(largest)
     return f"training time ({unit})", seconds
 
 
@@ -233,7 +233,7 @@ def _spots(groups: Sequence[Group], axis: Axis) -> list[Spot]:
 
 def _label(text: str) -> str:
     """A text that Matplotlib shows as it is: no formula, no name that hides itself from legends, not too long."""
-    text = collect.printable(text)
+    text = printable(text)
     text = text if len(text) <= 40 else text[:39] + "…"
     return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
@@ -244,7 +244,7 @@ def _mark(color: str, marker: str = "o", filled: bool = True) -> Any:
     return Line2D([], [], color=color, marker=marker, linestyle="none", markerfacecolor=color if filled else "white")
 
 
-def _recipe_keys(runs: Sequence[Run], look: Look) -> Keys:
+def _recipe_keys(runs: Sequence[RunRecord], look: Look) -> Keys:
     found = {run.recipe for run in runs if not run.published}
     keys = {_label(recipe): _mark(color) for recipe, color in look.colors.items() if recipe in found}
     return keys | ({OTHER: _mark(OTHER_COLOR)} if found - set(look.colors) else {})

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_exp.core.console import span
+from resnet_exp.core.text import plural, printable, span
 from resnet_exp.results import frontier
-from resnet_exp.results.collect import Collected, printable
+from resnet_exp.results.collect import Collected
 from resnet_exp.results.frontier import Axis, Group, Ratio, Spread
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 # Rows of a table beyond its front; all runs are in runs.csv.
 MAX_OTHERS = 100
@@ -39,16 +39,16 @@ class Wanted:
     target: float | None = None
 
 
-def frontier_table(collected: Collected, published: Sequence[Run], wanted: Wanted, today: str) -> str:
+def frontier_table(collected: Collected, published: Sequence[RunRecord], wanted: Wanted, today: str) -> str:
     """The whole file: `today` is the day that it is of."""
     groups = frontier.aggregate(collected.runs)
     keyed: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         keyed.setdefault(frontier.frontier_key(group.runs[0]), []).append(group)
-    many = "s" * (len(groups) != 1)
     parts = [
         "# Frontier",
-        f"{len(collected.runs):,} finished runs of {len(groups):,} configuration{many}, {today}. {summary(collected)}.",
+        f"{len(collected.runs):,} finished runs of {plural(len(groups), 'configuration')}, {today}. "
+        f"{summary(collected)}.",
         *([WORDS.format(baseline=cell(wanted.baseline))] if groups else []),
     ]
     for (dataset, protocol), members in keyed.items():
@@ -70,7 +70,7 @@ def summary(collected: Collected) -> str:
     counts = collected.counts()
     parts = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
     total = sum(counts.values())
-    return f"{total:,} run{'s' * (total != 1)}" + (f": {parts}" if parts else "")
+    return plural(total, "run") + (f": {parts}" if parts else "")
 
 
 def reasons(collected: Collected, most: int) -> list[str]:
@@ -208,7 +208,7 @@ def _some(count: int, total: int, what: str) -> str:
     return "" if count == 0 else what if count == total else f"{count} of {total} {what}"
 
 
-def _prices(runs: Sequence[Run]) -> str:
+def _prices(runs: Sequence[RunRecord]) -> str:
     found = Counter((_hardware(run), run.usd_per_node_hour, run.price_date or "") for run in runs)
     rows = [
         [cell(hardware), NONE if usd is None else f"{_dollars(usd)} an hour a node", cell(date), f"{count:,}"]
@@ -217,7 +217,7 @@ def _prices(runs: Sequence[Run]) -> str:
     return table(["hardware", "price", "of", "runs"], rows)
 
 
-def _published_table(runs: Sequence[Run]) -> str:
+def _published_table(runs: Sequence[RunRecord]) -> str:
     rows = []
     for group in frontier.aggregate(runs):
         run = group.runs[0]
@@ -232,12 +232,12 @@ def _published_table(runs: Sequence[Run]) -> str:
     return f"{text}\n\n{table(HEAD_PUBLISHED, rows)}"
 
 
-def _priced(run: Run) -> str:
+def _priced(run: RunRecord) -> str:
     dated = f" of {cell(run.price_date)}" if run.price_date else ""
     return f"{_dollars(run.usd_per_node_hour or 0)} an hour{dated}"
 
 
-def _hardware(run: Run) -> str:
+def _hardware(run: RunRecord) -> str:
     text = run.hardware if run.gpu is None or run.gpu in run.hardware else f"{run.hardware} ({run.gpu})"
     return f"{run.nodes} x {text}" if run.nodes > 1 else text
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.results.collect import UNREADABLE, Collected
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Name, Arrow type, value; fields of `Run` first, then what they make together.
@@ -29,7 +29,7 @@ _FIELDS = {
     "data_wait_seconds": "float64", "resumed": "int64", "dirty": "bool", "sweep": "string", "source": "string",
     "path": "string", "command": "string",
 }  # fmt: skip
-_MADE: dict[str, tuple[str, Callable[[Run], Any]]] = {
+_MADE: dict[str, tuple[str, Callable[[RunRecord], Any]]] = {
     "algorithms": ("string", lambda run: " ".join(run.algorithms)),
     "commits": ("string", lambda run: " ".join(run.commits)),
     "eval_resize_px": ("int64", lambda run: run.eval_resize),
@@ -39,7 +39,7 @@ COLUMNS = (*_FIELDS, *_MADE)
 UNFINISHED = ("run_id", "state", "why", "epochs", "path")
 
 
-def columns(runs: Iterable[Run]) -> dict[str, list[Any]]:
+def columns(runs: Iterable[RunRecord]) -> dict[str, list[Any]]:
     """The values of each column; None where they are not known."""
     runs = list(runs)
     plain = {name: [getattr(run, name) for run in runs] for name in _FIELDS}

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.results import parse as results
-from resnet_exp.results.record import Run
+from resnet_exp.core.files import read_bytes
+from resnet_exp.core.text import printable
+from resnet_exp.results import parse
+from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
-from resnet_exp.runs.folder import RunDir, read_bytes
-from resnet_exp.runs.states import KINDS, RunState, collect
+from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.states import KINDS, RunState, collect_states
 
 UNREADABLE = "unreadable"
 
@@ -32,7 +34,7 @@ class Collected:
         unreadable: finished runs whose result cannot be used: folder, and why in one line.
     """
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[RunRecord] = field(default_factory=list)
     states: list[RunState] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
 
@@ -43,7 +45,7 @@ class Collected:
         return {kind: found[kind] for kind in ("done", UNREADABLE, *KINDS) if found[kind]}
 
 
-def collect_runs(folders: Sequence[Path], others: Iterable[Run] = ()) -> Collected:
+def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> Collected:
     """Every run of some folders, each either that of one run or one of runs.
 
     A run that is found twice, be it as a copy, counts once.
@@ -69,7 +71,7 @@ def collect_runs(folders: Sequence[Path], others: Iterable[Run] = ()) -> Collect
     return replace(collected, runs=_distinct(collected.runs))
 
 
-def in_turns(runs: Iterable[Run]) -> list[Run]:
+def in_turns(runs: Iterable[RunRecord]) -> list[RunRecord]:
     """The first run of each configuration, then the second ones, and so on: for who cannot take all."""
     seen: Counter[str] = Counter()
     turns = []
@@ -79,14 +81,14 @@ def in_turns(runs: Iterable[Run]) -> list[Run]:
     return [run for _, run in sorted(turns, key=lambda turn: turn[0])]
 
 
-def configs(runs: Iterable[Run], most: int) -> dict[str, str]:
+def configs(runs: Iterable[RunRecord], most: int) -> dict[str, str]:
     """``config.yaml`` of runs by run id, `most` bytes at most: some of each configuration before all of one."""
     found: dict[str, str] = {}
     for run in in_turns(runs):
         if run.path is None:
             continue
         try:
-            text = read_bytes(RunDir(Path(run.path)).config).decode()
+            text = read_bytes(RunFolder(Path(run.path)).config).decode()
         except (OSError, ValueError):
             continue
         most -= len(text)
@@ -98,7 +100,7 @@ def configs(runs: Iterable[Run], most: int) -> dict[str, str]:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of one run."""
-    return RunDir(folder).config.exists() or RunDir(folder).result.exists()
+    return RunFolder(folder).config.exists() or RunFolder(folder).result.exists()
 
 
 def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: set[object]) -> None:
@@ -107,8 +109,8 @@ def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: s
     for name in names:
         path = os.path.join(runs_dir, name)
         try:
-            result = results.parse(read_bytes(os.path.join(path, "result.json")))
-            run = results.run(result, printable(name), _curve(path), printable(path))
+            result = parse.parse_result(read_bytes(os.path.join(path, "result.json")))
+            run = parse.run_of_result(result, printable(name), _curve(path), printable(path))
         except (FileNotFoundError, NotADirectoryError):
             unfinished.append(name)
         except (OSError, ValueError) as error:
@@ -119,11 +121,11 @@ def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: s
                 collected.runs.append(run)
     if unfinished:
         # One may have ended since; it is in the next report.
-        for state in collect(runs_dir, unfinished):
+        for state in collect_states(runs_dir, unfinished):
             _add_once(collected.states, state, state.path, seen)
 
 
-def _is_new(run: Run, seen: set[object]) -> bool:
+def _is_new(run: RunRecord, seen: set[object]) -> bool:
     """Whether a run was not seen yet. No two trainings take the same time to the last digit."""
     key = (run.recipe, run.group, run.seed, run.train_seconds, run.top1)
     new = key not in seen
@@ -141,7 +143,7 @@ def _add_once(found: list[Any], one: Any, path: Path | str, seen: set[object]) -
 def _names(runs_dir: Path) -> list[str]:
     """Runs that have a folder, and those that some sweep wants."""
     try:
-        listed = {run["run_id"] for record in sweep_manifest.read_all(runs_dir) for run in record["runs"]}
+        listed = {run["run_id"] for record in sweep_manifest.read_manifests(runs_dir) for run in record["runs"]}
     except (KeyError, TypeError):
         raise RequestError(
             f"{runs_dir / sweep_manifest.FOLDER} holds files that are no manifests; remove them"
@@ -151,14 +153,7 @@ def _names(runs_dir: Path) -> list[str]:
     return sorted(listed.union(name for name in folders if name in listed or is_run(runs_dir / name)))
 
 
-def printable(text: str) -> str:
-    r"""A text that fits a line: what cannot be shown in it (line ends, bytes of other encodings) as ``\x0a``."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def _distinct(runs: Iterable[Run]) -> list[Run]:
+def _distinct(runs: Iterable[RunRecord]) -> list[RunRecord]:
     """Give other names to runs of folders with the same name."""
     taken: Counter[str] = Counter()
     distinct = []
@@ -169,9 +164,9 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
     return distinct
 
 
-def _curve(path: str) -> results.Curve:
+def _curve(path: str) -> parse.Curve:
     """The curve of a run folder; empty where it has none that can be used: the result does not rest on it."""
     try:
-        return results.parse_curve(read_bytes(os.path.join(path, "metrics.jsonl")))
+        return parse.parse_curve(read_bytes(os.path.join(path, "metrics.jsonl")))
     except (OSError, ValueError):
         return ()

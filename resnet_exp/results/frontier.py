@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 Axis = Literal["train_seconds", "cost_usd"]
 # Of the resamples, the share for which a statistic may be undefined before its interval is.
@@ -51,7 +51,7 @@ class Group:
     """
 
     key: str
-    runs: tuple[Run, ...]
+    runs: tuple[RunRecord, ...]
     n: int
     top1: Spread
     train_seconds: Spread | None
@@ -71,31 +71,31 @@ class Ratio:
         return 1 - 1 / self.value
 
 
-def frontier_key(run: Run) -> tuple[str, str]:
+def frontier_key(run: RunRecord) -> tuple[str, str]:
     """Dataset and protocol of the evaluation: runs that differ in it share no frontier."""
     return run.dataset, run.protocol
 
 
-def hardware_key(run: Run) -> tuple[str, str | None, int, int, int | None]:
+def hardware_key(run: RunRecord) -> tuple[str, str | None, int, int, int | None]:
     """Hardware, kind of GPU, GPUs of a node, nodes, CPUs if no GPUs: a speed-up is of runs that agree in all of it."""
     return run.hardware, run.gpu, run.devices, run.nodes, None if run.devices else run.cpus
 
 
-def of_one_line(groups: Sequence[Group], run: Run) -> list[Group]:
+def of_one_line(groups: Sequence[Group], run: RunRecord) -> list[Group]:
     """The groups that differ from a run in their length alone: only between such is there anything to interpolate."""
     return [group for group in groups if _line_key(group.runs[0]) == _line_key(run)]
 
 
-def _line_key(run: Run) -> object:
+def _line_key(run: RunRecord) -> object:
     return frontier_key(run), hardware_key(run), run.recipe, run.model, run.published, run.clock
 
 
-def aggregate(runs: Iterable[Run]) -> list[Group]:
+def aggregate(runs: Iterable[RunRecord]) -> list[Group]:
     """Put the seeds of a configuration together, in the order in which configurations first come.
 
     Runs of different `frontier_key` stay apart, whatever their `group` says; one without a `group` stays alone.
     """
-    members: dict[tuple[str, tuple[str, str]], list[Run]] = {}
+    members: dict[tuple[str, tuple[str, str]], list[RunRecord]] = {}
     for run in runs:
         members.setdefault((run.group or run.run_id, frontier_key(run)), []).append(run)
     return [_group(key, tuple(found)) for (key, _), found in members.items()]
@@ -114,7 +114,7 @@ def spread(values: Sequence[float]) -> Spread | None:
     return Spread(mean, math.sqrt(variance / n), n)
 
 
-def _group(key: str, runs: tuple[Run, ...]) -> Group:
+def _group(key: str, runs: tuple[RunRecord, ...]) -> Group:
     top1 = spread([run.top1 for run in runs])
     assert top1 is not None
     seconds = spread([run.train_seconds for run in runs if run.train_seconds is not None])
@@ -197,7 +197,9 @@ def at_same_quality(baseline: Sequence[Point], point: Point) -> Ratio | None:
     return None if cost is None else Ratio(cost / point.cost, at_least=False)
 
 
-def against_baseline(groups: Sequence[Group], is_baseline: Callable[[Run], bool], axis: Axis) -> list[Ratio | None]:
+def against_baseline(
+    groups: Sequence[Group], is_baseline: Callable[[RunRecord], bool], axis: Axis
+) -> list[Ratio | None]:
     """For each group its `at_same_quality` against the baseline of its own hardware, dataset, protocol and model.
 
     Args:

@@ -10,8 +10,8 @@ import json
 import math
 from typing import Any
 
-from resnet_exp.results.record import Run
-from resnet_exp.runs import folder
+from resnet_exp.core import files
+from resnet_exp.results.record import RunRecord
 
 # What `train_seconds` of our own runs covers.
 CLOCK = "training"
@@ -20,7 +20,7 @@ MOST = 1e12
 Curve = tuple[tuple[float, float], ...]
 
 
-def parse(text: bytes) -> dict[str, Any]:
+def parse_result(text: bytes) -> dict[str, Any]:
     """The content of a ``result.json``.
 
     Raises:
@@ -30,7 +30,7 @@ def parse(text: bytes) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError as error:
         raise ValueError(f"it is damaged ({error})") from error
-    if not isinstance(value, dict) or value.get("schema") != folder.SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") != files.SCHEMA:
         raise ValueError("it is no result of this version")
     return value
 
@@ -57,7 +57,7 @@ def curve(rows: list[dict[str, Any]]) -> Curve:
     raise ValueError("there are numbers that cannot be")
 
 
-def run(result: dict[str, Any], run_id: str, curve: Curve, path: str | None) -> Run:
+def run_of_result(result: dict[str, Any], run_id: str, curve: Curve, path: str | None) -> RunRecord:
     """A run from its result.
 
     Args:
@@ -72,7 +72,7 @@ def run(result: dict[str, Any], run_id: str, curve: Curve, path: str | None) -> 
     values, timing, hardware, evaluation = (
         _Values(_part(result, name), name) for name in ("", "timing", "hardware", "evaluation")
     )
-    return Run(
+    return RunRecord(
         run_id=run_id,
         published=False,
         recipe=values.text("recipe"),

@@ -13,7 +13,7 @@ import shlex
 from pathlib import Path
 
 from resnet_exp.core import paths
-from resnet_exp.results.record import Run
+from resnet_exp.results.record import RunRecord
 
 FILE = Path(__file__).parent / "published" / "runs.csv"
 # All are of the whole ImageNet-1k.
@@ -22,14 +22,14 @@ DATASET = "imagenet"
 MODEL = "resnet50"
 
 
-def published() -> list[Run]:
+def published() -> list[RunRecord]:
     """Every published run, in the order of the file."""
     with FILE.open(newline="") as file:
         return [_run(row) for row in csv.DictReader(file)]
 
 
-def _run(row: dict[str, str]) -> Run:
-    return Run(
+def _run(row: dict[str, str]) -> RunRecord:
+    return RunRecord(
         run_id=row["run_id"],
         published=True,
         recipe=row["recipe"],

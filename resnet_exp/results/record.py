@@ -9,7 +9,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """One run that ended with an accuracy. Fractions are of 1, durations in seconds, money in dollars.
 
     `None` says that nobody wrote it down.

@@ -7,24 +7,24 @@ import os
 import zipfile
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.runs.folder import RunFolder
 
 
-def check(run: RunDir) -> None:
+def check_checkpoint(run: RunFolder) -> None:
     """Raise `RequestError` if the checkpoint that a run would go on from was cut off."""
     path = run.latest_checkpoint
     if path.exists() and not zipfile.is_zipfile(path):
         raise RequestError(f"checkpoint {path} is damaged; remove {run.checkpoints} to train from the beginning")
 
 
-def point_to(run: RunDir, name: str) -> None:
+def point_to(run: RunFolder, name: str) -> None:
     """Let ``latest`` name another checkpoint, with no moment in which it names none."""
     link = run.checkpoints / f".latest.{os.getpid()}"
     link.symlink_to(name)
     link.replace(run.latest_checkpoint)
 
 
-def remove_stale(run: RunDir) -> None:
+def remove_stale(run: RunFolder) -> None:
     """Remove what ``latest`` does not name: superseded checkpoints, and what was cut off in the middle."""
     latest = run.latest_checkpoint
     kept = {latest, latest.resolve()}
@@ -34,7 +34,7 @@ def remove_stale(run: RunDir) -> None:
             path.unlink()
 
 
-def repair(run: RunDir) -> None:
+def repair(run: RunFolder) -> None:
     """Make ``latest`` name the newest complete checkpoint if it names none, and remove all others.
 
     Composer removes the link before it makes the new one: a kill in between would cost the whole run.

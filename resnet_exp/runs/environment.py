@@ -14,19 +14,19 @@ from typing import Any
 
 import psutil
 
+from resnet_exp.core import files
 from resnet_exp.core.devices import usable_cpus, visible_gpus
-from resnet_exp.runs import folder
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.runs.folder import RunFolder
 
 PACKAGES = ("torch", "torchvision", "mosaicml", "ffcv", "hydra-core", "omegaconf", "numpy", "numba", "pillow")
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
 
 
-def describe(run: RunDir) -> None:
+def describe(run: RunFolder) -> None:
     """Write down with what a run is made from here on; the commits of the tries that it goes on from stay."""
     facts = of_launcher()
     code = facts["git"] or {"commit": None, "dirty": False}
-    before = (folder.read_json(run.environment) or {}) if any(run.checkpoints.glob("*.pt")) else {}
+    before = (files.read_json(run.environment) or {}) if any(run.checkpoints.glob("*.pt")) else {}
     commits = [commit for commit in (*before.get("commits", []), code["commit"]) if commit]
     history = {"commits": list(dict.fromkeys(commits)), "dirty": code["dirty"] or before.get("dirty", False)}
     update(run, {**facts, **history})
@@ -35,7 +35,7 @@ def describe(run: RunDir) -> None:
 def of_launcher() -> dict[str, Any]:
     """Commit, host and versions, as the front sees them."""
     return {
-        "schema": folder.SCHEMA,
+        "schema": files.SCHEMA,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv,
         "host": socket.gethostname(),
@@ -50,30 +50,14 @@ def of_launcher() -> dict[str, Any]:
     }
 
 
-def of_worker(gpu: bool) -> dict[str, Any]:
-    """What only torch knows: CUDA, cuDNN and driver when on a GPU, and the thread count."""
-    import torch
-    import torch.version
-
-    facts: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
-    if gpu:
-        facts |= {
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
-            "device": torch.cuda.get_device_name(),
-            "driver": _driver(),
-        }
-    return facts
-
-
-def update(run: RunDir, facts: dict[str, Any]) -> None:
+def update(run: RunFolder, facts: dict[str, Any]) -> None:
     """Add facts to a run's ``environment.json``."""
-    folder.write_json(run.environment, {**(folder.read_json(run.environment) or {}), **facts})
+    files.write_json(run.environment, {**(files.read_json(run.environment) or {}), **facts})
 
 
-def commit_of(run: RunDir) -> str | None:
+def commit_of(run: RunFolder) -> str | None:
     """Commit that a run folder says its run was made with, None if it does not know."""
-    facts = folder.read_json(run.environment) or {}
+    facts = files.read_json(run.environment) or {}
     return (facts.get("git") or {}).get("commit")
 
 
@@ -102,10 +86,3 @@ def git() -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit.strip(), "dirty": bool(status.strip())}
-
-
-def _driver() -> str:
-    import pynvml
-
-    pynvml.nvmlInit()
-    return str(pynvml.nvmlSystemGetDriverVersion())

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from resnet_exp.core import slurm
+from resnet_exp.core import files, slurm
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs import folder, submission, sweep_manifest
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.core.locks import is_locked
+from resnet_exp.runs import submission, sweep_manifest
+from resnet_exp.runs.folder import RunFolder
 
 # In the order in which a run goes through them.
 KINDS = ("planned", "queued", "running", "done", "failed", "stopped", "missing")
@@ -58,7 +59,7 @@ class Scheduler(Protocol):
         ...
 
 
-def collect(
+def collect_states(
     runs: Path, only: list[str] | None = None, scheduler: Scheduler = slurm, sweep: str | None = None
 ) -> list[RunState]:
     """State of every run of a folder of runs, whether it has a folder or not.
@@ -76,7 +77,7 @@ def collect(
     if sweep is not None:
         only = _runs_of(runs, sweep)
     names = only if only is not None else sorted({*known.listed, *_folders(runs)})
-    found = [_state(RunDir(runs / name), known) for name in names]
+    found = [_state(RunFolder(runs / name), known) for name in names]
     lost = [state.job for state in found if state.why == LOST and state.job]
     endings = scheduler.endings(lost) if lost else {}
     return [_explain_loss(state, endings) if state.why == LOST else state for state in found]
@@ -88,9 +89,9 @@ LOST = "lost"
 def _know(runs: Path, scheduler: Scheduler) -> _Known:
     if not runs.is_dir():
         raise RequestError(f"{runs} is not a folder of runs; give the runs_dir of a sweep")
-    records = sweep_manifest.read_all(runs)
+    records = sweep_manifest.read_manifests(runs)
     jobs = sweep_manifest.jobs(records) | submission.jobs(runs)
-    owned = [record for record in records if sweep_manifest.is_owned(runs, record["sweep"])]
+    owned = [record for record in records if sweep_manifest.is_sweep_owned(runs, record["sweep"])]
     return _Known(
         jobs=jobs,
         queue=scheduler.in_queue() if jobs else {},
@@ -100,9 +101,9 @@ def _know(runs: Path, scheduler: Scheduler) -> _Known:
 
 
 def _runs_of(runs: Path, sweep: str) -> list[str]:
-    record = sweep_manifest.read(runs, sweep)
+    record = sweep_manifest.read_manifest(runs, sweep)
     if record is None:
-        known = ", ".join(sorted(record["sweep"] for record in sweep_manifest.read_all(runs))) or "none"
+        known = ", ".join(sorted(record["sweep"] for record in sweep_manifest.read_manifests(runs))) or "none"
         raise RequestError(f"--sweep {sweep}: {runs} has no sweep of that name; it has {known}")
     return [run["run_id"] for run in record["runs"]]
 
@@ -110,10 +111,10 @@ def _runs_of(runs: Path, sweep: str) -> list[str]:
 def _folders(runs: Path) -> list[str]:
     with os.scandir(runs) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    return [name for name in names if RunDir(runs / name).config.exists()]
+    return [name for name in names if RunFolder(runs / name).config.exists()]
 
 
-def _state(run: RunDir, known: _Known) -> RunState:
+def _state(run: RunFolder, known: _Known) -> RunState:
     name = run.path.name
     job = known.jobs.get(name)
     try:
@@ -122,7 +123,7 @@ def _state(run: RunDir, known: _Known) -> RunState:
             return _done(run, result, job)
         here = (known.queue or {}).get(job or "")
         # Not every file system shows the locks of another node.
-        if folder.is_locked(run.lock) or (here == "RUNNING" and run.progress.exists()):
+        if is_locked(run.lock) or (here == "RUNNING" and run.progress.exists()):
             return _running(run, job)
         if here:
             return RunState(name, "queued", run.path, _waiting(here), job=job)
@@ -148,13 +149,13 @@ def _waiting(state: str) -> str:
     return "starting" if state == "RUNNING" else state.lower()
 
 
-def _done(run: RunDir, result: dict[str, Any], job: str | None) -> RunState:
+def _done(run: RunFolder, result: dict[str, Any], job: str | None) -> RunState:
     seconds = result["timing"]["train_seconds"]
     epochs = str(result["epochs"])
     return RunState(run.path.name, "done", run.path, "", epochs, result["top1"], seconds, job=job)
 
 
-def _running(run: RunDir, job: str | None) -> RunState:
+def _running(run: RunFolder, job: str | None) -> RunState:
     progress = _progress(run)
     if not progress:
         return RunState(run.path.name, "running", run.path, "starting", job=job)
@@ -170,13 +171,13 @@ def _running(run: RunDir, job: str | None) -> RunState:
     )
 
 
-def _progress(run: RunDir) -> dict[str, Any]:
+def _progress(run: RunFolder) -> dict[str, Any]:
     with contextlib.suppress(RequestError):  # it is only news
-        return folder.read_json(run.progress) or {}
+        return files.read_json(run.progress) or {}
     return {}
 
 
-def _epochs(run: RunDir) -> str:
+def _epochs(run: RunFolder) -> str:
     progress = _progress(run)
     return f"{progress['done']}/{progress['total']} {progress['unit']}" if progress else ""
 

@@ -7,7 +7,6 @@ submitted, its job. Only from it can anybody tell that a run is missing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from typing import Any
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs.folder import SCHEMA, is_locked, read_json, try_lock, write_json
+from resnet_exp.core.files import SCHEMA, read_json, write_json, writing
+from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
 
 FOLDER = ".sweeps"
 
@@ -32,31 +32,24 @@ def default_name(run_ids: list[str]) -> str:
     return f"sweep-{hashlib.sha256(json.dumps(sorted(run_ids)).encode()).hexdigest()[:8]}"
 
 
-def write(runs_dir: Path, record: dict[str, Any]) -> None:
+def write_manifest(runs_dir: Path, record: dict[str, Any]) -> None:
     """Write the manifest of a sweep in place of an earlier one of its name.
 
     Raises:
         RequestError: the folder of the runs cannot be written.
     """
     path = path_of(runs_dir, record["sweep"])
-    try:
+    with writing(f"runs_dir={runs_dir}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"schema": SCHEMA, **record})
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
 
 
-def unwritable(runs_dir: Path, error: OSError) -> RequestError:
-    """What to say when the folder of the runs cannot be written."""
-    return RequestError(f"runs_dir={runs_dir} cannot be written ({error.strerror}); set runs_dir=PATH")
-
-
-def read(runs_dir: Path, name: str) -> dict[str, Any] | None:
+def read_manifest(runs_dir: Path, name: str) -> dict[str, Any] | None:
     """Manifest of the sweep `name`, None if there is none."""
     return read_json(path_of(runs_dir, name))
 
 
-def read_all(runs_dir: Path) -> list[dict[str, Any]]:
+def read_manifests(runs_dir: Path) -> list[dict[str, Any]]:
     """Manifests of all sweeps of a folder of runs, oldest first."""
     paths = sorted((runs_dir / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime)
     records = (read_json(path) for path in paths)
@@ -70,18 +63,14 @@ def jobs(records: list[dict[str, Any]]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def own(runs_dir: Path, name: str) -> Iterator[None]:
+def own_sweep(runs_dir: Path, name: str) -> Iterator[None]:
     """Be the one process that carries out the sweep `name`.
 
     Raises:
         RequestError: another process does.
     """
-    path = path_of(runs_dir, name).with_suffix(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
+    with writing(f"runs_dir={runs_dir}"):
+        descriptor = open_lock(path_of(runs_dir, name).with_suffix(".lock"))
     try:
         if not try_lock(descriptor):
             raise RequestError(f"sweep={name} in {runs_dir} is running already; wait for it or stop it")
@@ -90,7 +79,7 @@ def own(runs_dir: Path, name: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_owned(runs_dir: Path, name: str) -> bool:
+def is_sweep_owned(runs_dir: Path, name: str) -> bool:
     """Whether some process carries out the sweep `name` now."""
     return is_locked(path_of(runs_dir, name).with_suffix(".lock"))
 
@@ -98,16 +87,7 @@ def is_owned(runs_dir: Path, name: str) -> bool:
 @contextlib.contextmanager
 def submitting(runs_dir: Path) -> Iterator[None]:
     """Let one process at a time submit into a folder of runs; the others wait for their turn."""
-    folder = runs_dir / FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".submit.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
-    try:
-        if not try_lock(descriptor):
-            console.say(f"waiting for another submission into {runs_dir} to end")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with writing(f"runs_dir={runs_dir}"):
+        descriptor = open_lock(runs_dir / FOLDER / ".submit.lock")
+    with held_lock(descriptor, lambda: console.say(f"waiting for another submission into {runs_dir} to end")):
         yield
-    finally:
-        os.close(descriptor)

@@ -29,13 +29,13 @@ class Axis:
     overrides: tuple[str, ...]
 
 
-def parse(loader: ConfigLoader, lines: Sequence[str]) -> dict[str, Override]:
+def parse_overrides(loader: ConfigLoader, lines: Sequence[str]) -> dict[str, Override]:
     """Overrides by their key; of several with the same key the last, as Hydra's own sweeper has it."""
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(lines))
     return {override.get_key_element().lstrip("~+"): override for override in parsed}
 
 
-def lines(entry: Mapping[str, Any], place: str) -> list[str]:
+def override_lines(entry: Mapping[str, Any], place: str) -> list[str]:
     """A mapping of a sweep's YAML as command-line overrides; `place` names it in errors.
 
     Raises:
@@ -54,7 +54,7 @@ def _line(key: str, value: Any, place: str) -> str:
     return f"{key}={value}"
 
 
-def expand(
+def expand_grid(
     loader: ConfigLoader, params: Mapping[str, Any], grids: Sequence[Any], arguments: Sequence[str]
 ) -> list[list[str]]:
     """Overrides of each run; all of `grids` once before `params` take their next values.
@@ -62,8 +62,8 @@ def expand(
     Raises:
         RequestError: `params` and `grids` contradict each other, or the command line leaves no run.
     """
-    asked = _axes(parse(loader, arguments))
-    common = _axes(parse(loader, lines(params, PARAMS)))
+    asked = _axes(parse_overrides(loader, arguments))
+    common = _axes(parse_overrides(loader, override_lines(params, PARAMS)))
     entries = [_entry(loader, grid, f"{GRIDS}[{number}]") for number, grid in enumerate(grids)] or [{}]
     for number, entry in enumerate(entries):
         if twice := sorted(common.keys() & entry.keys()):
@@ -89,7 +89,7 @@ def expand(
 def _entry(loader: ConfigLoader, entry: Any, place: str) -> dict[str, Axis]:
     if not isinstance(entry, Mapping):
         raise RequestError(f"{place}={entry}: each entry maps keys to values, such as {{recipe: mild, ssr: 0.3}}")
-    return _axes(parse(loader, lines(entry, place)))
+    return _axes(parse_overrides(loader, override_lines(entry, place)))
 
 
 def _axes(overrides: Mapping[str, Override]) -> dict[str, Axis]:

@@ -18,8 +18,9 @@ from hydra.core.utils import JobReturn
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs import folder
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.core.locks import is_locked
+from resnet_exp.core.text import span
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep import grid
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class Space:
     """What is searched, in the syntax of Hydra's overrides, and what is the same for all runs."""
 
     def __init__(self, loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str], digits: int) -> None:
-        asked = grid.parse(loader, arguments)
-        ours = grid.parse(loader, grid.lines(params, grid.PARAMS))
+        asked = grid.parse_overrides(loader, arguments)
+        ours = grid.parse_overrides(loader, grid.override_lines(params, grid.PARAMS))
         overrides = {key: override for key, override in ours.items() if key not in asked} | asked
         self.fixed = [str(one.input_line) for one in overrides.values() if not one.is_sweep_override()]
         searched = [override for override in overrides.values() if override.is_sweep_override()]
@@ -159,7 +160,7 @@ class Search:
         rows: list[tuple[str, ...]] = [(*OBJECTIVES, *self.space.distributions, "run")]
         for run, trial in sorted(best.items(), key=lambda item: item[1].values[1]):
             chosen = (self.space.text(key, trial.params[key]) for key in self.space.distributions)
-            rows.append((f"{trial.values[0]:.2%}", console.span(trial.values[1]), *chosen, run))
+            rows.append((f"{trial.values[0]:.2%}", span(trial.values[1]), *chosen, run))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         return "\n".join([f"{said}; no run is both better and faster than one of these:", *map(str.rstrip, table)])
@@ -219,7 +220,7 @@ class Search:
         if result is not None:
             self.study.set_user_attr(_run_of(trial), self.run_id(point))
             self.study.tell(trial.number, [result["top1"], result["timing"]["train_seconds"]])
-        elif folder.is_locked(RunDir(Path(str(job.working_dir))).lock):
+        elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
             raise RequestError(f"{job.working_dir} is running already; wait for it, then the same command goes on")
         else:
             self.study.tell(trial.number, state=TrialState.FAIL)

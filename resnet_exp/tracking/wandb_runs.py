@@ -1,4 +1,4 @@
-"""Finished runs of a Weights & Biases project, or of the files of its client, as the report sees them.
+"""Finished runs of a Weights & Biases project as the report sees them, and run folders by their ``wandb`` folders.
 
 Two keys of a run's summary are read, which `resnet_exp.loggers.wandb_logger` writes when the run ends:
 
@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.results import parse as results
-from resnet_exp.results.collect import printable
-from resnet_exp.results.record import Run
-from resnet_exp.runs.folder import SCHEMA
-from resnet_exp.tracking import offline_files
+from resnet_exp.core.files import SCHEMA
+from resnet_exp.core.text import one_line, printable
+from resnet_exp.results import parse
+from resnet_exp.results.collect import is_run
+from resnet_exp.results.record import RunRecord
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
+# What W&B's client writes into the folder of each run, itself in ``RUN/wandb``.
+FILES = "run-*.wandb"
 TIMEOUT_SECONDS = 20
-Found = tuple[list[Run], list[tuple[Path, str]]]
+Found = tuple[list[RunRecord], list[tuple[Path, str]]]
 
 
-def read(project: str) -> Found:
+def read_project(project: str) -> Found:
     """Finished runs of ``entity/project``, and those that cannot be used, with the reason.
 
     Raises:
@@ -39,20 +41,24 @@ def read(project: str) -> Found:
     return _runs(summaries, "its summary on W&B")
 
 
-def read_files(folder: Path) -> Found:
-    """Finished runs in the files of W&B's client in a folder, and those that cannot be used, with the reason.
+def run_folder_of(folder: Path) -> Path:
+    """The run folder that holds `folder` if that is one of W&B's client's, ``wandb`` or a run in it; else `folder`.
 
-    A run that was resumed has a file for each try, of which the last has the result.
+    Raises:
+        RequestError: W&B's files were copied without the run folder.
     """
-    summaries: dict[str, dict[str, Any]] = {}
-    damaged = []
-    for path in offline_files.find(folder):
-        try:
-            summaries.setdefault(path.stem.removeprefix("run-"), {}).update(offline_files.summary(path))
-        except (OSError, ValueError) as error:
-            damaged.append((path, str(error.strerror if isinstance(error, OSError) else error)))
-    runs, unreadable = _runs(summaries, f"W&B's files in {folder}")
-    return runs, [*unreadable, *damaged]
+    if any(folder.glob(FILES)):
+        holder = folder.absolute().parent.parent
+    elif any(folder.glob(f"*run-*/{FILES}")):
+        holder = folder.absolute().parent
+    else:
+        return folder
+    if is_run(holder):
+        return holder
+    raise RequestError(
+        f"{folder} holds W&B's files alone, the results are in the run folder; give that, or upload the files with "
+        "wandb sync and give --wandb ENTITY/PROJECT"
+    )
 
 
 def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
@@ -75,16 +81,15 @@ def _finished(project: str) -> list[Any]:
         return list(api.runs(project, filters={"state": "finished"}, per_page=500, lazy=False))
     except (wandb.errors.Error, ValueError, OSError) as error:
         # Its own are of all kinds: no login, no such project, no network.
-        reason = " ".join(str(error).split())
         raise RequestError(
-            f"--wandb {project} cannot be read ({reason:.200}); see wandb login and WANDB_BASE_URL"
+            f"--wandb {project} cannot be read ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error
 
 
-def _run(summary: dict[str, Any], name: str) -> Run:
+def _run(summary: dict[str, Any], name: str) -> RunRecord:
     result = summary.get("result")
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise ValueError("it has no result of this version")
     rows = summary.get("evaluations")
-    curve = results.curve(rows) if isinstance(rows, list) else ()
-    return results.run(result, printable(str(result.get("run_id") or name)), curve, None)
+    curve = parse.curve(rows) if isinstance(rows, list) else ()
+    return parse.run_of_result(result, printable(str(result.get("run_id") or name)), curve, None)

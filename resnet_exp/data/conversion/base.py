@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,14 @@ from typing import Any, ClassVar
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.text import printable, span
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.manifest import Content
-from resnet_exp.data.conversion.progress import Progress
 from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.conversion.worker import ImageWorker, Job, Refused
-from resnet_exp.data.conversion.worker_pool import Team, WorkerLost, team_size
+from resnet_exp.data.conversion.worker_pool import WorkerLost, WorkerPool, pool_size
 
 
 @dataclass
@@ -58,18 +59,18 @@ class Conversion(ABC):
         tasks = self.tasks()
         progress = Progress(self.target.name, len(self.sources), self.images_there)
         try:
-            with Team(team_size(workers, len(tasks)), self.worker) as team:
+            with WorkerPool(pool_size(workers, len(tasks)), self.worker) as team:
                 for event in team.work(tasks, self.page_numbers(), patience):
                     self._take(event, most_skipped, progress)
         except WorkerLost as lost:
-            where = "" if lost.number is None else f" while it read {image_tree.shown(self.path(lost.number))}"
+            where = "" if lost.number is None else f" while it read {printable(self.path(lost.number))}"
             raise RunFailed(f"a process of the writer {lost.how}{where}") from lost
         finally:
             self.close()
         progress.end()
         self.finish()
         if self.refused:
-            listed = image_tree.shown(manifests.path_of(self.target))
+            listed = printable(manifests.path_of(self.target))
             console.say(f"{self.target.name}: {len(self.refused)} images were skipped; {listed} lists them")
 
     @property
@@ -126,7 +127,7 @@ class Conversion(ABC):
             counts[label] += 1
         if 0 in counts:
             empty = self.folder / classes[counts.index(0)]
-            raise RunFailed(f"of {image_tree.shown(empty)} no image can be converted; repair some or remove the class")
+            raise RunFailed(f"of {printable(empty)} no image can be converted; repair some or remove the class")
         return Content(
             settings=settings,
             classes=classes,
@@ -151,3 +152,41 @@ class Conversion(ABC):
             raise RunFailed(event.reason)
         if len(self.refused) > most_skipped:
             raise RunFailed(f"more than max_skipped={most_skipped} images are of no use; the last: {event.reason}")
+
+
+TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 30.0
+
+
+class Progress:
+    """Images done, images/s of this try, and the time that is left at that pace."""
+
+    def __init__(self, name: str, images: int, before: int) -> None:
+        """`before` of `images` were converted by an earlier try."""
+        self._name, self._images, self._done, self._before = name, images, before, before
+        self._began = self._shown = time.monotonic()
+        self._every = PLAIN_SECONDS if console.width() is None else TERMINAL_SECONDS
+        if before:
+            console.say(f"{name}: {before:,} of {images:,} images are there from an earlier try")
+
+    def add(self, images: int) -> None:
+        """Count images, and say so when it is time."""
+        self._done += images
+        now = time.monotonic()
+        if now - self._shown < self._every:
+            return
+        self._shown = now
+        line = (
+            f"{self._name}: {self._done:,} of {self._images:,} images  {self._rate():,.0f} images/s  ETA {self._eta()}"
+        )
+        (console.say if console.width() is None else console.status)(line)
+
+    def end(self) -> None:
+        """Say how it went."""
+        took = span(time.monotonic() - self._began)
+        console.say(f"{self._name}: {self._done - self._before:,} images in {took}, {self._rate():,.0f} images/s")
+
+    def _rate(self) -> float:
+        return (self._done - self._before) / max(1e-3, time.monotonic() - self._began)
+
+    def _eta(self) -> str:
+        return span((self._images - self._done) / max(1e-3, self._rate()))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.core.text import byte_size
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import encode
 from resnet_exp.data.conversion.sources import Source
-from resnet_exp.planning.disk_usage import size
 
 # Images converted ahead, and the least of all images that one of them stands for.
 MOST_SAMPLED, STANDS_FOR = 48, 8
@@ -40,12 +40,12 @@ def check_space(conversions: Sequence[Conversion], workers: int, cache_dir: str)
     needed, there = 0, 0
     for conversion in conversions:
         expected = bytes_of(conversion, workers)
-        console.say(f"{conversion.target.name}: about {size(expected)} for {len(conversion.sources):,} images")
+        console.say(f"{conversion.target.name}: about {byte_size(expected)} for {len(conversion.sources):,} images")
         needed, there = needed + expected, there + conversion.bytes_there
     free = shutil.disk_usage(conversions[0].target.parent).free
     if needed - there > free:
         first = conversions[0]
         raise RequestError(
-            f"data.cache_dir={cache_dir} has {size(free)} free, the {first.title}s of {first.folder.parent} need "
-            f"about {size(needed - there)}{' more' if there else ''}; free some or set data.cache_dir=PATH"
+            f"data.cache_dir={cache_dir} has {byte_size(free)} free, the {first.title}s of {first.folder.parent} need "
+            f"about {byte_size(needed - there)}{' more' if there else ''}; free some or set data.cache_dir=PATH"
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import signal
@@ -17,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
+from resnet_exp.core.files import writing
+from resnet_exp.core.locks import held_lock, open_lock
 from resnet_exp.core.processes import die_with_parent
-from resnet_exp.data import image_tree
+from resnet_exp.core.text import printable
+from resnet_exp.data.conversion.cache import ConversionRequest
 
 Say = Callable[[str], None]
 
@@ -29,20 +30,7 @@ REASON = "reason: "
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A format of converted images.
-
-    `name` is that of its folder in the cache and of its writer (`resnet_exp.data.writer`), `content` are the settings
-    that what is written depends on, `suffix` ends the name of a split.
-    """
-
-    name: str
-    content: tuple[str, ...]
-    suffix: str
-
-
-@dataclass(frozen=True)
-class Terms:
+class ConversionOptions:
     """How images are made ready for a run.
 
     `workers` processes convert, and `say` takes a line for the user; so many images that cannot be converted are left
@@ -55,50 +43,7 @@ class Terms:
     classes: int | None = None
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to be converted: an image folder, by settings that have at least a kind's content and ``cache_dir``."""
-
-    kind: Kind
-    root: str
-    settings: dict[str, Any]
-
-    def place(self, split: str) -> Path:
-        """Path of a split in the cache.
-
-        The cache key holds the folder, its classes and their modification times: files that are added, removed or
-        renamed make new ones. Changing the content of an image in place is not seen.
-        """
-        base = Path(self.root).resolve()
-        folders = [base / name / label for name in image_tree.SPLITS for label in image_tree.class_names(base / name)]
-        state = _hash([(folder.name, folder.stat().st_mtime_ns) for folder in folders])
-        return self._cache / f"{self._wanted}-{state}" / f"{split}{self.kind.suffix}"
-
-    @property
-    def work_folder(self) -> Path:
-        """Where splits are written before they are whole, whatever state the image folder is in by then."""
-        return self._cache / f".{self._wanted}"
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The settings that what is written depends on."""
-        return {name: self.settings[name] for name in self.kind.content}
-
-    @property
-    def _cache(self) -> Path:
-        return Path(self.settings["cache_dir"]) / self.kind.name
-
-    @property
-    def _wanted(self) -> str:
-        base = Path(self.root).resolve()
-        return f"{base.name}-{_hash([str(base), list(self.content.values())])}"
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
-
-
-def convert(wish: Wish, missing: dict[str, Path], terms: Terms) -> None:
+def convert(wish: ConversionRequest, missing: dict[str, Path], terms: ConversionOptions) -> None:
     """Write the splits that are missing, by the path of each; a second process waits for the first.
 
     Args:
@@ -111,23 +56,17 @@ def convert(wish: Wish, missing: dict[str, Path], terms: Terms) -> None:
         RunFailed: the conversion failed; nothing is left in a split's place.
     """
     cache, unfinished = next(iter(missing.values())).parent, wish.work_folder
-    try:
-        for folder in (cache, unfinished):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = (unfinished / ".lock").open("w")
-    except OSError as error:
-        raise RequestError(
-            f"data.cache_dir={wish.settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
-        ) from error
-    with lock:
-        _wait_for(lock.fileno(), cache, terms.say)
+    with writing(f"data.cache_dir={wish.settings['cache_dir']}"):
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = open_lock(unfinished / ".lock")
+    with held_lock(lock, lambda: terms.say(f"another process converts into {cache}; waiting for it")):
         # The small split first: a bad image in it should not cost the time of the large one.
         still = [(split, missing[split]) for split in sorted(missing, reverse=True) if not missing[split].exists()]
         if not still:
             return
         terms.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
         request = {
-            "format": wish.kind.name,
+            "conversion": wish.kind.conversion,
             "places": [
                 [os.path.join(wish.root, split), str(place), str(unfinished / f"{place.name}.partial")]
                 for split, place in still
@@ -138,15 +77,7 @@ def convert(wish: Wish, missing: dict[str, Path], terms: Terms) -> None:
             "most_skipped": terms.most_skipped,
             "patience_seconds": PATIENCE_SECONDS,
         }
-        _run_writer(request, lock.fileno())
-
-
-def _wait_for(lock: int, cache: Path, say: Say) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say(f"another process converts into {cache}; waiting for it")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run_writer(request, lock)
 
 
 def _run_writer(request: dict[str, Any], lock: int) -> None:
@@ -173,7 +104,7 @@ def _run_writer(request: dict[str, Any], lock: int) -> None:
     if process.returncode == EXIT_BAD_REQUEST:
         raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(f"conversion of {image_tree.shown(Path(request['places'][0][0]).parent)} failed: {reason}")
+        raise RunFailed(f"conversion of {printable(Path(request['places'][0][0]).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:
@@ -181,9 +112,3 @@ def _reason(errors: str, code: int) -> str:
     lines = [line for line in errors.splitlines() if line.strip()]
     said = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
     return (said or lines or [f"exit code {code}"])[-1]
-
-
-def check_number(key: str, value: object, types: tuple[type, ...], least: int, most: int) -> None:
-    """Check a setting of ``data.loader``; raises `RequestError` if it is no number, or out of range."""
-    if not isinstance(value, types) or isinstance(value, bool) or not least <= value <= most:  # pyright: ignore[reportOperatorIssue]
-        raise RequestError(f"data.loader.{key}={value} is out of range; use {least} to {most}")

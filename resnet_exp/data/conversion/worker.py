@@ -86,3 +86,6 @@ class ImageWorker(ABC):
         except RunFailed as error:
             self.connection.send(Refused(job.number, str(error)))
             return None
+
+
+WANTS_PAGE = "page?"

@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from resnet_exp.data.conversion.worker import CURRENT, NOTHING, TASK_DONE, ImageWorker
-from resnet_exp.data.ffcv.page_worker import WANTS_PAGE
+from resnet_exp.data.conversion.worker import CURRENT, NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
 
 # So many tasks are with a worker: it has the next one when it is done with one.
 AHEAD = 2
@@ -21,7 +20,7 @@ FORK = multiprocessing.get_context("fork")
 Make = Callable[[Connection, mmap, int], ImageWorker]
 
 
-def team_size(workers: int, tasks: int) -> int:
+def pool_size(workers: int, tasks: int) -> int:
     """How many of `workers` have something to do."""
     return max(1, min(workers, tasks))
 
@@ -44,7 +43,7 @@ class _Member:
     finished: bool = False
 
 
-class Team:
+class WorkerPool:
     """Worker processes that are ended when the block ends, whatever happens in it."""
 
     def __init__(self, size: int, make: Make) -> None:
@@ -62,7 +61,7 @@ class Team:
             theirs.close()
             self._members.append(_Member(process, ours))
 
-    def __enter__(self) -> Team:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:

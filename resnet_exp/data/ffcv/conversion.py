@@ -19,11 +19,10 @@ from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.manifest import Content
 from resnet_exp.data.conversion.worker import Job
-from resnet_exp.data.conversion.worker_pool import team_size
-from resnet_exp.data.ffcv import layout as layout_module
+from resnet_exp.data.conversion.worker_pool import pool_size
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.journal import Journal, Layout
-from resnet_exp.data.ffcv.layout import PLACE, Placed
+from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, page_bytes, pages_at, sample_table
 from resnet_exp.data.ffcv.page_worker import Page, PageWorker
 
 # Images that a worker is given at a time: enough that a pipe costs nothing, few enough that all end together.
@@ -40,8 +39,10 @@ class FFCVConversion(Conversion):
     @staticmethod
     def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> FFCVConversion:
         """Look at the images, and at what an earlier try left; `content` is what files are written with."""
-        found, settings = sources.of_split(folder), Settings(**content)
-        journal = Journal(unfinished, found, settings)
+        found = sources.of_split(folder)
+        # Three bytes a pixel in the worst case, and no image is in two pages.
+        settings = Settings(**content, most_pixels=page_bytes(content["max_resolution"]) // 3)
+        journal = Journal(unfinished, found, content)
         journal.check(lambda done, of: console.status(f"{target.name}: checking what there is, {done} of {of} pages"))
         return FFCVConversion(folder, target, unfinished, settings, found, journal=journal)
 
@@ -81,7 +82,7 @@ class FFCVConversion(Conversion):
         """Write header, table and manifest, and give the file its name."""
         placed = self._placed()
         content = self.content(self.journal.layout.settings, [image.label for image in placed])
-        manifests.write(self.target, self._write_ends(placed, content))
+        manifests.write_manifest(self.target, self._write_ends(placed, content))
         os.replace(self.unfinished, self.target)
         self.journal.path.unlink()
 
@@ -91,8 +92,8 @@ class FFCVConversion(Conversion):
         # The next image finds no room at the end of a page: half an image is lost there, on average.
         pages = -(-int(mean * images) // max(1, int(page - mean / 2)))
         # And half a page by each worker at the end.
-        pages += team_size(workers, -(-images // IMAGES_A_LIST)) // 2
-        return layout_module.pages_at(images, page) + pages * page + images * PLACE.size
+        pages += pool_size(workers, -(-images // IMAGES_A_LIST)) // 2
+        return pages_at(images, page) + pages * page + images * PLACE.size
 
     @property
     def bytes_there(self) -> int:
@@ -119,8 +120,8 @@ class FFCVConversion(Conversion):
         """Write what is before and behind the pages; returns the manifest of the whole."""
         layout, pages = self.journal.layout, self.journal.pages
         table_at = layout.pages_at + (max(pages) + 1) * layout.page_bytes
-        head = layout_module.head(placed, layout.page_bytes, table_at).ljust(layout.pages_at, b"\0")
-        table = layout_module.table(placed)
+        head = file_head(placed, layout.page_bytes, table_at).ljust(layout.pages_at, b"\0")
+        table = sample_table(placed)
         with self.unfinished.open("r+b") as file:
             file.write(head)
             file.seek(table_at)

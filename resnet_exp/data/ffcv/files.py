@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
+from resnet_exp.data.conversion.cache import ConversionRequest, ConvertedFormat, check_number
 from resnet_exp.data.conversion.manifest import FIX
-from resnet_exp.data.conversion.process import Kind, Terms, Wish, check_number
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 
-LOADER: str = "resnet_exp.data.ffcv.make_loader"
-KIND = Kind("ffcv", ("write_mode", "max_resolution", "compress_probability", "jpeg_quality"), ".ffcv")
-# A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
-MAX_RESOLUTION = 26_000
+KIND = ConvertedFormat(
+    name="ffcv",
+    content=("write_mode", "max_resolution", "compress_probability", "jpeg_quality"),
+    suffix=".ffcv",
+    conversion="resnet_exp.data.ffcv.conversion.FFCVConversion",
+)
 
 
 def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
     """Path of a split's file: the one that the user named, else the cached one for this folder and settings."""
     given = settings[f"{split}_file"]
-    return Path(given) if given is not None else Wish(KIND, root, settings).place(split)
+    return Path(given) if given is not None else ConversionRequest(KIND, root, settings).place(split)
 
 
 def needs_folder(settings: dict[str, Any]) -> bool:
@@ -37,7 +41,7 @@ def named(split: str, place: Path) -> str:
     return f"data.loader.{split}_file={place}"
 
 
-def prepare(root: str, settings: dict[str, Any], terms: Terms) -> list[Path]:
+def prepare(root: str, settings: dict[str, Any], terms: ConversionOptions) -> list[Path]:
     """Check the files of both splits, and write those that are not there.
 
     Args:
@@ -56,27 +60,25 @@ def prepare(root: str, settings: dict[str, Any], terms: Terms) -> list[Path]:
         if settings[f"{split}_file"] is not None:
             raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
     if missing:
-        process.convert(Wish(KIND, root, settings), missing, terms)
+        process.convert(ConversionRequest(KIND, root, settings), missing, terms)
     _check_files(paths, root, settings, terms)
     return list(paths.values())
 
 
-def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], terms: Terms) -> None:
+def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], terms: ConversionOptions) -> None:
     """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""
     found = {}
     for split, path in paths.items():
-        manifest = ffcv_manifest.read(path)
+        manifest = ffcv_manifest.read_manifest(path)
         if manifest is None:
             ffcv_manifest.check_header(path, terms.classes)
-            terms.say(
-                f"note: {image_tree.shown(path)} has no manifest, so only its header and class numbers were checked"
-            )
+            terms.say(f"note: {printable(path)} has no manifest, so only its header and class numbers were checked")
             continue
         found[split] = manifest
         given = settings[f"{split}_file"] is not None
         ffcv_manifest.check_quickly(path, manifest, "name another file" if given else FIX)
         if not given:
-            content = Wish(KIND, root, settings).content
+            content = ConversionRequest(KIND, root, settings).content
             manifests.check_origin(path, manifest, content, image_tree.class_names(Path(root) / split))
         manifests.check_class_count(path, manifest, terms.classes)
     if len(found) == len(paths):
@@ -95,7 +97,7 @@ def verify(
         Differs: it is not what was written.
     """
     path = place_of(root, split, settings)
-    manifest = ffcv_manifest.read(path) if path.is_file() else None
+    manifest = ffcv_manifest.read_manifest(path) if path.is_file() else None
     if not path.is_file():
         raise RequestError(f"{path} does not exist: there is nothing to verify; convert first, without verify=true")
     if manifest is None:
@@ -113,7 +115,7 @@ def given_manifest(settings: dict[str, Any]) -> ffcv_manifest.FFCVManifest | Non
         RequestError: the manifest is damaged.
     """
     given = settings.get("train_file")
-    return ffcv_manifest.read(Path(given)) if given else None
+    return ffcv_manifest.read_manifest(Path(given)) if given else None
 
 
 def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for split in image_tree.SPLITS:
         path = place_of(root, split, settings)
-        found[split] = {"file": str(path), **manifests.summary(path, ffcv_manifest.FFCVManifest)}
+        found[split] = {"file": str(path), **manifests.manifest_summary(path, ffcv_manifest.FFCVManifest)}
         found["classes"] = found[split].pop("classes", None) or found.get("classes")
     return found
 
@@ -132,6 +134,6 @@ def check_settings(settings: dict[str, Any]) -> None:
     if mode not in layout.MODES:
         raise RequestError(f"data.loader.write_mode={mode} is unknown; use one of {', '.join(layout.MODES)}")
     if side is not None:
-        check_number("max_resolution", side, (int,), 1, MAX_RESOLUTION)
+        check_number("max_resolution", side, (int,), 1, layout.MAX_RESOLUTION)
     check_number("compress_probability", settings["compress_probability"], (int, float), 0, 1)
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)

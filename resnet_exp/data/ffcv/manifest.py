@@ -14,10 +14,10 @@ from typing import ClassVar
 
 from isal.isal_zlib import crc32
 
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Differs, Manifest
+from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.ffcv import layout
-from resnet_exp.data.image_tree import shown
 
 # Looked at when a run starts, of all pages.
 SAMPLED_PAGES = 4
@@ -62,9 +62,9 @@ def describe(head: bytes, pages: list[int], table: bytes, page_bytes: int, conte
     )
 
 
-def read(file: Path) -> FFCVManifest | None:
+def read_manifest(file: Path) -> FFCVManifest | None:
     """The manifest of a file; None if it has none; raises `Differs` if it cannot be used."""
-    return manifests.read(file, FFCVManifest)
+    return manifests.read_manifest(file, FFCVManifest)
 
 
 def check_quickly(file: Path, manifest: FFCVManifest, fix: str) -> None:
@@ -81,13 +81,15 @@ def check_quickly(file: Path, manifest: FFCVManifest, fix: str) -> None:
         for at, length, checksum in chosen:
             content.seek(at)
             if crc32(content.read(length)) != checksum:
-                raise Differs(_damaged(file, [(at, length)], fix))
+                raise ManifestMismatch(_damaged(file, [(at, length)], fix))
 
 
 def _check_size(file: Path, manifest: FFCVManifest, fix: str) -> None:
     size = os.path.getsize(file)
     if size != manifest.file_bytes:
-        raise Differs(f"FFCV file {shown(file)} has {size:,} bytes, its manifest says {manifest.file_bytes:,}; {fix}")
+        raise ManifestMismatch(
+            f"FFCV file {printable(file)} has {size:,} bytes, its manifest says {manifest.file_bytes:,}; {fix}"
+        )
 
 
 def check_fully(file: Path, manifest: FFCVManifest, tell: Callable[[int], None]) -> None:
@@ -105,13 +107,13 @@ def check_fully(file: Path, manifest: FFCVManifest, tell: Callable[[int], None])
                 damaged.append((at, length))
             tell(at + length)
     if damaged:
-        raise Differs(_damaged(file, damaged, FIX))
+        raise ManifestMismatch(_damaged(file, damaged, FIX))
 
 
 def _damaged(file: Path, blocks: list[tuple[int, int]], fix: str) -> str:
     places = ", ".join(f"bytes {at:,} to {at + length - 1:,}" for at, length in blocks[:3])
     more = f" and {len(blocks) - 3} more places" if len(blocks) > 3 else ""
-    return f"FFCV file {shown(file)} is damaged: {places}{more} are not what was written; {fix}"
+    return f"FFCV file {printable(file)} is damaged: {places}{more} are not what was written; {fix}"
 
 
 def check_header(file: Path, classes: int | None) -> layout.Header:
@@ -123,15 +125,17 @@ def check_header(file: Path, classes: int | None) -> layout.Header:
     try:
         header, fault = layout.read_header(file)
     except OSError as error:
-        raise Differs(f"FFCV file {shown(file)} cannot be read ({error.strerror}); name another one") from error
+        raise ManifestMismatch(
+            f"FFCV file {printable(file)} cannot be read ({error.strerror}); name another one"
+        ) from error
     if fault is not None:
-        raise Differs(
-            f"FFCV file {shown(file)} cannot be used: {fault}; name another one, or convert the dataset again"
+        raise ManifestMismatch(
+            f"FFCV file {printable(file)} cannot be used: {fault}; name another one, or convert the dataset again"
         )
     highest = max(layout.labels(file, header))
     if classes is not None and highest >= classes:
-        raise Differs(
-            f"FFCV file {shown(file)} has class numbers up to {highest}, dataset.num_classes={classes} has none above "
-            f"{classes - 1}; name another file or set dataset.num_classes={highest + 1}"
+        raise ManifestMismatch(
+            f"FFCV file {printable(file)} has class numbers up to {highest}, dataset.num_classes={classes} has none "
+            f"above {classes - 1}; name another file or set dataset.num_classes={highest + 1}"
         )
     return header

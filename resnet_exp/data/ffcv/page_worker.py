@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 from isal.isal_zlib import crc32
 
 from resnet_exp.data.conversion.encode import Encoded
-from resnet_exp.data.conversion.worker import NOTHING, TASK_DONE, ImageWorker
+from resnet_exp.data.conversion.worker import NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
 from resnet_exp.data.ffcv.layout import page_bytes
-
-WANTS_PAGE = "page?"
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from resnet_exp.data.contract import Split
 from resnet_exp.data.kernels.crops import Box, centre_box, logarithms, random_box
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
-from resnet_exp.data.kernels.jpeg_window import EIGHTHS, Window, around, cut
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
 from resnet_exp.data.kernels.randaugment import Augment, randaugment
 from resnet_exp.data.kernels.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
-from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, begin, epoch_key, uniform
+from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, epoch_key, seed_stream, uniform
 
 
 def _libffcv() -> str:
@@ -161,7 +161,7 @@ def resized(
 
 
 @inner
-def eighths(rule: Rule, box: Box, out: Pixels) -> int:
+def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
     """Eighths of its size at which a JPEG is decoded: all, unless fewer still cover the output and the rule says so."""
     if not rule.coarse:
         return EIGHTHS
@@ -174,14 +174,14 @@ def choose_box(rule: Rule, stream: Stream, height: int, width: int, index: np.ui
     """The crop of a sample."""
     if not rule.train:
         return centre_box(height, width, rule.share)
-    begin(stream, rule.key, index, CROP)
+    seed_stream(stream, rule.key, index, CROP)
     return random_box(stream, height, width, rule.scale, rule.log_ratio)
 
 
 @inner
 def choose_flip(rule: Rule, stream: Stream, index: np.uint64) -> bool:
     """Whether a sample is mirrored."""
-    begin(stream, rule.key, index, FLIP)
+    seed_stream(stream, rule.key, index, FLIP)
     return rule.train and rule.flip and uniform(stream, 0.0, 1.0) < 0.5
 
 
@@ -189,7 +189,7 @@ def choose_flip(rule: Rule, stream: Stream, index: np.uint64) -> bool:
 def augment(rule: Rule, scratch: Scratch, index: np.uint64, image: Pixels) -> None:
     """Apply RandAugment, if the rule says so."""
     if rule.augment.depth > 0:
-        begin(scratch.stream, rule.key, index, AUGMENT)
+        seed_stream(scratch.stream, rule.key, index, AUGMENT)
         spare = scratch.image[: image.size].reshape(image.shape)
         randaugment(rule.augment, scratch.stream, image, spare, scratch.counts, scratch.table)
 
@@ -219,7 +219,7 @@ def load_jpeg(
         0, or else what the JPEG decoder says.
     """
     height, width = shape
-    size, window = cut(data, height, width, around(box, height, width, part), scratch.jpeg)
+    size, window = cut(data, height, width, window_for_crop(box, height, width, part), scratch.jpeg)
     address = data.ctypes.data if size == 0 else scratch.jpeg.ctypes.data
     high, wide = np.uint32(window.height), np.uint32(window.width)
     status = _decode_jpeg(
@@ -248,7 +248,7 @@ def load_one(memory: Pixels, samples: Samples, number: int, rule: Rule, scratch:
     box = choose_box(rule, stream, height, width, index)
     flip = choose_flip(rule, stream, index)
     if samples.is_jpeg[number]:
-        return load_jpeg(data, (height, width), box, eighths(rule, box, out), flip, scratch, out)
+        return load_jpeg(data, (height, width), box, jpeg_scale(rule, box, out), flip, scratch, out)
     exact = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
     resized(data, Window(0, 0, height, width), (height, width), exact, flip, out, row, numbers, weights)
     return 0

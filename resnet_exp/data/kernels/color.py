@@ -29,7 +29,7 @@ def blend(start: np.uint8, end: np.uint8, part: np.float32) -> np.uint8:
 
 
 @inner
-def grey(red: np.uint8, green: np.uint8, blue: np.uint8) -> np.uint8:
+def gray(red: np.uint8, green: np.uint8, blue: np.uint8) -> np.uint8:
     """Brightness of a pixel (``Image.convert("L")``)."""
     return np.uint8((int(red) * RED + int(green) * GREEN + int(blue) * BLUE + ROUND) >> 16)
 
@@ -54,7 +54,7 @@ def look_up(image: Image, table: Table) -> None:
 
 
 @inner
-def stretch(counts: Counts, table: Table) -> None:
+def autocontrast(counts: Counts, table: Table) -> None:
     """Table that makes the darkest value of a channel 0 and the brightest 255 (``ImageOps.autocontrast``)."""
     for channel in range(3):
         low, high = 0, VALUES - 1
@@ -101,19 +101,19 @@ def solarize(threshold: int, table: Table) -> None:
 
 
 @inner
-def towards(constant: int, part: float, table: Table) -> None:
+def blend_with_constant(constant: int, part: float, table: Table) -> None:
     """Table that blends a constant with the image (``ImageEnhance.Brightness``, ``Contrast``)."""
     for value in range(VALUES):
         table[:, value] = blend(np.uint8(constant), np.uint8(value), np.float32(part))
 
 
 @inner
-def mean_grey(image: Image) -> int:
+def mean_gray(image: Image) -> int:
     """Mean brightness, rounded, as ``ImageEnhance.Contrast`` takes it."""
     total = 0
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
-            total += grey(image[row, column, 0], image[row, column, 1], image[row, column, 2])
+            total += gray(image[row, column, 0], image[row, column, 1], image[row, column, 2])
     return int(total / (image.shape[0] * image.shape[1]) + 0.5)
 
 
@@ -122,7 +122,7 @@ def saturate(image: Image, part: float) -> None:
     """Blend each pixel's grey with the pixel (``ImageEnhance.Color``)."""
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
-            plain = grey(image[row, column, 0], image[row, column, 1], image[row, column, 2])
+            plain = gray(image[row, column, 0], image[row, column, 1], image[row, column, 2])
             for channel in range(3):
                 image[row, column, channel] = blend(plain, image[row, column, channel], np.float32(part))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
-from resnet_exp.data.kernels.jit import kernel, sources_digest
+from resnet_exp.data.kernels.crops import Box
+from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
 from resnet_exp.data.kernels.resize import Numbers, Pixels
 
 
@@ -38,3 +41,171 @@ def _make_measure(sources: str) -> Callable[..., str]:
 
 
 measure = _make_measure(sources_digest())
+
+
+# libjpeg-turbo decodes at n/8 of the size.
+EIGHTHS = 8
+
+
+# Pixels beside a pixel on which its colours depend, where they are stored at half of the size (jdsample.c, h2v2).
+MARGIN = 2
+
+
+# With fewer libjpeg-turbo enlarges colours in another way (jdsample.c).
+LEAST_WIDTH = 8
+
+
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, FIRST_RESTART = 0xD8, 0xD9, 0xDA, 0xD0
+
+
+INTERVAL, BASELINE, EXTENDED = 0xDD, 0xC0, 0xC1
+
+
+RESTARTS = 8
+
+
+COLORS = 3
+
+
+FRAME_BYTES, SCAN_BYTES = 8 + 3 * COLORS, 6 + 2 * COLORS
+
+
+_find = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
+
+
+_copy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+
+
+class Window(NamedTuple):
+    """A part of an image, in pixels of it."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class _Layout(NamedTuple):
+    """Of a JPEG's header: where the frame's segment and the first code begin, 0 if it cannot be cut."""
+
+    frame: int
+    codes: int
+    unit_height: int  # of what is coded together, in pixels
+    unit_width: int
+    interval: int  # units between two restart markers
+
+
+@inner
+def _byte(data: Pixels, at: int) -> int:
+    # Without the second step the number would have no sign, and be a float together with one that has.
+    return int(np.int64(data[at]))
+
+
+@inner
+def _word(data: Pixels, at: int) -> int:
+    return _byte(data, at) << 8 | _byte(data, at + 1)
+
+
+@inner
+def _put_word(data: Pixels, at: int, value: int) -> None:
+    data[at], data[at + 1] = value >> 8, value & 0xFF
+
+
+@inner
+def _layout(data: Pixels) -> _Layout:
+    at, frame, high, wide, interval = 2, 0, 0, 0, 0
+    if len(data) < 4 or data[0] != 0xFF or data[1] != START_OF_IMAGE:
+        return _Layout(0, 0, 0, 0, 0)
+    while at + FRAME_BYTES + 2 <= len(data) and data[at] == 0xFF:
+        marker, length = _byte(data, at + 1), _word(data, at + 2)
+        if marker == START_OF_SCAN:
+            if frame == 0 or interval == 0 or length != SCAN_BYTES or data[at + 4] != COLORS:
+                break
+            return _Layout(frame, at + 2 + length, high, wide, interval)
+        if marker in (BASELINE, EXTENDED) and length == FRAME_BYTES and data[at + 4] == 8:
+            # The first colour may be stored larger than the others, which are stored alike.
+            sampling = _byte(data, at + 11)
+            if data[at + 14] != 0x11 or data[at + 17] != 0x11 or sampling not in (0x11, 0x21, 0x12, 0x22):
+                break
+            frame, high, wide = at, 8 * (sampling & 15), 8 * (sampling >> 4)
+        elif marker == INTERVAL:
+            interval = _word(data, at + 4)
+        at += 2 + length
+    return _Layout(0, 0, 0, 0, 0)
+
+
+@inner
+def _next_marker(data: Pixels, at: int) -> int:
+    """Where the next marker is, -1 if there is none."""
+    base, last = data.ctypes.data, len(data) - 1
+    while at < last:
+        found = _find(base + at, 0xFF, last - at)
+        if found == 0:
+            return -1
+        at = int(np.int64(found - base))
+        if data[at + 1] != 0:
+            return at
+        at += 2
+    return -1
+
+
+@inner
+def window_for_crop(box: Box, height: int, width: int, part: int) -> Window:
+    """What of an image of `height` x `width` pixels must be decoded at `part` eighths of its size for a crop."""
+    top = (box[0] * part) // EIGHTHS - MARGIN
+    bottom = -((-(box[0] + box[2]) * part) // EIGHTHS) + MARGIN
+    right = max(LEAST_WIDTH, -((-(box[1] + box[3]) * part) // EIGHTHS) + MARGIN)
+    left = min((box[1] * part) // EIGHTHS - MARGIN, -((-width * part) // EIGHTHS) - LEAST_WIDTH)
+    first_row, first_column = max(0, top * EIGHTHS // part), max(0, left * EIGHTHS // part)
+    last_row, last_column = min(height, -(-bottom * EIGHTHS // part)), min(width, -(-right * EIGHTHS // part))
+    return Window(first_row, first_column, last_row - first_row, last_column - first_column)
+
+
+@inner
+def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tuple[int, Window]:
+    """Write a JPEG of what is around a window into `out`.
+
+    Args:
+        data: a JPEG.
+        height: of its image, in pixels.
+        width: likewise.
+        need: what it must contain.
+        out: as many bytes as `data` and two.
+
+    Returns:
+        Its size in bytes, and what it contains; 0 and all of the image if the JPEG cannot be cut, or need not be.
+    """
+    whole = Window(0, 0, height, width)
+    layout = _layout(data)
+    if layout.codes == 0 or len(out) < len(data) + 2:
+        return 0, whole
+    units, rows = -(-width // layout.unit_width), -(-height // layout.unit_height)
+    if units % layout.interval != 0 or (height, width) != (
+        _word(data, layout.frame + 5),
+        _word(data, layout.frame + 7),
+    ):
+        return 0, whole
+    step, pieces = layout.unit_width * layout.interval, units // layout.interval
+    first_row, first_piece = need.top // layout.unit_height, need.left // step
+    last_row, last_piece = -(-(need.top + need.height) // layout.unit_height), -(-(need.left + need.width) // step)
+    if (last_row - first_row) * (last_piece - first_piece) == rows * pieces:
+        return 0, whole
+    top, left = first_row * layout.unit_height, first_piece * step
+    part = Window(top, left, min(height, last_row * layout.unit_height) - top, min(width, last_piece * step) - left)
+    _copy(out.ctypes.data, data.ctypes.data, layout.codes)
+    _put_word(out, layout.frame + 5, part.height)
+    _put_word(out, layout.frame + 7, part.width)
+    at, to, written = layout.codes, layout.codes, 0
+    for number in range(last_row * pieces):
+        end = _next_marker(data, at)
+        expected = END_OF_IMAGE if number == rows * pieces - 1 else FIRST_RESTART + number % RESTARTS
+        if end < 0 or data[end + 1] != expected:
+            return 0, whole
+        if number >= first_row * pieces and first_piece <= number % pieces < last_piece:
+            _copy(out.ctypes.data + to, data.ctypes.data + at, end - at)
+            to += end - at
+            out[to], out[to + 1] = 0xFF, FIRST_RESTART + written % RESTARTS
+            written, to = written + 1, to + 2
+        at = end + 2
+    out[to - 1] = END_OF_IMAGE
+    return to, part

@@ -70,12 +70,12 @@ def strength(operation: int, severity: float, side: int, stream: Stream) -> floa
 
 
 @inner
-def recolour(operation: int, value: float, image: Image, counts: Counts, table: Table) -> None:
+def recolor(operation: int, value: float, image: Image, counts: Counts, table: Table) -> None:
     """Apply an operation that is a table."""
     if operation in (AUTOCONTRAST, EQUALIZE):
         color.count_values(image, counts)
     if operation == AUTOCONTRAST:
-        color.stretch(counts, table)
+        color.autocontrast(counts, table)
     elif operation == EQUALIZE:
         color.equalize(counts, table)
     elif operation == POSTERIZE:
@@ -83,7 +83,7 @@ def recolour(operation: int, value: float, image: Image, counts: Counts, table: 
     elif operation == SOLARIZE:
         color.solarize(int(value), table)
     else:
-        color.towards(color.mean_grey(image) if operation == CONTRAST else 0, value, table)
+        color.blend_with_constant(color.mean_gray(image) if operation == CONTRAST else 0, value, table)
     color.look_up(image, table)
 
 
@@ -123,7 +123,7 @@ def apply(operation: int, value: float, image: Image, spare: Image, counts: Coun
         spare[:] = image
         move(kind, value, spare, image)
     else:
-        recolour(kind, value, image, counts, table)
+        recolor(kind, value, image, counts, table)
 
 
 @inner

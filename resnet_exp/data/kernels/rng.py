@@ -28,7 +28,7 @@ def mixed(value: np.uint64) -> np.uint64:
 
 
 @inner
-def begin(stream: Stream, key: np.uint64, sample: np.uint64, purpose: np.uint64) -> None:
+def seed_stream(stream: Stream, key: np.uint64, sample: np.uint64, purpose: np.uint64) -> None:
     """Set a stream, one uint64, to the first number for a sample and a purpose under an epoch's `key`."""
     stream[0] = mixed(mixed(key + sample * STEP) + purpose * STEP)
 

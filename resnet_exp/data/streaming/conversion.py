@@ -15,6 +15,7 @@ import numpy as np
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.files import append_line, whole_lines, write_lines
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.base import Conversion
@@ -22,7 +23,6 @@ from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.streaming import manifest as mds_manifest
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.shard_worker import ShardTask, ShardWorker, TooLarge, Written
-from resnet_exp.runs.folder import append_line, whole_lines, write_lines
 
 SCHEMA = 1
 # Neighbours in a shard should not be of one class: images are mixed once, always in the same way.
@@ -123,7 +123,7 @@ class MDSConversion(Conversion):
         parts = [self.done[number] for number in sorted(self.done)]
         content = self.content(self.written_with, [label for part in parts for label in part.labels])
         mds.write_index(self.unfinished, [part.entry for part in parts if part.entry is not None])
-        manifests.write(self.target, mds_manifest.describe(self.unfinished, content))
+        manifests.write_manifest(self.target, mds_manifest.describe(self.unfinished, content))
         os.replace(self.unfinished, self.target)
         self.journal.unlink()
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import write_text, writing
+from resnet_exp.core.text import byte_size, printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
+from resnet_exp.data.conversion.cache import MAX_SIDE, ConversionRequest, ConvertedFormat, check_number
 from resnet_exp.data.conversion.manifest import FIX
-from resnet_exp.data.conversion.process import Kind, Terms, Wish, check_number
+from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import manifest as mds_manifest
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.manifest import MDSManifest
 from resnet_exp.data.streaming.object_store import Remote, is_url
 from resnet_exp.data.streaming.shard_cache import ShardStore
-from resnet_exp.planning.disk_usage import size
-from resnet_exp.runs.folder import write_text
 
-LOADER: str = "resnet_exp.data.streaming.make_loader"
-KIND = Kind("mds", ("max_resolution", "jpeg_quality", "images_per_shard"), "")
-MAX_RESOLUTION = 26_000
+KIND = ConvertedFormat(
+    name="mds",
+    content=("max_resolution", "jpeg_quality", "images_per_shard"),
+    suffix="",
+    conversion="resnet_exp.data.streaming.conversion.MDSConversion",
+)
 MOST_IMAGES = 10**9
 FETCH_AGAIN = "remove it to fetch it again"
 
@@ -42,7 +45,7 @@ def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
     """Folder of a split: below the one that the user named, else in the cache, for a URL or for an image folder."""
     named = settings["remote"]
     if not named:
-        return Wish(KIND, root, settings).place(split)
+        return ConversionRequest(KIND, root, settings).place(split)
     if not is_url(named):
         return Path(named) / split
     url = named.rstrip("/")
@@ -71,7 +74,7 @@ def store_of(root: str, split: str, settings: dict[str, Any]) -> ShardStore:
     return ShardStore(folder, index_of(folder, settings), remote_of(settings), split)
 
 
-def prepare(root: str, settings: dict[str, Any], terms: Terms) -> list[Path]:
+def prepare(root: str, settings: dict[str, Any], terms: ConversionOptions) -> list[Path]:
     """Check the shards of both splits; write those that are not there, or fetch their index.
 
     Args:
@@ -88,7 +91,7 @@ def prepare(root: str, settings: dict[str, Any], terms: Terms) -> list[Path]:
         for split, place in places.items():
             _fetch_index(remote, split, place, settings)
     elif not settings["remote"] and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
-        process.convert(Wish(KIND, root, settings), missing, terms)
+        process.convert(ConversionRequest(KIND, root, settings), missing, terms)
     _check(places, root, settings, terms)
     if remote is not None:
         _check_space(places, settings)
@@ -103,7 +106,7 @@ def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, An
             f"data.loader.remote={remote.url} has no {split}/{mds.INDEX}; convert the dataset there first"
         )
     before = _known(place)
-    with _writing(settings):
+    with writing(f"data.cache_dir={settings['cache_dir']}"):
         place.mkdir(parents=True, exist_ok=True)
         write_text(place / mds.INDEX, index.decode(errors="replace"))
         if manifest is None:
@@ -115,16 +118,6 @@ def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, An
             (place / shard.name).unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _writing(settings: dict[str, Any]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RequestError(
-            f"data.cache_dir={settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
-        ) from error
-
-
 def _known(place: Path) -> dict[str, mds.Shard]:
     """The shards of an index as it was fetched before, by name."""
     try:
@@ -133,16 +126,16 @@ def _known(place: Path) -> dict[str, mds.Shard]:
         return {}
 
 
-def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: Terms) -> None:
+def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: ConversionOptions) -> None:
     """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
     found = {}
     remote = remote_of(settings)
     for split, place in places.items():
         fix = FETCH_AGAIN if remote else "name another folder" if settings["remote"] else FIX
-        manifest = mds_manifest.read(place)
+        manifest = mds_manifest.read_manifest(place)
         index = index_of(place, settings)
         if manifest is None:
-            terms.say(f"note: {image_tree.shown(place)} has no manifest, so its classes are not known")
+            terms.say(f"note: {printable(place)} has no manifest, so its classes are not known")
         else:
             found[split] = manifest
             mds_manifest.check_index(place, manifest, fix)
@@ -150,7 +143,7 @@ def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: 
         mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
         if not settings["remote"] and manifest is not None:
             names = image_tree.class_names(Path(root) / split)
-            manifests.check_origin(place, manifest, Wish(KIND, root, settings).content, names)
+            manifests.check_origin(place, manifest, ConversionRequest(KIND, root, settings).content, names)
     if len(found) == len(places):
         manifests.check_classes_agree(*((places[split], found[split]) for split in image_tree.SPLITS))
 
@@ -169,8 +162,8 @@ def _check_space(places: dict[str, Path], settings: dict[str, Any]) -> None:
     free = shutil.disk_usage(next(iter(places.values()))).free
     if needed > free:
         raise RequestError(
-            f"data.cache_dir={settings['cache_dir']} has {size(free)} free, the shards of {settings['remote']} need "
-            f"{size(needed)} more; free some or set data.cache_dir=PATH"
+            f"data.cache_dir={settings['cache_dir']} has {byte_size(free)} free, the shards of {settings['remote']} "
+            f"need {byte_size(needed)} more; free some or set data.cache_dir=PATH"
         )
 
 
@@ -189,7 +182,7 @@ def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int,
         _fetch_index(remote, split, place, settings)
     if not (place / mds.INDEX).is_file():
         raise RequestError(f"{place} does not exist: there is nothing to verify; convert first, without verify=true")
-    manifest, index = mds_manifest.read(place), index_of(place, settings)
+    manifest, index = mds_manifest.read_manifest(place), index_of(place, settings)
     if manifest is None:
         raise RequestError(f"{place} has no manifest to verify it against; convert the dataset again")
     mds_manifest.check_index(place, manifest, FIX)
@@ -216,10 +209,10 @@ def given_manifest(settings: dict[str, Any]) -> MDSManifest | None:
         content = _manifest_at(remote.url, json.dumps(remote.options))
         if content is None:
             return None
-        with _writing(settings):
+        with writing(f"data.cache_dir={settings['cache_dir']}"):
             place.parent.mkdir(parents=True, exist_ok=True)
             write_text(manifests.path_of(place), content.decode(errors="replace"))
-    return mds_manifest.read(place)
+    return mds_manifest.read_manifest(place)
 
 
 @lru_cache
@@ -232,7 +225,7 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for split in image_tree.SPLITS:
         place = place_of(root, split, settings)
-        found[split] = {"folder": settings["remote"] or str(place), **manifests.summary(place, MDSManifest)}
+        found[split] = {"folder": settings["remote"] or str(place), **manifests.manifest_summary(place, MDSManifest)}
         found["classes"] = found[split].pop("classes", None) or found.get("classes")
     return found
 
@@ -240,7 +233,7 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
 def check_settings(settings: dict[str, Any]) -> None:
     """Check what shards are written and read with; raises `RequestError` on the first setting that is of no use."""
     if settings["max_resolution"] is not None:
-        check_number("max_resolution", settings["max_resolution"], (int,), 1, MAX_RESOLUTION)
+        check_number("max_resolution", settings["max_resolution"], (int,), 1, MAX_SIDE)
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)
     for key in ("images_per_shard", "shuffle_block", "canonical_nodes"):
         check_number(key, settings[key], (int,), 1, MOST_IMAGES)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Differs, Manifest
-from resnet_exp.data.image_tree import shown
+from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.streaming import mds
 
 # Looked at when a run starts, of all shards.
@@ -46,9 +46,9 @@ def _hash(folder: Path) -> str:
     return hashlib.new(mds.HASH, (folder / mds.INDEX).read_bytes()).hexdigest()
 
 
-def read(folder: Path) -> MDSManifest | None:
+def read_manifest(folder: Path) -> MDSManifest | None:
     """The manifest of a folder; None if it has none; raises `Differs` if it cannot be used."""
-    return manifests.read(folder, MDSManifest)
+    return manifests.read_manifest(folder, MDSManifest)
 
 
 def check_index(folder: Path, manifest: MDSManifest, fix: str) -> None:
@@ -60,9 +60,9 @@ def check_index(folder: Path, manifest: MDSManifest, fix: str) -> None:
     try:
         found = _hash(folder)
     except OSError as error:
-        raise Differs(f"{shown(folder / mds.INDEX)} cannot be read ({error.strerror}); {fix}") from error
+        raise ManifestMismatch(f"{printable(folder / mds.INDEX)} cannot be read ({error.strerror}); {fix}") from error
     if found != manifest.index:
-        raise Differs(f"{shown(folder / mds.INDEX)} is not what was written; {fix}")
+        raise ManifestMismatch(f"{printable(folder / mds.INDEX)} is not what was written; {fix}")
 
 
 def check_quickly(folder: Path, index: mds.Index, fix: str) -> None:
@@ -74,7 +74,7 @@ def check_quickly(folder: Path, index: mds.Index, fix: str) -> None:
     for shard in index.shards:
         path = folder / shard.name
         if not path.is_file() or path.stat().st_size != shard.bytes:
-            raise Differs(f"MDS shard {shown(path)} {mds.fault(path, shard)}; {fix}")
+            raise ManifestMismatch(f"MDS shard {printable(path)} {mds.fault(path, shard)}; {fix}")
     for shard in random.sample(index.shards, min(SAMPLED_SHARDS, len(index.shards))):
         _check(folder, shard, fix)
 
@@ -95,4 +95,4 @@ def check_fully(folder: Path, index: mds.Index, tell: Callable[[int, int], None]
 def _check(folder: Path, shard: mds.Shard, fix: str) -> None:
     path = folder / shard.name
     if (fault := mds.fault(path, shard)) is not None:
-        raise Differs(f"MDS shard {shown(path)} {fault}; {fix}")
+        raise ManifestMismatch(f"MDS shard {printable(path)} {fault}; {fix}")

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_exp.core import files
+from resnet_exp.core.text import byte_size
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import Say
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.files import index_of, remote_of
 from resnet_exp.data.streaming.object_store import Remote
 from resnet_exp.data.streaming.shard_cache import AT_ONCE
-from resnet_exp.planning.disk_usage import size
-from resnet_exp.runs import folder
 
 Tell = Callable[[int, int], None]
 
@@ -45,14 +45,14 @@ class _Upload:
 
     def missing(self) -> list[mds.Shard]:
         """Shards that an earlier try has not brought there, or that have been removed since."""
-        lines = folder.whole_lines(self.journal)
+        lines = files.whole_lines(self.journal)
         noted = {line["shard"] for line in lines} if next(lines, None) == self.head() else set[str]()
         sizes = self.remote.sizes(self.split) if noted else {}
         missing = [
             shard for shard in self.index.shards if shard.name not in noted or sizes.get(shard.name) != shard.bytes
         ]
         done = noted.difference(shard.name for shard in missing)
-        folder.write_lines(self.journal, [self.head(), *({"shard": name} for name in sorted(done))])
+        files.write_lines(self.journal, [self.head(), *({"shard": name} for name in sorted(done))])
         return missing
 
     def put(self, shard: mds.Shard) -> mds.Shard:
@@ -96,12 +96,12 @@ def upload(settings: dict[str, Any], places: dict[str, Path], say: Say, tell: Te
     whole = sum(one.index.bytes for one in uploads)
     done = whole - sum(shard.bytes for shards in missing for shard in shards)
     if done:
-        say(f"{size(done)} of {size(whole)} are at {remote.url} from an earlier try")
+        say(f"{byte_size(done)} of {byte_size(whole)} are at {remote.url} from an earlier try")
     for one, shards in zip(uploads, missing, strict=True):
         with ThreadPoolExecutor(AT_ONCE) as threads:
             for shard in threads.map(one.put, shards):
-                folder.append_line(one.journal, {"shard": shard.name})
+                files.append_line(one.journal, {"shard": shard.name})
                 done += shard.bytes
                 tell(done, whole)
         one.finish()
-    say(f"{size(whole)} written to {remote.url}")
+    say(f"{byte_size(whole)} written to {remote.url}")

@@ -8,30 +8,34 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from resnet_exp.config import validate
-from resnet_exp.core import devices
+from resnet_exp.config.schema import LocalLauncherConfig
+from resnet_exp.core import console, devices
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
+from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.core.processes import die_with_parent
-from resnet_exp.launch import run as launch
-from resnet_exp.runs import environment
-from resnet_exp.runs.folder import SCHEMA, RunDir, write_json
-from resnet_exp.sweep.compose import Planned
+from resnet_exp.launch.run import freeze_run
+from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep.launchers import slurm_job
+from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep
+from resnet_exp.sweep.launchers.frontier_tracker import tracked
+from resnet_exp.sweep.launchers.watch import watch_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep
 
 
 @dataclass
 class _Job:
     process: subprocess.Popen[bytes]
     gpus: list[str]
-    folder: RunDir
+    folder: RunFolder
 
 
 class Pool:
     """Starts runs as processes of their own, as GPUs become free."""
 
-    def __init__(self, todo: list[Planned], parallel: int | None) -> None:
+    def __init__(self, todo: list[PlannedRun], parallel: int | None) -> None:
         """`parallel` runs at a time; None for as many as have GPUs of their own, on a CPU one.
 
         Raises:
@@ -40,7 +44,7 @@ class Pool:
         if parallel is not None and parallel < 1:
             raise RequestError(f"hydra.launcher.parallel={parallel} must be 1 or more")
         for run in todo:
-            validate.check_devices(run.config["hardware"])
+            validate.check_devices(run.config.hardware)
         self.waiting = list(todo)
         self.free = _gpu_names()
         self.parallel = parallel or (max(1, len(self.free)) if _uses_gpus(todo) else 1)
@@ -54,7 +58,7 @@ class Pool:
             self.free += job.gpus
             _explain(job)
         while self.waiting and not self.stopping and len(self.running) < self.parallel:
-            wanted = _gpus_of(self.waiting[0].config)
+            wanted = self.waiting[0].config.hardware.gpus_per_node
             if wanted > len(self.free):
                 break
             taken, self.free = self.free[:wanted], self.free[wanted:]
@@ -62,8 +66,8 @@ class Pool:
             self.running.append(_Job(self._start(run, taken), taken, run.folder))
         return bool(self.running or (self.waiting and not self.stopping))
 
-    def _start(self, run: Planned, gpus: list[str]) -> subprocess.Popen[bytes]:
-        launch.freeze(run.config, slurm_job.submission(environment.of_launcher()))
+    def _start(self, run: PlannedRun, gpus: list[str]) -> subprocess.Popen[bytes]:
+        freeze_run(run.config, slurm_job.submission_facts(environment.of_launcher()))
         run.folder.failure.unlink(missing_ok=True)
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         if not gpus:
@@ -111,9 +115,21 @@ def _gpu_names() -> list[str]:
     return [name.strip() for name in visible.split(",")][:count] if visible else [str(i) for i in range(count)]
 
 
-def _uses_gpus(runs: list[Planned]) -> bool:
-    return any(_gpus_of(run.config) for run in runs)
+def _uses_gpus(runs: list[PlannedRun]) -> bool:
+    return any(run.config.hardware.gpus_per_node for run in runs)
 
 
-def _gpus_of(config: dict[str, Any]) -> int:
-    return config["hardware"]["devices"] if config["hardware"]["device"] == "gpu" else 0
+def pooled(sweep: Sweep, settings: LocalLauncherConfig) -> int:
+    """Run on this machine, several at a time."""
+    code = EXIT_DONE
+    with sweep_manifest.own_sweep(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
+        todo = begin_sweep(sweep, "submitit_local")
+        pool = Pool(todo, settings.parallel)
+        try:
+            watch_sweep(sweep, settle=0, alive=pool.advance, saw_done=tracker.saw)
+        except KeyboardInterrupt:
+            console.say("stopping: each run saves a checkpoint first")
+            code = EXIT_INTERRUPTED
+        finally:
+            pool.close()
+    return end_sweep(sweep.states(), code)

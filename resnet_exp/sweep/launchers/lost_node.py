@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import train
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, RunFailed
-from resnet_exp.runs.folder import RunDir
+from resnet_exp.runs.failure import write_failure
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep.launchers import slurm_job
 
 # How long an explanation may take to arrive on a network's file system.
@@ -28,7 +28,7 @@ LOST_TYPES = ("DistNetworkError", "DistStoreError", "DistBackendError")
 LOG_BYTES = 2**16
 
 
-def lost(run: RunDir, began: float, code: int) -> bool:
+def lost_node(run: RunFolder, began: float, code: int) -> bool:
     """Whether the try of a run that began at a time, and that srun ended with `code`, has lost a node.
 
     A connection that fails before anything was trained is no lost node, unless SLURM says so: a network that never
@@ -44,7 +44,7 @@ def lost(run: RunDir, began: float, code: int) -> bool:
     return False
 
 
-def _is_unexplained(run: RunDir, began: float, code: int) -> bool:
+def _is_unexplained(run: RunFolder, began: float, code: int) -> bool:
     failure = run.read_failure() if _is_newer(run.failure, began) else None
     if failure is not None:
         return is_lost_connection(run, failure)
@@ -56,7 +56,7 @@ def _is_newer(path: Path, began: float) -> bool:
     return path.exists() and path.stat().st_mtime >= began
 
 
-def is_lost_connection(run: RunDir, failure: dict[str, Any]) -> bool:
+def is_lost_connection(run: RunFolder, failure: dict[str, Any]) -> bool:
     """Whether a failure only says that another rank is gone."""
     if failure["type"] in LOST_TYPES:
         return True
@@ -64,7 +64,7 @@ def is_lost_connection(run: RunDir, failure: dict[str, Any]) -> bool:
     return LOST.search(said) is not None
 
 
-def _end_of_log(run: RunDir, rank: int) -> str:
+def _end_of_log(run: RunFolder, rank: int) -> str:
     log = run.rank_log(rank)
     if not log.exists():
         return ""
@@ -77,9 +77,9 @@ def main(submitit_folder: str, began: str, code: str) -> int:
     """Start this batch script's job again if it has lost a node; returns the exit code."""
     job = slurm.own_job()
     assert job is not None
-    task = slurm_job.load(Path(submitit_folder), job)
-    run = RunDir(Path(task.folder))
-    if slurm.state(job) not in ("RUNNING", None) or not lost(run, float(began), int(code)):
+    task = slurm_job.load_job(Path(submitit_folder), job)
+    run = RunFolder(Path(task.folder))
+    if slurm.state(job) not in ("RUNNING", None) or not lost_node(run, float(began), int(code)):
         return EXIT_DONE
     console.say("a node of this job was lost: no rank has said why it ended")
     try:
@@ -87,7 +87,7 @@ def main(submitit_folder: str, began: str, code: str) -> int:
     except RunFailed as error:
         console.complain(str(error))
         run.failure.unlink(missing_ok=True)  # it only says that a connection closed
-        train.write_failure(run, error, EXIT_FAILED)
+        write_failure(run, error, EXIT_FAILED)
         return EXIT_FAILED
     return EXIT_DONE
 

@@ -2,6 +2,9 @@
 
 submitit pickles a `SlurmJob` when a sweep is submitted and calls it on every node. Its own handling of signals knows
 neither what a signal of SLURM's means for ranks, nor a limit to requeues: here it is replaced.
+
+Jobs wait for days, and the code changes meanwhile. A pickle holds the name of this module and of `SlurmJob`, which
+therefore stay, and its fields, which are plain values: one that is added later needs a default.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp import train
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
@@ -25,9 +28,12 @@ from resnet_exp.core.errors import (
     RequestError,
     RunFailed,
 )
-from resnet_exp.launch import run as launch
+from resnet_exp.core.files import SCHEMA
+from resnet_exp.launch.config_file import read_config
+from resnet_exp.launch.run import resume_run
 from resnet_exp.runs import environment
-from resnet_exp.runs.folder import SCHEMA, RunDir
+from resnet_exp.runs.failure import write_failure
+from resnet_exp.runs.folder import RunFolder
 
 STOP = (signal.SIGTERM, signal.SIGUSR2)
 # How long a requeued job waits for what is left of its earlier self, and a job for a controller that is away.
@@ -35,12 +41,16 @@ PATIENCE_SECONDS = 120
 CONTROLLER_SECONDS = 600
 
 
+@dataclass
 class SlurmJob:
-    """Run the folder of one run, or the part of it that this node has."""
+    """Run the folder of one run, or the part of it that this node has.
 
-    def __init__(self, folder: str, max_requeues: int, commit: str | None) -> None:
-        """`commit` is that of the submission, `max_requeues` how often the job may start again."""
-        self.folder, self.max_requeues, self.commit = folder, max_requeues, commit
+    `commit` is that of the submission, `max_requeues` how often the job may start again.
+    """
+
+    folder: str
+    max_requeues: int
+    commit: str | None
 
     def __call__(self) -> str:
         """Run, and return what became of it.
@@ -49,17 +59,17 @@ class SlurmJob:
             RunFailed: the run failed; SLURM shall know.
             RequestError: it could not start.
         """
-        run = RunDir(Path(self.folder))
+        run = RunFolder(Path(self.folder))
         for number in STOP:
             signal.signal(number, signal.default_int_handler)
         try:
             return self._carry_out(run)
         except Exception as error:
             if not isinstance(error, OwnedByOther):
-                train.write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
+                write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
             raise
 
-    def _carry_out(self, run: RunDir) -> str:
+    def _carry_out(self, run: RunFolder) -> str:
         try:
             code = self._run(run)
         except KeyboardInterrupt:
@@ -72,11 +82,11 @@ class SlurmJob:
             return self._interrupted()
         raise RunFailed((failure or {"error": f"exit code {code}"})["error"])
 
-    def _run(self, run: RunDir) -> int:
+    def _run(self, run: RunFolder) -> int:
         if slurm.restarts() > self.max_requeues:
             raise _exhausted(self.max_requeues)
         self._compare_commits()
-        return launch.resume(run, train.read_config(run), PATIENCE_SECONDS)
+        return resume_run(run, read_config(run), PATIENCE_SECONDS)
 
     def _compare_commits(self) -> None:
         now = (environment.git() or {}).get("commit")
@@ -121,7 +131,22 @@ class SlurmJob:
         _requeue(job)
 
 
-def load(submitit_folder: Path, job: str) -> SlurmJob:
+class EarlierJob:
+    """A job that was submitted when `SlurmJob` was still in ``resnet_exp.slurm_job``: its run folder has moved on too.
+
+    `resnet_exp` itself gives it to pickles that ask for that name.
+    """
+
+    folder: str
+
+    def __call__(self) -> None:
+        """Refuse to run; raises `RequestError`."""
+        error = RequestError(f"{self.folder} was submitted by an earlier version; submit its sweep again")
+        write_failure(RunFolder(Path(self.folder)), error, EXIT_BAD_REQUEST)
+        raise error
+
+
+def load_job(submitit_folder: Path, job: str) -> SlurmJob:
     """What submitit has pickled for a job."""
     from submitit.core.utils import DelayedSubmission, JobPaths
 
@@ -158,6 +183,6 @@ def _requeue(job: str) -> None:
     console.say(f"job {job} requeued")
 
 
-def submission(facts: dict[str, Any]) -> dict[str, Any]:
+def submission_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """What a run folder keeps of its submission, of `resnet_exp.runs.environment.of_launcher`."""
     return {"schema": SCHEMA, **{key: facts[key] for key in ("time", "command", "host", "git")}}

@@ -14,7 +14,7 @@ from rich.live import Live
 from resnet_exp.core import console, slurm
 from resnet_exp.runs import status_table
 from resnet_exp.runs.states import RunState
-from resnet_exp.sweep.compose import Sweep
+from resnet_exp.sweep.planned import Sweep
 
 POLL_SECONDS = 1.0
 # SLURM's controller serves many; asking it more often tells little more.
@@ -52,7 +52,7 @@ class Remembered:
         return all(ending in slurm.ENDED for ending in known)
 
 
-def watch(
+def watch_sweep(
     sweep: Sweep,
     settle: float = SETTLE_SECONDS,
     alive: Callable[[], bool] | None = None,

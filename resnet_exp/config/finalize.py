@@ -1,0 +1,159 @@
+"""Fill in what depends on the machine, and check the whole. No torch, nothing is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from resnet_exp.config import identity
+from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.schema import RunConfig, run_config
+from resnet_exp.config.validate import validate
+from resnet_exp.core import devices
+from resnet_exp.core.errors import RequestError
+from resnet_exp.data import digits, formats, image_tree
+from resnet_exp.data.conversion.manifest import Manifest
+
+# The recipes' 2,048 images over 8 devices. A device with more takes them in parts, which fit its memory and have the
+# original's BatchNorm statistics.
+ORIGINAL_DEVICE_BATCH = 256
+
+
+def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunConfig:
+    """Resolve, complete and validate a composed configuration.
+
+    Args:
+        composed: what Hydra composed.
+        overrides: the command line's overrides, to tell settings that a user asked for from a recipe's leftovers.
+
+    Returns:
+        The configuration of a run, plain values only, with a ``run_id``.
+
+    Raises:
+        RequestError: a value is missing, of no use, or at odds with another one.
+    """
+    return finish(fill_in(close(composed, overrides or [])))
+
+
+def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
+    """The first part of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
+    closed = _closed(composed)
+    with open_dict(closed.algorithms):
+        for name in unused_settings(closed, overrides):
+            del closed.algorithms[name]
+    return closed
+
+
+def fill_in(closed: DictConfig) -> dict[str, Any]:
+    """The second part of `finalize`: fill in what depends on the machine and the dataset, resolve; changes `closed`.
+
+    It reads values as nodes of `closed` only, by which `resnet_exp.sweep.composition` observes what is read.
+    """
+    _require(closed)
+    _find_hardware(closed)
+    _count_classes(closed)
+    # First, for what is resolved from it, such as the places of trackers.
+    closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
+    try:
+        values = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise RequestError(explain_error(error)) from error
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def finish(filled: Mapping[str, Any]) -> RunConfig:
+    """The last part of `finalize`: absolute paths, validation, the run id; takes over what `filled` holds."""
+    config = run_config(filled)
+    _make_absolute(config)
+    if config.dataset.name == "digits":
+        config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
+    validate(config)
+    config.run_id = config.run_id or identity.run_id(config)
+    return config
+
+
+def _make_absolute(config: RunConfig) -> None:
+    """A run folder must mean the same from every working directory, and its id the same images."""
+    dataset, data = config.dataset, config.data
+    dataset.dir = dataset.dir and os.path.abspath(dataset.dir)
+    data.cache_dir = data.cache_dir and os.path.abspath(data.cache_dir)
+    for key in (f"{split}_file" for split in image_tree.SPLITS):
+        if data.loader.get(key):
+            data.loader[key] = os.path.abspath(data.loader[key])
+
+
+def _closed(composed: DictConfig) -> DictConfig:
+    """A copy in which only what the schema knows can be: Hydra's ``+key=value`` adds anything."""
+    try:
+        closed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.to_container(composed))
+    except OmegaConfBaseException as error:
+        raise RequestError(explain_error(error)) from error
+    assert isinstance(closed, DictConfig)
+    return closed
+
+
+def _require(composed: DictConfig) -> None:
+    for key, fix in (("recipe", "recipe=baseline|mild|medium|hot"), ("dataset.dir", "dataset.dir=PATH")):
+        try:
+            OmegaConf.select(composed, key, throw_on_missing=True)
+        except MissingMandatoryValue:
+            raise RequestError(f"{key} is not set; use {fix}") from None
+
+
+def unused_settings(composed: DictConfig, overrides: list[str]) -> list[str]:
+    """Algorithms that some file has settings for and none switches on, such as those of a recipe that this one extends.
+
+    Settings that the command line itself gives are no leftovers but a mistake, which `validate` refuses.
+    """
+    asked = {re.split(r"[.=]", override.lstrip("+~"))[1] for override in overrides if "algorithms." in override}
+    off = [name for name, entry in composed.algorithms.items() if OmegaConf.is_dict(entry) and "_target_" not in entry]
+    return [name for name in off if name not in asked]
+
+
+def _find_hardware(composed: DictConfig) -> None:
+    hardware = composed.hardware
+    if hardware.device == "auto":
+        gpus = devices.visible_gpus()
+        hardware.name = devices.slug(gpus)
+        hardware.device = "gpu" if gpus else "cpu"
+        hardware.devices = len(gpus)
+        hardware.cpus = devices.usable_cpus()
+        if gpus:
+            hardware.gpu = gpus[0].name
+            if composed.train_batch_size // len(gpus) > ORIGINAL_DEVICE_BATCH:
+                hardware.device_train_microbatch_size = str(ORIGINAL_DEVICE_BATCH)
+    if hardware.precision == "auto":
+        hardware.precision = "amp_fp16" if hardware.device == "gpu" else "fp32"
+
+
+def _count_classes(composed: DictConfig) -> None:
+    dataset = composed.dataset
+    if dataset.num_classes is None and (manifest := _manifest(composed)) is not None:
+        dataset.num_classes = len(manifest.classes)
+    if dataset.num_classes is None:
+        dataset.num_classes = len(_class_names(composed))
+
+
+def _class_names(composed: DictConfig) -> list[str]:
+    folder, remote = composed.dataset.dir, composed.data.loader.get("remote")
+    try:
+        names = image_tree.class_names(image_tree.folder(folder) / "train")
+    except RequestError as error:
+        if remote:
+            raise RequestError(f"{error}, or data.loader.remote={remote} a train.json with the classes") from error
+        raise
+    if not names:
+        raise RequestError(f"dataset.dir: {folder}/train holds no class folders; {image_tree.LAYOUT}")
+    return names
+
+
+def _manifest(composed: DictConfig) -> Manifest | None:
+    data = OmegaConf.to_container(composed.data, resolve=True)
+    assert isinstance(data, dict)
+    return formats.given_manifest(data["loader"], data["cache_dir"])

@@ -1,0 +1,69 @@
+"""The schema and the resolvers that YAML files use, as Hydra is told of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
+
+from resnet_exp.config.schema import (
+    AdaptiveConfig,
+    BasicLauncherConfig,
+    GridConfig,
+    LocalLauncherConfig,
+    RunConfig,
+    SlurmLauncherConfig,
+)
+from resnet_exp.core.paths import conf_dir as conf_dir
+from resnet_exp.core.paths import sweeps_dir as sweeps_dir
+
+
+def _scaled_pixels(pixels: int, image_scale: float) -> int:
+    if image_scale == 1:
+        return pixels
+    # Progressive resizing works in steps of 4 pixels: any other full size would never be reached.
+    return max(4, 4 * round(pixels * image_scale / 4))
+
+
+def _scaled_batch(images: int, batch_scale: float) -> int:
+    return max(1, round(images * batch_scale))
+
+
+def _default_cache(runs_dir: str) -> str:
+    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs where there is no home to write to, as on some clusters."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return str(cache) if os.access(existing, os.W_OK) else os.path.abspath(os.path.join(runs_dir, ".cache"))
+
+
+def register() -> None:
+    """Register the schema and the resolvers; safe to call twice.
+
+    ``${px:176}``, ``${eval_px:224}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the
+    dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
+    digits) each is the number itself.
+    """
+    # Loads the plugins, which store their own `basic` and `submitit_local` that ours replace in this program.
+    Plugins.instance()
+    store = ConfigStore.instance()
+    store.store(name="schema", node=RunConfig)
+    store.store(group="hydra/launcher", name="basic", node=BasicLauncherConfig)
+    store.store(group="hydra/launcher", name="slurm_schema", node=SlurmLauncherConfig)
+    store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
+    store.store(group="hydra/sweeper", name="basic", node=GridConfig)
+    store.store(group="hydra/sweeper", name="adaptive", node=AdaptiveConfig)
+    OmegaConf.register_new_resolver(
+        "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "eval_px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.eval_scale), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True
+    )
+    OmegaConf.register_new_resolver("cache_dir", lambda _root_: _default_cache(_root_.runs_dir), replace=True)
+    OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.lr_scale, replace=True)

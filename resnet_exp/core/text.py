@@ -1,0 +1,66 @@
+"""Text for people: durations, sums of money, sizes, counts, and whatever must fit in one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def span(seconds: float) -> str:
+    """A duration for people: ``41 s``, ``27.0 min``, ``3.54 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.2f} h"
+
+
+def dollars(amount: float | None) -> str:
+    """``$1,234.50``."""
+    return f"${amount or 0:,.2f}"
+
+
+def byte_size(amount: float) -> str:
+    """``512.0 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 run``, ``1,200 runs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def one_line(text: object) -> str:
+    """A text, or the message of an error, without line breaks and repeated spaces."""
+    return " ".join(str(text).split())
+
+
+def printable(text: str | Path) -> str:
+    r"""A text or a path as part of one line: what cannot be shown, and line ends, as escapes such as ``\n``."""
+    text = str(text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    # Python has a byte of a path that is no UTF-8 as a lone surrogate.
+    byte = ord(character) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
+
+
+def time_unit(longest: float) -> tuple[str, float]:
+    """Unit for times of up to `longest` seconds, and its length in seconds."""
+    return ("s", 1) if longest < 600 else ("min", 60) if longest < 36_000 else ("h", 3600)
+
+
+def between(low: Any, high: Any, show: Any) -> str:
+    """A number, or two: ``27.0 min``, ``24.7 min to 30.1 min``."""
+    return show(low) if show(low) == show(high) else f"{show(low)} to {show(high)}"
+
+
+def below_here(path: Path) -> str:
+    """A path as it is called from here, if it lies below."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

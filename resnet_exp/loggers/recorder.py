@@ -1,0 +1,119 @@
+"""What a run records: evaluations, clocks, a trace."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from composer.core import Callback, State, Time
+from composer.loggers import Logger
+from composer.utils import dist
+
+from resnet_exp.core import files
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.runs import folder
+
+pass
+
+
+def current_lr(state: State) -> float:
+    """Learning rate of the first parameter group."""
+    return float(state.optimizers[0].param_groups[0]["lr"])
+
+
+def top1_top5_loss(state: State) -> dict[str, float]:
+    """Metrics of the last evaluation: fractions ``top1``, ``top5``, and ``loss``."""
+    return {name: float(metric.compute()) for name, metric in state.eval_metrics["eval"].items()}
+
+
+def finished(state: State) -> bool:
+    """Whether training is at its end: a checkpoint of that moment needs no more than the evaluation."""
+    assert isinstance(state.max_duration, Time)
+    return state.timestamp.get(state.max_duration.unit) >= state.max_duration
+
+
+class Recorder(Callback):
+    """Write ``metrics.jsonl`` (one line an evaluation), ``trace.jsonl`` if asked, and keep the clocks.
+
+    Clocks and evaluations are part of the checkpoint, so that a resumed run reports the whole of its time, and each
+    evaluation once.
+    """
+
+    def __init__(self, run: folder.RunFolder, trace: bool) -> None:
+        """`trace` adds a line a batch: epoch, batch, height, width, lr, loss."""
+        self.run, self.trace = run, trace
+        self.eval_seconds = self.data_wait_seconds = 0.0
+        self.resumed = 0
+        self.evaluations: list[dict[str, Any]] = []
+        self._since = 0.0
+        self._row: dict[str, Any] = {}
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last evaluation."""
+        return self.evaluations[-1]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Clocks, in seconds, and evaluations to checkpoint."""
+        clocks = {"eval": self.eval_seconds, "wait": self.data_wait_seconds}
+        return {**clocks, "resumed": self.resumed, "evaluations": self.evaluations}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Clocks and evaluations of the tries before this one."""
+        self.eval_seconds, self.data_wait_seconds = state["eval"], state["wait"]
+        self.resumed, self.evaluations = state["resumed"] + 1, state["evaluations"]
+
+    def after_load(self, state: State, logger: Logger) -> None:
+        """Forget what was recorded after the checkpoint that the run goes on from."""
+        done = state.timestamp.batch.value
+        if finished(state):
+            # It is evaluated once more; see `resnet_exp.train`.
+            self.evaluations = [row for row in self.evaluations if row["batches"] < done]
+        if dist.get_global_rank() == 0:
+            files.write_lines(self.run.metrics, self.evaluations)
+            files.keep_lines(self.run.trace, lambda row: row["batch"] < done)
+
+    def before_dataloader(self, state: State, logger: Logger) -> None:
+        """Start waiting for data."""
+        self._since = time.perf_counter()
+
+    def after_dataloader(self, state: State, logger: Logger) -> None:
+        """Stop waiting for data."""
+        self.data_wait_seconds += time.perf_counter() - self._since
+
+    def batch_start(self, state: State, logger: Logger) -> None:
+        """Note what enters the model."""
+        if self.trace:
+            height, width = state.batch_get_item(0).shape[-2:]
+            now = state.timestamp
+            self._row = {"epoch": now.epoch.value, "batch": now.batch.value, "height": height, "width": width}
+
+    def batch_end(self, state: State, logger: Logger) -> None:
+        """Write the batch's line."""
+        if self.trace and dist.get_global_rank() == 0:
+            row = {**self._row, "lr": current_lr(state), "loss": sum(state.total_loss_dict.values())}
+            files.append_line(self.run.trace, row)
+
+    def eval_start(self, state: State, logger: Logger) -> None:
+        """Start the evaluation's clock."""
+        self._since = time.perf_counter()
+
+    def eval_end(self, state: State, logger: Logger) -> None:
+        """Write the evaluation's line."""
+        self.eval_seconds += time.perf_counter() - self._since
+        metrics = top1_top5_loss(state)
+        if not math.isfinite(metrics["top1"]) or not math.isfinite(metrics["loss"]):
+            raise RunFailed(f"evaluation gave top1={metrics['top1']}, loss={metrics['loss']}: no usable weights")
+        now = state.timestamp
+        row = {"epoch": now.epoch.value, "batches": now.batch.value, "train_seconds": now.total_wct.total_seconds()}
+        self.evaluations.append({**row, **metrics})
+        if dist.get_global_rank() == 0:
+            files.append_line(self.run.metrics, self.last)
+
+
+def batches_of(state: State) -> int:
+    """Batches of the whole run."""
+    assert state.max_duration is not None and state.dataloader_len is not None
+    length = state.max_duration.value
+    return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)

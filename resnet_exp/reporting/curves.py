@@ -1,0 +1,89 @@
+"""Learning curves of run folders."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resnet_exp.core import files
+from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import time_unit
+from resnet_exp.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+# Metadata without the date: the same picture is the same file.
+DATELESS = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Top-1 (fractions) of one run against its training time in seconds."""
+
+    name: str
+    seconds: list[float]
+    top1: list[float]
+
+
+def collect_curve(run: RunFolder) -> Curve:
+    """Read the evaluations of a run, finished or not.
+
+    Raises:
+        RequestError: there are none.
+    """
+    rows = list(files.read_lines(run.metrics))
+    if not rows:
+        raise RequestError(f"{run.path} has no evaluations yet (no {run.metrics.name}); give a run folder that has")
+    return Curve(run.path.name, [row["train_seconds"] for row in rows], [row["top1"] for row in rows])
+
+
+def draw_curves(curves: list[Curve]) -> Figure:
+    """Draw top-1 in percent against training time, one line a run with its last value."""
+    from matplotlib.figure import Figure
+
+    unit, divisor = time_unit(max(curve.seconds[-1] for curve in curves))
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for curve in curves:
+        label = f"{curve.name}: {curve.top1[-1]:.2%}"
+        times = [seconds / divisor for seconds in curve.seconds]
+        axes.plot(times, [100 * top1 for top1 in curve.top1], marker=".", label=label)
+    axes.set(xlabel=f"training time ({unit}, evaluation left out)", ylabel="top-1 (%)", xlim=(0, None), ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def output_path(text: str, name: str) -> Path:
+    """The file that an option `name` asks a picture for; raises `RequestError` if it cannot be one."""
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise RequestError(f"{name} has no known ending; use {', '.join(FORMATS)}")
+    if not os.path.isdir(path.parent):
+        raise RequestError(f"{name}: {path.parent} is not a folder")
+    if os.path.isdir(path):
+        raise RequestError(f"{name} is a folder; give a file")
+    return path
+
+
+def save(figure: Figure, path: Path, name: str) -> None:
+    """Write a picture whole or not at all.
+
+    Raises:
+        RequestError: it cannot be written; `name` is the option that asked for it.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        with files.writing(name, "give another file"):
+            figure.savefig(temporary, dpi=150, metadata=DATELESS.get(path.suffix))
+            temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,112 @@
+"""The files of a report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from resnet_exp.core.files import writing
+from resnet_exp.reporting import aside, explorer, markdown, table_files
+from resnet_exp.reporting.markdown import Wanted
+from resnet_exp.results import collect, frontier, prices
+from resnet_exp.results.collect import Collected
+from resnet_exp.results.record import RunRecord
+
+PIXELS_PER_INCH = 150
+
+
+# The same runs give the same files.
+SVG: Any = {"svg.hashsalt": "resnet_exp"}
+
+
+# Configurations that the page carries along; those of 10,000 runs would be 30 MB.
+MAX_CONFIG_BYTES = 2_000_000
+
+
+# From so many runs on the page is written beside the rest, which takes as long.
+ASIDE_RUNS = 1000
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a report is made of."""
+
+    collected: Collected
+    published: list[RunRecord]
+    wanted: Wanted
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        return [*self.collected.runs, *self.published]
+
+
+def write(content: Content, folder: Path) -> list[str]:
+    """Write the files of a report into a folder, which is made; returns their names.
+
+    None of them is replaced before all of them are there.
+
+    Raises:
+        RequestError: the folder cannot be written.
+    """
+    with writing(f"-o {folder}", "give another folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".report.", dir=folder))
+        try:
+            _write_all(content, temporary)
+            names = sorted(os.listdir(temporary))
+            for name in names:
+                (temporary / name).replace(folder / name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return names
+
+
+def _write_all(content: Content, folder: Path) -> None:
+    page = partial(_write_page, content, folder / "explorer.html")
+    # A copy of a process lacks its threads, and what they were about to do: W&B's client has some.
+    if len(content.runs) < ASIDE_RUNS or threading.active_count() > 1:
+        page()
+        _write_tables(content, folder)
+        return
+    finish = aside.start(page)
+    try:
+        _write_tables(content, folder)
+    finally:
+        finish()
+
+
+def _write_tables(content: Content, folder: Path) -> None:
+    table = table_files.columns(content.runs)
+    table_files.write_csv(table, folder / "runs.csv")
+    table_files.write_parquet(table, folder / "runs.parquet")
+    table_files.write_unfinished(content.collected, folder / "unfinished.csv")
+    text = markdown.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
+    (folder / "frontier.md").write_text(text, encoding="utf-8")
+    _write_figures(content, folder)
+
+
+def _write_figures(content: Content, folder: Path) -> None:
+    from matplotlib import rc_context
+
+    from resnet_exp.reporting import figures
+
+    with rc_context(SVG), warnings.catch_warnings():
+        # A name may be in any script; the font has not all of them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure = figures.draw_frontier(frontier.aggregate(content.runs))
+        figure.savefig(folder / "frontier.svg", metadata={"Date": None})
+        figure.savefig(folder / "frontier.png", dpi=PIXELS_PER_INCH)
+        figures.draw_curves(content.collected.runs).savefig(folder / "curves.svg", metadata={"Date": None})
+
+
+def _write_page(content: Content, path: Path) -> None:
+    counts, configs = content.collected.counts(), collect.configs(content.collected.runs, MAX_CONFIG_BYTES)
+    explorer.write_page(content.runs, prices.collect_prices(), counts, path, configs)

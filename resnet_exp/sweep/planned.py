@@ -1,0 +1,153 @@
+"""A sweep: every run composed, checked and written down before the first one starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import filter_overrides
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.values import RUN_ID
+from resnet_exp.core import console, slurm
+from resnet_exp.core.errors import RequestError
+from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.states import RunState, Scheduler, collect_states
+from resnet_exp.sweep.compose import RunComposer
+
+SWEEP_NAME = RUN_ID
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep: its finalized configuration, its overrides, and those that tell it from the others."""
+
+    config: RunConfig
+    overrides: tuple[str, ...]
+    own: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.path.name
+
+    @property
+    def folder(self) -> RunFolder:
+        return self.config.folder
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of one sweep, all in one folder; `asked` are their ids as they were asked for, repetitions included.
+
+    `continued` if the sweep has had other runs before these. `search` is the space of one that will choose its runs
+    itself: those given stand for them.
+    """
+
+    name: str
+    runs_dir: Path
+    runs: list[PlannedRun]
+    asked: list[str]
+    continued: bool = False
+    search: str | None = None
+
+    def states(self, scheduler: Scheduler = slurm) -> list[RunState]:
+        """State of each run, in the sweep's order; `scheduler` as in `resnet_exp.runs.states.collect_states`."""
+        if not self.runs_dir.is_dir():
+            return [RunState(run.run_id, "missing", run.folder.path) for run in self.runs]
+        return collect_states(self.runs_dir, [run.run_id for run in self.runs], scheduler)
+
+
+def plan_sweep(
+    loader: ConfigLoader,
+    master: DictConfig,
+    jobs: Sequence[Sequence[str]],
+    continued: bool = False,
+    remote: bool = False,
+    search: str | None = None,
+) -> Sweep:
+    """Compose and check every run of a sweep; a run that is asked for twice is in it once.
+
+    Args:
+        loader: Hydra's.
+        master: the configuration of the sweep itself.
+        jobs: overrides of each run.
+        continued: earlier runs of the same sweep stay in its manifest.
+        remote: the runs are for other machines, whose hardware this one cannot see.
+        search: as in `Sweep`.
+
+    Raises:
+        RequestError: a run cannot be composed, or the runs would lie in several folders or sweeps.
+    """
+    composer = RunComposer(loader, master, remote)
+    runs: dict[str, PlannedRun] = {}
+    asked = []
+    began = time.monotonic()
+    shared = set(jobs[0]).intersection(*jobs)
+    for number, overrides in enumerate(jobs):
+        own = tuple(override for override in overrides if override not in shared)
+        config = _composed(composer, overrides, own)
+        planned = PlannedRun(config, tuple(filter_overrides(list(overrides))), own)
+        runs.setdefault(planned.run_id, planned)
+        asked.append(planned.run_id)
+        if time.monotonic() - began > 1:
+            console.status(f"composing runs: {number + 1} of {len(jobs)}")
+    console.status("")
+    if len(runs) < len(jobs) and not search:
+        console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
+    planned_runs = list(runs.values())
+    runs_dir = Path(_same("runs_dir", [run.config.runs_dir for run in planned_runs]))
+    return Sweep(_name(planned_runs), runs_dir, planned_runs, asked, continued, search)
+
+
+def _composed(composer: RunComposer, overrides: Sequence[str], own: tuple[str, ...]) -> RunConfig:
+    """Compose one run; an error names what is its own."""
+    try:
+        return composer.compose(overrides)
+    except (OmegaConfBaseException, RequestError) as error:
+        message = str(error) if isinstance(error, RequestError) else explain_error(error)
+        raise RequestError(f"{message} (in the run with {' '.join(own)})" if own else message) from error
+
+
+Value = TypeVar("Value", str, str | None)
+
+
+def _name(runs: list[PlannedRun]) -> str:
+    given = _same("sweep", [run.config.sweep for run in runs])
+    name = given or sweep_manifest.default_name([run.run_id for run in runs])
+    if not SWEEP_NAME.fullmatch(name):
+        raise RequestError(f"sweep={name} cannot name a file; use letters, digits and . _ + -")
+    return name
+
+
+def _same(key: str, values: Iterable[Value]) -> Value:
+    found = set(values)
+    if len(found) > 1:
+        raise RequestError(f"{key}={','.join(sorted(map(str, found)))}: one sweep has one {key}; start several")
+    return found.pop()
+
+
+def write_sweep(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> None:
+    """Write down what the sweep consists of; `jobs` as in `record`."""
+    sweep_manifest.write_manifest(sweep.runs_dir, sweep_record(sweep, launcher, jobs))
+
+
+def sweep_record(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the sweep consists of; `jobs` are the jobs of runs that start anew, None of those without."""
+    known = {**sweep_manifest.jobs(sweep_manifest.read_manifests(sweep.runs_dir)), **jobs}
+    before = (sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
+    ours = {run.run_id for run in sweep.runs}
+    earlier = [row for row in before.get("runs", []) if row["run_id"] not in ours]
+    facts = environment.of_launcher()
+    rows = [
+        {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
+    ]
+    described = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
+    return {**described, "launcher": launcher, "runs": [*earlier, *rows]}

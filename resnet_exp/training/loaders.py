@@ -1,0 +1,98 @@
+"""The loaders of one rank."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from composer.core import DataSpec
+from composer.devices import Device
+from composer.utils import dist
+
+from resnet_exp.config import schedule
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.core import devices
+from resnet_exp.data import formats
+from resnet_exp.data.contract import Batch, Loader, Split
+from resnet_exp.training.instantiate import build_entry
+
+MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
+
+
+def build_loader(config: RunConfig, train: bool) -> Loader:
+    """Loader of one split for this rank."""
+    data = config.data
+    entry = data.loader if formats.files_of(data.loader) is None else formats.settings_of(data.loader, data.cache_dir)
+    return build_entry("data.loader", entry, split=make_split(config, train))
+
+
+def make_split(config: RunConfig, train: bool) -> Split:
+    """Describe one split for this rank."""
+    dataset, sizes, hardware = config.dataset, config.resolution, config.hardware
+    low, high = dataset.crop_scale
+    narrow, wide = dataset.crop_ratio
+    return Split(
+        train=train,
+        root=dataset.root,
+        classes=config.model.num_classes,
+        batch_size=(config.train_batch_size if train else config.eval_batch_size) // dist.get_world_size(),
+        crop=sizes.train if train else sizes.eval_crop,
+        resize=sizes.eval_resize,
+        crop_scale=(low, high),
+        crop_ratio=(narrow, wide),
+        hflip=dataset.hflip,
+        seed=config.seed,
+        rank=dist.get_global_rank(),
+        world_size=dist.get_world_size(),
+        num_workers=num_workers(config),
+        prefetch_factor=config.data.prefetch_factor,
+        on_gpu=hardware.device == "gpu",
+        side_at=partial(schedule.loaded_size, config) if train and config.data.decode == "scheduled" else None,
+    )
+
+
+def num_workers(config: RunConfig) -> int:
+    """Loader workers of one rank: ``data.num_workers``, or on GPUs the rank's share of this machine's CPUs up to 8.
+
+    On a CPU there are none: they would take the cores that train.
+    """
+    asked, hardware = config.data.num_workers, config.hardware
+    if asked is not None:
+        return asked
+    if hardware.device == "cpu":
+        return 0
+    return min(MAX_AUTO_WORKERS, max(1, devices.usable_cpus() // hardware.ranks_per_node))
+
+
+def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:
+    dataset = config.dataset
+    # The original normalized FFCV's training images in half precision, and everything else in full.
+    from_ffcv = formats.format_of(config.data.loader) is formats.FFCV
+    half = train and from_ffcv and config.hardware.precision == "amp_fp16"
+    return Normalize(device, dataset.mean, dataset.std, torch.float16 if half else torch.float32)
+
+
+class Normalize:
+    """Move a uint8 batch to the device and give its channels zero mean and unit deviation there."""
+
+    def __init__(self, device: Device, mean: list[float], std: list[float], dtype: torch.dtype) -> None:
+        """`mean` and `std` are of the pixels, 0 to 255; `dtype` is that of the resulting images."""
+        self._device = device
+        self._dtype = dtype
+        self._mean, self._std = (
+            device.tensor_to_device(torch.tensor(value, dtype=dtype).view(1, 3, 1, 1)) for value in (mean, std)
+        )
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return normalized images, shape NCHW, and labels, both on the device."""
+        images, labels = self._device.batch_to_device(batch)
+        return images.to(self._dtype).sub_(self._mean).div_(self._std), labels
+
+
+def normalized(loader: Loader, normalize: Normalize) -> DataSpec:
+    """Wrap a loader for Composer.
+
+    The transform runs before the algorithms, so that progressive resizing, MixUp and ColOut work on the device, as they
+    did in Composer 0.7.1.
+    """
+    return DataSpec(loader, batch_transforms=normalize, get_num_samples_in_batch=lambda batch: len(batch[1]))

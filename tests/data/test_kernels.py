@@ -1,0 +1,83 @@
+"""Compiled code: it gives the same bits on every machine, and what is kept of it is of the sources as they are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import resnet_exp
+from resnet_exp.data.kernels import jit
+from resnet_exp.data.kernels.batch import make_scratch, resized
+from resnet_exp.data.kernels.jpeg import Window
+from resnet_exp.data.kernels.resize import Floats, Pixels, area_taps
+
+KERNELS = Path(jit.__file__).parent
+MARK = re.compile(r"^@(inner|inlined|intrinsic)$|= kernel\(|return kernel\(", re.MULTILINE)
+
+
+def test_all_compiled_code_is_in_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    having = [path for path in Path(resnet_exp.__file__).parent.rglob("*.py") if MARK.search(path.read_text())]
+    assert len(having) > 5 and {path.parent for path in having} == {KERNELS}
+    shutil.copytree(KERNELS, tmp_path / "kernels")
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "kernels" / "jit.py"))
+    digests = {jit.sources_digest()}
+    for path in having:
+        with (tmp_path / "kernels" / path.name).open("a") as file:
+            file.write("# changed\n")
+        digests.add(jit.sources_digest())
+    assert len(digests) == len(having) + 1
+
+
+def reduced(values: Floats, length: float, size: int, start: float) -> Floats:
+    """Weighted sums along the first axis in the order of the pixels, with no more precision than float32 has."""
+    first, weights = np.zeros(size, np.int64), np.zeros(2 * (len(values) + 2 * size), np.float32)
+    taps = area_taps(start, length, len(values), first, weights)
+    out = np.empty((size, *values.shape[1:]), np.float32)
+    for position in range(size):
+        own = weights[position * taps : (position + 1) * taps]
+        total = own[0] * values[first[position]]
+        for tap in range(1, taps):
+            total = total + own[tap] * values[first[position] + tap]
+        out[position] = total
+    return out
+
+
+def rounded(rows: Floats, length: float, size: int, start: float) -> Pixels:
+    """The same along the second axis, from a half upwards and cut off: pixels."""
+    columns = np.ascontiguousarray(rows.transpose(1, 0, 2))
+    first, weights = np.zeros(size, np.int64), np.zeros(2 * (len(columns) + 2 * size), np.float32)
+    taps = area_taps(start, length, len(columns), first, weights)
+    out = np.empty((len(rows), size, 3), np.uint8)
+    for position in range(size):
+        total = np.full((len(rows), 3), 0.5, np.float32)
+        for tap in range(taps):
+            total = total + weights[position * taps + tap] * columns[first[position] + tap]
+        out[:, position] = total.astype(np.uint8)
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 500), st.booleans(), st.integers(0, 2**32))
+def test_a_resized_crop_is_sums_of_floats_in_a_fixed_order(size: int, side: int, flip: bool, seed: int) -> None:
+    random, side = np.random.default_rng(seed), max(size, side)
+    pixels = random.integers(0, 256, (side, side + 7, 3), dtype=np.uint8)
+    pixels[:, -1] = 255
+    high, wide = (int(random.integers(size, limit + 1)) for limit in pixels.shape[:2])
+    top, left = int(random.integers(0, side - high + 1)), side + 7 - wide
+    scratch, out = make_scratch(side, side + 7, size), np.empty((size, size, 3), np.uint8)
+    resized(
+        pixels.reshape(-1), Window(0, 0, side, side + 7), (side, side + 7),
+        (float(top), float(left), float(high), float(wide)), flip, out, scratch.row, scratch.numbers, scratch.weights,
+    )  # fmt: skip
+    expected = rounded(reduced(pixels.astype(np.float32), high, size, top), wide, size, left)
+    assert np.array_equal(out, expected[:, ::-1] if flip else expected)
+
+
+def test_the_row_of_sums_reaches_one_number_beyond_the_last_pixel() -> None:
+    assert len(make_scratch(375, 500, 176).row) == 3 * 500 + 1
