@@ -71,7 +71,7 @@ def _result(
         "command": f"python -m resnet_exp recipe={recipe} ssr={ssr} seed={seed} hardware={hardware}",
         "commits": ["0" * 40], "dirty": False, "epochs": int(90 * ssr), "batches": int(56250 * ssr),
         "train_images": 1281167, "val_images": 50000, "top1": top1, "top5": 0.93, "eval_loss": 1.1,
-        "evaluation": {"eval_resize": 232, "eval_crop": 224}, "samples_per_second": 25000.0, "resumed": 0,
+        "evaluation": {"eval_resize": 232, "eval_crop": 224}, "images_per_second": 25000.0, "resumed": 0,
         "timing": timing,
         "hardware": {
             "name": hardware, "cloud": "aws", "devices": 8, "nodes": 1, "precision": "amp_fp16", "gpu": "A100 40GB",

@@ -19,7 +19,7 @@ from resnet_exp.config.finalize import finalize
 from resnet_exp.core import paths
 from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.launch.run import freeze_run
-from resnet_exp.runs import identity
+from resnet_exp.runs import environment, identity
 from resnet_exp.runs.folder import folder_of
 
 PLAN = "resnet_exp.plan"
@@ -60,7 +60,7 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
     given = [f"runs_dir={folder / 'runs'}", *overrides]
     with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
         full = finalize(compose("config", overrides=given), given)
-    freeze_run(full, {})
+    freeze_run(full, environment.this_command())
     run = folder_of(full)
     hardware: dict[str, Any] = full["hardware"]
     result = {
@@ -80,7 +80,7 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
         "top1": 0.5,
         "top5": 0.9,
         "eval_loss": 1.0,
-        "samples_per_second": speed,
+        "images_per_second": speed,
         "resumed": 0,
         "timing": {"train_seconds": seconds, "eval_seconds": 1.0, "startup_seconds": 9.0, "data_wait_seconds": 1.0},
         "hardware": {

@@ -19,6 +19,7 @@ import pyarrow.parquet
 import pytest
 from conftest import TINY, command, write_photos
 from loopback import Loopback
+from support.run_folders import OTHER_COMMIT, OUR_COMMIT, result_of, write_run
 
 from resnet_exp import report
 from resnet_exp.core.errors import RequestError
@@ -29,50 +30,12 @@ from resnet_exp.reporting.write import ASIDE_RUNS
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import read_result
 
 FILES = [
     *("curves.svg", "explorer.html", "frontier.md", "frontier.png", "frontier.svg"),
     *("runs.csv", "runs.parquet", "unfinished.csv"),
 ]
-TOP1, SECONDS = 0.766, 1622.4
-OUR_COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40
-
-
-def result_of(run_id: str, **changes: Any) -> dict[str, Any]:
-    """A result with the keys that `resnet_exp.train` writes; ``timing__train_seconds=3`` changes an inner one."""
-    result: dict[str, Any] = {
-        "schema": 1, "run_id": run_id, "recipe": "mild", "ssr": 0.36, "seed": 17, "model": "resnet50",
-        "dataset": "imagenet", "data": "ffcv", "algorithms": ["blurpool", "ema"], "group": "0000000a", "sweep": "demo",
-        "command": "python -m resnet_exp recipe=mild", "commits": [OUR_COMMIT], "dirty": False,
-        "epochs": 32, "batches": 20000, "train_images": 1281167, "val_images": 50000,
-        "top1": TOP1, "top5": 0.931, "eval_loss": 1.0, "evaluation": {"eval_resize": 232, "eval_crop": 224},
-        "samples_per_second": 25000.0, "resumed": 0,
-        "timing": {"train_seconds": SECONDS, "eval_seconds": 30.0, "startup_seconds": 20.0, "data_wait_seconds": 5.0},
-        "hardware": {
-            "name": "p4d.24xlarge", "cloud": "aws", "devices": 8, "nodes": 1, "precision": "amp_fp16",
-            "gpu": "A100 40GB", "cpus": 96, "usd_per_node_hour": 21.957642, "price_date": "2026-11-09",
-        },
-    }  # fmt: skip
-    for key, value in changes.items():
-        *outer, last = key.split("__")
-        inner = result
-        for name in outer:
-            inner = inner[name]
-        inner[last] = value
-    return result
-
-
-def write_run(runs: Path, run_id: str, **changes: Any) -> Path:
-    """A finished run of two evaluations."""
-    folder = RunFolder(runs / run_id)
-    folder.path.mkdir(parents=True)
-    folder.config.write_text("recipe: mild\n")
-    # Python writes NaN too, which JSON does not have.
-    folder.result.write_text(json.dumps(result_of(run_id, **changes)))
-    seconds, top1 = changes.get("timing__train_seconds", SECONDS), changes.get("top1") or TOP1
-    rows = [{"epoch": n, "batches": 9 * n, "train_seconds": n * seconds / 2, "top1": n * top1 / 2} for n in (1, 2)]
-    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder.path
 
 
 def make(*arguments: str | Path) -> int:
@@ -115,8 +78,8 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     assert first["algorithms"].split() == sorted(first["algorithms"].split()) and "mixup" in first["algorithms"].split()
     assert first["sweep"] == "two" and first["protocol"] == "32 px" and first["clock"] == "training"
     code = environment.git()
-    assert first["commits"] == (code["commit"] if code else "")
-    result = RunFolder(Path(first["path"])).read_result()
+    assert first["commits"] == (code.commit if code else "")
+    result = read_json(RunFolder(Path(first["path"])).result)
     assert result is not None
     seconds = result["timing"]["train_seconds"]
     assert float(first["train_seconds"]) == seconds and float(first["top1"]) == result["top1"]
@@ -128,7 +91,7 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
 @pytest.mark.slow
 def test_the_written_results_are_those_of_training(trained: Path) -> None:
     """Else the other tests here would test something else."""
-    result = RunFolder(next((trained / "runs").glob("mild*"))).read_result()
+    result = read_json(RunFolder(next((trained / "runs").glob("mild*"))).result)
     made = result_of("x")
     assert result is not None and list(result) == list(made)
     assert {key: list(result[key]) for key in ("timing", "hardware", "evaluation")} == {
@@ -151,7 +114,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
 def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     now = environment.git()
-    ours = [now["commit"]] if now else []
+    ours = [now.commit] if now else []
     write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
     environment.describe(run)
     facts = read_json(run.environment)
@@ -252,6 +215,15 @@ def test_a_result_without_a_key_is_named(tmp_path: Path, key: str) -> None:
     assert found.unreadable == [(folder, f"result.json: it has no {key}")] and not found.runs
 
 
+def test_a_result_that_calls_its_speed_by_the_old_name_is_read(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "run", samples_per_second=123.0)
+    result = json.loads((folder / "result.json").read_text())
+    del result["images_per_second"]
+    (folder / "result.json").write_text(json.dumps(result))
+    found = collect.collect_runs([tmp_path])
+    assert [run.images_per_second for run in found.runs] == [123.0] and not found.unreadable
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "1", '{"schema": 1}', "\udcff"])
 def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
     folder = write_run(tmp_path, "run")
@@ -271,7 +243,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
     ((folder, why),) = found.unreadable
     assert (folder.name, why) == ("no-result.json", "result.json: not a regular file")
     with pytest.raises(RequestError, match="not a regular file"):
-        RunFolder(folder).read_result()
+        read_result(RunFolder(folder))
 
 
 @pytest.mark.parametrize("content", ["", "{}\n", "nonsense\n", '{"train_seconds": NaN, "top1": 0.5}\n'])

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 SECONDS_PER_HOUR = 3600
 
 
-def cost_usd(result: dict[str, Any]) -> float | None:
-    """Training time at the hardware's price of an hour; None without a price."""
-    return price_usd(result["hardware"], result["timing"]["train_seconds"])
-
-
-def price_usd(hardware: dict[str, Any], seconds: float) -> float | None:
-    """What `hardware` costs for that long, in dollars; None without a price."""
-    if hardware["usd_per_node_hour"] is None:
+def cost_usd(seconds: float | None, usd_per_node_hour: float | None, nodes: int = 1) -> float | None:
+    """What `nodes` cost for that long, in dollars; None without a time or without a price."""
+    if seconds is None or usd_per_node_hour is None:
         return None
-    return seconds / SECONDS_PER_HOUR * hardware["nodes"] * hardware["usd_per_node_hour"]
+    return seconds / SECONDS_PER_HOUR * nodes * usd_per_node_hour

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from resnet_exp.core import console
@@ -10,7 +11,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.formats import FOLDER_FORMAT, SYNTHETIC
-from resnet_exp.runs import environment
+from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
 
 
@@ -18,7 +19,8 @@ def describe_data(folder: RunFolder, config: dict[str, Any]) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
     if (converted := formats.format_of(config["data"])) is not None:
         settings = formats.settings_of(config["data"])
-        environment.update(folder, {"data": converted.facts(config["dataset"]["dir"] or "", settings)})
+        facts = converted.facts(config["dataset"]["dir"] or "", settings)
+        write_environment(folder, replace(read_environment(folder), data=facts))
 
 
 def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.config import schedule, validate
-from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.text import span
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result
 
 NAME_WIDTH = 9
 
@@ -64,33 +64,34 @@ def devices(hardware: dict[str, Any]) -> str:
     return f"{nodes}{hardware['devices']} x {hardware['gpu'] or 'GPU'}"
 
 
-def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
+def table(result: Result, path: Path, width: int | None = None) -> str:
     """The result of a run in a few aligned lines; `width` as in `header`."""
-    timing = result["timing"]
-    waiting = timing["data_wait_seconds"] / timing["train_seconds"]
+    timing = result.timing
+    waiting = timing.data_wait_seconds / timing.train_seconds
     rows = [
-        ("top-1", f"{result['top1']:6.2%}  of {result['val_images']:,} images, each seen once"),
-        ("top-5", f"{result['top5']:6.2%}"),
-        ("trained", f"{result['epochs']} epochs ({result['batches']:,} batches) in {span(timing['train_seconds'])}"),
-        ("evaluated", f"in another {span(timing['eval_seconds'])}"),
-        ("speed", f"{result['samples_per_second']:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
+        ("top-1", f"{result.top1:6.2%}  of {result.val_images:,} images, each seen once"),
+        ("top-5", f"{result.top5:6.2%}"),
+        ("trained", f"{result.epochs} epochs ({result.batches:,} batches) in {span(timing.train_seconds)}"),
+        ("evaluated", f"in another {span(timing.eval_seconds)}"),
+        ("speed", f"{result.images_per_second:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
         *_cost_row(result),
     ]
-    if times := result["resumed"]:
+    if times := result.resumed:
         rows.append(("resumed", "once" if times == 1 else f"{times} times"))
     rows.append(("folder", str(path)))
     return "\n".join(row(name, text, width) for name, text in rows)
 
 
-def _cost_row(result: dict[str, Any]) -> list[tuple[str, str]]:
-    cost, hardware = cost_usd(result), result["hardware"]
-    if cost is None:
+def _cost_row(result: Result) -> list[tuple[str, str]]:
+    hardware = result.hardware
+    if result.cost_usd is None or hardware.usd_per_node_hour is None:
         return []
-    return [("cost", f"${cost:,.2f} to train, at {hourly(hardware)}")]
+    price = hourly(hardware.usd_per_node_hour, hardware.nodes, hardware.price_date)
+    return [("cost", f"${result.cost_usd:,.2f} to train, at {price}")]
 
 
-def hourly(hardware: dict[str, Any]) -> str:
-    """The price of a node's hour and its date, for people."""
-    nodes = f" for each of {hardware['nodes']} nodes" if hardware["nodes"] > 1 else ""
-    dated = f" (price of {hardware['price_date']})" if hardware["price_date"] else ""
-    return f"${hardware['usd_per_node_hour']:.2f} an hour{nodes}{dated}"
+def hourly(usd_per_node_hour: float, count: int, date: str | None) -> str:
+    """The price of an hour of each of so many nodes, and its date, for people."""
+    nodes = f" for each of {count} nodes" if count > 1 else ""
+    dated = f" (price of {date})" if date else ""
+    return f"${usd_per_node_hour:.2f} an hour{nodes}{dated}"

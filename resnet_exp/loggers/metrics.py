@@ -10,7 +10,7 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-from resnet_exp.core.cost import price_usd
+from resnet_exp.core.cost import cost_usd
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.recorder import Recorder, current_lr
 
@@ -79,7 +79,7 @@ def evaluation_metrics(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> 
         metric_names.BEST_TOP1: max(row["top1"] for row in rows),
         metric_names.TRAIN_SECONDS: seconds,
     }
-    if (cost := price_usd(hardware, seconds)) is not None:
+    if (cost := cost_usd(seconds, hardware["usd_per_node_hour"], hardware["nodes"])) is not None:
         row[metric_names.COST] = cost
     for target in metric_names.TARGETS:
         reached = next((row["train_seconds"] for row in rows if row["top1"] >= target), None)

@@ -56,10 +56,10 @@ def _own(config: dict[str, Any], history: History) -> Known:
     known: Known = defaultdict(list)
     family = identity.family(config)
     for result in history.alike(config):
-        path = history.runs_dir / result["run_id"] / "config.yaml"
+        path = history.runs_dir / result.run_id / "config.yaml"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             if identity.family(yaml.load(files.read_bytes(path), yaml.CSafeLoader)) == family:
-                known[result["epochs"]].append(result["top1"])
+                known[result.epochs].append(result.top1)
     return known
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_exp.core.cost import SECONDS_PER_HOUR
+from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.text import between, dollars, span
 from resnet_exp.planning import training_time
 from resnet_exp.planning.training_time import Estimate, History
@@ -66,7 +66,6 @@ def _cells(preset: dict[str, Any], low: float, high: float) -> tuple[str, ...]:
 
 
 def _costs(usd_per_hour: float, low: float, high: float) -> str:
-    def paid(seconds: float) -> float:
-        return seconds / SECONDS_PER_HOUR * usd_per_hour
-
-    return between(paid(low), paid(high), dollars)
+    cheapest, dearest = cost_usd(low, usd_per_hour), cost_usd(high, usd_per_hour)
+    assert cheapest is not None and dearest is not None
+    return between(cheapest, dearest, dollars)

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from resnet_exp.config import command_line, validate
 from resnet_exp.core import console
-from resnet_exp.core.cost import price_usd
+from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
@@ -157,7 +157,8 @@ def _outlook(
             ("measure", command(words, ssr)),
             ("cost", f"unknown; {_hourly(config['hardware'])}"),
         ]
-    costs = [price_usd(config["hardware"], seconds) for seconds in (low, high)]
+    hardware = config["hardware"]
+    costs = [cost_usd(seconds, hardware["usd_per_node_hour"], hardware["nodes"]) for seconds in (low, high)]
     if None in costs:
         return [*rows, ("cost", f"unknown; {_hourly(config['hardware'])}")]
     text = f"{about}{between(costs[0], costs[1], dollars)} to train, {_hourly(config['hardware'])}"
@@ -167,7 +168,7 @@ def _outlook(
 def _hourly(hardware: dict[str, Any]) -> str:
     if hardware["usd_per_node_hour"] is None:
         return f"hardware={hardware['name']} has no price"
-    return f"at {summary.hourly(hardware)}"
+    return f"at {summary.hourly(hardware['usd_per_node_hour'], hardware['nodes'], hardware['price_date'])}"
 
 
 PICTURE, TARGET = "picture", "target_top1"

@@ -10,7 +10,7 @@ from typing import Any
 
 from resnet_exp.config import schedule, validate
 from resnet_exp.core import devices
-from resnet_exp.core.cost import SECONDS_PER_HOUR, price_usd
+from resnet_exp.core.cost import SECONDS_PER_HOUR, cost_usd
 from resnet_exp.core.text import below_here, between, byte_size, dollars, span
 from resnet_exp.launch import summary
 from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
@@ -185,7 +185,8 @@ def _one(outlook: _Outlook) -> float:
 
 
 def _usd_per_second(outlook: _Outlook) -> float | None:
-    return price_usd(outlook.run.config["hardware"], 1)
+    hardware = outlook.run.config["hardware"]
+    return cost_usd(1, hardware["usd_per_node_hour"], hardware["nodes"])
 
 
 def _gpus(outlook: _Outlook) -> int:
@@ -243,7 +244,11 @@ def _makespan(seconds: list[float], at_once: int) -> float:
 
 def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
     hardware = [outlook.run.config["hardware"] for outlook in outlooks]
-    prices = {summary.hourly(node) for node in hardware if node["usd_per_node_hour"] is not None}
+    prices = {
+        summary.hourly(node["usd_per_node_hour"], node["nodes"], node["price_date"])
+        for node in hardware
+        if node["usd_per_node_hour"] is not None
+    }
     if not prices:
         names = ", ".join(sorted({node["name"] for node in hardware}))
         return f"unknown: hardware={names} has no price"

@@ -3,7 +3,7 @@
 function factsOf(page, state, group) {
   const run = group.first;
   const mean = (value) => spread(group.runs.map(value).filter(Number.isFinite))?.mean;
-  const [top5, speed] = [mean((each) => each.top5), mean((each) => each.samples_per_second)];
+  const [top5, speed] = [mean((each) => each.top5), mean((each) => each.images_per_second)];
   const waiting = mean((each) => each.data_wait_seconds / each.train_seconds);
   const cost = group.cost ? `${money(group.cost.mean)}${plusMinus(group.cost.sem, money)} ${priceText(page, state, run)}` : DASH;
   const gpus = run.devices ? `${run.devices}x ${run.gpu || "GPU"}` : run.gpu;

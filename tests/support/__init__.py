@@ -1,0 +1,1 @@
+"""What several tests share: fixtures, made-up faults, and services that run on this machine."""
