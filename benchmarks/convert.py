@@ -50,10 +50,11 @@ def write_images(folder: Path, count: int) -> float:
 def ours(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:
     """This project's writer."""
     from resnet_exp.data import writer
+    from resnet_exp.data.ffcv.files import KIND
 
     settings = {"write_mode": mode, "max_resolution": longest, "compress_probability": 0.5, "jpeg_quality": 90}
     request = {
-        "format": "ffcv",
+        "conversion": KIND.conversion,
         "places": [[str(source), str(target), f"{target}.partial"]],
         "content": settings,
         "cache_dir": str(target.parent),

@@ -138,7 +138,7 @@ def _torchvision(name: str, root: Path) -> Callable[[], int]:
 def mosaicml_streaming() -> Any:
     """The package, without what it imports and does not need here."""
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    from mosaic import without_transformers
+    from support.mosaic import without_transformers
 
     without_transformers()
     import streaming

@@ -14,19 +14,19 @@ import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import resolvers, schedule
+from resnet_exp.config import identity, resolvers, schedule
 from resnet_exp.config.finalize import finalize
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console, paths
 from resnet_exp.core.text import span
+from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds, training_time
 from resnet_exp.results.published_runs import published
-from resnet_exp.runs import identity
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result, read_result
 
 # Published groups, what describes them here, and how many epochs they were stopped before the end.
 CASES = (
@@ -57,31 +57,31 @@ def _published() -> Iterator[tuple[str, list[float], float]]:
             words = [*overrides, "dataset=imagenet", "dataset.dir=/data/imagenet"]
             planned = finalize(compose("config", words))
         epochs, _ = schedule.scaled_duration(planned)
-        batch = planned["train_batch_size"]
+        batch = planned.train_batch_size
         images = training_time.KNOWN_SIZES["imagenet", 1000] // batch * batch
         (time,) = published_speeds.times(planned, images, epochs)
         # The last epochs are at full size.
-        left_out = stopped * images / time.host.speeds[planned["resolution"]["train"]]
+        left_out = stopped * images / time.host.speeds[planned.resolution.train]
         measured = [run.train_seconds for run in published() if run.group == group and run.train_seconds]
         yield group, measured, time.seconds - left_out
 
 
 def _own(runs_dir: Path) -> Iterator[tuple[str, list[float], float]]:
-    groups: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    groups: dict[str, list[tuple[RunConfig, Result]]] = {}
     for path in sorted(runs_dir.iterdir()):
         run = RunFolder(path)
-        if result := run.read_result():
-            made = yaml.load(run.config.read_text(), yaml.CSafeLoader)
+        if result := read_result(run):
+            made = stored_config(run)
             groups.setdefault(identity.group(made), []).append((made, result))
     history = training_time.History(runs_dir)
     for members in groups.values():
         made, result = members[0]
-        others = [other for other in history.alike(made) if other["epochs"] != result["epochs"]]
+        others = [other for other in history.alike(made) if other.epochs != result.epochs]
         if others:
-            speed = statistics.fmean(other["samples_per_second"] for other in others)
-            images = result["batches"] * made["train_batch_size"]
-            measured = [member["timing"]["train_seconds"] for _, member in members]
-            yield f"{made['recipe']} ssr={made['ssr']:g}, {result['epochs']} epochs", measured, images / speed
+            speed = statistics.fmean(other.images_per_second for other in others)
+            images = result.batches * made.train_batch_size
+            measured = [member.timing.train_seconds for _, member in members]
+            yield f"{made.recipe} ssr={made.ssr:g}, {result.epochs} epochs", measured, images / speed
 
 
 if __name__ == "__main__":

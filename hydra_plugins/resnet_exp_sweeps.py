@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class _Launcher(Launcher):
-    """Plans the whole sweep, and gives it to the program's task to carry out in the launcher's `how`."""
+    """Plans the whole sweep, and gives it to the program's task to carry out in the launcher's way."""
 
-    how = ""
+    config_class = ""  # of `resnet_exp.config.schema`, which has the settings
     search: str | None = None  # the space of a sweep that is only planned: the runs to launch stand for others
 
     def __init__(self, **settings: Any) -> None:
@@ -37,13 +37,14 @@ class _Launcher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Carry out the runs; what became of each is in its folder, and the exit code with the task."""
+        from resnet_exp.config import schema
         from resnet_exp.sweep.planned import plan_sweep
 
         loader = self.hydra_context.config_loader
-        elsewhere = self.how == Slurm.how
+        elsewhere = isinstance(self, Slurm)
         planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, elsewhere, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.Task`
-        task.sweep(planned, self.how, self.settings)
+        task.sweep(planned, getattr(schema, self.config_class)(**self.settings))
         return _returned(planned, job_overrides)
 
 
@@ -64,19 +65,19 @@ def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[Jo
 class InTurn(_Launcher):
     """``hydra/launcher=basic``: one run after the other."""
 
-    how = "basic"
+    config_class = "BasicLauncherConfig"
 
 
 class Local(_Launcher):
     """``hydra/launcher=submitit_local``: several at a time on this machine."""
 
-    how = "submitit_local"
+    config_class = "LocalLauncherConfig"
 
 
 class Slurm(_Launcher):
     """``hydra/launcher=slurm``: one job array."""
 
-    how = "slurm"
+    config_class = "SlurmLauncherConfig"
 
 
 class _Sweeper(Sweeper):
@@ -137,7 +138,7 @@ class Adaptive(_Sweeper):
 
         def search(path: Path | None) -> Search:
             study = open_study(path, name)
-            return Search(study, space, settings, self._launch, lambda run: composer.compose(run)["run_id"])
+            return Search(study, space, settings, self._launch, lambda run: composer.compose(run).folder.path.name)
 
         name, runs_dir = self._place()
         if not (self.task.writes and self.task.sweep_job):

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -18,16 +19,24 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_exp.config import command_line, resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
 from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.schema import (
+    BasicLauncherConfig,
+    LauncherConfig,
+    LocalLauncherConfig,
+    RunConfig,
+    SlurmLauncherConfig,
+)
 from resnet_exp.core import console, paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.core.text import one_line
 from resnet_exp.launch.run import launch_run
 from resnet_exp.sweep.launchers import slurm
 from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.local import pooled
 from resnet_exp.sweep.planned import Sweep
 
-Job = Callable[[dict[str, Any]], int]
-SweepJob = Callable[[Sweep, str, dict[str, Any]], int]
+Job = Callable[[RunConfig], int]
+SweepJob = Callable[[Sweep, LauncherConfig], int]
 
 
 def main() -> int:
@@ -50,22 +59,19 @@ class Task:
         """Carry out one composed configuration."""
         self.codes.append(self._attempt(lambda: self.job(_finalized(composed))))
 
-    def sweep(self, sweep: Sweep, how: str, settings: dict[str, Any]) -> None:
+    def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
         """Carry out a sweep the launcher's way, or where the program has none of its own, run by run."""
-        options = command_line.options()
-        for run in sweep.runs:
-            command = command_line.command_of([*options, *run.overrides])
-            run.config.update(command=command, sweep=sweep.name)
+        sweep = _described(sweep)
         if self.sweep_job is not None:
-            self.codes.append(self.sweep_job(sweep, how, settings))
-        elif how == "basic":
+            self.codes.append(self.sweep_job(sweep, launcher))
+        elif isinstance(launcher, BasicLauncherConfig):
             self.codes.append(in_turn(sweep, self.attempt))
         else:
-            raise RequestError(f"hydra/launcher={how}: this command runs here only; use hydra/launcher=basic")
+            raise RequestError(f"hydra/launcher={launcher.name}: this command runs here only; use hydra/launcher=basic")
         if self.codes[-1] == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
 
-    def attempt(self, finalized: dict[str, Any]) -> int:
+    def attempt(self, finalized: RunConfig) -> int:
         """Carry out one run of a sweep: what goes wrong in it does not end the others."""
         return self._attempt(lambda: self.job(finalized))
 
@@ -83,8 +89,7 @@ class Task:
         except Exception as error:
             if self.wanted_traceback:
                 raise
-            text = " ".join(str(error).split())
-            console.complain(f"{type(error).__name__}: {text}; HYDRA_FULL_ERROR=1 shows where")
+            console.complain(f"{type(error).__name__}: {one_line(error)}; HYDRA_FULL_ERROR=1 shows where")
             return EXIT_FAILED
 
 
@@ -119,28 +124,39 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
         # Hydra's own, such as of a sweep's folder that it cannot make.
         if wanted_traceback:
             raise
-        console.complain(f"{' '.join(str(error).split())}; HYDRA_FULL_ERROR=1 shows where")
+        console.complain(f"{one_line(error)}; HYDRA_FULL_ERROR=1 shows where")
         return EXIT_BAD_REQUEST
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return max(task.codes, default=EXIT_DONE)
 
 
-def _carry_out_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
-    if how == "slurm":
-        return slurm.on_slurm(sweep, settings)
-    if how == "submitit_local":
-        return pooled(sweep, settings)
+def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
+    if isinstance(launcher, SlurmLauncherConfig):
+        return slurm.on_slurm(sweep, launcher)
+    if isinstance(launcher, LocalLauncherConfig):
+        return pooled(sweep, launcher)
     return in_turn(sweep, Task(launch_run, None, False).attempt)
 
 
-def _finalized(composed: DictConfig) -> dict[str, Any]:
+def _described(sweep: Sweep) -> Sweep:
+    """The sweep whose runs know its name, and each its own command."""
+    options = command_line.options()
+    runs = []
+    for run in sweep.runs:
+        command = command_line.command_of([*options, *run.overrides])
+        runs.append(replace(run, config=replace(run.config, command=command, sweep=sweep.name)))
+    return replace(sweep, runs=runs)
+
+
+def _finalized(composed: DictConfig) -> RunConfig:
     _refuse_lonely_submission()
     overrides = list(HydraConfig.get().overrides.task)
     chosen_anew = any(override.startswith("algorithms=") for override in overrides)
     for name in [] if chosen_anew else unused_settings(composed, overrides):
         console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
-    return {**finalize(composed, overrides), "command": command_line.command_of([*command_line.options(), *overrides])}
+    command = command_line.command_of([*command_line.options(), *overrides])
+    return replace(finalize(composed, overrides), command=command)
 
 
 def _refuse_lonely_submission() -> None:

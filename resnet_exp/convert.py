@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resnet_exp import cli
 from resnet_exp.config import command_line
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.core.text import byte_size
@@ -78,7 +80,7 @@ def _most_skipped(words: dict[str, str]) -> int:
     return int(number)
 
 
-def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
+def convert(config: RunConfig, most_skipped: int = 0) -> int:
     """Write what a run of this configuration would write, and say how to name it.
 
     Args:
@@ -94,9 +96,9 @@ def convert(config: dict[str, Any], most_skipped: int = 0) -> int:
     if remote:
         mds_upload.check_target(settings)
     # What a run would read there is what this command writes.
-    local = {**config, "data": {**config["data"], "loader": {**config["data"]["loader"], "remote": None}}}
+    loader = {**config.data.loader, "remote": None} if remote else config.data.loader
     # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.
-    prepare_data({**(local if remote else config), "train_batch_size": 1}, most_skipped)
+    prepare_data(replace(config, data=replace(config.data, loader=loader), train_batch_size=1), most_skipped)
     here = {**settings, "remote": None} if remote else settings
     places = {split: converted.place_of(root, split, here) for split in image_tree.SPLITS}
     if remote:
@@ -116,7 +118,7 @@ def _told(what: str) -> Callable[[int, int], None]:
     return lambda done, whole: console.status(f"{byte_size(done)} of {byte_size(whole)} {what}")
 
 
-def verify(config: dict[str, Any]) -> int:
+def verify(config: RunConfig) -> int:
     """Check every byte of the files of this configuration, and every image that they were made from.
 
     Raises:
@@ -126,7 +128,7 @@ def verify(config: dict[str, Any]) -> int:
     return max(_verify_split(converted, settings, root, split) for split in image_tree.SPLITS)
 
 
-def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str, split: str) -> int:
+def _verify_split(converted: formats.ConvertedFiles, settings: dict[str, Any], root: str, split: str) -> int:
     place = converted.place_of(root, split, settings)
     try:
         manifest = converted.verify(root, split, settings, _told(f"of {place.name} checked"))
@@ -139,12 +141,12 @@ def _verify_split(converted: formats.Format, settings: dict[str, Any], root: str
     return EXIT_DONE
 
 
-def _request(config: dict[str, Any]) -> tuple[formats.Format, dict[str, Any], str]:
-    converted = formats.format_of(config["data"])
+def _request(config: RunConfig) -> tuple[formats.ConvertedFiles, dict[str, Any], str]:
+    converted = formats.files_of(config.data.loader)
     if converted is None:
-        names = " or ".join(f"data={name}" for name in formats.NAMES)
-        raise RequestError(f"data={config['data']['name']} is not converted; use {names}")
-    return converted, formats.settings_of(config["data"]), config["dataset"]["dir"] or ""
+        names = " or ".join(f"data={one.name}" for one in formats.ALL if one.files is not None)
+        raise RequestError(f"data={config.data.name} is not converted; use {names}")
+    return converted, formats.settings_of(config.data.loader, config.data.cache_dir), config.dataset.root
 
 
 if __name__ == "__main__":

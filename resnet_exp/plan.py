@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from resnet_exp import cli
 from resnet_exp.config import command_line
+from resnet_exp.config.schema import LauncherConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.planning import target_accuracy
@@ -57,11 +57,11 @@ def main() -> int:
     return cli.run_hydra(lambda config: show_run(config, picture), of_sweep, writes=False)
 
 
-def _refuse_target_of_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
+def _refuse_target_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
     raise RequestError(f"{TARGET}= looks at all runs of runs_dir and is not for a sweep; leave out -m")
 
 
-def _refuse_picture_of_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
+def _refuse_picture_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
     raise RequestError(f"{PICTURE}= draws one run; leave out -m, or plan one of its runs by itself")
 
 

@@ -14,7 +14,7 @@ from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.reporting.write import Content, write
 from resnet_exp.results import collect, published_runs
 from resnet_exp.results.collect import Collected
-from resnet_exp.tracking import offline_files
+from resnet_exp.tracking import wandb_runs
 
 EPILOG = """\
 RUNS are run folders, or folders of them; what is still running or failed is counted and named. Written into DIR, each
@@ -83,16 +83,9 @@ def _collect(options: argparse.Namespace) -> Content:
 
 
 def _collect_runs(folders: list[Path], project: str | None) -> Collected:
-    offline = [folder for folder in folders if offline_files.find(folder)]
-    if project is None and not offline:
-        return collect.collect_runs(folders)
-    from resnet_exp.tracking import wandb_runs
-
-    found = [wandb_runs.read_offline_files(folder) for folder in offline]
-    found += [] if project is None else [wandb_runs.read_project(project)]
-    others = [run for runs, _ in found for run in runs]
-    collected = collect.collect_runs([folder for folder in folders if folder not in offline], others)
-    collected.unreadable.extend(entry for _, unreadable in found for entry in unreadable)
+    others, unreadable = ([], []) if project is None else wandb_runs.read_project(project)
+    collected = collect.collect_runs([wandb_runs.run_folder_of(folder) for folder in folders], others)
+    collected.unreadable.extend(unreadable)
     return collected
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from resnet_exp.config import identity
 from resnet_exp.config.hydra_errors import explain_error
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import RunConfig, run_config
 from resnet_exp.config.validate import validate
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.manifest import Manifest
-from resnet_exp.runs import identity
 
 # The recipes' 2,048 images over 8 devices. A device with more takes them in parts, which fit its memory and have the
 # original's BatchNorm statistics.
 ORIGINAL_DEVICE_BATCH = 256
 
 
-def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[str, Any]:
+def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunConfig:
     """Resolve, complete and validate a composed configuration.
 
     Args:
@@ -31,7 +30,7 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> dict[s
         overrides: the command line's overrides, to tell settings that a user asked for from a recipe's leftovers.
 
     Returns:
-        Plain nested dictionaries with a ``run_id``, ready for ``config.yaml``.
+        The configuration of a run, plain values only, with a ``run_id``.
 
     Raises:
         RequestError: a value is missing, of no use, or at odds with another one.
@@ -48,37 +47,39 @@ def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
     return closed
 
 
-def complete(closed: DictConfig) -> dict[str, Any]:
+def complete(closed: DictConfig) -> RunConfig:
     """The second half of `finalize`: resolve, fill in and validate; changes `closed`."""
     _require(closed)
     _find_hardware(closed)
     _count_classes(closed)
     # First, for what is resolved from it, such as the places of trackers.
     closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
+    config = _resolved(closed)
+    _make_absolute(config)
+    if config.dataset.name == "digits":
+        config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
+    validate(config)
+    config.run_id = config.run_id or identity.run_id(config)
+    return config
+
+
+def _resolved(closed: DictConfig) -> RunConfig:
     try:
-        config = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
+        values = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise RequestError(explain_error(error)) from error
-    assert isinstance(config, dict)
-    filled: dict[str, Any] = {str(key): value for key, value in config.items()}
-    _make_absolute(filled)
-    if filled["dataset"]["name"] == "digits":
-        filled["dataset"]["dir"] = str(digits.folder_below(filled["data"]["cache_dir"]))
-    validate(filled)
-    filled["run_id"] = filled["run_id"] or identity.run_id(filled)
-    return filled
+    assert isinstance(values, dict)
+    return run_config({str(key): value for key, value in values.items()})
 
 
-def _make_absolute(config: dict[str, Any]) -> None:
+def _make_absolute(config: RunConfig) -> None:
     """A run folder must mean the same from every working directory, and its id the same images."""
-    places = [
-        (config["dataset"], "dir"),
-        (config["data"], "cache_dir"),
-        *((config["data"]["loader"], f"{split}_file") for split in image_tree.SPLITS),
-    ]
-    for group, key in places:
-        if group.get(key):
-            group[key] = os.path.abspath(group[key])
+    dataset, data = config.dataset, config.data
+    dataset.dir = dataset.dir and os.path.abspath(dataset.dir)
+    data.cache_dir = data.cache_dir and os.path.abspath(data.cache_dir)
+    for key in (f"{split}_file" for split in image_tree.SPLITS):
+        if data.loader.get(key):
+            data.loader[key] = os.path.abspath(data.loader[key])
 
 
 def _closed(composed: DictConfig) -> DictConfig:
@@ -149,4 +150,4 @@ def _class_names(composed: DictConfig) -> list[str]:
 def _manifest(composed: DictConfig) -> Manifest | None:
     data = OmegaConf.to_container(composed.data)
     assert isinstance(data, dict)
-    return formats.given_manifest({str(key): value for key, value in data.items()})
+    return formats.given_manifest(data["loader"], data["cache_dir"])

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
+from resnet_exp.config.schema import Entry, RunConfig
 from resnet_exp.core.errors import RequestError
 
 # Steps that a mean over the run is made of.
 SAMPLED = 2000
 
 
-def size_at(config: dict[str, Any], elapsed: float) -> int:
+def size_at(config: RunConfig, elapsed: float) -> int:
     """Side in pixels of the training images once a fraction `elapsed` of the run is over."""
-    side: int = config["resolution"]["train"]
-    if colout := config["algorithms"].get("colout"):
+    side = config.resolution.train
+    if colout := config.algorithms.get("colout"):
         side = int((1 - colout["p_col"]) * side)
-    resizing = config["algorithms"].get("progressive_resizing")
+    resizing = config.algorithms.get("progressive_resizing")
     if resizing is None:
         return side
     scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _grown(resizing, elapsed)
@@ -31,7 +31,7 @@ def size_at(config: dict[str, Any], elapsed: float) -> int:
     return min(side, math.floor(side * (pinned / side)))
 
 
-def loaded_size(config: dict[str, Any], epoch: int, batch: int, batches: int) -> int:
+def loaded_size(config: RunConfig, epoch: int, batch: int, batches: int) -> int:
     """Side in pixels at which images are loaded with ``data.decode=scheduled``, for a batch of an epoch.
 
     ColOut cuts it down to `size_at` of that moment: nothing is left for progressive resizing to shrink.
@@ -42,16 +42,16 @@ def loaded_size(config: dict[str, Any], epoch: int, batch: int, batches: int) ->
         batch: of the epoch, from 0.
         batches: an epoch.
     """
-    full: int = config["resolution"]["train"]
+    full = config.resolution.train
     length, unit = scaled_duration(config)
     wanted = size_at(config, (epoch if unit == "ep" else epoch * batches + batch) / length)
     if wanted == size_at(config, 1.0):
         return full
-    left = 1 - config["algorithms"].get("colout", {"p_col": 0})["p_col"]
+    left = 1 - config.algorithms.get("colout", {"p_col": 0})["p_col"]
     return next(side for side in range(wanted, full + 1) if int(left * side) == wanted)
 
 
-def _grown(resizing: dict[str, Any], elapsed: float) -> float:
+def _grown(resizing: Entry, elapsed: float) -> float:
     delay = resizing["delay_fraction"]
     growing = 1 - delay - resizing["finetune_fraction"]
     if elapsed < delay:
@@ -59,7 +59,7 @@ def _grown(resizing: dict[str, Any], elapsed: float) -> float:
     return min(1.0, (elapsed - delay) / growing) if growing > 0 else 1.0
 
 
-def sizes(config: dict[str, Any]) -> list[int]:
+def sizes(config: RunConfig) -> list[int]:
     """Side in pixels of the training images in each epoch, or batch where the schedule counts batches.
 
     Composer measures the elapsed part in the schedule's unit: within an epoch the size stays.
@@ -68,7 +68,7 @@ def sizes(config: dict[str, Any]) -> list[int]:
     return [size_at(config, step / length) for step in range(length)]
 
 
-def mean_area(config: dict[str, Any]) -> float:
+def mean_area(config: RunConfig) -> float:
     """Mean area of the training images over the run, in pixels: what an image costs grows with it.
 
     Of a schedule in batches, which has tens of thousands, as many steps are looked at as tell it.
@@ -78,17 +78,17 @@ def mean_area(config: dict[str, Any]) -> float:
     return sum(size_at(config, step / length) ** 2 for step in steps) / len(steps)
 
 
-def learning_rate(config: dict[str, Any], elapsed: float) -> float:
+def learning_rate(config: RunConfig, elapsed: float) -> float:
     """Learning rate once `elapsed` epochs (or batches, as the schedule counts) are over: warm-up, then a cosine."""
-    schedule, peak = config["schedule"], float(config["optimizer"]["lr"])
+    schedule, peak = config.schedule, config.optimizer.lr
     length, _ = scaled_duration(config)
-    warmup, _ = duration(schedule["warmup"], "schedule.warmup")
+    warmup, _ = duration(schedule.warmup, "schedule.warmup")
     if elapsed < warmup:
         return peak * elapsed / warmup
     # At the end of a run that is all warm-up there is nothing left to fall.
     fraction = (elapsed - warmup) / (length - warmup) if length > warmup else 0.0
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
-    return peak * (schedule["alpha_f"] + (1 - schedule["alpha_f"]) * cosine)
+    return peak * (schedule.alpha_f + (1 - schedule.alpha_f) * cosine)
 
 
 DURATION = re.compile(r"(\d+)(ep|ba)")
@@ -102,7 +102,7 @@ def duration(text: str, key: str) -> tuple[int, str]:
     return int(match[1]), match[2]
 
 
-def scaled_duration(config: dict[str, Any]) -> tuple[int, str]:
+def scaled_duration(config: RunConfig) -> tuple[int, str]:
     """Length of the run: ``max_duration * ssr``, truncated as Composer does (90 * 0.7 is 62.99..., so 62)."""
-    length, unit = duration(config["schedule"]["max_duration"], "schedule.max_duration")
-    return int(length * config["ssr"]), unit
+    length, unit = duration(config.schedule.max_duration, "schedule.max_duration")
+    return int(length * config.ssr), unit

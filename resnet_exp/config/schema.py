@@ -1,21 +1,31 @@
-"""The run configuration: what may be set, its types, and where the YAML files are.
+"""The run configuration: what may be set, and its types.
 
 The closed parts are dataclasses, so that a misspelt key or a wrong type fails when the configuration is composed.
 The open parts (algorithms, callbacks, loggers, the data loader) are mappings of name to ``{_target_, kwargs}``.
+
+Hydra composes against these classes, and `resnet_exp.config.finalize` makes instances of them: plain values, complete,
+valid. They are not changed afterwards but replaced (`dataclasses.replace`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from omegaconf import MISSING
 
-from resnet_exp.core.paths import conf_dir as conf_dir
-from resnet_exp.core.paths import sweeps_dir as sweeps_dir
+from resnet_exp.core import cost
+from resnet_exp.runs.folder import RunFolder
 
 # Groups whose entries are mappings of name to {_target_, kwargs}.
 OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
+# One of them: ``_target_``, and what it is called with. Only the class that it names knows more.
+Entry = dict[str, Any]
+# A group of them by name.
+Entries = dict[str, Any]
 
 
 @dataclass
@@ -81,6 +91,11 @@ class DatasetConfig:
     std: list[float] = MISSING
     min_images_per_class: int = 2
 
+    @property
+    def root(self) -> str:
+        """The image folder; empty where none is read."""
+        return self.dir or ""
+
 
 @dataclass
 class DataConfig:
@@ -91,7 +106,7 @@ class DataConfig:
     prefetch_factor: int = 2
     cache_dir: str = MISSING
     decode: str = "full"
-    loader: dict[str, Any] = field(default_factory=dict)
+    loader: Entry = field(default_factory=dict)
 
 
 @dataclass
@@ -114,6 +129,31 @@ class HardwareConfig:
     spot_usd_per_node_hour: float | None = None
     spot_price_date: str | None = None
     spot_price_source: str | None = None
+
+    @property
+    def ranks_per_node(self) -> int:
+        """Processes that a node runs: one a device; on a CPU one, unless ``devices`` asks for more."""
+        return max(1, self.devices)
+
+    @property
+    def world_size(self) -> int:
+        """Ranks of a run."""
+        return self.ranks_per_node * self.nodes
+
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs that a node gives to a run."""
+        return self.devices if self.device == "gpu" else 0
+
+    @property
+    def microbatch(self) -> int | str | None:
+        """Images that a device takes at a time, "auto" for as many as fit; None for its whole share of a batch."""
+        size = self.device_train_microbatch_size
+        return int(size) if size is not None and size.isdigit() else size
+
+    def price_usd(self, seconds: float) -> float | None:
+        """What this costs for that long, in dollars; None without a price."""
+        return cost.cost_usd(seconds, self.usd_per_node_hour, self.nodes)
 
 
 @dataclass
@@ -145,20 +185,56 @@ class RunConfig:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    algorithms: dict[str, Any] = field(default_factory=dict)
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    loggers: dict[str, Any] = field(default_factory=dict)
+    algorithms: Entries = field(default_factory=dict)
+    callbacks: Entries = field(default_factory=dict)
+    loggers: Entries = field(default_factory=dict)
     trace: bool = False
     runs_dir: str = "runs"
     run_id: str | None = None
     sweep: str | None = None
     command: str | None = None
 
+    @property
+    def folder(self) -> RunFolder:
+        """Folder of the run."""
+        assert self.run_id is not None, "only a finalized configuration has a run id"
+        return RunFolder(Path(self.runs_dir).absolute() / self.run_id)
+
+
+def run_config(values: Mapping[str, Any]) -> RunConfig:
+    """A configuration from nested mappings, such as a ``config.yaml``, unchecked.
+
+    What the schema does not know is left out, and what is not given has its default: the file may be of an earlier
+    version.
+    """
+    return part_config(RunConfig, values)
+
+
+Part = TypeVar("Part")
+
+
+def part_config(kind: type[Part], values: Mapping[str, Any]) -> Part:
+    """One part of a configuration, such as `HardwareConfig`; see `run_config`."""
+    return kind(**{name: make(values[name]) for name, make in _makers(kind) if name in values})
+
+
+@cache
+def _makers(kind: type[Any]) -> list[tuple[str, Callable[[Any], Any]]]:
+    """The fields of a dataclass, each with what makes its value: another part, or the value as it is."""
+    return [(each.name, _maker(each.default_factory)) for each in fields(kind)]
+
+
+def _maker(make_default: object) -> Callable[[Any], Any]:
+    if isinstance(make_default, type) and is_dataclass(make_default):
+        return partial(part_config, make_default)
+    return lambda value: value
+
 
 @dataclass
 class BasicLauncherConfig:
     """``hydra/launcher=basic``: the runs of a sweep (-m) one after the other, on this machine."""
 
+    name: ClassVar[str] = "basic"
     _target_: str = "hydra_plugins.resnet_exp_sweeps.InTurn"
 
 
@@ -166,6 +242,7 @@ class BasicLauncherConfig:
 class LocalLauncherConfig:
     """``hydra/launcher=submitit_local``: ``parallel`` runs at a time; None: as many as have GPUs of their own."""
 
+    name: ClassVar[str] = "submitit_local"
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Local"
     parallel: int | None = None
 
@@ -174,6 +251,7 @@ class LocalLauncherConfig:
 class SlurmLauncherConfig:
     """Types of ``conf/hydra/launcher/slurm.yaml``, which has the values and what they mean."""
 
+    name: ClassVar[str] = "slurm"
     _target_: str = MISSING
     wait: bool = MISSING
     max_requeues: int = MISSING
@@ -198,6 +276,9 @@ class SlurmLauncherConfig:
     container: list[str] | None = None
     srun_args: list[str] | None = None
     additional_parameters: dict[str, Any] = field(default_factory=dict)
+
+
+LauncherConfig = BasicLauncherConfig | LocalLauncherConfig | SlurmLauncherConfig
 
 
 @dataclass

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from dataclasses import asdict
 
 from resnet_exp.config import import_check
 from resnet_exp.config.hydra_errors import switched_off
-from resnet_exp.config.schema import OPEN_GROUPS
+from resnet_exp.config.schema import OPEN_GROUPS, DataConfig, DatasetConfig, Entries, Entry, ResolutionConfig, RunConfig
 from resnet_exp.core.errors import RequestError
+from resnet_exp.data import formats
 
 LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
 INITIALIZERS = (
@@ -32,53 +33,54 @@ RANGES: dict[tuple[str, str], tuple[bool, float]] = {
 }
 # How big the loader makes images to train on: at full size, or as progressive resizing will have them.
 DECODES = ("full", "scheduled")
-# Formats that can do RandAugment.
-AUGMENTING = ("ffcv", "imagefolder", "streaming")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
-def check(config: dict[str, Any]) -> None:
+def check(config: RunConfig) -> None:
     """Check a resolved configuration; raises `RequestError` on the first thing that is wrong."""
     _check_names(config)
     _check_model(config)
     _check_open_groups(config)
-    _check_sizes(config)
+    _check_resolution(config.resolution)
+    _check_dataset(config.dataset)
+    _check_data(config.data, config.algorithms)
 
 
-def _check_names(config: dict[str, Any]) -> None:
-    run_id = config["run_id"]
+def _check_names(config: RunConfig) -> None:
+    run_id = config.run_id
     if run_id and not RUN_ID.fullmatch(run_id):
         raise RequestError(f"run_id={run_id} cannot name a folder; use letters, digits and . _ + -")
-    for key, path in (("runs_dir", config["runs_dir"]), ("data.cache_dir", config["data"]["cache_dir"])):
+    for key, path in (("runs_dir", config.runs_dir), ("data.cache_dir", config.data.cache_dir)):
         if not path:
             raise RequestError(f"{key} is empty; use {key}=PATH")
 
 
-def _check_model(config: dict[str, Any]) -> None:
-    model = config["model"]
-    _one_of("model.block", model["block"], ("basic", "bottleneck"))
-    _one_of("model.loss", model["loss"], LOSSES)
-    for initializer in model["initializers"]:
+def _check_model(config: RunConfig) -> None:
+    model, dataset = config.model, config.dataset
+    _one_of("model.block", model.block, ("basic", "bottleneck"))
+    _one_of("model.loss", model.loss, LOSSES)
+    for initializer in model.initializers:
         _one_of("model.initializers", initializer, INITIALIZERS)
-    if model["num_classes"] < 2:
-        raise RequestError(f"model.num_classes={model['num_classes']}: a classifier needs 2 classes or more")
-    if model["num_classes"] != config["dataset"]["num_classes"]:
+    if model.num_classes < 2:
+        raise RequestError(f"model.num_classes={model.num_classes}: a classifier needs 2 classes or more")
+    if model.num_classes != dataset.num_classes:
         raise RequestError(
-            f"model.num_classes={model['num_classes']} differs from the {config['dataset']['num_classes']} classes of "
-            f"dataset={config['dataset']['name']}; leave model.num_classes out"
+            f"model.num_classes={model.num_classes} differs from the {dataset.num_classes} classes of "
+            f"dataset={dataset.name}; leave model.num_classes out"
         )
-    for key in ("groups", "width_per_group"):
-        if model[key] < 1:
-            raise RequestError(f"model.{key}={model[key]} must be 1 or more")
-    if model["block"] == "basic" and (model["groups"], model["width_per_group"]) != (1, 64):
+    for key, number in (("groups", model.groups), ("width_per_group", model.width_per_group)):
+        if number < 1:
+            raise RequestError(f"model.{key}={number} must be 1 or more")
+    if model.block == "basic" and (model.groups, model.width_per_group) != (1, 64):
         raise RequestError(
-            f"model.block=basic has neither groups nor width (model.groups={model['groups']}, model.width_per_group="
-            f"{model['width_per_group']}); use model.block=bottleneck, or 1 and 64"
+            f"model.block=basic has neither groups nor width (model.groups={model.groups}, model.width_per_group="
+            f"{model.width_per_group}); use model.block=bottleneck, or 1 and 64"
         )
-    if len(model["layers"]) != 4 or min(model["layers"]) < 1:
-        raise RequestError(f"model.layers={model['layers']}: use four numbers of blocks, such as [3,4,6,3]")
-    for key in ("lr", "momentum", "weight_decay"):
-        value = config["optimizer"][key]
+    if len(model.layers) != 4 or min(model.layers) < 1:
+        raise RequestError(f"model.layers={model.layers}: use four numbers of blocks, such as [3,4,6,3]")
+    optimizer = config.optimizer
+    rates = (("lr", optimizer.lr), ("momentum", optimizer.momentum), ("weight_decay", optimizer.weight_decay))
+    for key, value in rates:
         if not (math.isfinite(value) and value >= 0):
             raise RequestError(f"optimizer.{key}={value} must be 0 or more")
 
@@ -88,64 +90,65 @@ def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
         raise RequestError(f"{key}={value} is unknown; use one of {', '.join(allowed)}")
 
 
-def _check_open_groups(config: dict[str, Any]) -> None:
+def _check_open_groups(config: RunConfig) -> None:
     for group in OPEN_GROUPS:
-        for name, entry in config[group].items():
+        for name, entry in getattr(config, group).items():
             if not isinstance(entry, dict) or "_target_" not in entry:
                 raise RequestError(switched_off(group, name))
             check_target(f"{group}.{name}", entry["_target_"])
-    if "_target_" not in config["data"]["loader"]:
+    if "_target_" not in config.data.loader:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")
-    check_target("data.loader", config["data"]["loader"]["_target_"])
-    for name, entry in config["loggers"].items():
+    check_target("data.loader", config.data.loader["_target_"])
+    for name, entry in config.loggers.items():
         check_logger(name, entry)
-    for name, entry in config["algorithms"].items():
+    for name, entry in config.algorithms.items():
         _check_ranges(name, entry)
-    names = [entry["_target_"] for entry in config["algorithms"].values()]
-    if any(target.endswith(".RandAugment") for target in names) and config["data"]["name"] not in AUGMENTING:
+    names = [entry["_target_"] for entry in config.algorithms.values()]
+    found = formats.format_of(config.data.loader)
+    if any(target.endswith(".RandAugment") for target in names) and not (found and found.augments):
+        augmenting = "|".join(one.name for one in formats.ALL if one.augments)
         raise RequestError(
-            f"data={config['data']['name']} cannot run algorithms.randaugment; "
-            f"use data={'|'.join(AUGMENTING)} or ~algorithms.randaugment"
+            f"data={config.data.name} cannot run algorithms.randaugment; "
+            f"use data={augmenting} or ~algorithms.randaugment"
         )
 
 
-def _check_sizes(config: dict[str, Any]) -> None:
-    sizes, dataset, workers = config["resolution"], config["dataset"], config["data"]["num_workers"]
-    for key, pixels in sizes.items():
+def _check_resolution(sizes: ResolutionConfig) -> None:
+    for key, pixels in asdict(sizes).items():
         if pixels < 8:
             raise RequestError(f"resolution.{key}={pixels} is too small; use 8 pixels or more")
-    if sizes["eval_resize"] < sizes["eval_crop"]:
+    if sizes.eval_resize < sizes.eval_crop:
         raise RequestError(
-            f"resolution.eval_resize={sizes['eval_resize']} is smaller than resolution.eval_crop={sizes['eval_crop']}"
+            f"resolution.eval_resize={sizes.eval_resize} is smaller than resolution.eval_crop={sizes.eval_crop}"
             "; use the same or more"
         )
-    for key in ("crop_scale", "crop_ratio"):
-        low_high = dataset[key]
+
+
+def _check_dataset(dataset: DatasetConfig) -> None:
+    for key, low_high in (("crop_scale", dataset.crop_scale), ("crop_ratio", dataset.crop_ratio)):
         if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
             raise RequestError(f"dataset.{key}={low_high}: use [smallest,largest], both above 0")
-    for key in ("mean", "std"):
-        numbers = dataset[key]
+    for key, numbers in (("mean", dataset.mean), ("std", dataset.std)):
         least = 0 if key == "mean" else 1e-6
         if len(numbers) != 3 or not all(math.isfinite(number) and number >= least for number in numbers):
             wanted = "0 to 255" if key == "mean" else "above 0"
             raise RequestError(f"dataset.{key}={numbers}: use three numbers for red, green and blue, {wanted}")
-    _check_decode(config)
-    if config["data"]["prefetch_factor"] < 1:
-        raise RequestError(f"data.prefetch_factor={config['data']['prefetch_factor']} must be 1 or more")
-    if workers is not None and workers < 0:
-        raise RequestError(f"data.num_workers={workers} must be 0 or more (null: as many as fit the machine)")
 
 
-def _check_decode(config: dict[str, Any]) -> None:
-    _one_of("data.decode", config["data"]["decode"], DECODES)
-    mode = config["algorithms"].get("progressive_resizing", {}).get("mode", "resize")
-    if config["data"]["decode"] == "scheduled" and mode != "resize":
+def _check_data(data: DataConfig, algorithms: Entries) -> None:
+    _one_of("data.decode", data.decode, DECODES)
+    mode = algorithms.get("progressive_resizing", {}).get("mode", "resize")
+    if data.decode == "scheduled" and mode != "resize":
         raise RequestError(
             f"data.decode=scheduled cannot do algorithms.progressive_resizing.mode={mode}; use data.decode=full"
         )
+    if data.prefetch_factor < 1:
+        raise RequestError(f"data.prefetch_factor={data.prefetch_factor} must be 1 or more")
+    if data.num_workers is not None and data.num_workers < 0:
+        raise RequestError(f"data.num_workers={data.num_workers} must be 0 or more (null: as many as fit the machine)")
 
 
-def _check_ranges(name: str, entry: dict[str, Any]) -> None:
+def _check_ranges(name: str, entry: Entry) -> None:
     for key, value in entry.items():
         above_zero, most = RANGES.get((entry["_target_"].rpartition(".")[2], key), (False, None))
         if most is None:
@@ -180,7 +183,7 @@ FORMATS = ("csv", "jsonl")
 MOST_SECONDS = 86400
 
 
-def check_logger(name: str, entry: dict[str, Any]) -> None:
+def check_logger(name: str, entry: Entry) -> None:
     """Check one entry of ``loggers``; raises `RequestError` on the first setting that is wrong."""
     if entry["_target_"] == ROWS and "format" in entry:
         _one_of(f"loggers.{name}.format", entry["format"], FORMATS)
@@ -188,7 +191,7 @@ def check_logger(name: str, entry: dict[str, Any]) -> None:
         _check_wandb(f"loggers.{name}", entry)
 
 
-def _check_wandb(key: str, entry: dict[str, Any]) -> None:
+def _check_wandb(key: str, entry: Entry) -> None:
     artifacts = entry.get("artifacts", [])
     if not isinstance(artifacts, list):
         raise RequestError(f"{key}.artifacts={artifacts}: use a list such as [{ARTIFACTS[0]}]")

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 SECONDS_PER_HOUR = 3600
+
+
+class Priced(Protocol):
+    """Nodes, each with the price of a day or without one."""
+
+    @property
+    def nodes(self) -> int: ...
+
+    @property
+    def usd_per_node_hour(self) -> float | None: ...
+
+    @property
+    def price_date(self) -> str | None: ...
 
 
 def cost_usd(seconds: float | None, usd_per_node_hour: float | None, nodes: int = 1) -> float | None:

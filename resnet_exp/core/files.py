@@ -54,6 +54,24 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
+def writing(named: str, fix: str = "") -> Iterator[None]:
+    """Refuse the request in one line if the system does not let the block write.
+
+    Args:
+        named: the setting or option that says where, with its value: ``runs_dir=/data/runs``.
+        fix: what the user can do; by default set another path.
+
+    Raises:
+        RequestError: the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        fix = fix or f"set {named.partition('=')[0]}=PATH"
+        raise RequestError(f"{named} cannot be written ({error.strerror or error}); {fix}") from error
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` at the end, whole; after an error there is only what was there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

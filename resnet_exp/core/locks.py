@@ -1,21 +1,28 @@
-"""Locks on files, which end with the process that holds them. Standard library only."""
+"""Locks on files, which the system releases when the process that holds them ends, however it ends."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 5, 0.1
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock a file for this process and those that inherit the descriptor; False if another process has it.
+def open_lock(path: Path) -> int:
+    """Open the file of a lock, which is made with its folder; raises `OSError` if it cannot be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not truncated: the file may say who holds the lock.
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
-    Whoever asks with `is_locked` has it for a moment too: hence more than one try.
-    """
+
+def try_lock(descriptor: int) -> bool:
+    """Lock a file for this process and its children that inherit the descriptor; False if another process has it."""
+    # More than one try: `is_locked` in another process holds the lock for a moment, too.
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -25,6 +32,26 @@ def try_lock(descriptor: int) -> bool:
                 raise
         time.sleep(LOCK_PAUSE_SECONDS)
     return False
+
+
+@contextlib.contextmanager
+def held_lock(descriptor: int, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock in a block, then close its file.
+
+    The lock belongs to the open file: children that inherit it keep the lock until the last of them has ended, and
+    threads of one process that each open the file exclude each other.
+
+    Args:
+        descriptor: of `open_lock`.
+        waiting: called before waiting for another process that holds it; to tell the user, for example.
+    """
+    try:
+        if waiting is not None and not try_lock(descriptor):
+            waiting()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:

@@ -10,9 +10,13 @@ PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, HIGHEST = -1, -3, 2**25
 
 
+# Loaded here: between fork and exec another thread's lock on the loader would never be released.
+LIBC = ctypes.CDLL(None)
+
+
 def die_with_parent(number: signal.Signals) -> None:
     """Let the kernel send this process a signal when its parent ends: one that is killed outright cannot clean up."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
 def keep_memory() -> None:
@@ -21,6 +25,5 @@ def keep_memory() -> None:
     Else the C library gives the memory of an image back to the system, which clears it for the next one: a fifth of
     what it costs to convert one.
     """
-    library = ctypes.CDLL(None)
     for name in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-        library.mallopt(name, HIGHEST)
+        LIBC.mallopt(name, HIGHEST)

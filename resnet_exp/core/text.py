@@ -1,12 +1,10 @@
-"""Words for people: durations, sums, sizes, paths, tables. Standard library only."""
+"""Text for people: durations, sums of money, sizes, counts, and whatever must fit in one line."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import Any
-
-pass
 
 
 def span(seconds: float) -> str:
@@ -30,17 +28,26 @@ def byte_size(amount: float) -> str:
     return f"{amount:.1f} GB"
 
 
-def shown(path: str | Path) -> str:
-    """A path as part of one line: what no terminal can show, and the end of a line, become escapes."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+def plural(count: int, noun: str) -> str:
+    """``1 run``, ``1,200 runs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def printable(text: str) -> str:
-    r"""A text that fits a line: what cannot be shown in it (line ends, bytes of other encodings) as ``\x0a``."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+def one_line(text: object) -> str:
+    """A text, or the message of an error, without line breaks and repeated spaces."""
+    return " ".join(str(text).split())
+
+
+def printable(text: str | Path) -> str:
+    r"""A text or a path as part of one line: what cannot be shown, and line ends, as escapes such as ``\n``."""
+    text = str(text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    # Python has a byte of a path that is no UTF-8 as a lone surrogate.
+    byte = ord(character) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
 
 
 def time_unit(longest: float) -> tuple[str, float]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 
-from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import writing
+from resnet_exp.core.locks import held_lock, open_lock
 
 # Part of the folder's name: a change of size, quality or split makes a new folder.
 SIZE = 32
@@ -33,16 +33,9 @@ def prepare(cache_dir: str) -> None:
     folder = folder_below(cache_dir)
     if folder.is_dir():
         return
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with (folder.parent / f".{FOLDER}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.is_dir():
-                _write(folder)
-    except OSError as error:
-        raise RequestError(
-            f"data.cache_dir={cache_dir} cannot be written ({error.strerror}); set data.cache_dir=PATH"
-        ) from error
+    with writing(f"data.cache_dir={cache_dir}"), held_lock(open_lock(folder.parent / f".{FOLDER}.lock")):
+        if not folder.is_dir():
+            _write(folder)
 
 
 def _write(folder: Path) -> None:

@@ -1,8 +1,9 @@
-"""The formats of converted images, by the function that loads them. No torch."""
+"""Every ``data=NAME``: the one list of data formats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +15,8 @@ from resnet_exp.data.streaming import files as mds_files
 Settings = dict[str, Any]
 
 
-class Format(Protocol):
-    """A module with these functions; `resnet_exp.data.ffcv.files` says what they do in full."""
-
-    LOADER: str
+class ConvertedFiles(Protocol):
+    """A module about the files of a format that images are converted to; `resnet_exp.data.ffcv.files` says more."""
 
     def place_of(self, root: str, split: str, settings: Settings) -> Path:
         """File or folder of a split."""
@@ -48,33 +47,57 @@ class Format(Protocol):
         ...
 
     def check_settings(self, settings: Settings) -> None:
-        """Raise `RequestError` on the first setting that is of no use."""
+        """Raise `RequestError` on the first setting that cannot be used."""
         ...
 
 
-ALL: tuple[Format, ...] = (ffcv_files, mds_files)
-# What `data` is called for each.
-NAMES = ("ffcv", "streaming")
+@dataclass(frozen=True)
+class DataFormat:
+    """A data format of this package.
+
+    Attributes:
+        name: what ``data`` is called.
+        loader: ``data.loader._target_``, the function that makes its loaders.
+        augments: whether its loaders do RandAugment.
+        reads_images: whether there is an image folder at all.
+        files: what images are converted to; None if they are read as they are.
+    """
+
+    name: str
+    loader: str
+    augments: bool = True
+    reads_images: bool = True
+    files: ConvertedFiles | None = None
+
+    def needs_folder(self, settings: Settings) -> bool:
+        """Whether the image folder is read with these settings, of `settings_of`."""
+        return self.reads_images if self.files is None else self.files.needs_folder(settings)
 
 
-def format_of(data: Settings) -> Format | None:
-    """The format of a ``data`` group; None if nothing is converted for it."""
-    return next((module for module in ALL if data["loader"].get("_target_") == module.LOADER), None)
+FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=ffcv_files)
+IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader")
+STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=mds_files)
+SYNTHETIC = DataFormat("synthetic", "resnet_exp.data.synthetic.make_loader", augments=False, reads_images=False)
+ALL = (FFCV, IMAGE_FOLDER, STREAMING, SYNTHETIC)
 
 
-def settings_of(data: Settings) -> Settings:
-    """Settings of a format, of a ``data`` group: what the loader takes besides a split, and where the cache is."""
-    return {**data["loader"], "cache_dir": data["cache_dir"]}
+def format_of(loader: Settings) -> DataFormat | None:
+    """The format of ``data.loader``; None for a loader of the user's own."""
+    return next((one for one in ALL if loader.get("_target_") == one.loader), None)
 
 
-def given_manifest(data: Settings) -> Manifest | None:
-    """The manifest of the training images that a ``data`` group names; None where it names none."""
-    found = format_of(data)
-    return found.given_manifest(settings_of(data)) if found is not None else None
+def files_of(loader: Settings) -> ConvertedFiles | None:
+    """What the images of ``data.loader`` are converted to; None if they are not."""
+    found = format_of(loader)
+    return None if found is None else found.files
 
 
-# What reads an image folder as it is; formats of users look after their data themselves.
-FOLDER_FORMAT = "resnet_exp.data.imagefolder.make_loader"
+def settings_of(loader: Settings, cache_dir: str) -> Settings:
+    """Settings of a format: what ``data.loader`` takes besides a split, and where the cache is."""
+    return {**loader, "cache_dir": cache_dir}
 
 
-SYNTHETIC = "resnet_exp.data.synthetic.make_loader"
+def given_manifest(loader: Settings, cache_dir: str) -> Manifest | None:
+    """The manifest of the training images that ``data.loader`` names; None where it names none."""
+    files = files_of(loader)
+    return None if files is None else files.given_manifest(settings_of(loader, cache_dir))

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import one_line, printable
 
 Pixels = npt.NDArray[np.uint8]
 # Grey of 16 bits under the names that versions of Pillow have for it.
@@ -29,7 +29,7 @@ Taken = TypeVar("Taken")
 
 def unreadable(path: str, reason: str) -> RunFailed:
     """The error that names an image which cannot be read."""
-    return RunFailed(f"image {shown(path)} cannot be read ({reason}); repair it or remove it from dataset.dir")
+    return RunFailed(f"image {printable(path)} cannot be read ({reason}); repair it or remove it from dataset.dir")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -109,4 +109,4 @@ def _reason(error: BaseException) -> str:
         return "cannot identify image file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 
 # As torchvision.datasets.folder.IMG_EXTENSIONS, which cannot be imported here without torch; a test compares them.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -52,7 +52,8 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
 
     def refuse(error: OSError) -> NoReturn:
         raise RequestError(
-            f"dataset.dir: {shown(error.filename)} cannot be read ({error.strerror}); give the right to, or remove it"
+            f"dataset.dir: {printable(error.filename)} cannot be read ({error.strerror}); "
+            "give the right to, or remove it"
         )
 
     above: dict[str, frozenset[tuple[int, int]]] = {}
@@ -64,7 +65,7 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
         identity, outer = (status.st_dev, status.st_ino), above.pop(folder, frozenset())
         if identity in outer:
             raise RequestError(
-                f"dataset.dir: {shown(folder)} is a link to a folder that holds it; remove it: it has no end"
+                f"dataset.dir: {printable(folder)} is a link to a folder that holds it; remove it: it has no end"
             )
         above.update((os.path.join(folder, name), outer | {identity}) for name in below)
         yield folder, files

@@ -7,6 +7,7 @@ written then stays beside its target, and the next try goes on from there.
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import sys
@@ -18,10 +19,7 @@ import cv2
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
 from resnet_exp.data.conversion import disk_space
 from resnet_exp.data.conversion.process import REASON
-from resnet_exp.data.ffcv.conversion import FFCVConversion
-from resnet_exp.data.streaming.conversion import MDSConversion
 
-FORMATS = {"ffcv": FFCVConversion, "mds": MDSConversion}
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -34,7 +32,8 @@ def write(request: dict[str, Any]) -> None:
     """
     # Workers are forked: one that inherits OpenCV's threads waits for them for ever. Each has one core to itself.
     cv2.setNumThreads(0)
-    begin = FORMATS[request["format"]].begin
+    module, _, name = request["conversion"].rpartition(".")
+    begin = getattr(importlib.import_module(module), name).begin
     conversions = [begin(*map(Path, paths), content=request["content"]) for paths in request["places"]]
     disk_space.check_space(conversions, request["workers"], request["cache_dir"])
     for conversion in conversions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
 
 import yaml
 from omegaconf import OmegaConf
@@ -10,9 +10,9 @@ from omegaconf._utils import get_yaml_loader
 
 from resnet_exp.config import validate
 from resnet_exp.config.hydra_errors import explain_error
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import RunConfig, run_config
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import write_text
+from resnet_exp.core.files import read_bytes, write_text
 from resnet_exp.runs.folder import RunFolder
 
 
@@ -22,13 +22,23 @@ class _Dumper(yaml.CSafeDumper):
     yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
 
 
-def write_config(folder: RunFolder, config: dict[str, Any]) -> None:
+def write_config(folder: RunFolder, config: RunConfig) -> None:
     """Write the configuration of a run, whole or not at all."""
-    text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(asdict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     write_text(folder.config, text)
 
 
-def read_config(run: RunFolder) -> dict[str, Any]:
+def stored_config(run: RunFolder) -> RunConfig:
+    """The configuration of a run that is over, unchecked: it may be of an earlier version.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError, TypeError, yaml.YAMLError: it is damaged.
+    """
+    return run_config(yaml.load(read_bytes(run.config), yaml.CSafeLoader))
+
+
+def read_config(run: RunFolder) -> RunConfig:
     """Read and validate the configuration of a run folder.
 
     Raises:
@@ -36,13 +46,13 @@ def read_config(run: RunFolder) -> dict[str, Any]:
     """
     try:
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(run.config))
-        config = OmegaConf.to_container(typed, throw_on_missing=True)
+        values = OmegaConf.to_container(typed, throw_on_missing=True)
     except (FileNotFoundError, NotADirectoryError):
         raise RequestError(f"{run.path} is no run folder: it has no config.yaml") from None
     except Exception as error:
         # OmegaConf, YAML and the decoder each raise their own.
         raise RequestError(f"{run.config} is damaged ({explain_error(error)}); start the run again") from error
-    assert isinstance(config, dict)
-    values = {str(key): value for key, value in config.items()}
-    validate.validate(values)
-    return values
+    assert isinstance(values, dict)
+    config = run_config({str(key): value for key, value in values.items()})
+    validate.validate(config)
+    return config

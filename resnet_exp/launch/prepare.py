@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.formats import FOLDER_FORMAT, SYNTHETIC
 from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
 
 
-def describe_data(folder: RunFolder, config: dict[str, Any]) -> None:
+def describe_data(folder: RunFolder, config: RunConfig) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
-    if (converted := formats.format_of(config["data"])) is not None:
-        settings = formats.settings_of(config["data"])
-        facts = converted.facts(config["dataset"]["dir"] or "", settings)
+    if (converted := formats.files_of(config.data.loader)) is not None:
+        settings = formats.settings_of(config.data.loader, config.data.cache_dir)
+        facts = converted.facts(config.dataset.root, settings)
         write_environment(folder, replace(read_environment(folder), data=facts))
 
 
-def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:
+def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     """Check the dataset, and write what is written once: the digits, converted images.
 
     Args:
@@ -34,28 +33,25 @@ def prepare_data(config: dict[str, Any], most_skipped: int = 0) -> None:
         RequestError: the data is not what the configuration says, or there is no room for it.
         RunFailed: the conversion failed.
     """
-    data, dataset = config["data"], config["dataset"]
-    if data["loader"]["_target_"] == SYNTHETIC:
+    data, dataset = config.data, config.dataset
+    found, settings = formats.format_of(data.loader), formats.settings_of(data.loader, data.cache_dir)
+    if found is formats.SYNTHETIC:
         return
-    if dataset["name"] == "digits":
-        digits.prepare(data["cache_dir"])
-    converted = formats.format_of(data)
-    if converted is None:
-        if data["loader"]["_target_"] == FOLDER_FORMAT:
-            _check_tree(config)
-        return
-    settings = formats.settings_of(data)
-    if converted.needs_folder(settings):
+    if dataset.name == "digits":
+        digits.prepare(data.cache_dir)
+    # Formats of users look after their data themselves.
+    if found is not None and found.needs_folder(settings):
         _check_tree(config)
-    terms = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset["num_classes"])
-    converted.prepare(dataset["dir"] or "", settings, terms)
+    if found is not None and found.files is not None:
+        terms = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
+        found.files.prepare(dataset.root, settings, terms)
 
 
-def _check_tree(config: dict[str, Any]) -> None:
-    dataset = config["dataset"]
-    names = image_tree.check_tree(dataset["dir"], config["train_batch_size"], dataset["min_images_per_class"])
-    if len(names) != dataset["num_classes"]:
+def _check_tree(config: RunConfig) -> None:
+    dataset = config.dataset
+    names = image_tree.check_tree(dataset.root, config.train_batch_size, dataset.min_images_per_class)
+    if len(names) != dataset.num_classes:
         raise RequestError(
-            f"dataset.dir={dataset['dir']} has {len(names)} classes, dataset={dataset['name']} says "
-            f"{dataset['num_classes']}; use dataset=imagefolder or dataset.num_classes={len(names)}"
+            f"dataset.dir={dataset.dir} has {len(names)} classes, dataset={dataset.name} says "
+            f"{dataset.num_classes}; use dataset=imagefolder or dataset.num_classes={len(names)}"
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any
 
+from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core import slurm
 from resnet_exp.core.errors import RequestError
 
@@ -24,7 +24,7 @@ class Rendezvous:
     port: int
 
 
-def find_rendezvous(hardware: dict[str, Any]) -> Rendezvous:
+def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
     """The place of this process in a run on `hardware`.
 
     On several nodes SLURM says it, with one task a node: the ranks meet on the first host, at a port made of the
@@ -33,7 +33,7 @@ def find_rendezvous(hardware: dict[str, Any]) -> Rendezvous:
     Raises:
         RequestError: the run wants several nodes, and this is not a SLURM job with as many.
     """
-    nodes = hardware["nodes"]
+    nodes = hardware.nodes
     if nodes == 1:
         return Rendezvous(1, 0, "127.0.0.1", _free_port())
     tasks = os.environ.get("SLURM_STEP_NUM_TASKS")

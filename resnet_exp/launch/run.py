@@ -7,12 +7,19 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from typing import Any
 
 from resnet_exp.config import validate
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
-from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_INTERRUPTED, RequestError, RunFailed
-from resnet_exp.core.files import is_full
+from resnet_exp.core.errors import (
+    EXIT_BAD_REQUEST,
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    OwnedByOther,
+    RequestError,
+    RunFailed,
+)
+from resnet_exp.core.files import is_full, writing
 from resnet_exp.launch import rendezvous, summary
 from resnet_exp.launch.config_file import write_config
 from resnet_exp.launch.prepare import describe_data, prepare_data
@@ -21,13 +28,13 @@ from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs import checkpoints, environment
 from resnet_exp.runs.environment import Command, read_environment, write_environment
 from resnet_exp.runs.failure import Failure, current_failure, read_failure
-from resnet_exp.runs.folder import FULL, RunFolder, acquire, folder_of, unwritable
+from resnet_exp.runs.folder import FULL, RunFolder, acquire
 from resnet_exp.runs.result import read_result
 
 FIRST_NODE_SECONDS = 600
 
 
-def launch_run(config: dict[str, Any], patience: float = 0) -> int:
+def launch_run(config: RunConfig, patience: float = 0) -> int:
     """Carry out a finalized configuration and return the exit code.
 
     A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
@@ -40,13 +47,13 @@ def launch_run(config: dict[str, Any], patience: float = 0) -> int:
         RequestError: the run cannot start; nothing was started.
         RunFailed: the data could not be prepared.
     """
-    folder = folder_of(config)
+    folder = config.folder
     if (result := read_result(folder)) is not None:
         console.say(f"done already: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
-    validate.check_devices(config["hardware"])
-    place = rendezvous.find_rendezvous(config["hardware"])
+    validate.check_devices(config.hardware)
+    place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _follow(folder, config, place)
     checkpoints.check_checkpoint(folder)
@@ -67,27 +74,25 @@ def launch_run(config: dict[str, Any], patience: float = 0) -> int:
         os.close(owner)
 
 
-def resume_run(folder: RunFolder, config: dict[str, Any], patience: float = 0) -> int:
+def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int:
     """Run a folder that has a configuration; see `run`."""
-    return launch_run({**config, "runs_dir": str(folder.path.parent), "run_id": folder.path.name}, patience)
+    return launch_run(replace(config, runs_dir=str(folder.path.parent), run_id=folder.path.name), patience)
 
 
-def freeze_run(config: dict[str, Any], command: Command) -> None:
+def freeze_run(config: RunConfig, command: Command) -> None:
     """Write a run folder whose run starts later, as it is configured now, by a command that submits it.
 
     Raises:
         RequestError: the folder cannot be written.
     """
-    folder = folder_of(config)
-    try:
+    folder = config.folder
+    with writing(f"runs_dir={folder.path.parent}"):
         folder.path.mkdir(parents=True, exist_ok=True)
         write_config(folder, config)
         write_environment(folder, replace(read_environment(folder), submitted=command))
-    except OSError as error:
-        raise unwritable(folder.path.parent, error) from error
 
 
-def _follow(folder: RunFolder, config: dict[str, Any], place: Rendezvous) -> int:
+def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
     """Run the ranks of a node that is not the first, which owns the folder and talks to the user."""
     prepare_data(config)
     deadline = time.monotonic() + FIRST_NODE_SECONDS
@@ -95,33 +100,31 @@ def _follow(folder: RunFolder, config: dict[str, Any], place: Rendezvous) -> int
         if time.monotonic() > deadline:
             raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
         time.sleep(1)
-    return run_ranks(folder, validate.ranks_per_node(config["hardware"]), place, None)
+    return run_ranks(folder, config.hardware.ranks_per_node, place, None)
 
 
 def _own(folder: RunFolder, patience: float) -> int:
     deadline = time.monotonic() + patience
     while True:
         try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            return acquire(folder)
-        except RequestError:
+            with writing(f"runs_dir={folder.path.parent}"):
+                return acquire(folder)
+        except OwnedByOther:
             # A job that was moved can start while its processes on the other node are being killed.
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
-        except OSError as error:
+        except RequestError:
             with contextlib.suppress(OSError):
                 folder.path.rmdir()  # which removes only an empty one
-            raise unwritable(folder.path.parent, error) from error
+            raise
 
 
-def _describe(folder: RunFolder, config: dict[str, Any]) -> None:
-    try:
+def _describe(folder: RunFolder, config: RunConfig) -> None:
+    with writing(f"runs_dir={folder.path.parent}"):
         write_config(folder, config)
         environment.describe(folder)
         describe_data(folder, config)
-    except OSError as error:
-        raise unwritable(folder.path.parent, error) from error
 
 
 def _discard(folder: RunFolder, new: bool) -> None:
@@ -130,12 +133,12 @@ def _discard(folder: RunFolder, new: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _train(folder: RunFolder, config: dict[str, Any], place: Rendezvous, owner: int) -> int:
+def _train(folder: RunFolder, config: RunConfig, place: Rendezvous, owner: int) -> int:
     console.say(summary.header(config, folder, console.width()))
     _forget_failure(folder, place)
     console.status("starting: importing torch and composer takes some seconds")
     try:
-        code = run_ranks(folder, validate.ranks_per_node(config["hardware"]), place, owner)
+        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner)
     finally:
         console.status("")
     if code == EXIT_INTERRUPTED:

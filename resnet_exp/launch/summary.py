@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.config import schedule, validate
+from resnet_exp.config.schema import HardwareConfig, RunConfig
+from resnet_exp.core.cost import Priced
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.text import span
 from resnet_exp.runs.folder import RunFolder
@@ -15,7 +16,7 @@ from resnet_exp.runs.result import Result
 NAME_WIDTH = 9
 
 
-def header(config: dict[str, Any], folder: RunFolder, width: int | None = None) -> str:
+def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> str:
     """What is about to be trained, on what, for how long, where; and how to train on ImageNet.
 
     Rows are wrapped to `width` characters, None leaves them as they are.
@@ -23,26 +24,26 @@ def header(config: dict[str, Any], folder: RunFolder, width: int | None = None) 
     rows = [*description(config), ("folder", str(folder.path))]
     if folder.latest_checkpoint.exists():
         rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
-    if config["dataset"]["name"] == "digits":
-        command = f"python -m resnet_exp recipe={config['recipe']} ssr={config['ssr']}"
+    if config.dataset.name == "digits":
+        command = f"python -m resnet_exp recipe={config.recipe} ssr={config.ssr}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
     rows += [("note", note) for note in validate.notes(config)]
-    return "\n".join([config["run_id"], *(row(name, text, width) for name, text in rows)])
+    return "\n".join([folder.path.name, *(row(name, text, width) for name, text in rows)])
 
 
-def description(config: dict[str, Any]) -> list[tuple[str, str]]:
+def description(config: RunConfig) -> list[tuple[str, str]]:
     """What a run trains, on what, for how long, how: rows of a name and a text."""
     length, unit = schedule.scaled_duration(config)
-    hardware, dataset = config["hardware"], config["dataset"]
+    hardware, dataset = config.hardware, config.dataset
     long_unit = "epochs" if unit == "ep" else "batches"
     return [
-        ("training", f"{config['model']['name']} with recipe={config['recipe']}: {length} {long_unit} "
-                     f"({config['schedule']['max_duration']} x ssr={config['ssr']}), "
-                     f"{config['train_batch_size']} images a batch"),
-        ("data", f"{dataset['title'] or dataset['name']}; {dataset['num_classes']} classes, "
-                 f"trained at {config['resolution']['train']} px, data={config['data']['name']}"),
-        ("device", f"{devices(hardware)}, {hardware['precision']}"),
-        ("methods", ", ".join(config["algorithms"]) or "none"),
+        ("training", f"{config.model.name} with recipe={config.recipe}: {length} {long_unit} "
+                     f"({config.schedule.max_duration} x ssr={config.ssr}), "
+                     f"{config.train_batch_size} images a batch"),
+        ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "
+                 f"trained at {config.resolution.train} px, data={config.data.name}"),
+        ("device", f"{devices(hardware)}, {hardware.precision}"),
+        ("methods", ", ".join(config.algorithms) or "none"),
     ]  # fmt: skip
 
 
@@ -56,12 +57,12 @@ def row(name: str, text: str, width: int | None) -> str:
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def devices(hardware: dict[str, Any]) -> str:
+def devices(hardware: HardwareConfig) -> str:
     """The devices of a run, for people: ``8 x A100 40GB``."""
-    if hardware["device"] == "cpu":
+    if hardware.device == "cpu":
         return f"{usable_cpus()} CPU cores"
-    nodes = f"{hardware['nodes']} nodes of " if hardware["nodes"] > 1 else ""
-    return f"{nodes}{hardware['devices']} x {hardware['gpu'] or 'GPU'}"
+    nodes = f"{hardware.nodes} nodes of " if hardware.nodes > 1 else ""
+    return f"{nodes}{hardware.devices} x {hardware.gpu or 'GPU'}"
 
 
 def table(result: Result, path: Path, width: int | None = None) -> str:
@@ -83,15 +84,13 @@ def table(result: Result, path: Path, width: int | None = None) -> str:
 
 
 def _cost_row(result: Result) -> list[tuple[str, str]]:
-    hardware = result.hardware
-    if result.cost_usd is None or hardware.usd_per_node_hour is None:
+    if result.cost_usd is None:
         return []
-    price = hourly(hardware.usd_per_node_hour, hardware.nodes, hardware.price_date)
-    return [("cost", f"${result.cost_usd:,.2f} to train, at {price}")]
+    return [("cost", f"${result.cost_usd:,.2f} to train, at {hourly(result.hardware)}")]
 
 
-def hourly(usd_per_node_hour: float, count: int, date: str | None) -> str:
-    """The price of an hour of each of so many nodes, and its date, for people."""
-    nodes = f" for each of {count} nodes" if count > 1 else ""
-    dated = f" (price of {date})" if date else ""
-    return f"${usd_per_node_hour:.2f} an hour{nodes}{dated}"
+def hourly(hardware: Priced) -> str:
+    """The price of a node's hour and its date, for people."""
+    nodes = f" for each of {hardware.nodes} nodes" if hardware.nodes > 1 else ""
+    dated = f" (price of {hardware.price_date})" if hardware.price_date else ""
+    return f"${hardware.usd_per_node_hour:.2f} an hour{nodes}{dated}"

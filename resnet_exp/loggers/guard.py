@@ -9,6 +9,7 @@ from typing import Any
 from composer.loggers import LoggerDestination
 
 from resnet_exp.core import console
+from resnet_exp.core.text import one_line
 
 # Through these Composer and `resnet_exp.train` talk to a tracker.
 CALLED = (
@@ -31,7 +32,7 @@ def guard(name: str, tracker: LoggerDestination) -> LoggerDestination:
                 return method(*args, **kwargs)
             except Exception as error:
                 lost = True
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error)[:200]
                 console.say(f"loggers.{name} has failed and gets nothing more ({type(error).__name__}: {reason})")
             return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-from resnet_exp.core.cost import cost_usd
+from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.recorder import Recorder, current_lr
 
@@ -22,7 +24,7 @@ class Measures(Callback):
     of a try waits for what is done once, and has none.
     """
 
-    def __init__(self, recorder: Recorder, config: dict[str, Any]) -> None:
+    def __init__(self, recorder: Recorder, config: RunConfig) -> None:
         """`recorder` has the evaluations, `config` is that of the run."""
         self._recorder, self._config = recorder, config
         self._ended: float | None = None
@@ -32,7 +34,7 @@ class Measures(Callback):
         """Log the configuration to the trackers that have not read it themselves."""
         for tracker in logger.destinations:
             if not getattr(tracker, "reads_config", False):
-                tracker.log_hyperparameters(flatten(self._config))
+                tracker.log_hyperparameters(flatten(asdict(self._config)))
 
     def before_dataloader(self, state: State, logger: Logger) -> None:
         """Start waiting for data."""
@@ -62,11 +64,11 @@ class Measures(Callback):
 
     def eval_end(self, state: State, logger: Logger) -> None:
         """Log the evaluation that the recorder has just written."""
-        logger.log_metrics(evaluation_metrics(self._recorder.evaluations, self._config["hardware"]))
+        logger.log_metrics(evaluation_metrics(self._recorder.evaluations, self._config.hardware))
         self._ended = time.perf_counter()
 
 
-def evaluation_metrics(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str, float]:
+def evaluation_metrics(rows: list[dict[str, Any]], hardware: HardwareConfig) -> dict[str, float]:
     """Metrics of the last of a run's evaluations: rows of ``metrics.jsonl``, all that there were until then."""
     last = rows[-1]
     seconds = last["train_seconds"]
@@ -79,7 +81,7 @@ def evaluation_metrics(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> 
         metric_names.BEST_TOP1: max(row["top1"] for row in rows),
         metric_names.TRAIN_SECONDS: seconds,
     }
-    if (cost := cost_usd(seconds, hardware["usd_per_node_hour"], hardware["nodes"])) is not None:
+    if (cost := hardware.price_usd(seconds)) is not None:
         row[metric_names.COST] = cost
     for target in metric_names.TARGETS:
         reached = next((row["train_seconds"] for row in rows if row["top1"] >= target), None)
@@ -88,9 +90,9 @@ def evaluation_metrics(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> 
     return row
 
 
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """A nested configuration as one mapping of dotted keys, as they are on the command line."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:
             found |= flatten(value, f"{prefix}{key}.")

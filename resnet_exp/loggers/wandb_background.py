@@ -14,11 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.tracking import offline_files
+from resnet_exp.core.text import one_line
 
 # Of a logger that names no other wait, at the start and at the end.
 PATIENCE_SECONDS = 30.0
 Action = Callable[[Any], None]
+# By this variable the client finds a process of its own that is there already.
+SERVICE = "WANDB_SERVICE"
+# Of a file of the client that has no record yet: its header alone.
+EMPTY_BYTES = 7
 # A client that gets no answer was seen to give up after two to three times the wait that it is given.
 INIT_TRIES = 4
 
@@ -29,18 +33,29 @@ class BackgroundRun:
     Whatever fails is said once, and nothing is raised.
     """
 
-    def __init__(self, folder: Path, say: Action, init_seconds: float, finish_seconds: float, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        say: Action,
+        init_seconds: float,
+        finish_seconds: float,
+        quiet: bool = False,
+        **settings: Any,
+    ) -> None:
         """Start it.
 
         Args:
-            folder: where ``wandb/``, the client's own files, goes.
+            folder: where ``wandb/``, the client's own files, goes; made if needed.
             say: prints a line to the user.
             init_seconds: longest wait for a server that is asked whether it knows the run.
             finish_seconds: longest wait at the end for what is not uploaded yet.
+            quiet: the client prints nothing, and leaves what others print alone; else it prints to standard error,
+                and W&B gets what this process prints.
             settings: those of ``wandb.init``.
         """
         self._folder, self._say, self._settings = folder, say, settings
         self._init_seconds, self._finish_seconds = init_seconds, finish_seconds
+        self._console = {"console": "off", "silent": True} if quiet else {"console": "wrap"}
         self._exit_code = 0
         self._actions: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._lost = False
@@ -66,6 +81,7 @@ class BackgroundRun:
     def _work(self) -> None:
         run = None
         try:
+            self._folder.mkdir(exist_ok=True)
             _remove_empty(self._folder)
             run = self._open()
             while (action := self._actions.get()) is not None:
@@ -94,8 +110,9 @@ class BackgroundRun:
         return run
 
     def _init(self, wandb: Any, mode: str | None) -> Any:
+        _start_client(wandb, wandb.Settings(**self._console))
         settings = wandb.Settings(
-            console="wrap",
+            **self._console,
             init_timeout=self._init_seconds,
             login_timeout=self._init_seconds,
             finish_timeout=self._finish_seconds,
@@ -106,10 +123,18 @@ class BackgroundRun:
         return wandb.init(dir=self._folder, mode=mode, resume="allow", settings=settings, **self._settings)
 
 
+def _start_client(wandb: Any, settings: Any) -> None:
+    """Start the client's own process for this one alone, not for those that this one starts, such as runs."""
+    shared = os.environ.get(SERVICE)
+    wandb.setup(settings)
+    if shared is None:
+        os.environ.pop(SERVICE, None)
+
+
 def _remove_empty(folder: Path) -> None:
     """Remove what a try left that was killed before anything was written: ``wandb sync`` would stop at it."""
-    for path in folder.glob(f"wandb/{offline_files.PATTERN}"):
-        if path.stat().st_size <= len(offline_files.HEADER):
+    for path in folder.glob("wandb/*run-*/run-*.wandb"):
+        if path.stat().st_size <= EMPTY_BYTES:
             shutil.rmtree(path.parent)
 
 
@@ -119,4 +144,4 @@ def _folder_of(run: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    return one_line(error)[:200].rstrip(".") or type(error).__name__

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from resnet_exp.config.schema import ModelConfig, RunConfig
 from resnet_exp.core.text import byte_size
+from resnet_exp.data import formats
 
 BYTES_PER_WEIGHT = 4
 # Channels of the four stages, and what a bottleneck widens them by (He et al. 2016, as torchvision 0.22 builds it).
@@ -15,37 +15,37 @@ CHECKPOINTS = 2
 IMAGENET_FFCV_GB = 202
 
 
-def parameters(model: dict[str, Any]) -> int:
+def parameters(model: ModelConfig) -> int:
     """Weights of the ResNet that ``model`` describes, those of batch norm included."""
-    expansion = EXPANSION[model["block"]]
+    expansion = EXPANSION[model.block]
     total = IMAGE_CHANNELS * STEM * 7 * 7 + 2 * STEM
     channels = STEM
-    for planes, blocks, stage in zip(STAGES, model["layers"], range(len(STAGES)), strict=True):
+    for planes, blocks, stage in zip(STAGES, model.layers, range(len(STAGES)), strict=True):
         for block in range(blocks):
             total += _block(model, channels, planes)
             if block == 0 and (stage > 0 or channels != planes * expansion):
                 total += channels * planes * expansion + 2 * planes * expansion
             channels = planes * expansion
-    return total + channels * model["num_classes"] + model["num_classes"]
+    return total + channels * model.num_classes + model.num_classes
 
 
-def _block(model: dict[str, Any], channels: int, planes: int) -> int:
-    if model["block"] == "basic":
+def _block(model: ModelConfig, channels: int, planes: int) -> int:
+    if model.block == "basic":
         return 9 * channels * planes + 9 * planes * planes + 4 * planes
-    groups, out = model["groups"], planes * EXPANSION["bottleneck"]
-    width = int(planes * model["width_per_group"] / 64) * groups
+    groups, out = model.groups, planes * EXPANSION["bottleneck"]
+    width = int(planes * model.width_per_group / 64) * groups
     return channels * width + 9 * width * width // groups + width * out + 4 * width + 2 * out
 
 
-def run_bytes(config: dict[str, Any]) -> int:
+def run_bytes(config: RunConfig) -> int:
     """Largest size of a run folder: checkpoints of weights, momentum and moving average, and the weights."""
-    copies = 2 + ("ema" in config["algorithms"])
-    return (CHECKPOINTS * copies + 1) * BYTES_PER_WEIGHT * parameters(config["model"])
+    copies = 2 + ("ema" in config.algorithms)
+    return (CHECKPOINTS * copies + 1) * BYTES_PER_WEIGHT * parameters(config.model)
 
 
-def disk_text(config: dict[str, Any]) -> str:
+def disk_text(config: RunConfig) -> str:
     """What a run needs on disk, in words."""
     needed = f"up to {byte_size(run_bytes(config))} in the run folder"
-    if config["data"]["name"] == "ffcv" and config["dataset"]["name"] == "imagenet":
+    if formats.format_of(config.data.loader) is formats.FFCV and config.dataset.name == "imagenet":
         return f"{needed}; about {IMAGENET_FFCV_GB} GB of FFCV files in data.cache_dir, written once"
     return needed

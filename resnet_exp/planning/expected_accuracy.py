@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 import statistics
 from collections import defaultdict
-from typing import Any
 
 import yaml
 
-from resnet_exp.config import schedule
-from resnet_exp.core import files
+from resnet_exp.config import identity, schedule
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.core.text import plural
+from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
-from resnet_exp.runs import identity
+from resnet_exp.runs.folder import RunFolder
 
 Known = dict[int, list[float]]
 # Runs that end at the first evaluation that reaches a top-1 do not say what the whole schedule reaches.
 FIRST_HIT = "to "
 
 
-def top1_text(config: dict[str, Any], history: History, changed: bool) -> str:
+def top1_text(config: RunConfig, history: History, changed: bool) -> str:
     """The expected top-1 in words: own runs first, published ones next, else that nothing is known.
 
     Only what was trained for as many epochs counts, or else what lies on both sides of it.
@@ -43,7 +44,7 @@ def top1_text(config: dict[str, Any], history: History, changed: bool) -> str:
 
 def _around(known: Known, epochs: int, whose: str) -> str | None:
     if epochs in known:
-        return f"{_mean(known[epochs], whose)} after as many epochs, {_runs(len(known[epochs]))}, {whose}"
+        return f"{_mean(known[epochs], whose)} after as many epochs, {plural(len(known[epochs]), 'run')}, {whose}"
     shorter, longer = [each for each in known if each < epochs], [each for each in known if each > epochs]
     if not shorter or not longer:
         return None
@@ -51,19 +52,19 @@ def _around(known: Known, epochs: int, whose: str) -> str | None:
     return f"between {_mean(known[low], whose)} ({low} epochs) and {_mean(known[high], whose)} ({high} epochs), {whose}"
 
 
-def _own(config: dict[str, Any], history: History) -> Known:
+def _own(config: RunConfig, history: History) -> Known:
     """Own runs that differ at most in seed and length."""
     known: Known = defaultdict(list)
     family = identity.family(config)
     for result in history.alike(config):
-        path = history.runs_dir / result.run_id / "config.yaml"
+        run = RunFolder(history.runs_dir / result.run_id)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-            if identity.family(yaml.load(files.read_bytes(path), yaml.CSafeLoader)) == family:
+            if identity.family(stored_config(run)) == family:
                 known[result.epochs].append(result.top1)
     return known
 
 
-def _published(config: dict[str, Any]) -> Known:
+def _published(config: RunConfig) -> Known:
     known: Known = defaultdict(list)
     for run in published():
         if _is_like(run, config):
@@ -72,8 +73,8 @@ def _published(config: dict[str, Any]) -> Known:
     return known
 
 
-def _is_like(run: RunRecord, config: dict[str, Any]) -> bool:
-    mine = (config["recipe"], config["model"]["name"], config["dataset"]["name"], config["resolution"]["eval_crop"])
+def _is_like(run: RunRecord, config: RunConfig) -> bool:
+    mine = (config.recipe, config.model.name, config.dataset.name, config.resolution.eval_crop)
     whole = run.epochs is not None and not run.clock.startswith(FIRST_HIT)
     return whole and mine == (run.recipe, run.model, run.dataset, run.eval_crop)
 
@@ -85,7 +86,3 @@ def _mean(values: list[float], whose: str) -> str:
     if whose != "yours":
         return f"{low:.2%} to {high:.2%}"  # others rounded them, each in a way of their own
     return f"{mean:.2%} ± {100 * statistics.stdev(values) / len(values) ** 0.5:.2f}"
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"

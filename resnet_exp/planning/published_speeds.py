@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.config import schedule
+from resnet_exp.config.schema import Entries, RunConfig
 from resnet_exp.results import published_runs
 
 PUBLISHED = Path(published_runs.__file__).parent / "published" / "rates.csv"
@@ -47,7 +47,7 @@ class HostTime:
     host: Host
 
 
-def times(config: dict[str, Any], images_per_epoch: int, epochs: float) -> list[HostTime]:
+def times(config: RunConfig, images_per_epoch: int, epochs: float) -> list[HostTime]:
     """Training time of a run on each published host that is like its own; none where there is nothing alike.
 
     A host whose number of threads is known is likest to the one that has the nearest number. With fewer threads than
@@ -59,7 +59,7 @@ def times(config: dict[str, Any], images_per_epoch: int, epochs: float) -> list[
         epochs: of the run, not whole where its schedule counts batches.
     """
     hosts = _alike(config)
-    threads = config["hardware"]["cpus"]
+    threads = config.hardware.cpus
     if threads:
         bound = _loader_bound(hosts, threads)
         hosts = sorted(hosts, key=lambda host: abs(math.log(host.threads / threads)))[:1]
@@ -69,16 +69,14 @@ def times(config: dict[str, Any], images_per_epoch: int, epochs: float) -> list[
     return [HostTime(warm + host.cold_seconds, host.cold_seconds, host) for host, warm in found if warm is not None]
 
 
-def _warm_seconds(
-    config: dict[str, Any], host: Host, bound: float, images_per_epoch: int, epochs: float
-) -> float | None:
+def _warm_seconds(config: RunConfig, host: Host, bound: float, images_per_epoch: int, epochs: float) -> float | None:
     sides = schedule.sizes(config)
     paces = {side: _seconds_per_image(host, side) for side in set(sides)}
     known = {side: max(pace, 1 / bound) for side, pace in paces.items() if pace is not None}
     if len(known) < len(paces):
         return None
     images = images_per_epoch * epochs / len(sides)
-    return sum(known[side] for side in sides) * images * _sam_factor(config["algorithms"])
+    return sum(known[side] for side in sides) * images * _sam_factor(config.algorithms)
 
 
 def _seconds_per_image(host: Host, side: int) -> float | None:
@@ -94,7 +92,7 @@ def _seconds_per_image(host: Host, side: int) -> float | None:
     return (1 - part) / host.speeds[low] + part / host.speeds[high]
 
 
-def _sam_factor(algorithms: dict[str, Any]) -> float:
+def _sam_factor(algorithms: Entries) -> float:
     """SAM passes through the network twice in every `interval`-th step.
 
     At interval 10 that is 1.10; Composer's method card (v0.7.1) has measured 7 % less throughput, which is 1.075.
@@ -108,21 +106,21 @@ def _loader_bound(hosts: Iterable[Host], threads: int) -> float:
     return min((host.loader_bound / host.threads * threads for host in hosts if host.loader_bound), default=math.inf)
 
 
-def _alike(config: dict[str, Any]) -> list[Host]:
+def _alike(config: RunConfig) -> list[Host]:
     """Published hosts with these GPUs, that trained this model from this format with algorithms as costly as these."""
-    hardware = config["hardware"]
-    if hardware["nodes"] != 1:
+    hardware = config.hardware
+    if hardware.nodes != 1:
         return []
-    names = [name for name in config["algorithms"] if name not in (*FREE_ALGORITHMS, *RECKONED_ALGORITHMS)]
+    names = [name for name in config.algorithms if name not in (*FREE_ALGORITHMS, *RECKONED_ALGORITHMS)]
     mine = {
-        "model": config["model"]["name"],
-        "data": config["data"]["name"],
-        "gpus": str(hardware["devices"]),
-        "precision": hardware["precision"],
-        "train_batch_size": str(config["train_batch_size"]),
+        "model": config.model.name,
+        "data": config.data.name,
+        "gpus": str(hardware.devices),
+        "precision": hardware.precision,
+        "train_batch_size": str(config.train_batch_size),
         "algorithms": " ".join(sorted(names)),
     }
-    family = (hardware["gpu"] or "").split(" ")[0]
+    family = (hardware.gpu or "").split(" ")[0]
     rows = [row for row in _rows() if all(row[key] == value for key, value in mine.items())]
     rows = [row for row in rows if row["gpu"].split(" ")[0] == family]
     return [_host([row for row in rows if row["said"] == said]) for said in dict.fromkeys(row["said"] for row in rows)]

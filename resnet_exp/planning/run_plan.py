@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
 from resnet_exp.config import command_line, validate
+from resnet_exp.config.schema import HardwareConfig, LauncherConfig, ResolutionConfig, RunConfig, SlurmLauncherConfig
 from resnet_exp.core import console
-from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
@@ -26,7 +25,7 @@ from resnet_exp.planning import (
 )
 from resnet_exp.planning.training_time import History
 from resnet_exp.reporting.curves import save
-from resnet_exp.runs import folder, states
+from resnet_exp.runs import states
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import Sweep
 
@@ -52,22 +51,20 @@ def _changed() -> bool:
     return any(word.startswith(TRAINING) for word in words)
 
 
-def show_target(config: dict[str, Any], goal: float) -> int:
+def show_target(config: RunConfig, goal: float) -> int:
     """Say how a top-1 of `goal` is reached for the least money and in the least time; returns the exit code."""
     named = any(word.startswith("dataset=") for word in HydraConfig.get().overrides.task)
-    _print(
-        target_accuracy.target_lines(goal, _runs_dir(config["runs_dir"]), config["dataset"]["name"] if named else None)
-    )
+    _print(target_accuracy.target_lines(goal, _runs_dir(config.runs_dir), config.dataset.name if named else None))
     return EXIT_DONE
 
 
-def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
+def show_run(config: RunConfig, picture: Path | None = None) -> int:
     """Say what one run would do, and draw its course into `picture`; returns the exit code.
 
     Raises:
         RequestError: the run would be refused.
     """
-    runs_dir = _runs_dir(config["runs_dir"])
+    runs_dir = _runs_dir(config.runs_dir)
     history = History(runs_dir)
     per_epoch = training_time.batches_per_epoch(config, images := training_time.train_images(config, history))
     rows = [
@@ -75,26 +72,27 @@ def show_run(config: dict[str, Any], picture: Path | None = None) -> int:
         ("batches", _batches(config, images, per_epoch)),
         ("images", schedule_text.sizes_text(config)),
         ("lr", schedule_text.learning_rate_text(config)),
-        ("evaluated", _evaluation(config["resolution"])),
+        ("evaluated", _evaluation(config.resolution)),
         *_outlook(config, history, per_epoch, state := _state(config, runs_dir)),
         *([] if state.top1 is not None else [("top-1", expected_accuracy.top1_text(config, history, _changed()))]),
         ("disk", disk_usage.disk_text(config)),
-        ("folder", below_here(folder.folder_of(config).path)),
+        ("folder", below_here(config.folder.path)),
         ("state", _state_text(state)),
         *(("note", note) for note in validate.notes(config)),
     ]
-    _print([config["run_id"], *rows, *other_hardware.other_hardware_lines([config], history)])
+    _print([config.folder.path.name, *rows, *other_hardware.other_hardware_lines([config], history)])
     if picture is not None:
         save(schedule_text.draw(config), picture, f"{PICTURE}={picture}")
         console.say(f"wrote {picture}")
     return EXIT_DONE
 
 
-def show_sweep(sweep: Sweep, how: str, settings: dict[str, Any]) -> int:
-    """Say what a sweep would do that is carried out by the launcher `how`; returns the exit code."""
+def show_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
+    """Say what a sweep would do that `launcher` carries out; returns the exit code."""
     _runs_dir(str(sweep.runs_dir))
-    options = command_line.options_on_slurm() if how == "slurm" else command_line.options()
-    _print(sweep_plan.sweep_lines(sweep, how, settings, lambda run, ssr: command([*options, *run.overrides], ssr)))
+    on_slurm = isinstance(launcher, SlurmLauncherConfig)
+    options = command_line.options_on_slurm() if on_slurm else command_line.options()
+    _print(sweep_plan.sweep_lines(sweep, launcher, lambda run, ssr: command([*options, *run.overrides], ssr)))
     return EXIT_DONE
 
 
@@ -115,11 +113,11 @@ def _runs_dir(text: str) -> Path:
     return path
 
 
-def _evaluation(resolution: dict[str, Any]) -> str:
-    return f"at {resolution['eval_crop']} px, the centre of images of {resolution['eval_resize']} px"
+def _evaluation(resolution: ResolutionConfig) -> str:
+    return f"at {resolution.eval_crop} px, the centre of images of {resolution.eval_resize} px"
 
 
-def _batches(config: dict[str, Any], images: int | None, per_epoch: int | None) -> str:
+def _batches(config: RunConfig, images: int | None, per_epoch: int | None) -> str:
     total = training_time.batches(config, per_epoch)
     if images is None or per_epoch is None:
         counted = "unknown" if total is None else f"{total:,}"
@@ -127,10 +125,10 @@ def _batches(config: dict[str, Any], images: int | None, per_epoch: int | None) 
     return f"{total:,}, {per_epoch:,} an epoch of {images:,} images"
 
 
-def _state(config: dict[str, Any], runs_dir: Path) -> RunState:
+def _state(config: RunConfig, runs_dir: Path) -> RunState:
     if not runs_dir.is_dir():
-        return RunState(config["run_id"], "missing", folder.folder_of(config).path)
-    return states.collect_states(runs_dir, [config["run_id"]])[0]
+        return RunState(config.folder.path.name, "missing", config.folder.path)
+    return states.collect_states(runs_dir, [config.folder.path.name])[0]
 
 
 def _state_text(state: RunState) -> str:
@@ -139,9 +137,7 @@ def _state_text(state: RunState) -> str:
     return f"{state.kind} at {state.epochs or 'its beginning'}" + (f": {state.why}" if state.why else "")
 
 
-def _outlook(
-    config: dict[str, Any], history: History, per_epoch: int | None, state: RunState
-) -> Sequence[tuple[str, str]]:
+def _outlook(config: RunConfig, history: History, per_epoch: int | None, state: RunState) -> Sequence[tuple[str, str]]:
     if state.train_seconds is not None:
         low = high = state.train_seconds
         about = ""
@@ -155,20 +151,19 @@ def _outlook(
         return [
             ("time", f"unknown: run a short one first (ssr={ssr:g})"),
             ("measure", command(words, ssr)),
-            ("cost", f"unknown; {_hourly(config['hardware'])}"),
+            ("cost", f"unknown; {_hourly(config.hardware)}"),
         ]
-    hardware = config["hardware"]
-    costs = [cost_usd(seconds, hardware["usd_per_node_hour"], hardware["nodes"]) for seconds in (low, high)]
+    costs = [config.hardware.price_usd(seconds) for seconds in (low, high)]
     if None in costs:
-        return [*rows, ("cost", f"unknown; {_hourly(config['hardware'])}")]
-    text = f"{about}{between(costs[0], costs[1], dollars)} to train, {_hourly(config['hardware'])}"
+        return [*rows, ("cost", f"unknown; {_hourly(config.hardware)}")]
+    text = f"{about}{between(costs[0], costs[1], dollars)} to train, {_hourly(config.hardware)}"
     return [*rows, ("cost", text)]
 
 
-def _hourly(hardware: dict[str, Any]) -> str:
-    if hardware["usd_per_node_hour"] is None:
-        return f"hardware={hardware['name']} has no price"
-    return f"at {summary.hourly(hardware['usd_per_node_hour'], hardware['nodes'], hardware['price_date'])}"
+def _hourly(hardware: HardwareConfig) -> str:
+    if hardware.usd_per_node_hour is None:
+        return f"hardware={hardware.name} has no price"
+    return f"at {summary.hourly(hardware)}"
 
 
 PICTURE, TARGET = "picture", "target_top1"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resnet_exp.config.schedule import duration, learning_rate, scaled_duration, sizes
+from resnet_exp.config.schema import RunConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ LISTED = 3
 POINTS = 200
 
 
-def sizes_text(config: dict[str, Any]) -> str:
+def sizes_text(config: RunConfig) -> str:
     """The sizes in words: ``88 px for 13 epochs, 92 to 172 px for 12 epochs, 176 px for 7 epochs``."""
     _, unit = scaled_duration(config)
     runs = [(side, len(list(same))) for side, same in groupby(sizes(config))]
@@ -42,19 +43,19 @@ def _counted(count: int, unit: str) -> str:
     return f"{count:,} {UNITS[unit][count != 1]}"
 
 
-def learning_rate_text(config: dict[str, Any]) -> str:
+def learning_rate_text(config: RunConfig) -> str:
     """The learning rate in words."""
-    schedule, peak = config["schedule"], config["optimizer"]["lr"]
+    schedule, peak = config.schedule, config.optimizer.lr
     length, unit = scaled_duration(config)
-    warmup, _ = duration(schedule["warmup"], "schedule.warmup")
+    warmup, _ = duration(schedule.warmup, "schedule.warmup")
     if length <= warmup:
         top = learning_rate(config, length) if length < warmup else peak
         return f"0 to {top:.4g} in {_counted(length, unit)}: all of it is warm-up, which ssr does not scale"
     rise = f"0 to {peak:.4g} in {_counted(warmup, unit)}, then " if warmup else f"{peak:.4g}, "
-    return f"{rise}a cosine down to {peak * schedule['alpha_f']:.4g} over {_counted(length - warmup, unit)}"
+    return f"{rise}a cosine down to {peak * schedule.alpha_f:.4g} over {_counted(length - warmup, unit)}"
 
 
-def draw(config: dict[str, Any]) -> Figure:
+def draw(config: RunConfig) -> Figure:
     """Draw image size and learning rate over the run."""
     from matplotlib.figure import Figure
 
@@ -63,7 +64,7 @@ def draw(config: dict[str, Any]) -> Figure:
     upper, lower = figure.subplots(2, sharex=True)
     sides = sizes(config)
     upper.stairs(sides, range(length + 1), baseline=None, linewidth=2, color="#0072B2")
-    upper.set(ylabel="image size (px)", ylim=(0, 1.1 * max(sides)), title=config["run_id"])
+    upper.set(ylabel="image size (px)", ylim=(0, 1.1 * max(sides)), title=config.folder.path.name)
     points = sorted({*(length * part / POINTS for part in range(POINTS + 1)), *_corners(config)})
     lower.plot(points, [learning_rate(config, point) for point in points], linewidth=2, color="#D55E00")
     lower.set(ylabel="learning rate", xlabel=UNITS[unit][1], xlim=(0, length), ylim=(0, None))
@@ -72,7 +73,7 @@ def draw(config: dict[str, Any]) -> Figure:
     return figure
 
 
-def _corners(config: dict[str, Any]) -> list[float]:
+def _corners(config: RunConfig) -> list[float]:
     length, _ = scaled_duration(config)
-    warmup, _ = duration(config["schedule"]["warmup"], "schedule.warmup")
+    warmup, _ = duration(config.schedule.warmup, "schedule.warmup")
     return [warmup] if warmup < length else []

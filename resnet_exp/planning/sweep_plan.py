@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_exp.config import schedule, validate
+from resnet_exp.config.schema import BasicLauncherConfig, LauncherConfig, RunConfig, SlurmLauncherConfig
 from resnet_exp.core import devices
-from resnet_exp.core.cost import SECONDS_PER_HOUR, cost_usd
-from resnet_exp.core.text import below_here, between, byte_size, dollars, span
+from resnet_exp.core.cost import SECONDS_PER_HOUR
+from resnet_exp.core.text import below_here, between, byte_size, dollars, plural, span
 from resnet_exp.launch import summary
 from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
 from resnet_exp.planning.training_time import Estimate, History
@@ -39,13 +40,12 @@ class _Outlook:
         return self.state.kind == "done"
 
 
-def sweep_lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Command) -> list[Line]:
+def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> list[Line]:
     """The plan of a sweep: lines of text, and rows of a name and a text.
 
     Args:
         sweep: what is planned.
-        how: the launcher's name.
-        settings: of that launcher.
+        launcher: what carries it out.
         command: the command line of a run at another ssr.
 
     Raises:
@@ -54,7 +54,7 @@ def sweep_lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Comma
     history = History(sweep.runs_dir)
     outlooks = [_look(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
     left = [outlook for outlook in outlooks if not outlook.done]
-    where = f"with hydra/launcher={how} in {below_here(sweep.runs_dir)}"
+    where = f"with hydra/launcher={launcher.name} in {below_here(sweep.runs_dir)}"
     if sweep.search:
         head = _search(sweep, outlooks, where)
     else:
@@ -63,7 +63,7 @@ def sweep_lines(sweep: Sweep, how: str, settings: dict[str, Any], command: Comma
             ("state", _states(outlooks)),
             *_table(_grouped(outlooks)),
             ("time", _time(outlooks)),
-            *([("left", f"{_count(left)}, {_wall_clock(left, how, settings)}")] if left else []),
+            *([("left", f"{_count(left)}, {_wall_clock(left, launcher)}")] if left else []),
             ("cost", _cost(outlooks, left)),
             ("disk", _disk(outlooks)),
             *_courses(outlooks),
@@ -95,8 +95,7 @@ def _look(run: PlannedRun, state: RunState, history: History) -> _Outlook:
 
 
 def _count(runs: Iterable[Any]) -> str:
-    number = len(list(runs))
-    return f"{number:,} run{'s' * (number != 1)}"
+    return plural(len(list(runs)), "run")
 
 
 def _states(outlooks: list[_Outlook]) -> str:
@@ -107,7 +106,7 @@ def _states(outlooks: list[_Outlook]) -> str:
 def _grouped(outlooks: list[_Outlook]) -> dict[str, list[_Outlook]]:
     """The runs by recipe, and by whatever else of model, dataset and hardware is not the same in all of them."""
     names = [
-        [config["recipe"], *(config[group]["name"] for group in ("model", "dataset", "hardware"))]
+        [config.recipe, config.model.name, config.dataset.name, config.hardware.name]
         for config in (outlook.run.config for outlook in outlooks)
     ]
     varied = [column == 0 or len({row[column] for row in names}) > 1 for column in range(4)]
@@ -130,20 +129,20 @@ def _table(groups: dict[str, list[_Outlook]]) -> list[str]:
 
 def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:
     configs = [member.run.config for member in members]
-    ratios = [config["ssr"] for config in configs]
+    ratios = [config.ssr for config in configs]
     return (
         label,
         f"{len(members):,}",
         f"{sum(member.done for member in members):,}",
         between(min(ratios), max(ratios), str),
-        str(len({config["seed"] for config in configs})),
+        str(len({config.seed for config in configs})),
         _lengths(configs),
         _cell(members, span, _one),
         _cell(members, dollars, _usd_per_second),
     )
 
 
-def _lengths(configs: list[dict[str, Any]]) -> str:
+def _lengths(configs: list[RunConfig]) -> str:
     parts = []
     for unit, name in (("ep", "epochs"), ("ba", "batches")):
         if found := [length for length, its in map(schedule.scaled_duration, configs) if its == unit]:
@@ -185,18 +184,16 @@ def _one(outlook: _Outlook) -> float:
 
 
 def _usd_per_second(outlook: _Outlook) -> float | None:
-    hardware = outlook.run.config["hardware"]
-    return cost_usd(1, hardware["usd_per_node_hour"], hardware["nodes"])
+    return outlook.run.config.hardware.price_usd(1)
 
 
 def _gpus(outlook: _Outlook) -> int:
     """GPUs of a run on all of its nodes."""
-    return _gpus_of_node(outlook) * outlook.run.config["hardware"]["nodes"]
+    return _gpus_of_node(outlook) * outlook.run.config.hardware.nodes
 
 
 def _gpus_of_node(outlook: _Outlook) -> int:
-    hardware = outlook.run.config["hardware"]
-    return hardware["devices"] if hardware["device"] == "gpu" else 0
+    return outlook.run.config.hardware.gpus_per_node
 
 
 def _time(outlooks: list[_Outlook]) -> str:
@@ -205,8 +202,8 @@ def _time(outlooks: list[_Outlook]) -> str:
     return _row(outlooks, span, _one, "of training") + (f": {hours}" if on_gpus else "")
 
 
-def _wall_clock(left: list[_Outlook], how: str, settings: dict[str, Any]) -> str:
-    at_once, words = _at_once(left, how, settings)
+def _wall_clock(left: list[_Outlook], launcher: LauncherConfig) -> str:
+    at_once, words = _at_once(left, launcher)
     known = [time for _, time in _known(left)]
     if at_once is None or not known:
         return f"unknown how long, {words}"
@@ -216,15 +213,15 @@ def _wall_clock(left: list[_Outlook], how: str, settings: dict[str, Any]) -> str
     return f"about {between(low, high, span)} of training{least}, {words}{begun}"
 
 
-def _at_once(left: list[_Outlook], how: str, settings: dict[str, Any]) -> tuple[int | None, str]:
+def _at_once(left: list[_Outlook], launcher: LauncherConfig) -> tuple[int | None, str]:
     """How many runs the launcher has at a time, and that in words; None if this machine cannot tell."""
-    if how == "basic":
+    if isinstance(launcher, BasicLauncherConfig):
         return 1, "one after the other"
-    if how == "slurm":
-        limit = settings.get("array_parallelism") or len(left)
+    if isinstance(launcher, SlurmLauncherConfig):
+        limit = launcher.array_parallelism or len(left)
         return limit, f"with {limit} at a time, once SLURM has the nodes"
     wanted = max(_gpus_of_node(outlook) for outlook in left)
-    allowed = settings.get("parallel")
+    allowed = launcher.parallel
     if not wanted:
         return allowed or 1, f"with {allowed or 1} at a time"
     there = len(devices.visible_gpus())
@@ -243,14 +240,10 @@ def _makespan(seconds: list[float], at_once: int) -> float:
 
 
 def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
-    hardware = [outlook.run.config["hardware"] for outlook in outlooks]
-    prices = {
-        summary.hourly(node["usd_per_node_hour"], node["nodes"], node["price_date"])
-        for node in hardware
-        if node["usd_per_node_hour"] is not None
-    }
+    hardware = [outlook.run.config.hardware for outlook in outlooks]
+    prices = {summary.hourly(node) for node in hardware if node.usd_per_node_hour is not None}
     if not prices:
-        names = ", ".join(sorted({node["name"] for node in hardware}))
+        names = ", ".join(sorted({node.name for node in hardware}))
         return f"unknown: hardware={names} has no price"
     at = prices.pop() if len(prices) == 1 else f"{len(prices)} prices an hour"
     rest, _ = _summed(left, dollars, _usd_per_second)
@@ -264,13 +257,13 @@ def _disk(outlooks: list[_Outlook]) -> str:
 
 def _courses(outlooks: list[_Outlook]) -> list[Line]:
     """Image sizes and learning rate of the longest run of each recipe."""
-    longest: dict[str, dict[str, Any]] = {}
-    for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config["ssr"]):
-        longest[config["recipe"]] = config
+    longest: dict[str, RunConfig] = {}
+    for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config.ssr):
+        longest[config.recipe] = config
     return [
         (
             "course",
-            f"{name} ssr={config['ssr']:g}: {schedule_text.sizes_text(config)}; "
+            f"{name} ssr={config.ssr:g}: {schedule_text.sizes_text(config)}; "
             f"lr {schedule_text.learning_rate_text(config)}",
         )
         for name, config in list(longest.items())[:BASES]
@@ -281,7 +274,7 @@ def _bases(outlooks: list[_Outlook]) -> list[Line]:
     found: Counter[str] = Counter()
     for outlook, time in _known(outlooks):
         if not outlook.done:
-            found[f"{outlook.run.config['recipe']}: {time.basis}"] += 1
+            found[f"{outlook.run.config.recipe}: {time.basis}"] += 1
     shown: list[Line] = [("basis", basis) for basis, _ in found.most_common(BASES)]
     return shown + [("basis", f"{len(found) - BASES} more")] * (len(found) > BASES)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import dollars, span
+from resnet_exp.core.text import dollars, plural, span
 from resnet_exp.planning.sweep_plan import Line
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.frontier import Axis, Group
@@ -79,7 +79,7 @@ def _way(name: str, group: Group) -> list[Line]:
     time = _amount("train_seconds", group.train_seconds.mean) if group.train_seconds else "no time"
     what = run.recipe if run.ssr is None else f"{run.recipe} ssr={run.ssr:g}"
     error = "" if group.top1.sem is None else f" ± {100 * group.top1.sem:.2f}"
-    seeds = f"{group.n} run{'s' * (group.n != 1)}"
+    seeds = plural(group.n, "run")
     whose = f"published: {run.source.partition(';')[0]}" if run.published else "yours"
     price = f" (price of {run.price_date})" if group.cost_usd and run.price_date else ""
     text = (

@@ -12,21 +12,21 @@ import json
 import math
 import os
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from resnet_exp.config import schedule
+from resnet_exp.config import identity, schedule
+from resnet_exp.config.identity import NAMED_DATASETS
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import read_bytes
 from resnet_exp.core.text import below_here, between, span
 from resnet_exp.data import formats, image_tree
+from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.runs.identity import NAMED_DATASETS
 from resnet_exp.runs.result import Result, read_result
 
 # Training images of datasets that are known by their names, if they have all of their classes.
@@ -64,7 +64,7 @@ class History:
                 if result := read_result(run):
                     self._finished.setdefault(_kind_of_result(result), []).append((run, result))
 
-    def alike(self, config: dict[str, Any]) -> list[Result]:
+    def alike(self, config: RunConfig) -> list[Result]:
         """Results of finished runs that should be as fast as this one, the newest first."""
         alike = f"{likeness(config)} {schedule.mean_area(config):.0f}"
         if alike not in self._alike:
@@ -73,15 +73,15 @@ class History:
         return self._alike[alike]
 
 
-def likeness(config: dict[str, Any]) -> str:
+def likeness(config: RunConfig) -> str:
     """Text that is the same for runs that should be equally fast."""
     return json.dumps([_kind_of(config), _pace(config)], sort_keys=True)
 
 
-def _kind_of(config: dict[str, Any]) -> str:
+def _kind_of(config: RunConfig) -> str:
     """What a configuration and a result both say of the speed: recipe, model, data, devices."""
-    names = [config["recipe"], *(config[group]["name"] for group in ("model", "dataset", "data"))]
-    return json.dumps([*names, *(config["hardware"][key] for key in ("name", "devices", "nodes", "precision"))])
+    names, hardware = [config.recipe, config.model.name, config.dataset.name, config.data.name], config.hardware
+    return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
 def _kind_of_result(result: Result) -> str:
@@ -100,10 +100,10 @@ def _newest_first(runs_dir: Path) -> list[RunFolder]:
     return [run for *_, run in sorted(results, key=lambda found: found[:2], reverse=True)]
 
 
-def _agrees(run: RunFolder, config: dict[str, Any]) -> bool:
+def _agrees(run: RunFolder, config: RunConfig) -> bool:
     """Whether a run of the same kind had the same settings too, wherever they matter for its speed."""
     try:
-        its = yaml.load(read_bytes(run.config), yaml.CSafeLoader)
+        its = stored_config(run)
         return _pace(its) == _pace(config) and _same_sizes(its, config)
     except FileNotFoundError:
         return True  # a result that was copied without its configuration says enough
@@ -111,36 +111,37 @@ def _agrees(run: RunFolder, config: dict[str, Any]) -> bool:
         return False
 
 
-def _same_sizes(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _same_sizes(one: RunConfig, other: RunConfig) -> bool:
     return math.isclose(schedule.mean_area(one), schedule.mean_area(other), rel_tol=SAME_AREA)
 
 
-def _pace(config: dict[str, Any]) -> dict[str, Any]:
-    dataset = config["dataset"]
+def _pace(config: RunConfig) -> dict[str, object]:
+    dataset, algorithms = config.dataset, identity.outcome(config).get("algorithms", {})
+    assert isinstance(algorithms, dict)
     return {
-        "model": {key: config["model"][key] for key in SHAPE},
-        "images": None if dataset["name"] in NAMED_DATASETS else dataset["dir"],
-        "size": config["resolution"]["train"],
-        "batch": config["train_batch_size"],
-        "parts": config["hardware"]["device_train_microbatch_size"],
+        "model": {key: getattr(config.model, key) for key in SHAPE},
+        "images": None if dataset.name in NAMED_DATASETS else dataset.dir,
+        "size": config.resolution.train,
+        "batch": config.train_batch_size,
+        "parts": config.hardware.device_train_microbatch_size,
         "algorithms": {
             name: None if name in published_speeds.FREE_ALGORITHMS else settings
-            for name, settings in config["algorithms"].items()
+            for name, settings in algorithms.items()
         },
     }
 
 
-def train_images(config: dict[str, Any], history: History) -> int | None:
+def train_images(config: RunConfig, history: History) -> int | None:
     """Training images of the dataset; None where nobody knows without a long look."""
-    dataset, loader = config["dataset"], config["data"]["loader"]
-    if loader.get("_target_") == formats.SYNTHETIC:
+    dataset, loader = config.dataset, config.data.loader
+    if formats.format_of(config.data.loader) is formats.SYNTHETIC:
         return int(loader["train_images"])
-    if (manifest := formats.given_manifest(config["data"])) is not None:
+    if (manifest := formats.given_manifest(loader, config.data.cache_dir)) is not None:
         return manifest.images
-    known = KNOWN_SIZES.get((dataset["name"], dataset["num_classes"]))
+    known = KNOWN_SIZES.get((dataset.name, config.model.num_classes))
     if known is None and (alike := history.alike(config)):
         return alike[0].train_images
-    return known or _count(str(Path(dataset["dir"] or "") / "train"))
+    return known or _count(str(Path(dataset.root) / "train"))
 
 
 @cache
@@ -152,25 +153,25 @@ def _count(split_dir: str) -> int | None:
     return found if 0 < found <= COUNTED_FILES else None
 
 
-def batches_per_epoch(config: dict[str, Any], images: int | None) -> int | None:
+def batches_per_epoch(config: RunConfig, images: int | None) -> int | None:
     """Batches of an epoch of so many images; the last one is left out unless it is full.
 
     Raises:
         RequestError: there is not one.
     """
-    batch = config["train_batch_size"]
+    batch = config.train_batch_size
     if images is None:
         return None
     if images < batch:
         raise RequestError(
             f"train_batch_size={batch} is more than the {images:,} training images of "
-            f"dataset={config['dataset']['name']}; use train_batch_size={max(1, images // 8)} or less, and scale "
+            f"dataset={config.dataset.name}; use train_batch_size={max(1, images // 8)} or less, and scale "
             "optimizer.lr with it"
         )
     return images // batch
 
 
-def batches(config: dict[str, Any], per_epoch: int | None) -> int | None:
+def batches(config: RunConfig, per_epoch: int | None) -> int | None:
     """Batches of the whole run; None where that of an epoch is unknown and needed."""
     length, unit = schedule.scaled_duration(config)
     if unit == "ba":
@@ -178,18 +179,18 @@ def batches(config: dict[str, Any], per_epoch: int | None) -> int | None:
     return None if per_epoch is None else length * per_epoch
 
 
-def estimate_time(config: dict[str, Any], history: History) -> Estimate | None:
+def estimate_time(config: RunConfig, history: History) -> Estimate | None:
     """Training time of a finalized configuration; None where nothing like it is known."""
     per_epoch = batches_per_epoch(config, train_images(config, history))
     total = batches(config, per_epoch)
     alike = history.alike(config)
     if total is not None and alike:
         speed = statistics.fmean(result.images_per_second for result in alike)
-        seconds = total * config["train_batch_size"] / speed
+        seconds = total * config.train_batch_size / speed
         return Estimate(seconds, seconds, _own_basis(speed, alike, history.runs_dir))
     if total is None or per_epoch is None:
         return None
-    times = published_speeds.times(config, per_epoch * config["train_batch_size"], total / per_epoch)
+    times = published_speeds.times(config, per_epoch * config.train_batch_size, total / per_epoch)
     if not times:
         return None
     seconds = [time.seconds for time in times]
@@ -211,13 +212,13 @@ def _own_basis(speed: float, alike: list[Result], runs_dir: Path) -> str:
     return f"{speed:,.0f} images/s, {runs} like it{machine} in {below_here(runs_dir)}"
 
 
-def measuring_ssr(config: dict[str, Any], per_epoch: int | None) -> float:
+def measuring_ssr(config: RunConfig, per_epoch: int | None) -> float:
     """The shortest ssr that tells how fast a run is: one epoch, or as many as have its mix of image sizes."""
-    full, unit = schedule.duration(config["schedule"]["max_duration"], "schedule.max_duration")
+    full, unit = schedule.duration(config.schedule.max_duration, "schedule.max_duration")
     length, _ = schedule.scaled_duration(config)
     wanted = 1 if unit == "ep" else per_epoch or MEASURED_BATCHES
     for steps in range(wanted, length, wanted):
         ssr = math.ceil(steps * 1e4 / full) / 1e4
-        if _same_sizes({**config, "ssr": ssr}, config):
-            return min(float(config["ssr"]), ssr)
-    return float(config["ssr"])
+        if _same_sizes(replace(config, ssr=ssr), config):
+            return min(float(config.ssr), ssr)
+    return float(config.ssr)

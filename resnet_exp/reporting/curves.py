@@ -81,10 +81,9 @@ def save(figure: Figure, path: Path, name: str) -> None:
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        figure.savefig(temporary, dpi=150, metadata=DATELESS.get(path.suffix))
-        temporary.replace(path)
-    except OSError as error:
-        raise RequestError(f"{name} cannot be written ({error.strerror or error}); give another file") from error
+        with files.writing(name, "give another file"):
+            figure.savefig(temporary, dpi=150, metadata=DATELESS.get(path.suffix))
+            temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

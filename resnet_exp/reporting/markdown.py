@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_exp.core.text import printable, span
+from resnet_exp.core.text import plural, printable, span
 from resnet_exp.results import frontier
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.frontier import Axis, Group, Ratio, Spread
@@ -45,10 +45,10 @@ def frontier_table(collected: Collected, published: Sequence[RunRecord], wanted:
     keyed: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         keyed.setdefault(frontier.frontier_key(group.runs[0]), []).append(group)
-    many = "s" * (len(groups) != 1)
     parts = [
         "# Frontier",
-        f"{len(collected.runs):,} finished runs of {len(groups):,} configuration{many}, {today}. {summary(collected)}.",
+        f"{len(collected.runs):,} finished runs of {plural(len(groups), 'configuration')}, {today}. "
+        f"{summary(collected)}.",
         *([WORDS.format(baseline=cell(wanted.baseline))] if groups else []),
     ]
     for (dataset, protocol), members in keyed.items():
@@ -70,7 +70,7 @@ def summary(collected: Collected) -> str:
     counts = collected.counts()
     parts = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
     total = sum(counts.values())
-    return f"{total:,} run{'s' * (total != 1)}" + (f": {parts}" if parts else "")
+    return plural(total, "run") + (f": {parts}" if parts else "")
 
 
 def reasons(collected: Collected, most: int) -> list[str]:

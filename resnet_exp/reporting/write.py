@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.core.errors import RequestError
+from resnet_exp.core.files import writing
 from resnet_exp.reporting import aside, explorer, markdown, table_files
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.results import collect, frontier, prices
@@ -56,7 +56,7 @@ def write(content: Content, folder: Path) -> list[str]:
     Raises:
         RequestError: the folder cannot be written.
     """
-    try:
+    with writing(f"-o {folder}", "give another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".report.", dir=folder))
         try:
@@ -66,8 +66,6 @@ def write(content: Content, folder: Path) -> list[str]:
                 (temporary / name).replace(folder / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise RequestError(f"-o {folder} cannot be written ({error.strerror or error}); give another folder") from error
     return names
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from resnet_exp.core import files, slurm
 from resnet_exp.core.errors import EXIT_FAILED, RequestError, RunFailed
 from resnet_exp.core.records import Text, Whole, from_json, read_record
+from resnet_exp.core.text import one_line
 from resnet_exp.runs import checkpoints, folder
 from resnet_exp.runs.folder import RunFolder
 
@@ -78,7 +79,7 @@ def write_error(run: RunFolder, error: BaseException, exit_code: int, lost_peer:
     """
     # Torch does not say that the disk is full. Asked before room is made.
     full = run.path.is_dir() and files.is_full(run.path)
-    line = folder.FULL.format(run.path.parent) if full else one_line(error)
+    line = folder.FULL.format(run.path.parent) if full else error_line(error)
     rank = int(os.environ["RANK"]) if "RANK" in os.environ else None
     if not rank:
         # Another rank would remove the one that rank 0 may be writing.
@@ -119,13 +120,13 @@ def current_failure(run: RunFolder) -> Failure | None:
     return None
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """The message of an error as one line; the type goes before it unless the message is ours."""
     text = str(error)
     if "\nOriginal Traceback" in text:
         # Torch makes the traceback of a loader's worker the message.
         text = text.strip().rpartition("\n")[2].partition(": ")[2]
-    text = " ".join(text.split()) or _failed_line(error)
+    text = one_line(text) or _failed_line(error)
     return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
 
 

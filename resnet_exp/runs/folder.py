@@ -12,13 +12,9 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from resnet_exp.core.errors import (
-    OwnedByOther,
-    RequestError,
-)
-from resnet_exp.core.locks import try_lock
+from resnet_exp.core.errors import OwnedByOther
+from resnet_exp.core.locks import open_lock, try_lock
 
 # Set for ranks whose launcher holds the lock of the run folder.
 OWNED = "RESNET_EXP_OWNED"
@@ -95,7 +91,7 @@ def acquire(run: RunFolder) -> int:
     Raises:
         OwnedByOther: another process owns it.
     """
-    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_lock(run.lock)
     try:
         locked = try_lock(descriptor)
     except OSError:
@@ -108,13 +104,3 @@ def acquire(run: RunFolder) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor
-
-
-def unwritable(runs_dir: Path, error: OSError) -> RequestError:
-    """What to say when the folder of the runs cannot be written."""
-    return RequestError(f"runs_dir={runs_dir} cannot be written ({error.strerror}); set runs_dir=PATH")
-
-
-def folder_of(config: dict[str, Any]) -> RunFolder:
-    """Run folder of a finalized configuration."""
-    return RunFolder(Path(config["runs_dir"]).absolute() / config["run_id"])

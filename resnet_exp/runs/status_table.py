@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from resnet_exp.core.text import span
+from resnet_exp.core.text import plural, span
 from resnet_exp.runs.states import KINDS, RunState
 
 COLORS = {
@@ -24,7 +24,7 @@ def counts(states: list[RunState]) -> str:
     """``8 runs: 3 done, 2 running, 3 queued``."""
     found = Counter(state.kind for state in states)
     parts = ", ".join(f"{found[kind]} {kind}" for kind in KINDS if found[kind])
-    return f"{len(states)} run{'s' * (len(states) != 1)}" + (f": {parts}" if parts else "")
+    return plural(len(states), "run") + (f": {parts}" if parts else "")
 
 
 def line(state: RunState) -> str:

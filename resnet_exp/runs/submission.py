@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core import slurm
-from resnet_exp.core.files import SCHEMA, read_json, write_json
+from resnet_exp.core.files import SCHEMA, read_json, write_json, writing
 from resnet_exp.runs import sweep_manifest
-from resnet_exp.runs.folder import unwritable
 
 NAME = ".submission"
 
@@ -25,10 +24,8 @@ def begin(runs_dir: Path, token: str, folder: Path, tasks: Sequence[dict[str, An
     `record` is the manifest of the sweep without these jobs.
     """
     described = {"token": token, "folder": str(folder.absolute()), "tasks": list(tasks)}
-    try:
+    with writing(f"runs_dir={runs_dir}"):
         write_json(submission_path(runs_dir), {"schema": SCHEMA, **described, "manifest": record})
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
 
 
 def end(runs_dir: Path) -> None:

@@ -7,7 +7,6 @@ submitted, its job. Only from it can anybody tell that a run is missing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,9 +16,8 @@ from typing import Any
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import SCHEMA, read_json, write_json
-from resnet_exp.core.locks import is_locked, try_lock
-from resnet_exp.runs.folder import unwritable
+from resnet_exp.core.files import SCHEMA, read_json, write_json, writing
+from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
 
 FOLDER = ".sweeps"
 
@@ -41,11 +39,9 @@ def write_manifest(runs_dir: Path, record: dict[str, Any]) -> None:
         RequestError: the folder of the runs cannot be written.
     """
     path = path_of(runs_dir, record["sweep"])
-    try:
+    with writing(f"runs_dir={runs_dir}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"schema": SCHEMA, **record})
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
 
 
 def read_manifest(runs_dir: Path, name: str) -> dict[str, Any] | None:
@@ -73,12 +69,8 @@ def own_sweep(runs_dir: Path, name: str) -> Iterator[None]:
     Raises:
         RequestError: another process does.
     """
-    path = path_of(runs_dir, name).with_suffix(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
+    with writing(f"runs_dir={runs_dir}"):
+        descriptor = open_lock(path_of(runs_dir, name).with_suffix(".lock"))
     try:
         if not try_lock(descriptor):
             raise RequestError(f"sweep={name} in {runs_dir} is running already; wait for it or stop it")
@@ -95,16 +87,7 @@ def is_sweep_owned(runs_dir: Path, name: str) -> bool:
 @contextlib.contextmanager
 def submitting(runs_dir: Path) -> Iterator[None]:
     """Let one process at a time submit into a folder of runs; the others wait for their turn."""
-    folder = runs_dir / FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".submit.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(runs_dir, error) from error
-    try:
-        if not try_lock(descriptor):
-            console.say(f"waiting for another submission into {runs_dir} to end")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with writing(f"runs_dir={runs_dir}"):
+        descriptor = open_lock(runs_dir / FOLDER / ".submit.lock")
+    with held_lock(descriptor, lambda: console.say(f"waiting for another submission into {runs_dir} to end")):
         yield
-    finally:
-        os.close(descriptor)

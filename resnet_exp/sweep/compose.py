@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,6 +11,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from resnet_exp.config.finalize import close, complete
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 
 
@@ -28,7 +28,7 @@ class RunComposer:
         self._bases: dict[tuple[str, ...], DictConfig] = {}
         self._groups: dict[str, bool] = {}
 
-    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+    def compose(self, overrides: Sequence[str]) -> RunConfig:
         """Finalized configuration of one run.
 
         Raises:

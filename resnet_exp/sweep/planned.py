@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import validate
 from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.values import RUN_ID
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs import environment, sweep_manifest
-from resnet_exp.runs.folder import RunFolder, folder_of
+from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.states import RunState, Scheduler, collect_states
 from resnet_exp.sweep.compose import RunComposer
 
-SWEEP_NAME = validate.values.RUN_ID
+SWEEP_NAME = RUN_ID
 
 
 @dataclass(frozen=True)
 class PlannedRun:
     """One run of a sweep: its finalized configuration, its overrides, and those that tell it from the others."""
 
-    config: dict[str, Any]
+    config: RunConfig
     overrides: tuple[str, ...]
     own: tuple[str, ...]
 
     @property
     def run_id(self) -> str:
-        return str(self.config["run_id"])
+        return self.folder.path.name
 
     @property
     def folder(self) -> RunFolder:
-        return folder_of(self.config)
+        return self.config.folder
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,11 @@ def plan_sweep(
     if len(runs) < len(jobs) and not search:
         console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
     planned_runs = list(runs.values())
-    return Sweep(_name(planned_runs), Path(_same("runs_dir", planned_runs)), planned_runs, asked, continued, search)
+    runs_dir = Path(_same("runs_dir", [run.config.runs_dir for run in planned_runs]))
+    return Sweep(_name(planned_runs), runs_dir, planned_runs, asked, continued, search)
 
 
-def _composed(composer: RunComposer, overrides: Sequence[str], own: tuple[str, ...]) -> dict[str, Any]:
+def _composed(composer: RunComposer, overrides: Sequence[str], own: tuple[str, ...]) -> RunConfig:
     """Compose one run; an error names what is its own."""
     try:
         return composer.compose(overrides)
@@ -114,15 +116,19 @@ def _composed(composer: RunComposer, overrides: Sequence[str], own: tuple[str, .
         raise RequestError(f"{message} (in the run with {' '.join(own)})" if own else message) from error
 
 
+Value = TypeVar("Value", str, str | None)
+
+
 def _name(runs: list[PlannedRun]) -> str:
-    name = _same("sweep", runs) or sweep_manifest.default_name([run.run_id for run in runs])
+    given = _same("sweep", [run.config.sweep for run in runs])
+    name = given or sweep_manifest.default_name([run.run_id for run in runs])
     if not SWEEP_NAME.fullmatch(name):
         raise RequestError(f"sweep={name} cannot name a file; use letters, digits and . _ + -")
     return name
 
 
-def _same(key: str, runs: list[PlannedRun]) -> Any:
-    found = {run.config[key] for run in runs}
+def _same(key: str, values: Iterable[Value]) -> Value:
+    found = set(values)
     if len(found) > 1:
         raise RequestError(f"{key}={','.join(sorted(map(str, found)))}: one sweep has one {key}; start several")
     return found.pop()

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import one_line
 from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -37,10 +38,8 @@ def write_definition(path: Path) -> None:
         raise RequestError(f"--dry-run {path} is a folder; give a file")
     from resnet_exp.tracking import workspace
 
-    try:
+    with files.writing(f"--dry-run {path}", "give another file"):
         files.write_json(path, workspace.definition(workspace.views({})))
-    except OSError as error:
-        raise RequestError(f"--dry-run {path} cannot be written ({error.strerror}); give another file") from error
 
 
 def publish(project: str) -> list[str]:
@@ -61,9 +60,8 @@ def publish(project: str) -> list[str]:
         return [_publish(api, project, view) for view in workspace.views(_recipes(api, project))]
     except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
         # Its own are of all kinds: no login, no such project, no network.
-        reason = " ".join(str(error).split())
         raise RequestError(
-            f"{project} cannot be written ({reason:.200}); see wandb login and WANDB_BASE_URL"
+            f"{project} cannot be written ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Finished runs of a Weights & Biases project, or of the files of its client, as the report sees them.
+"""Finished runs of a Weights & Biases project as the report sees them, and run folders by their ``wandb`` folders.
 
 Two keys of a run's summary are read, which `resnet_exp.loggers.wandb_logger` writes when the run ends:
 
@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import printable
+from resnet_exp.core.text import one_line, printable
 from resnet_exp.results import parse
+from resnet_exp.results.collect import is_run
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.result import result_of
-from resnet_exp.tracking import offline_files
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
+# What W&B's client writes into the folder of each run, itself in ``RUN/wandb``.
+FILES = "run-*.wandb"
 TIMEOUT_SECONDS = 20
 Found = tuple[list[RunRecord], list[tuple[Path, str]]]
 
@@ -39,20 +41,24 @@ def read_project(project: str) -> Found:
     return _runs(summaries, "its summary on W&B")
 
 
-def read_offline_files(folder: Path) -> Found:
-    """Finished runs in the files of W&B's client in a folder, and those that cannot be used, with the reason.
+def run_folder_of(folder: Path) -> Path:
+    """The run folder that holds `folder` if that is one of W&B's client's, ``wandb`` or a run in it; else `folder`.
 
-    A run that was resumed has a file for each try, of which the last has the result.
+    Raises:
+        RequestError: W&B's files were copied without the run folder.
     """
-    summaries: dict[str, dict[str, Any]] = {}
-    damaged = []
-    for path in offline_files.find(folder):
-        try:
-            summaries.setdefault(path.stem.removeprefix("run-"), {}).update(offline_files.summary(path))
-        except (OSError, ValueError) as error:
-            damaged.append((path, str(error.strerror if isinstance(error, OSError) else error)))
-    runs, unreadable = _runs(summaries, f"W&B's files in {folder}")
-    return runs, [*unreadable, *damaged]
+    if any(folder.glob(FILES)):
+        holder = folder.absolute().parent.parent
+    elif any(folder.glob(f"*run-*/{FILES}")):
+        holder = folder.absolute().parent
+    else:
+        return folder
+    if is_run(holder):
+        return holder
+    raise RequestError(
+        f"{folder} holds W&B's files alone, the results are in the run folder; give that, or upload the files with "
+        "wandb sync and give --wandb ENTITY/PROJECT"
+    )
 
 
 def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
@@ -75,9 +81,8 @@ def _finished(project: str) -> list[Any]:
         return list(api.runs(project, filters={"state": "finished"}, per_page=500, lazy=False))
     except (wandb.errors.Error, ValueError, OSError) as error:
         # Its own are of all kinds: no login, no such project, no network.
-        reason = " ".join(str(error).split())
         raise RequestError(
-            f"--wandb {project} cannot be read ({reason:.200}); see wandb login and WANDB_BASE_URL"
+            f"--wandb {project} cannot be read ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error
 
 

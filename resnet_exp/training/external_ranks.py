@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
 
-from resnet_exp.config import validate
+from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.processes import die_with_parent
@@ -32,25 +31,24 @@ def complete_environment() -> None:
         os.environ.setdefault(name, os.environ.get(SYNONYMS.get(name, name), value))
 
 
-def check_world(config: dict[str, Any], run: RunFolder) -> None:
+def check_world(hardware: HardwareConfig, run: RunFolder) -> None:
     """Check that there are as many ranks as the run is made for: a share of each batch would be lost, or be too small.
 
     Raises:
         RequestError: there are not.
     """
-    hardware = config["hardware"]
-    devices, nodes = validate.ranks_per_node(hardware), hardware["nodes"]
+    devices, nodes = hardware.ranks_per_node, hardware.nodes
     world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
     if (world, local) != (devices * nodes, devices):
         on_nodes = f" --nnodes {nodes}" if nodes > 1 else ""
         raise RequestError(
             f"WORLD_SIZE={world} (LOCAL_WORLD_SIZE={local}) differs from the {devices * nodes} ranks of this run "
-            f"(hardware.devices={hardware['devices']}, hardware.nodes={nodes}); use torchrun{on_nodes} "
+            f"(hardware.devices={hardware.devices}, hardware.nodes={nodes}); use torchrun{on_nodes} "
             f"--nproc-per-node {devices} -m resnet_exp.train {run.path}, or leave RANK and WORLD_SIZE out"
         )
 
 
-def begin(run: RunFolder, config: dict[str, Any]) -> bool:
+def begin(run: RunFolder, config: RunConfig) -> bool:
     """Do what our own launcher does before it starts ranks: own the folder, prepare the data. False: it is done.
 
     The folder's lock is held until this process ends.

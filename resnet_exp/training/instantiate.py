@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from resnet_exp.config.schema import Entries, Entry
 from resnet_exp.core.errors import RequestError
 
 
-def build_named(group: str, entries: dict[str, Any]) -> list[Any]:
+def build_named(group: str, entries: Entries) -> list[Any]:
     """Instantiate the entries of an open group, in their order.
 
     Raises:
@@ -17,7 +18,7 @@ def build_named(group: str, entries: dict[str, Any]) -> list[Any]:
     return [build_entry(f"{group}.{name}", entry) for name, entry in entries.items()]
 
 
-def build_entry(key: str, entry: dict[str, Any], **extra: Any) -> Any:
+def build_entry(key: str, entry: Entry, **extra: Any) -> Any:
     """Call the ``_target_`` of one entry with its other keys; `key` names it in errors."""
     settings = {name: value for name, value in entry.items() if name != "_target_"}
     module, _, attribute = entry["_target_"].rpartition(".")

@@ -3,74 +3,73 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from composer.core import DataSpec
 from composer.devices import Device
 from composer.utils import dist
 
-from resnet_exp.config import schedule, validate
+from resnet_exp.config import schedule
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import devices
 from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split
-from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.training.instantiate import build_entry
 
 MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
 
 
-def build_loader(config: dict[str, Any], train: bool) -> Loader:
+def build_loader(config: RunConfig, train: bool) -> Loader:
     """Loader of one split for this rank."""
-    converted = formats.format_of(config["data"])
-    entry = config["data"]["loader"] if converted is None else formats.settings_of(config["data"])
+    data = config.data
+    entry = data.loader if formats.files_of(data.loader) is None else formats.settings_of(data.loader, data.cache_dir)
     return build_entry("data.loader", entry, split=make_split(config, train))
 
 
-def make_split(config: dict[str, Any], train: bool) -> Split:
+def make_split(config: RunConfig, train: bool) -> Split:
     """Describe one split for this rank."""
-    dataset, sizes, hardware = config["dataset"], config["resolution"], config["hardware"]
-    low, high = dataset["crop_scale"]
-    narrow, wide = dataset["crop_ratio"]
+    dataset, sizes, hardware = config.dataset, config.resolution, config.hardware
+    low, high = dataset.crop_scale
+    narrow, wide = dataset.crop_ratio
     return Split(
         train=train,
-        root=dataset["dir"],
-        classes=dataset["num_classes"],
-        batch_size=config["train_batch_size" if train else "eval_batch_size"] // dist.get_world_size(),
-        crop=sizes["train" if train else "eval_crop"],
-        resize=sizes["eval_resize"],
+        root=dataset.root,
+        classes=config.model.num_classes,
+        batch_size=(config.train_batch_size if train else config.eval_batch_size) // dist.get_world_size(),
+        crop=sizes.train if train else sizes.eval_crop,
+        resize=sizes.eval_resize,
         crop_scale=(low, high),
         crop_ratio=(narrow, wide),
-        hflip=dataset["hflip"],
-        seed=config["seed"],
+        hflip=dataset.hflip,
+        seed=config.seed,
         rank=dist.get_global_rank(),
         world_size=dist.get_world_size(),
         num_workers=num_workers(config),
-        prefetch_factor=config["data"]["prefetch_factor"],
-        on_gpu=hardware["device"] == "gpu",
-        side_at=partial(schedule.loaded_size, config) if train and config["data"]["decode"] == "scheduled" else None,
+        prefetch_factor=config.data.prefetch_factor,
+        on_gpu=hardware.device == "gpu",
+        side_at=partial(schedule.loaded_size, config) if train and config.data.decode == "scheduled" else None,
     )
 
 
-def num_workers(config: dict[str, Any]) -> int:
+def num_workers(config: RunConfig) -> int:
     """Loader workers of one rank: ``data.num_workers``, or on GPUs the rank's share of this machine's CPUs up to 8.
 
     On a CPU there are none: they would take the cores that train.
     """
-    asked, hardware = config["data"]["num_workers"], config["hardware"]
+    asked, hardware = config.data.num_workers, config.hardware
     if asked is not None:
         return asked
-    if hardware["device"] == "cpu":
+    if hardware.device == "cpu":
         return 0
-    return min(MAX_AUTO_WORKERS, max(1, devices.usable_cpus() // validate.ranks_per_node(hardware)))
+    return min(MAX_AUTO_WORKERS, max(1, devices.usable_cpus() // hardware.ranks_per_node))
 
 
-def _normalize(config: dict[str, Any], device: Device, train: bool) -> Normalize:
-    dataset = config["dataset"]
-    # The original normalised FFCV's training images in half precision, and everything else in full.
-    from_ffcv = config["data"]["loader"]["_target_"] == ffcv_files.LOADER
-    half = train and from_ffcv and config["hardware"]["precision"] == "amp_fp16"
-    return Normalize(device, dataset["mean"], dataset["std"], torch.float16 if half else torch.float32)
+def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:
+    dataset = config.dataset
+    # The original normalized FFCV's training images in half precision, and everything else in full.
+    from_ffcv = formats.format_of(config.data.loader) is formats.FFCV
+    half = train and from_ffcv and config.hardware.precision == "amp_fp16"
+    return Normalize(device, dataset.mean, dataset.std, torch.float16 if half else torch.float32)
 
 
 class Normalize:

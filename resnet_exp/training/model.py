@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from composer.loss import binary_cross_entropy_with_logits, soft_cross_entropy
 from composer.models import ComposerClassifier
@@ -14,6 +12,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from resnet_exp.config.schema import ModelConfig
 from resnet_exp.data.contract import IGNORED
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
@@ -43,29 +42,29 @@ class MeanCrossEntropy(Metric):
         return self.total / self.count
 
 
-def build_model(config: dict[str, Any]) -> ComposerClassifier:
+def build_model(config: ModelConfig) -> ComposerClassifier:
     """Build the classifier that ``model`` describes.
 
     Its evaluation metrics are ``top1`` and ``top5`` (fractions) and ``loss`` (cross entropy). It has no training
     metrics: the original system measured none, and they cost time every batch.
     """
     network = ResNet(
-        BLOCKS[config["block"]],
-        config["layers"],
-        num_classes=config["num_classes"],
-        groups=config["groups"],
-        width_per_group=config["width_per_group"],
+        BLOCKS[config.block],
+        config.layers,
+        num_classes=config.num_classes,
+        groups=config.groups,
+        width_per_group=config.width_per_group,
     )
-    for name in config["initializers"]:
+    for name in config.initializers:
         network.apply(Initializer(name).get_initializer())
-    if config["sync_batchnorm"]:
+    if config.sync_batchnorm:
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     return ComposerClassifier(
         network,
-        num_classes=config["num_classes"],
+        num_classes=config.num_classes,
         train_metrics=MetricCollection([]),
-        val_metrics=_metrics(config["num_classes"]),
-        loss_fn=LOSSES[config["loss"]],
+        val_metrics=_metrics(config.num_classes),
+        loss_fn=LOSSES[config.loss],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from composer import Trainer
@@ -11,6 +12,7 @@ from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import reproducibility
 
+from resnet_exp.config.schema import Entries, Entry, HardwareConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.loggers.guard import guard
 from resnet_exp.loggers.metrics import Measures
@@ -24,47 +26,47 @@ from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model
 
 
-def wanted_algorithms(config: dict[str, Any]) -> dict[str, Any]:
+def wanted_algorithms(config: RunConfig) -> Entries:
     """The algorithms of a run, without progressive resizing where the loader does it."""
-    done = ("progressive_resizing",) if config["data"]["decode"] == "scheduled" else ()
-    return {name: entry for name, entry in config["algorithms"].items() if name not in done}
+    done = ("progressive_resizing",) if config.data.decode == "scheduled" else ()
+    return {name: entry for name, entry in config.algorithms.items() if name not in done}
 
 
-def build_device(hardware: dict[str, Any]) -> Device:
+def build_device(hardware: HardwareConfig) -> Device:
     """Composer's device of this rank."""
-    return DeviceGPU() if hardware["device"] == "gpu" else DeviceCPU()
+    return DeviceGPU() if hardware.device == "gpu" else DeviceCPU()
 
 
-def build_optimizer(parameters: Any, config: dict[str, Any]) -> DecoupledSGDW:
+def build_optimizer(parameters: Any, config: OptimizerConfig) -> DecoupledSGDW:
     """SGD whose weight decay does not depend on the learning rate (Loshchilov and Hutter, arXiv:1711.05101)."""
-    return DecoupledSGDW(parameters, **config)
+    return DecoupledSGDW(parameters, **asdict(config))
 
 
-def build_schedule(config: dict[str, Any]) -> CosineAnnealingWithWarmupScheduler:
+def build_schedule(config: ScheduleConfig) -> CosineAnnealingWithWarmupScheduler:
     """Linear warm-up that ``ssr`` does not scale, then cosine decay to the end of the run."""
-    return CosineAnnealingWithWarmupScheduler(t_warmup=config["warmup"], t_max="1dur", alpha_f=config["alpha_f"])
+    return CosineAnnealingWithWarmupScheduler(t_warmup=config.warmup, t_max="1dur", alpha_f=config.alpha_f)
 
 
 class Training:
     """A trainer, with the parts that `resnet_exp.train` asks afterwards."""
 
-    def __init__(self, config: dict[str, Any], run: RunFolder) -> None:
+    def __init__(self, config: RunConfig, run: RunFolder) -> None:
         """Build everything, and load the latest checkpoint if there is one."""
         self.config, self.run = config, run
-        device = build_device(config["hardware"])
+        device = build_device(config.hardware)
         # Composer's trainer does this too late for the model's first weights.
-        reproducibility.seed_all(config["seed"])
+        reproducibility.seed_all(config.seed)
         self.train_loader = build_loader(config, train=True)
         self.eval_loader = build_loader(config, train=False)
         self._check_sizes()
-        self.recorder = Recorder(run, config["trace"])
+        self.recorder = Recorder(run, config.trace)
         self.stop = callbacks.StopOnRequest()
         self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config))
         self.trainer = self._trainer(device)
         self._seek()
 
     def _check_sizes(self) -> None:
-        size, images = self.config["train_batch_size"], self.train_loader.images
+        size, images = self.config.train_batch_size, self.train_loader.images
         if len(self.train_loader) == 0:
             raise RequestError(
                 f"train_batch_size={size} is more than the {images:,} training images; "
@@ -73,10 +75,9 @@ class Training:
 
     def _trainer(self, device: Device) -> Trainer:
         config = self.config
-        model = build_model(config["model"])
-        microbatch = config["hardware"]["device_train_microbatch_size"]
+        model = build_model(config.model)
         latest = self.run.latest_checkpoint
-        loggers = [guard(name, self._tracker(name, entry)) for name, entry in config["loggers"].items()]
+        loggers = [guard(name, self._tracker(name, entry)) for name, entry in config.loggers.items()]
         self.rng = callbacks.RestoreRng()
         own: list[Callback] = [
             callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), callbacks.SameBuffers(),
@@ -87,23 +88,23 @@ class Training:
             model=model,
             train_dataloader=normalized(self.train_loader, _normalize(config, device, train=True)),
             eval_dataloader=normalized(self.eval_loader, _normalize(config, device, train=False)),
-            optimizers=build_optimizer(model.parameters(), config["optimizer"]),
-            schedulers=build_schedule(config["schedule"]),
+            optimizers=build_optimizer(model.parameters(), config.optimizer),
+            schedulers=build_schedule(config.schedule),
             algorithms=self.algorithms,
             algorithm_passes=listed_order,
-            callbacks=own + build_named("callbacks", config["callbacks"]),
+            callbacks=own + build_named("callbacks", config.callbacks),
             loggers=loggers,
             progress_bar=False,
-            max_duration=config["schedule"]["max_duration"],
-            scale_schedule_ratio=config["ssr"],
-            eval_interval=config["eval_interval"],
-            precision=Precision(config["hardware"]["precision"]),
+            max_duration=config.schedule.max_duration,
+            scale_schedule_ratio=config.ssr,
+            eval_interval=config.eval_interval,
+            precision=Precision(config.hardware.precision),
             device=device,
-            device_train_microbatch_size=int(microbatch) if str(microbatch).isdigit() else microbatch,
-            seed=config["seed"],
-            run_name=config["run_id"],
+            device_train_microbatch_size=config.hardware.microbatch,
+            seed=config.seed,
+            run_name=config.run_id,
             save_folder=str(self.run.checkpoints),
-            save_interval=config["checkpoint_interval"],
+            save_interval=config.checkpoint_interval,
             save_latest_filename="latest-rank{rank}.pt",
             save_num_checkpoints_to_keep=1,
             save_overwrite=True,
@@ -114,7 +115,7 @@ class Training:
         self.rng.pending = trainer._rng_state if trainer.state.timestamp.batch_in_epoch.value else None
         return trainer
 
-    def _tracker(self, name: str, entry: dict[str, Any]) -> LoggerDestination:
+    def _tracker(self, name: str, entry: Entry) -> LoggerDestination:
         # The run folder may have been moved since it was written.
         here = {"runs_dir": str(self.run.path.parent)} if "runs_dir" in entry else {}
         return build_entry(f"loggers.{name}", {**entry, **here})

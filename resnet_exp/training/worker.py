@@ -12,11 +12,11 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from resnet_exp.config import validate
+from resnet_exp.config import identity, validate
 from resnet_exp.core import devices, files
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.launch.config_file import read_config
-from resnet_exp.runs import checkpoints, environment, identity
+from resnet_exp.runs import checkpoints, environment
 from resnet_exp.runs.environment import Environment, read_environment, write_environment
 from resnet_exp.runs.failure import write_error
 from resnet_exp.runs.folder import RunFolder
@@ -53,7 +53,7 @@ def run_external_rank(run: RunFolder) -> int:
     external_ranks.complete_environment()
     try:
         config = read_config(run)  # before anything is written into what may be no run folder
-        external_ranks.check_world(config, run)
+        external_ranks.check_world(config.hardware, run)
         code = run_rank(run) if external_ranks.begin(run, config) else EXIT_DONE
     except (RequestError, RunFailed):
         if os.environ["RANK"] != "0":
@@ -67,8 +67,8 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
     faulthandler.enable()
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
-    validate.check_devices(config["hardware"])
-    if config["hardware"]["device"] == "cpu":
+    validate.check_devices(config.hardware)
+    if config.hardware.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
     # Imported late: whatever is wrong before costs no ten seconds of imports.
     from composer.utils import dist
@@ -77,10 +77,10 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
     from resnet_exp.training.callbacks import StopRequested
     from resnet_exp.training.trainer import Training, build_device
 
-    dist.initialize_dist(build_device(config["hardware"]), timeout=1800)
+    dist.initialize_dist(build_device(config.hardware), timeout=1800)
     if dist.get_global_rank() == 0:
         checkpoints.repair(run)
-        write_environment(run, with_torch(read_environment(run), config["hardware"]["device"] == "gpu"))
+        write_environment(run, with_torch(read_environment(run), config.hardware.device == "gpu"))
     dist.barrier()
     training = Training(config, run)
     begun.append(training)
@@ -136,19 +136,20 @@ def _save_weights(run: RunFolder, training: Training) -> None:
 def _result(run: RunFolder, training: Training, startup_seconds: float) -> Result:
     config, recorder, now = training.config, training.recorder, training.trainer.state.timestamp
     made_with, train_seconds = read_environment(run), now.total_wct.total_seconds()
-    hardware = config["hardware"]
+    hardware = config.hardware
+    assert config.run_id is not None
     return Result(
-        run_id=config["run_id"],
-        recipe=config["recipe"],
-        ssr=config["ssr"],
-        seed=config["seed"],
-        model=config["model"]["name"],
-        dataset=config["dataset"]["name"],
-        data=config["data"]["name"],
-        algorithms=tuple(sorted(config["algorithms"])),
+        run_id=config.run_id,
+        recipe=config.recipe,
+        ssr=config.ssr,
+        seed=config.seed,
+        model=config.model.name,
+        dataset=config.dataset.name,
+        data=config.data.name,
+        algorithms=tuple(sorted(config.algorithms)),
         group=identity.group(config),
-        sweep=config["sweep"],
-        command=config["command"],
+        sweep=config.sweep,
+        command=config.command,
         commits=made_with.commits,
         dirty=made_with.dirty,
         epochs=now.epoch.value,
@@ -158,20 +159,20 @@ def _result(run: RunFolder, training: Training, startup_seconds: float) -> Resul
         top1=recorder.last["top1"],
         top5=recorder.last["top5"],
         eval_loss=recorder.last["loss"],
-        evaluation=Evaluation(config["resolution"]["eval_resize"], config["resolution"]["eval_crop"]),
+        evaluation=Evaluation(config.resolution.eval_resize, config.resolution.eval_crop),
         images_per_second=now.sample.value / train_seconds,
         resumed=recorder.resumed,
         timing=Timing(train_seconds, recorder.eval_seconds, startup_seconds, recorder.data_wait_seconds),
         hardware=ResultHardware(
-            name=hardware["name"],
-            cloud=hardware["cloud"],
-            devices=hardware["devices"],
-            nodes=hardware["nodes"],
-            precision=hardware["precision"],
-            gpu=hardware["gpu"],
+            name=hardware.name,
+            cloud=hardware.cloud,
+            devices=hardware.devices,
+            nodes=hardware.nodes,
+            precision=hardware.precision,
+            gpu=hardware.gpu,
             cpus=devices.usable_cpus(),
-            usd_per_node_hour=hardware["usd_per_node_hour"],
-            price_date=hardware["price_date"],
+            usd_per_node_hour=hardware.usd_per_node_hour,
+            price_date=hardware.price_date,
         ),
     )
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.text import shown, span
+from resnet_exp.core.text import printable, span
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
@@ -63,14 +63,14 @@ class Conversion(ABC):
                 for event in team.work(tasks, self.page_numbers(), patience):
                     self._take(event, most_skipped, progress)
         except WorkerLost as lost:
-            where = "" if lost.number is None else f" while it read {shown(self.path(lost.number))}"
+            where = "" if lost.number is None else f" while it read {printable(self.path(lost.number))}"
             raise RunFailed(f"a process of the writer {lost.how}{where}") from lost
         finally:
             self.close()
         progress.end()
         self.finish()
         if self.refused:
-            listed = shown(manifests.path_of(self.target))
+            listed = printable(manifests.path_of(self.target))
             console.say(f"{self.target.name}: {len(self.refused)} images were skipped; {listed} lists them")
 
     @property
@@ -127,7 +127,7 @@ class Conversion(ABC):
             counts[label] += 1
         if 0 in counts:
             empty = self.folder / classes[counts.index(0)]
-            raise RunFailed(f"of {shown(empty)} no image can be converted; repair some or remove the class")
+            raise RunFailed(f"of {printable(empty)} no image can be converted; repair some or remove the class")
         return Content(
             settings=settings,
             classes=classes,

@@ -16,13 +16,17 @@ from resnet_exp.data import image_tree
 class ConvertedFormat:
     """A format of converted images.
 
-    `name` is that of its folder in the cache and of its writer (`resnet_exp.data.writer`), `content` are the settings
-    that what is written depends on, `suffix` ends the name of a split.
+    Attributes:
+        name: of its folder in the cache.
+        content: the settings that what is written depends on.
+        suffix: what the name of a split's file ends with.
+        conversion: import path of its `resnet_exp.data.conversion.base.Conversion`, for the writer's process alone.
     """
 
     name: str
     content: tuple[str, ...]
     suffix: str
+    conversion: str
 
 
 @dataclass(frozen=True)

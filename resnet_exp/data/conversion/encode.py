@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data.ffcv.layout import page_bytes
 from resnet_exp.data.image_file import Pixels, decode
 
@@ -76,7 +76,7 @@ def encode(path: str, name: str, settings: Settings) -> Encoded:
     how = (cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart_interval(width))
     done, content = cv2.imencode(".jpg", pixels, how)
     if not done:
-        raise RunFailed(f"image {shown(path)} ({width}x{height} pixels) cannot be stored as JPEG; remove it")
+        raise RunFailed(f"image {printable(path)} ({width}x{height} pixels) cannot be stored as JPEG; remove it")
     return Encoded(JPEG, width, height, content.reshape(-1).astype(np.uint8, copy=False))
 
 
@@ -86,11 +86,12 @@ def _resized(pixels: Pixels, path: str, max_resolution: int | None) -> Pixels:
     new_width, new_height = int(ratio * width), int(ratio * height)
     if min(new_width, new_height) < 1 or max(new_width, new_height) > MAX_SIDE:
         raise RunFailed(
-            f"image {shown(path)} ({width}x{height} pixels) is too long and thin to store; remove it from dataset.dir"
+            f"image {printable(path)} ({width}x{height} pixels) is too long and thin to store; "
+            "remove it from dataset.dir"
         )
     if 3 * new_width * new_height > page_bytes(max_resolution):
         raise RunFailed(
-            f"image {shown(path)} ({width}x{height} pixels) is too large to be stored; set "
+            f"image {printable(path)} ({width}x{height} pixels) is too large to be stored; set "
             "data.loader.max_resolution to the longest side that you need"
         )
     if ratio == 1.0:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.sources import ABSENT, Source
 
 SCHEMA = 1
@@ -95,22 +95,22 @@ def read_manifest(place: Path, of: type[Of]) -> Of | None:
         Differs: there is one, and it cannot be used.
     """
     path = path_of(place)
-    fix = f"remove it and {shown(place)} to write both again"
+    fix = f"remove it and {printable(place)} to write both again"
     try:
         content = read_json(path)
     except RequestError as error:
-        raise ManifestMismatch(f"{shown(path)} is damaged; {fix}") from error
+        raise ManifestMismatch(f"{printable(path)} is damaged; {fix}") from error
     if content is None:
         return None
     if content.get("schema") != SCHEMA:
-        raise ManifestMismatch(f"{shown(path)} is of another version; {fix}")
+        raise ManifestMismatch(f"{printable(path)} is of another version; {fix}")
     seal = content.pop("seal", None)
     if seal != _seal(content):
-        raise ManifestMismatch(f"{shown(path)} is damaged (it is not what was sealed); {fix}")
+        raise ManifestMismatch(f"{printable(path)} is damaged (it is not what was sealed); {fix}")
     try:
         return of(**content)
     except TypeError:
-        raise ManifestMismatch(f"{shown(path)} is of format {content.get('format')}; {fix}") from None
+        raise ManifestMismatch(f"{printable(path)} is of format {content.get('format')}; {fix}") from None
 
 
 def _seal(content: dict[str, Any]) -> str:
@@ -123,7 +123,7 @@ def check_origin(place: Path, manifest: Manifest, settings: dict[str, Any], clas
     Raises:
         Differs: says what differs.
     """
-    what = f"{manifest.title} {shown(place)}"
+    what = f"{manifest.title} {printable(place)}"
     for key, wanted in settings.items():
         if (found := manifest.settings.get(key)) != wanted:
             raise ManifestMismatch(f"{what} was written with {key}={found}, not {key}={wanted}; {FIX}")
@@ -140,7 +140,7 @@ def check_class_count(place: Path, manifest: Manifest, classes: int | None) -> N
     """
     if classes is not None and len(manifest.classes) != classes:
         raise ManifestMismatch(
-            f"{manifest.title} {shown(place)} has {len(manifest.classes)} classes, dataset.num_classes={classes}; "
+            f"{manifest.title} {printable(place)} has {len(manifest.classes)} classes, dataset.num_classes={classes}; "
             f"name another one or set dataset.num_classes={len(manifest.classes)}"
         )
 
@@ -153,7 +153,7 @@ def check_classes_agree(train: tuple[Path, Manifest], val: tuple[Path, Manifest]
     """
     if train[1].classes != val[1].classes:
         raise ManifestMismatch(
-            f"{train[1].title}s {shown(train[0])} and {shown(val[0])} have different classes: "
+            f"{train[1].title}s {printable(train[0])} and {printable(val[0])} have different classes: "
             f"{_difference(train[1].classes, val[1].classes)}; name two of one dataset"
         )
 
@@ -162,7 +162,7 @@ def _difference(ours: list[str], theirs: list[str]) -> str:
     if len(ours) != len(theirs):
         return f"{len(ours)} and {len(theirs)} of them"
     number = next(number for number, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])
-    return f"number {number} is {shown(ours[number])} and {shown(theirs[number])}"
+    return f"number {number} is {printable(ours[number])} and {printable(theirs[number])}"
 
 
 def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, Any]:
@@ -188,9 +188,9 @@ def check_source(place: Path, manifest: Manifest) -> None:
             # An image that could not be read when it was to be converted is in `skipped`.
             if (size, changed) == ABSENT:
                 continue
-            raise ManifestMismatch(f"{stale} {shown(folder / name)} is gone ({error.strerror}); {FIX}") from error
+            raise ManifestMismatch(f"{stale} {printable(folder / name)} is gone ({error.strerror}); {FIX}") from error
         if (status.st_size, status.st_mtime_ns) != (size, changed):
-            raise ManifestMismatch(f"{stale} {shown(folder / name)} has changed since; {FIX}")
+            raise ManifestMismatch(f"{stale} {printable(folder / name)} has changed since; {FIX}")
 
 
 def check_all_sources(place: Path, manifest: Manifest, sources: list[Source]) -> None:
@@ -202,11 +202,11 @@ def check_all_sources(place: Path, manifest: Manifest, sources: list[Source]) ->
     if fingerprint(sources) == manifest.source["fingerprint"]:
         return
     check_source(place, manifest)
-    folder, then, stale = shown(manifest.source["folder"]), manifest.source["images"], _stale(place, manifest)
+    folder, then, stale = printable(manifest.source["folder"]), manifest.source["images"], _stale(place, manifest)
     if len(sources) != then:
         raise ManifestMismatch(f"{stale} {folder} had {then:,} images when it was written, now {len(sources):,}; {FIX}")
     raise ManifestMismatch(f"{stale} of the {then:,} images in {folder} some have another name, size or time; {FIX}")
 
 
 def _stale(place: Path, manifest: Manifest) -> str:
-    return f"{manifest.title} {shown(place)} is stale:"
+    return f"{manifest.title} {printable(place)} is stale:"

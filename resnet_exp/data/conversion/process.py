@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -16,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
+from resnet_exp.core.files import writing
+from resnet_exp.core.locks import held_lock, open_lock
 from resnet_exp.core.processes import die_with_parent
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.cache import ConversionRequest
 
 Say = Callable[[str], None]
@@ -55,23 +56,17 @@ def convert(wish: ConversionRequest, missing: dict[str, Path], terms: Conversion
         RunFailed: the conversion failed; nothing is left in a split's place.
     """
     cache, unfinished = next(iter(missing.values())).parent, wish.work_folder
-    try:
-        for folder in (cache, unfinished):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = (unfinished / ".lock").open("w")
-    except OSError as error:
-        raise RequestError(
-            f"data.cache_dir={wish.settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
-        ) from error
-    with lock:
-        _wait_for(lock.fileno(), cache, terms.say)
+    with writing(f"data.cache_dir={wish.settings['cache_dir']}"):
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = open_lock(unfinished / ".lock")
+    with held_lock(lock, lambda: terms.say(f"another process converts into {cache}; waiting for it")):
         # The small split first: a bad image in it should not cost the time of the large one.
         still = [(split, missing[split]) for split in sorted(missing, reverse=True) if not missing[split].exists()]
         if not still:
             return
         terms.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
         request = {
-            "format": wish.kind.name,
+            "conversion": wish.kind.conversion,
             "places": [
                 [os.path.join(wish.root, split), str(place), str(unfinished / f"{place.name}.partial")]
                 for split, place in still
@@ -82,15 +77,7 @@ def convert(wish: ConversionRequest, missing: dict[str, Path], terms: Conversion
             "most_skipped": terms.most_skipped,
             "patience_seconds": PATIENCE_SECONDS,
         }
-        _run_writer(request, lock.fileno())
-
-
-def _wait_for(lock: int, cache: Path, say: Say) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say(f"another process converts into {cache}; waiting for it")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run_writer(request, lock)
 
 
 def _run_writer(request: dict[str, Any], lock: int) -> None:
@@ -117,7 +104,7 @@ def _run_writer(request: dict[str, Any], lock: int) -> None:
     if process.returncode == EXIT_BAD_REQUEST:
         raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(f"conversion of {shown(Path(request['places'][0][0]).parent)} failed: {reason}")
+        raise RunFailed(f"conversion of {printable(Path(request['places'][0][0]).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
@@ -17,8 +17,12 @@ from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 
-LOADER: str = "resnet_exp.data.ffcv.make_loader"
-KIND = ConvertedFormat("ffcv", ("write_mode", "max_resolution", "compress_probability", "jpeg_quality"), ".ffcv")
+KIND = ConvertedFormat(
+    name="ffcv",
+    content=("write_mode", "max_resolution", "compress_probability", "jpeg_quality"),
+    suffix=".ffcv",
+    conversion="resnet_exp.data.ffcv.conversion.FFCVConversion",
+)
 # A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
 MAX_RESOLUTION = 26_000
 
@@ -70,7 +74,7 @@ def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], te
         manifest = ffcv_manifest.read_manifest(path)
         if manifest is None:
             ffcv_manifest.check_header(path, terms.classes)
-            terms.say(f"note: {shown(path)} has no manifest, so only its header and class numbers were checked")
+            terms.say(f"note: {printable(path)} has no manifest, so only its header and class numbers were checked")
             continue
         found[split] = manifest
         given = settings[f"{split}_file"] is not None

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from isal.isal_zlib import crc32
 
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.ffcv import layout
@@ -88,7 +88,7 @@ def _check_size(file: Path, manifest: FFCVManifest, fix: str) -> None:
     size = os.path.getsize(file)
     if size != manifest.file_bytes:
         raise ManifestMismatch(
-            f"FFCV file {shown(file)} has {size:,} bytes, its manifest says {manifest.file_bytes:,}; {fix}"
+            f"FFCV file {printable(file)} has {size:,} bytes, its manifest says {manifest.file_bytes:,}; {fix}"
         )
 
 
@@ -113,7 +113,7 @@ def check_fully(file: Path, manifest: FFCVManifest, tell: Callable[[int], None])
 def _damaged(file: Path, blocks: list[tuple[int, int]], fix: str) -> str:
     places = ", ".join(f"bytes {at:,} to {at + length - 1:,}" for at, length in blocks[:3])
     more = f" and {len(blocks) - 3} more places" if len(blocks) > 3 else ""
-    return f"FFCV file {shown(file)} is damaged: {places}{more} are not what was written; {fix}"
+    return f"FFCV file {printable(file)} is damaged: {places}{more} are not what was written; {fix}"
 
 
 def check_header(file: Path, classes: int | None) -> layout.Header:
@@ -126,16 +126,16 @@ def check_header(file: Path, classes: int | None) -> layout.Header:
         header, fault = layout.read_header(file)
     except OSError as error:
         raise ManifestMismatch(
-            f"FFCV file {shown(file)} cannot be read ({error.strerror}); name another one"
+            f"FFCV file {printable(file)} cannot be read ({error.strerror}); name another one"
         ) from error
     if fault is not None:
         raise ManifestMismatch(
-            f"FFCV file {shown(file)} cannot be used: {fault}; name another one, or convert the dataset again"
+            f"FFCV file {printable(file)} cannot be used: {fault}; name another one, or convert the dataset again"
         )
     highest = max(layout.labels(file, header))
     if classes is not None and highest >= classes:
         raise ManifestMismatch(
-            f"FFCV file {shown(file)} has class numbers up to {highest}, dataset.num_classes={classes} has none above "
-            f"{classes - 1}; name another file or set dataset.num_classes={highest + 1}"
+            f"FFCV file {printable(file)} has class numbers up to {highest}, dataset.num_classes={classes} has none "
+            f"above {classes - 1}; name another file or set dataset.num_classes={highest + 1}"
         )
     return header

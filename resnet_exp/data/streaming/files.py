@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import write_text
-from resnet_exp.core.text import byte_size, shown
+from resnet_exp.core.files import write_text, writing
+from resnet_exp.core.text import byte_size, printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
@@ -26,8 +25,12 @@ from resnet_exp.data.streaming.manifest import MDSManifest
 from resnet_exp.data.streaming.object_store import Remote, is_url
 from resnet_exp.data.streaming.shard_cache import ShardStore
 
-LOADER: str = "resnet_exp.data.streaming.make_loader"
-KIND = ConvertedFormat("mds", ("max_resolution", "jpeg_quality", "images_per_shard"), "")
+KIND = ConvertedFormat(
+    name="mds",
+    content=("max_resolution", "jpeg_quality", "images_per_shard"),
+    suffix="",
+    conversion="resnet_exp.data.streaming.conversion.MDSConversion",
+)
 MAX_RESOLUTION = 26_000
 MOST_IMAGES = 10**9
 FETCH_AGAIN = "remove it to fetch it again"
@@ -104,7 +107,7 @@ def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, An
             f"data.loader.remote={remote.url} has no {split}/{mds.INDEX}; convert the dataset there first"
         )
     before = _known(place)
-    with _writing(settings):
+    with writing(f"data.cache_dir={settings['cache_dir']}"):
         place.mkdir(parents=True, exist_ok=True)
         write_text(place / mds.INDEX, index.decode(errors="replace"))
         if manifest is None:
@@ -114,16 +117,6 @@ def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, An
     for shard in index_of(place, settings).shards:
         if before.get(shard.name, shard) != shard:
             (place / shard.name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _writing(settings: dict[str, Any]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RequestError(
-            f"data.cache_dir={settings['cache_dir']} cannot be written ({error.strerror}); set data.cache_dir=PATH"
-        ) from error
 
 
 def _known(place: Path) -> dict[str, mds.Shard]:
@@ -143,7 +136,7 @@ def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: 
         manifest = mds_manifest.read_manifest(place)
         index = index_of(place, settings)
         if manifest is None:
-            terms.say(f"note: {shown(place)} has no manifest, so its classes are not known")
+            terms.say(f"note: {printable(place)} has no manifest, so its classes are not known")
         else:
             found[split] = manifest
             mds_manifest.check_index(place, manifest, fix)
@@ -217,7 +210,7 @@ def given_manifest(settings: dict[str, Any]) -> MDSManifest | None:
         content = _manifest_at(remote.url, json.dumps(remote.options))
         if content is None:
             return None
-        with _writing(settings):
+        with writing(f"data.cache_dir={settings['cache_dir']}"):
             place.parent.mkdir(parents=True, exist_ok=True)
             write_text(manifests.path_of(place), content.decode(errors="replace"))
     return mds_manifest.read_manifest(place)

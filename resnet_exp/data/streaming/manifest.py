@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.streaming import mds
@@ -60,9 +60,9 @@ def check_index(folder: Path, manifest: MDSManifest, fix: str) -> None:
     try:
         found = _hash(folder)
     except OSError as error:
-        raise ManifestMismatch(f"{shown(folder / mds.INDEX)} cannot be read ({error.strerror}); {fix}") from error
+        raise ManifestMismatch(f"{printable(folder / mds.INDEX)} cannot be read ({error.strerror}); {fix}") from error
     if found != manifest.index:
-        raise ManifestMismatch(f"{shown(folder / mds.INDEX)} is not what was written; {fix}")
+        raise ManifestMismatch(f"{printable(folder / mds.INDEX)} is not what was written; {fix}")
 
 
 def check_quickly(folder: Path, index: mds.Index, fix: str) -> None:
@@ -74,7 +74,7 @@ def check_quickly(folder: Path, index: mds.Index, fix: str) -> None:
     for shard in index.shards:
         path = folder / shard.name
         if not path.is_file() or path.stat().st_size != shard.bytes:
-            raise ManifestMismatch(f"MDS shard {shown(path)} {mds.fault(path, shard)}; {fix}")
+            raise ManifestMismatch(f"MDS shard {printable(path)} {mds.fault(path, shard)}; {fix}")
     for shard in random.sample(index.shards, min(SAMPLED_SHARDS, len(index.shards))):
         _check(folder, shard, fix)
 
@@ -95,4 +95,4 @@ def check_fully(folder: Path, index: mds.Index, tell: Callable[[int, int], None]
 def _check(folder: Path, shard: mds.Shard, fix: str) -> None:
     path = folder / shard.name
     if (fault := mds.fault(path, shard)) is not None:
-        raise ManifestMismatch(f"MDS shard {shown(path)} {fault}; {fix}")
+        raise ManifestMismatch(f"MDS shard {printable(path)} {fault}; {fix}")

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import read_json, write_json
-from resnet_exp.core.text import shown
+from resnet_exp.core.text import printable
 
 VERSION = 2
 INDEX = "index.json"
@@ -111,9 +111,9 @@ def _parsed(path: Path, parse: Callable[[list[dict[str, Any]]], Of]) -> Of:
             raise _Unreadable("it names no shards")
         return parse(content["shards"])
     except _Unreadable as error:
-        raise RequestError(f"{shown(path)} cannot be used: {error}") from None
+        raise RequestError(f"{printable(path)} cannot be used: {error}") from None
     except (RequestError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RequestError(f"{shown(path)} is no index of MDS shards; name another folder") from error
+        raise RequestError(f"{printable(path)} is no index of MDS shards; name another folder") from error
 
 
 class _Unreadable(Exception):

@@ -12,6 +12,7 @@ from typing import Any
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.core.text import one_line
 
 # For an index or a manifest; s3fs alone would ask a store that says nothing for seven minutes.
 PATIENCE_SECONDS = 60
@@ -81,23 +82,19 @@ class Remote:
         try:
             system, root = url_to_fs(self.url, **self.options)
         except ImportError as error:
-            fix = S3_FIX if self.url.startswith(S3) else _one_line(str(error))
+            fix = S3_FIX if self.url.startswith(S3) else one_line(error)
             raise RequestError(f"data.loader.remote={self.url} needs a package that is not installed; {fix}") from error
         except Exception as error:
             raise RequestError(
-                f"data.loader.remote={self.url}: {_one_line(str(error))}; check it and data.loader.storage_options"
+                f"data.loader.remote={self.url}: {one_line(error)}; check it and data.loader.storage_options"
             ) from error
         return system, root.rstrip("/")
 
     def _fault(self, name: str, done: str, error: Exception) -> str:
         said = str(error) or (os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "")
-        reason = f"{type(error).__name__}: {_one_line(said)}" if said else type(error).__name__
+        reason = f"{type(error).__name__}: {one_line(said)}" if said else type(error).__name__
         fix = "check data.loader.remote, data.loader.storage_options and your credentials"
         return f"{self.url}/{name} cannot be {done} ({reason}); {fix}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _answer(ask: Callable[[], bytes]) -> bytes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.locks import held_lock, open_lock
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.object_store import Remote
 
@@ -48,14 +47,11 @@ class ShardStore:
         if self._remote is None:
             raise RunFailed(f"MDS shard {path} is gone; convert the dataset again")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Locks of flock belong to an open file: threads of one process exclude each other too.
-            with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = path.with_name(f".{path.name}.lock")
+            with held_lock(open_lock(lock)):
                 if not path.is_file():
                     self._copy(self._remote, number, path)
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(lock.name)
+                lock.unlink(missing_ok=True)
         except OSError as error:
             raise RunFailed(f"MDS shard {path} cannot be written ({error.strerror}); free some space") from error
 

@@ -1,4 +1,4 @@
-// What resnet_exp/frontier.py computes, for prices that change while one looks. tests/test_explorer.py compares the two.
+// What resnet_exp/results/frontier.py computes, for prices that change while one looks. tests/reporting/test_explorer.py compares the two.
 // A point is {top1, cost}: a fraction, and seconds or dollars or whatever the axis is.
 // The files of this folder are one script, in the order of SCRIPTS in explorer.py.
 "use strict";

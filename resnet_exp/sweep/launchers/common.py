@@ -7,8 +7,8 @@ broken ones go on: the same command again is the whole retry.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from resnet_exp.runs import environment, status_table
@@ -16,7 +16,7 @@ from resnet_exp.runs.environment import Git
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
 
-Attempt = Callable[[dict[str, Any]], int]
+Attempt = Callable[[RunConfig], int]
 SHOWN = 5
 
 

@@ -1,36 +1,28 @@
-"""The frontier of a sweep on Weights & Biases while it fills, as the sweep's parent sees to it. Imports no client.
+"""The frontier of a sweep on Weights & Biases while it fills, as the sweep's parent sees to it.
 
-The work is that of another process (`resnet_exp.tracking.sweep_frontier`): importing W&B's client and drawing take
-seconds, and nothing that they do, or wait for, may hold up or end the sweep. It is told through a pipe that there is
-more to log, and ends when the pipe does, so also when the parent is killed.
+All of it is done by the thread of a `BackgroundRun`, which is started when there is something to log: importing W&B's
+client and drawing take seconds, and nothing that they do, or wait for, may hold up or end the sweep.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resnet_exp.config.values import WANDB
 from resnet_exp.core import console
-from resnet_exp.core.errors import EXIT_DONE
-from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS
+from resnet_exp.loggers import metric_names
+from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
+from resnet_exp.results import collect, frontier
+from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
-
-if TYPE_CHECKING:
-    from resnet_exp.sweep.planned import Sweep
+from resnet_exp.sweep.planned import Sweep
 
 # Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
 INTERVAL_SECONDS = 30.0
-# For imports and the last picture.
-GRACE_SECONDS = 20.0
-# What W&B's client and Python print.
-LOG = "log.txt"
 
 
 class SweepTracker:
@@ -40,79 +32,80 @@ class SweepTracker:
         """`interval`: seconds between two pictures, at least; the last one comes in any case."""
         self._sweep, self._interval = sweep, interval
         self._settings = _settings(sweep)
-        self._process: subprocess.Popen[str] | None = None
-        self._done, self._due, self._lost = 0, False, False
-        self._told = -interval
+        self._run: BackgroundRun | None = None
+        self._done, self._due = 0, False
+        self._asked_at = -interval
+        self._logged, self._step = 0, 0
+        self._said: list[str] = []
 
     def saw(self, done: int) -> None:
         """Note how many runs of the sweep are done now."""
         if done != self._done:
             self._done, self._due = done, True
-        if self._due and time.monotonic() - self._told >= self._interval:
-            self._tell()
+        if self._due and time.monotonic() - self._asked_at >= self._interval:
+            self._ask()
 
     def close(self) -> None:
-        """Have the last state logged, and wait for that as long as the logger of the runs may at their end."""
+        """Have the last state logged, wait for that as long as the logger of a run may, and say what went wrong."""
         if self._due:
-            self._tell()
-        if self._settings is None or (self._process is None and not self._lost):
-            return
-        said, code = ([], None) if self._process is None else self._end(self._process, self._settings["finish_seconds"])
-        for line in said:
+            self._ask()
+        if self._run is not None:
+            self._run.finish()
+        for line in self._said:
             console.say(f"frontier of {self._sweep.name}: {line}")
-        if code != EXIT_DONE:
-            console.say(
-                f"note: W&B has not got the last frontier of {self._sweep.name} ({self._folder / LOG}); "
-                "the same command again logs it"
-            )
 
-    @staticmethod
-    def _end(process: subprocess.Popen[str], patience: float) -> tuple[list[str], int]:
-        """What it has to say, and its exit code."""
-        try:
-            said, _ = process.communicate(timeout=patience + GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            said, _ = process.communicate()
-        finally:
-            process.kill()
-            code = process.wait()
-        return said.splitlines(), code
-
-    @property
-    def _folder(self) -> Path:
-        return folder_of(self._sweep.runs_dir, self._sweep.name)
-
-    def _tell(self) -> None:
-        self._due, self._told = False, time.monotonic()
-        if self._lost or self._settings is None:
+    def _ask(self) -> None:
+        self._due, self._asked_at = False, time.monotonic()
+        if self._settings is None:
             return
-        try:
-            self._process = self._process or self._start()
-            assert self._process.stdin is not None
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
-        except OSError:
-            # It ended, or could not be started: what it was is said at the end.
-            self._lost = True
+        self._run = self._run or self._open(self._settings)
+        self._run.do(self._log)
 
-    def _start(self) -> subprocess.Popen[str]:
-        words = [str(self._sweep.runs_dir), self._sweep.name, json.dumps(self._settings)]
-        self._folder.mkdir(exist_ok=True)
-        with (self._folder / LOG).open("w") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "resnet_exp.tracking.sweep_frontier", *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                # Ctrl-C comes through the pipe.
-                start_new_session=True,
-            )
+    def _open(self, settings: dict[str, Any]) -> BackgroundRun:
+        """The W&B run of the sweep, begun or gone on with: its id is made from the sweep's name."""
+        name = self._sweep.name
+        return BackgroundRun(
+            folder_of(self._sweep.runs_dir, name),
+            # Said at the end: until then the terminal may show the sweep.
+            self._said.append,
+            quiet=True,
+            id=f"{metric_names.SWEEP_JOB}-{name}",
+            name=name,
+            group=name,
+            job_type=metric_names.SWEEP_JOB,
+            **settings,
+        )
+
+    def _log(self, run: Any) -> None:
+        """Log the frontier as it is now, in W&B's thread."""
+        from resnet_exp.loggers.wandb_frontier import FrontierState, log_frontier
+        from resnet_exp.reporting import sweep_frontier
+
+        found = finished_runs(self._sweep)
+        if len(found) == self._logged:
+            return
+        self._logged = len(found)
+        groups = frontier.aggregate(found)
+        # Others may have logged to the same run before. W&B leaves out what has the step of what was logged before it,
+        # such as of the same second.
+        self._step = max(self._step + 1, int(time.time()))
+        rows, png = sweep_frontier.frontier_rows(groups), sweep_frontier.frontier_png(groups)
+        log_frontier(run, FrontierState(sweep_frontier.COLUMNS, rows, png, len(found)), self._step)
+
+
+def finished_runs(sweep: Sweep) -> list[RunRecord]:
+    """Runs in the manifest of a sweep that have ended with a result that can be used.
+
+    Raises:
+        RequestError: the manifest cannot be read.
+    """
+    record = sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) or {"runs": []}
+    folders = [sweep.runs_dir / row["run_id"] for row in record["runs"]]
+    return collect.collect_runs([folder for folder in folders if collect.is_run(folder)]).runs
 
 
 def folder_of(runs_dir: Path, name: str) -> Path:
-    """Where the process of the sweep `name` keeps its files: W&B's ``wandb``, and `LOG`."""
+    """Where the W&B run of the sweep `name` keeps its files, in ``wandb``."""
     return sweep_manifest.path_of(runs_dir, name).with_suffix(".wandb")
 
 
@@ -129,7 +122,7 @@ def tracked(sweep: Sweep, interval: float = INTERVAL_SECONDS) -> Iterator[SweepT
 def _settings(sweep: Sweep) -> dict[str, Any] | None:
     """Those of the first run that logs to W&B, as far as they count here too."""
     for run in sweep.runs:
-        for entry in (run.config.get("loggers") or {}).values():
+        for entry in run.config.loggers.values():
             if entry.get("_target_") == WANDB:
                 waits = {key: entry.get(key, PATIENCE_SECONDS) for key in ("init_seconds", "finish_seconds")}
                 return {"project": entry.get("project"), "entity": entry.get("entity"), **waits}

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from resnet_exp.config import validate
+from resnet_exp.config.schema import LocalLauncherConfig
 from resnet_exp.core import console, devices
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.processes import die_with_parent
@@ -43,7 +43,7 @@ class Pool:
         if parallel is not None and parallel < 1:
             raise RequestError(f"hydra.launcher.parallel={parallel} must be 1 or more")
         for run in todo:
-            validate.check_devices(run.config["hardware"])
+            validate.check_devices(run.config.hardware)
         self.waiting = list(todo)
         self.free = _gpu_names()
         self.parallel = parallel or (max(1, len(self.free)) if _uses_gpus(todo) else 1)
@@ -57,7 +57,7 @@ class Pool:
             self.free += job.gpus
             _explain(job)
         while self.waiting and not self.stopping and len(self.running) < self.parallel:
-            wanted = _gpus_of(self.waiting[0].config)
+            wanted = self.waiting[0].config.hardware.gpus_per_node
             if wanted > len(self.free):
                 break
             taken, self.free = self.free[:wanted], self.free[wanted:]
@@ -114,19 +114,15 @@ def _gpu_names() -> list[str]:
 
 
 def _uses_gpus(runs: list[PlannedRun]) -> bool:
-    return any(_gpus_of(run.config) for run in runs)
+    return any(run.config.hardware.gpus_per_node for run in runs)
 
 
-def _gpus_of(config: dict[str, Any]) -> int:
-    return config["hardware"]["devices"] if config["hardware"]["device"] == "gpu" else 0
-
-
-def pooled(sweep: Sweep, settings: dict[str, Any]) -> int:
+def pooled(sweep: Sweep, settings: LocalLauncherConfig) -> int:
     """Run on this machine, several at a time."""
     code = EXIT_DONE
     with sweep_manifest.own_sweep(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
         todo = begin_sweep(sweep, "submitit_local")
-        pool = Pool(todo, settings["parallel"])
+        pool = Pool(todo, settings.parallel)
         try:
             watch_sweep(sweep, settle=0, alive=pool.advance, saw_done=tracker.saw)
         except KeyboardInterrupt:

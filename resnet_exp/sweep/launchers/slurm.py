@@ -12,13 +12,15 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from resnet_exp.config.schema import HardwareConfig, SlurmLauncherConfig
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
-from resnet_exp.core.files import read_json
-from resnet_exp.core.text import span
+from resnet_exp.core.files import read_json, writing
+from resnet_exp.core.text import plural, span
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import environment, submission, sweep_manifest
 from resnet_exp.runs.environment import Command
@@ -32,15 +34,18 @@ from resnet_exp.sweep.planned import PlannedRun, Sweep, sweep_record, write_swee
 # A node's own processes need some of what a vendor counts as its memory.
 MEMORY_SHARE = 0.9
 LEAST = {"max_requeues": 0, "timeout_min": 1, "signal_delay_s": 1, "array_parallelism": 1}
-# Settings of the launcher that are not SLURM's.
-OWN = ("wait", "max_requeues", "container", "setup", "srun_args", "submitit_folder")
+# Settings of the launcher that submitit takes under the same names, or hands on to sbatch.
+SITE = (
+    *("signal_delay_s", "array_parallelism", "partition", "account", "qos", "constraint", "exclude", "nodelist"),
+    *("exclusive", "gres", "comment", "stderr_to_stdout"),
+)
 
 
 # A node that fails ends the others, which would wait for it.
 SRUN_ARGS = ("--kill-on-bad-exit=1",)
 
 
-def submit(planned: Sweep, todo: list[PlannedRun], settings: dict[str, Any]) -> dict[str, str]:
+def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig) -> dict[str, str]:
     """Freeze the runs of `todo` into their folders, submit them, and return the job of each.
 
     Args:
@@ -52,8 +57,8 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: dict[str, Any]) -> 
         RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
     """
     for key, least in LEAST.items():
-        if settings[key] < least:
-            raise RequestError(f"hydra.launcher.{key}={settings[key]} must be {least} or more")
+        if (given := getattr(settings, key)) < least:
+            raise RequestError(f"hydra.launcher.{key}={given} must be {least} or more")
     token = uuid.uuid4().hex
     executor = _executor(planned, _one_hardware(todo), settings, token)
     command = environment.this_command()
@@ -65,7 +70,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: dict[str, Any]) -> 
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
             commit = command.git.commit if command.git is not None else None
-            tasks = [slurm_job.SlurmJob(str(run.folder.path), settings["max_requeues"], commit) for run in part]
+            tasks = [slurm_job.SlurmJob(str(run.folder.path), settings.max_requeues, commit) for run in part]
             with _undisturbed():
                 before = {run.run_id: jobs.get(run.run_id) for run in todo}
                 record = sweep_record(planned, "slurm", before)
@@ -104,49 +109,61 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
-def _one_hardware(runs: list[PlannedRun]) -> dict[str, Any]:
+def _one_hardware(runs: list[PlannedRun]) -> HardwareConfig:
     """The hardware that all runs want: SLURM gives one kind of node to an array."""
-    names = sorted({run.config["hardware"]["name"] for run in runs})
-    wanted = {tuple(sorted(resources(run.config["hardware"]).items())) for run in runs}
+    names = sorted({run.config.hardware.name for run in runs})
+    wanted = {resources(run.config.hardware) for run in runs}
     if len(wanted) > 1 or len(names) > 1:
         raise RequestError(
             f"hardware={','.join(names)}: one array has one kind of node; submit a sweep for each hardware"
         )
-    return runs[0].config["hardware"]
+    return runs[0].config.hardware
 
 
-def resources(hardware: dict[str, Any]) -> dict[str, Any]:
-    """What to ask SLURM for: nodes, and on each of them one task with GPUs, CPUs and GB of memory."""
-    memory = hardware["memory_gib"]
-    return {
-        "nodes": hardware["nodes"],
-        "gpus_per_node": hardware["devices"] if hardware["device"] == "gpu" else None,
-        "cpus_per_task": hardware["cpus"],
-        "mem_gb": None if memory is None else math.floor(memory * MEMORY_SHARE),
-    }
+@dataclass(frozen=True)
+class Resources:
+    """What to ask SLURM for: nodes, and on each of them one task with GPUs, CPUs and GB of memory; None: not asked."""
+
+    nodes: int
+    gpus_per_node: int | None
+    cpus_per_task: int | None
+    mem_gb: int | None
 
 
-def _executor(planned: Sweep, hardware: dict[str, Any], settings: dict[str, Any], token: str) -> Any:
+def resources(hardware: HardwareConfig) -> Resources:
+    """What `hardware` has."""
+    memory = hardware.memory_gib
+    mem_gb = None if memory is None else math.floor(memory * MEMORY_SHARE)
+    return Resources(hardware.nodes, hardware.gpus_per_node or None, hardware.cpus, mem_gb)
+
+
+def _asked(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
+    """What `hardware` has, where the settings do not say otherwise."""
+    names = ("gpus_per_node", "cpus_per_task", "mem_gb")
+    given = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    return replace(resources(hardware), **given)
+
+
+def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherConfig, token: str) -> Any:
     # Imported late: only who submits needs it.
     import submitit
 
-    given = {name: settings.get(name) for name in resources(hardware)}
-    found = {name: value if given[name] is None else given[name] for name, value in resources(hardware).items()}
-    site = {name: value for name, value in settings.items() if name not in (*OWN, *found) and value is not None}
+    asked = _asked(hardware, settings)
+    site = {name: value for name in SITE if (value := getattr(settings, name)) is not None}
     try:
-        executor = submitit.SlurmExecutor(settings["submitit_folder"], max_num_timeout=settings["max_requeues"])
+        executor = submitit.SlurmExecutor(settings.submitit_folder, max_num_timeout=settings.max_requeues)
         executor.update_parameters(
             job_name=planned.name,
-            time=site.pop("timeout_min"),
-            mem=None if found["mem_gb"] is None else f"{found['mem_gb']}GB",
-            nodes=found["nodes"],
+            time=settings.timeout_min,
+            mem=None if asked.mem_gb is None else f"{asked.mem_gb}GB",
+            nodes=asked.nodes,
             ntasks_per_node=1,
-            cpus_per_task=found["cpus_per_task"],
-            gpus_per_node=found["gpus_per_node"],
-            setup=[f": submission {token}", *_setup(found["cpus_per_task"], settings["setup"] or [])],
-            teardown=_teardown(executor, int(found["nodes"] or 1), settings["container"] or []),
-            srun_args=[*SRUN_ARGS, *(settings["srun_args"] or []), *(settings["container"] or [])],
-            additional_parameters={"requeue": True, **site.pop("additional_parameters", {})},
+            cpus_per_task=asked.cpus_per_task,
+            gpus_per_node=asked.gpus_per_node,
+            setup=[f": submission {token}", *_setup(asked.cpus_per_task, settings.setup or [])],
+            teardown=_teardown(executor, asked.nodes, settings.container or []),
+            srun_args=[*SRUN_ARGS, *(settings.srun_args or []), *(settings.container or [])],
+            additional_parameters={"requeue": True, **settings.additional_parameters},
             **site,
         )
     except RuntimeError as error:
@@ -177,10 +194,12 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
 
     try:
         # What sbatch says is in the error too.
-        with contextlib.redirect_stderr(io.StringIO()), executor.batch():
+        with (
+            writing(f"hydra.launcher.submitit_folder={executor.folder}"),
+            contextlib.redirect_stderr(io.StringIO()),
+            executor.batch(),
+        ):
             submitted = [executor.submit(task) for task in tasks]
-    except OSError as error:
-        raise RequestError(f"hydra.launcher.submitit_folder={executor.folder} cannot be written ({error})") from error
     except (FailedJobError, FailedSubmissionError) as error:
         reason = (str(error).partition("sbatch: error: ")[2] or str(error)).partition("\n")[0]
         raise RequestError(
@@ -192,7 +211,7 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
 STATUS = "python -m resnet_exp.status"
 
 
-def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
+def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
     """Submit as one array, and wait for it unless ``hydra.launcher.wait=false``."""
     submitted = False
     try:
@@ -206,10 +225,10 @@ def on_slurm(sweep: Sweep, settings: dict[str, Any]) -> int:
                 jobs = submit(sweep, todo, settings)
                 arrays = ", ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
                 took = span(time.monotonic() - began)
-                console.say(f"submitted {len(jobs)} run{'s' * (len(jobs) != 1)} as job {arrays} in {took}")
+                console.say(f"submitted {plural(len(jobs), 'run')} as job {arrays} in {took}")
         submitted = True
         console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
-        if not settings["wait"]:
+        if not settings.wait:
             return EXIT_DONE
         with tracked(sweep) as tracker:
             ended = watch_sweep(sweep, saw_done=tracker.saw)

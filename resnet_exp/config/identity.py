@@ -1,0 +1,98 @@
+"""A run is its configuration: the run id names everything that can change accuracy or speed, and nothing else.
+
+The id depends neither on where code lies nor on keys that a later version adds:
+
+- A key of the schema counts where it differs from its default, and always if it has none. So a key that is added needs
+  a default, under which runs stay what they were; and a default never changes.
+- An entry (an algorithm, a callback, the loader) counts by its name, its settings and what ``_target_`` names. Of that,
+  the modules between the package and the name do not count for resnet_exp and Composer: ``composer.MixUp``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from typing import Any
+
+from resnet_exp.config.schema import RunConfig
+
+NOT_OUTCOME = frozenset(
+    (
+        *("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info"),
+        *("hardware.cloud", "hardware.usd_per_node_hour", "hardware.price_date", "hardware.price_source"),
+        *("hardware.spot_usd_per_node_hour", "hardware.spot_price_date", "hardware.spot_price_source"),
+        *("hardware.memory_gib", "hardware.gpu"),
+        *("data.cache_dir", "dataset.title", "dataset.min_images_per_class"),
+    )
+)
+# These two name themselves; of any other dataset only the folder says which images it is.
+NAMED_DATASETS = ("digits", "imagenet")
+# Packages whose names are told apart without their modules.
+OWN_NAMES = ("resnet_exp", "composer")
+TARGET = "_target_"
+
+
+def outcome(config: RunConfig) -> dict[str, object]:
+    """The part of a resolved configuration that can change accuracy or speed, as nested mappings."""
+    named = ("dataset.dir",) if config.dataset.name in NAMED_DATASETS else ()
+    return _counted(config, NOT_OUTCOME.union(named), "")
+
+
+def _counted(part: object, left_out: Collection[str], prefix: str) -> dict[str, object]:
+    """What counts of a dataclass; `left_out` are dotted keys, and that of the dataclass begins them with `prefix`."""
+    return {
+        name: _plain(value, left_out, f"{prefix}{name}.")
+        for name, default in _defaults(type(part))
+        if f"{prefix}{name}" not in left_out and (value := getattr(part, name)) != default
+    }
+
+
+@cache
+def _defaults(kind: type[Any]) -> list[tuple[str, object]]:
+    return [(each.name, _default(each)) for each in fields(kind)]
+
+
+def _default(each: Field[Any]) -> object:
+    return each.default if each.default_factory is MISSING else each.default_factory()
+
+
+def _plain(value: object, left_out: Collection[str], prefix: str) -> object:
+    if is_dataclass(value):
+        return _counted(value, left_out, prefix)
+    if isinstance(value, dict):
+        return {name: _name(inner) if name == TARGET else _plain(inner, (), "") for name, inner in value.items()}
+    return value
+
+
+def _name(target: str) -> str:
+    """What a ``_target_`` names, without the modules between where those do not count."""
+    package, _, rest = target.partition(".")
+    return f"{package}.{rest.rpartition('.')[2]}" if package in OWN_NAMES else target
+
+
+def digest(config: RunConfig) -> str:
+    """First 8 hex digits of the hash of `outcome`."""
+    return _hash(outcome(config))
+
+
+def group(config: RunConfig) -> str:
+    """The same 8 hex digits for runs that differ in nothing but the seed, as far as `outcome` goes."""
+    return _hash(outcome(config), without=("seed",))
+
+
+def family(config: RunConfig) -> str:
+    """The same for runs that differ in nothing but seed and length."""
+    return _hash(outcome(config), without=("seed", "ssr"))
+
+
+def _hash(counted: Mapping[str, object], without: Collection[str] = ()) -> str:
+    kept = {name: value for name, value in counted.items() if name not in without}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_id(config: RunConfig) -> str:
+    """``{recipe}-ssr{ssr}-{hardware}-s{seed}-{digest}`` of a resolved configuration."""
+    return f"{config.recipe}-ssr{config.ssr}-{config.hardware.name}-s{config.seed}-{digest(config)}"

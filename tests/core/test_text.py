@@ -1,0 +1,34 @@
+"""Text for people: one rule for each of what every command prints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from resnet_exp.core.text import one_line, plural, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plain ünïcødé 图.jpg", "plain ünïcødé 图.jpg"),
+        ("a\nb\t.jpg", r"a\nb\t.jpg"),
+        ("\u202egnp", r"\u202egnp"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_printable_text_fits_in_a_line(text: str, said: str) -> None:
+    assert printable(text) == said
+
+
+def test_a_path_of_other_bytes_is_the_same_as_a_path_and_as_text(tmp_path: Path) -> None:
+    os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
+    (found,) = tmp_path.iterdir()
+    assert printable(found) == printable(str(found)) == rf"{tmp_path}/caf\xe9"
+
+
+def test_counts_and_messages() -> None:
+    assert [plural(count, "run") for count in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
+    assert one_line(ValueError("two\n  lines\n")) == "two lines"

@@ -1,0 +1,52 @@
+"""Conversions that are disturbed: much to convert, its processes, and a flipped bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from support.commands import words_of
+
+WRITER = "resnet_exp.data.writer"
+
+
+def picture(width: int, height: int) -> Image.Image:
+    columns = np.linspace(0, 255, width).astype(np.uint8)
+    return Image.fromarray(np.broadcast_to(columns[None, :, None], (height, width, 3)).copy())
+
+
+def many_photos(photos: Path, count: int = 900) -> None:
+    """Enough work that a conversion can be interrupted in its middle."""
+    for name in ("china", "flower"):
+        large = picture(900, 700)
+        large.save(photos / "train" / name / "large.jpg", quality=95)
+        for number in range(count // 2):
+            os.link(photos / "train" / name / "large.jpg", photos / "train" / name / f"large{number:04d}.jpg")
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def processes_of(started: subprocess.Popen[str], module: str) -> list[psutil.Process]:
+    children = psutil.Process(started.pid).children(recursive=True)
+    return [child for child in children if module in words_of(child)]
+
+
+def damage(file: Path, at: int) -> None:
+    with file.open("r+b") as content:
+        content.seek(at)
+        byte = content.read(1)
+        content.seek(at)
+        content.write(bytes([byte[0] ^ 1]))

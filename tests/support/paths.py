@@ -1,0 +1,9 @@
+"""Where the project and its tests lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# On PYTHONPATH it lets a run find ``support.misbehave`` and the like.
+TESTS = ROOT / "tests"

@@ -1,0 +1,64 @@
+"""One real sweep for all tests that look at what finished runs have left behind: the fixture ``trained_sweep``."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.commands import TINY, Finished, command
+from support.photos import write_photos
+
+NAME = "two"
+BATCHES, EPOCHS = 8, 2
+USD_PER_HOUR = 3.6
+ASKED = (
+    *("-m", "hydra/launcher=submitit_local", "hydra.launcher.parallel=2", f"sweep={NAME}", "recipe=mild", "seed=1,2"),
+    *(*TINY, "data=imagefolder", "dataset=imagefolder", "train_batch_size=4", "+algorithms=mixup"),
+    *("loggers=[progress,wandb]", "loggers.wandb.artifacts=[result]"),
+    *(f"hardware.usd_per_node_hour={USD_PER_HOUR}", "hardware.price_date=2026-11-22"),
+)
+
+
+@dataclass(frozen=True)
+class TrainedSweep:
+    """Two runs that differ in their seed, trained side by side; nobody is logged in to W&B. To be read only."""
+
+    folder: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def output(self) -> Path:
+        """What the command has printed; there once it is done."""
+        return self.folder / "output"
+
+    def train(self, timeout: float = 400) -> Finished:
+        """Give the command, once or again."""
+        line = command(self.folder, *ASKED, f"dataset.dir={self.folder / 'photos'}")
+        environ = {**os.environ, "HOME": str(self.folder)}
+        return subprocess.run(
+            line, cwd=self.folder, env=environ, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+
+@pytest.fixture(scope="session")
+def trained_sweep(tmp_path_factory: pytest.TempPathFactory) -> TrainedSweep:
+    """The sweep, trained by whoever needs it first: workers of pytest-xdist share it."""
+    base = tmp_path_factory.getbasetemp()
+    sweep = TrainedSweep((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained_sweep")
+    sweep.folder.mkdir(exist_ok=True)
+    with (sweep.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not sweep.output.exists():
+            write_photos(sweep.folder / "photos")
+            done = sweep.train()
+            assert done.returncode == 0, done.stdout + done.stderr
+            sweep.output.write_text(done.stdout)
+    return sweep

@@ -1,0 +1,98 @@
+"""Sweeps on a real SLURM: what is refused, and what is submitted of those that are not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.photos import write_photos
+from support.slurm_cluster import SlurmCluster
+from support.slurm_play import HOLD
+from support.slurm_scenario import Scenario
+from support.warm import WarmPython
+
+
+@pytest.fixture
+def scenario(slurm: SlurmCluster, tmp_path: Path, warm_python: WarmPython) -> Scenario:
+    return Scenario(slurm, tmp_path, write_photos(tmp_path / "photos"), warm_python)
+
+
+def test_mixed_hardware_is_refused_before_anything_is_submitted(scenario: Scenario, tmp_path: Path) -> None:
+    done = scenario.submit("hardware=a100x1,h100x1", "sweep=mixed")
+    assert done.returncode == 2
+    assert "one array has one kind of node" in done.stderr
+    assert not list((tmp_path / "runs").glob("mild*"))
+
+
+def test_sbatch_refuses_in_one_line(scenario: Scenario, tmp_path: Path) -> None:
+    done = scenario.submit("hydra.launcher.partition=nowhere", "sweep=refused")
+    assert done.returncode == 2
+    assert "sbatch refuses the sweep (invalid partition specified: nowhere); change hydra.launcher" in done.stderr
+    assert not list((tmp_path / "runs").glob("mild*"))
+    assert not list((tmp_path / "runs" / ".sweeps").glob("*.json"))
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not scenario.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=refused")
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("max_requeues=abc", "hydra.launcher.max_requeues=abc: use a whole number"),
+        ("max_requeues=-1", "hydra.launcher.max_requeues=-1 must be 0 or more"),
+        ("array_parallelism=0", "hydra.launcher.array_parallelism=0 must be 1 or more"),
+        ("wait=maybe", "hydra.launcher.wait=maybe: use true or false"),
+        ("setup=abc", "hydra.launcher.setup=abc: use a list such as [1,2]"),
+        ("container=image.sif", "hydra.launcher.container=image.sif: use a list such as [1,2]"),
+    ],
+)
+def test_settings_of_no_use_are_refused(scenario: Scenario, tmp_path: Path, setting: str, says: str) -> None:
+    done = scenario.execute(scenario.line(f"hydra.launcher.{setting}", "sweep=useless"), 60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(says)
+    assert not list((tmp_path / "runs").glob("mild*"))
+
+
+def test_unknown_hardware_is_refused(scenario: Scenario, tmp_path: Path) -> None:
+    done = scenario.submit("hardware=auto", "sweep=unknown")
+    assert done.returncode == 2
+    assert "hardware=auto is not known before the job runs" in done.stderr
+
+
+def test_a_submission_without_slurm_says_so(tmp_path: Path) -> None:
+    line = ["-m", "resnet_exp", "-m", "hydra/launcher=slurm", "hardware=cpu", f"runs_dir={tmp_path / 'runs'}"]
+    done = subprocess.run(
+        [sys.executable, *line],
+        env={**os.environ, "PATH": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "use a login node of the cluster" in done.stderr
+
+
+def test_a_sweep_above_the_largest_array_is_submitted_in_parts(scenario: Scenario, tmp_path: Path) -> None:
+    held = ("seed=range(5)", HOLD, "sweep=parts")
+    slurm = scenario.slurm
+    with slurm.setting("MaxArraySize", "3"):
+        done = scenario.submit(*held)
+        try:
+            assert done.returncode == 0, done.stderr
+            tasks = slurm.run("squeue", "-h", "-r", "-n", "parts", "-o", "%F %i").splitlines()
+            parts = {
+                array: [line for line in tasks if line.startswith(array)]
+                for array in {line.split()[0] for line in tasks}
+            }
+            assert sorted(map(len, parts.values())) == [2, 3]
+            assert f"submitted 5 runs as job {', '.join(sorted(parts))} in " in done.stdout
+            states = scenario.states("parts")
+            assert {state["job"] for state in states.values()} == {line.split()[1] for line in tasks}
+            assert {state["why"] for state in states.values()} == {"pending (jobhelduser)"}
+            again = scenario.submit(*held)
+            assert again.returncode == 0 and again.stdout.count("note: left alone: ") == 5
+        finally:
+            slurm.run("scancel", "--name=parts")
