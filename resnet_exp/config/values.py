@@ -12,13 +12,17 @@ from resnet_exp.config.schema import OPEN_GROUPS, DataConfig, DatasetConfig, Ent
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 
+BLOCKS = ("basic", "bottleneck")
+# Names in ``composer.loss``, and of ``composer.models.Initializer``: a test compares them.
 LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
 INITIALIZERS = (
     "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
     "linear_log_constant_bias",
 )  # fmt: skip
-# What the algorithms take, by class and setting: (above 0 or not, at most). They check little themselves, and late.
-RANGES: dict[tuple[str, str], tuple[bool, float]] = {
+# Where the algorithms are that this package knows; a class of the user's own may have the same name.
+KNOWN_ALGORITHMS = ("composer.algorithms.", "resnet_exp.training.algorithms.")
+# What these take, by class and setting: (above 0 or not, at most). They check little themselves, and late.
+RANGES: dict[tuple[str | None, str], tuple[bool, float]] = {
     ("MixUp", "alpha"): (True, math.inf),
     ("CutMix", "alpha"): (True, math.inf),
     ("LabelSmoothing", "smoothing"): (False, 1),
@@ -57,7 +61,7 @@ def _check_names(config: RunConfig) -> None:
 
 def _check_model(config: RunConfig) -> None:
     model, dataset = config.model, config.dataset
-    _one_of("model.block", model.block, ("basic", "bottleneck"))
+    _one_of("model.block", model.block, BLOCKS)
     _one_of("model.loss", model.loss, LOSSES)
     for initializer in model.initializers:
         _one_of("model.initializers", initializer, INITIALIZERS)
@@ -103,9 +107,9 @@ def _check_open_groups(config: RunConfig) -> None:
         check_logger(name, entry)
     for name, entry in config.algorithms.items():
         _check_ranges(name, entry)
-    names = [entry["_target_"] for entry in config.algorithms.values()]
+    names = [_algorithm(entry) for entry in config.algorithms.values()]
     found = formats.format_of(config.data.loader)
-    if any(target.endswith(".RandAugment") for target in names) and not (found and found.augments):
+    if "RandAugment" in names and not (found and found.augments):
         augmenting = "|".join(one.name for one in formats.ALL if one.augments)
         raise RequestError(
             f"data={config.data.name} cannot run algorithms.randaugment; "
@@ -148,9 +152,16 @@ def _check_data(data: DataConfig, algorithms: Entries) -> None:
         raise RequestError(f"data.num_workers={data.num_workers} must be 0 or more (null: as many as fit the machine)")
 
 
+def _algorithm(entry: Entry) -> str | None:
+    """The class of an algorithm that this package knows; None for one of the user's own."""
+    target: str = entry["_target_"]
+    return target.rpartition(".")[2] if target.startswith(KNOWN_ALGORITHMS) else None
+
+
 def _check_ranges(name: str, entry: Entry) -> None:
+    algorithm = _algorithm(entry)
     for key, value in entry.items():
-        above_zero, most = RANGES.get((entry["_target_"].rpartition(".")[2], key), (False, None))
+        above_zero, most = RANGES.get((algorithm, key), (False, None))
         if most is None:
             continue
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from composer.loss import binary_cross_entropy_with_logits, soft_cross_entropy
+from composer import loss
 from composer.models import ComposerClassifier
 from composer.models.initializers import Initializer
 from torch import Tensor
@@ -16,10 +16,6 @@ from resnet_exp.config.schema import ModelConfig
 from resnet_exp.data.contract import IGNORED
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
-LOSSES = {
-    "soft_cross_entropy": soft_cross_entropy,
-    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
-}
 
 
 class MeanCrossEntropy(Metric):
@@ -64,7 +60,7 @@ def build_model(config: ModelConfig) -> ComposerClassifier:
         num_classes=config.num_classes,
         train_metrics=MetricCollection([]),
         val_metrics=_metrics(config.num_classes),
-        loss_fn=LOSSES[config.loss],
+        loss_fn=getattr(loss, config.loss),
     )
 
 

@@ -11,6 +11,9 @@ from typing import Any
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import image_tree
 
+# Longest side of a stored image in pixels: JPEG and FFCV both write it in 16 bits.
+MAX_SIDE = 2**16 - 1
+
 
 @dataclass(frozen=True)
 class ConvertedFormat:

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.text import printable
-from resnet_exp.data.ffcv.layout import page_bytes
+from resnet_exp.data.conversion.cache import MAX_SIDE
 from resnet_exp.data.image_file import Pixels, decode
 
-# Pixels of a side of what is coded together: OpenCV stores colours at half of the size.
+# Pixels of a side of what is coded together: OpenCV stores colors at half of the size.
 UNIT = 16
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are stored; `max_resolution` is the longest side in pixels, None keeps every size."""
+    """How images are stored.
+
+    Attributes:
+        write_mode: ``raw``, ``jpg`` or ``proportion``.
+        max_resolution: longest side in pixels; None keeps every size.
+        compress_probability: share of the images that ``proportion`` stores as JPEG.
+        jpeg_quality: 1 to 100.
+        most_pixels: of an image that the format can hold; None: any number.
+    """
 
     write_mode: str
     max_resolution: int | None
     compress_probability: float
     jpeg_quality: int
-
-    def as_json(self) -> dict[str, Any]:
-        """For manifests and other processes."""
-        return asdict(self)
+    most_pixels: int | None = None
 
 
 @dataclass(frozen=True)
 class Encoded:
     """An image that is ready to be written; sides in pixels."""
 
-    mode: int
+    is_jpeg: bool  # else pixels
     width: int
     height: int
     content: Pixels
@@ -69,27 +73,28 @@ def encode(path: str, name: str, settings: Settings) -> Encoded:
     """
     jpeg = as_jpeg(name, settings)
     # JPEGs are encoded from BGR: decoded so, no copy in another order is needed.
-    pixels = _resized(decode(path, "BGR" if jpeg else "RGB"), path, settings.max_resolution)
+    pixels = _resized(decode(path, "BGR" if jpeg else "RGB"), path, settings)
     height, width = pixels.shape[:2]
     if not jpeg:
-        return Encoded(RAW, width, height, pixels.reshape(-1))
+        return Encoded(False, width, height, pixels.reshape(-1))
     how = (cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart_interval(width))
     done, content = cv2.imencode(".jpg", pixels, how)
     if not done:
         raise RunFailed(f"image {printable(path)} ({width}x{height} pixels) cannot be stored as JPEG; remove it")
-    return Encoded(JPEG, width, height, content.reshape(-1).astype(np.uint8, copy=False))
+    return Encoded(True, width, height, content.reshape(-1).astype(np.uint8, copy=False))
 
 
-def _resized(pixels: Pixels, path: str, max_resolution: int | None) -> Pixels:
+def _resized(pixels: Pixels, path: str, settings: Settings) -> Pixels:
     height, width = pixels.shape[:2]
-    ratio = 1.0 if max_resolution is None else min(1.0, max_resolution / max(width, height))
+    longest = settings.max_resolution or max(width, height)
+    ratio = min(1.0, longest / max(width, height))
     new_width, new_height = int(ratio * width), int(ratio * height)
     if min(new_width, new_height) < 1 or max(new_width, new_height) > MAX_SIDE:
         raise RunFailed(
             f"image {printable(path)} ({width}x{height} pixels) is too long and thin to store; "
             "remove it from dataset.dir"
         )
-    if 3 * new_width * new_height > page_bytes(max_resolution):
+    if settings.most_pixels is not None and new_width * new_height > settings.most_pixels:
         raise RunFailed(
             f"image {printable(path)} ({width}x{height} pixels) is too large to be stored; set "
             "data.loader.max_resolution to the longest side that you need"
@@ -98,9 +103,3 @@ def _resized(pixels: Pixels, path: str, max_resolution: int | None) -> Pixels:
         return np.ascontiguousarray(pixels)
     done = cv2.resize(pixels, (new_width, new_height), interpolation=cv2.INTER_AREA)
     return done.astype(np.uint8, copy=False)
-
-
-JPEG, RAW = 0, 1
-
-
-MAX_SIDE = 2**16 - 1

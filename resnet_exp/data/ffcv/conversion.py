@@ -22,7 +22,7 @@ from resnet_exp.data.conversion.worker import Job
 from resnet_exp.data.conversion.worker_pool import pool_size
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.journal import Journal, Layout
-from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, pages_at, sample_table
+from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, page_bytes, pages_at, sample_table
 from resnet_exp.data.ffcv.page_worker import Page, PageWorker
 
 # Images that a worker is given at a time: enough that a pipe costs nothing, few enough that all end together.
@@ -39,8 +39,10 @@ class FFCVConversion(Conversion):
     @staticmethod
     def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> FFCVConversion:
         """Look at the images, and at what an earlier try left; `content` is what files are written with."""
-        found, settings = sources.of_split(folder), Settings(**content)
-        journal = Journal(unfinished, found, settings)
+        found = sources.of_split(folder)
+        # Three bytes a pixel in the worst case, and no image is in two pages.
+        settings = Settings(**content, most_pixels=page_bytes(content["max_resolution"]) // 3)
+        journal = Journal(unfinished, found, content)
         journal.check(lambda done, of: console.status(f"{target.name}: checking what there is, {done} of {of} pages"))
         return FFCVConversion(folder, target, unfinished, settings, found, journal=journal)
 

@@ -23,8 +23,6 @@ KIND = ConvertedFormat(
     suffix=".ffcv",
     conversion="resnet_exp.data.ffcv.conversion.FFCVConversion",
 )
-# A side is stored in 16 bits; at this one an image fills the largest page that FFCV has.
-MAX_RESOLUTION = 26_000
 
 
 def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
@@ -136,6 +134,6 @@ def check_settings(settings: dict[str, Any]) -> None:
     if mode not in layout.MODES:
         raise RequestError(f"data.loader.write_mode={mode} is unknown; use one of {', '.join(layout.MODES)}")
     if side is not None:
-        check_number("max_resolution", side, (int,), 1, MAX_RESOLUTION)
+        check_number("max_resolution", side, (int,), 1, layout.MAX_RESOLUTION)
     check_number("compress_probability", settings["compress_probability"], (int, float), 0, 1)
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)

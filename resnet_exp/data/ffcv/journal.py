@@ -17,7 +17,6 @@ from typing import Any
 from isal.isal_zlib import crc32
 
 from resnet_exp.core import files
-from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.layout import page_bytes, pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
@@ -34,21 +33,21 @@ class Layout:
     settings: dict[str, Any]
 
     @staticmethod
-    def of(images: int, settings: Settings) -> Layout:
-        """The layout of a new file."""
-        page = page_bytes(settings.max_resolution)
-        return Layout(page, pages_at(images, page), settings.as_json())
+    def of(images: int, content: dict[str, Any]) -> Layout:
+        """The layout of a new file; `content` are the settings that it is written with."""
+        page = page_bytes(content["max_resolution"])
+        return Layout(page, pages_at(images, page), content)
 
 
 class Journal:
     """The pages of an unfinished file; `pages` are those that are good, by number."""
 
-    def __init__(self, unfinished: Path, sources: list[Source], settings: Settings) -> None:
+    def __init__(self, unfinished: Path, sources: list[Source], content: dict[str, Any]) -> None:
         """Read what an earlier try left of `unfinished`; `open` begins to write."""
         self.path = unfinished.with_name(f"{unfinished.name}.journal")
         self.unfinished = unfinished
         self.keys = [source.key for source in sources]
-        self.layout = Layout.of(len(sources), settings)
+        self.layout = Layout.of(len(sources), content)
         self.pages = {
             page.number: page for page in self._earlier(dict(zip(self.keys, range(len(sources)), strict=True)))
         }
@@ -76,13 +75,14 @@ class Journal:
         """
         if not self.pages:
             return
+        pages = list(self.pages.values())
         with self.unfinished.open("rb") as file:
-            for looked, page in enumerate(list(self.pages.values()), start=1):
+            for looked, page in enumerate(pages, start=1):
                 file.seek(self.layout.pages_at + page.number * self.layout.page_bytes)
                 content = file.read(self.layout.page_bytes)
                 if len(content) < self.layout.page_bytes or crc32(content) != page.checksum:
                     del self.pages[page.number]
-                tell(looked, len(self.pages))
+                tell(looked, len(pages))
 
     def open(self) -> None:
         """Begin to write: the pages that are good, then those that come."""

@@ -19,9 +19,12 @@ IMAGE_TYPE, LABEL_TYPE = 2, 1
 FIELDS = ((IMAGE_TYPE, b"image"), (LABEL_TYPE, b"label"))
 ROW = struct.Struct("<BHHQ3xq")  # mode, width, height, where, class
 PLACE = struct.Struct("<QQQ")  # sample, where, bytes
+JPEG, RAW = 0, 1  # modes of an image
 MODES = ("raw", "jpg", "proportion")
 # FFCV's own size of a page; where images keep their size a page must hold more than those of 500 pixels.
 PAGE_BYTES, LARGE_PAGE_BYTES = 2**23, 2**26
+# A page must be addressed in 32 bits: a square image of this side fills the largest one.
+MAX_PAGE_BYTES, MAX_RESOLUTION = 2**31, 26_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def page_bytes(max_resolution: int | None) -> int:
     """Bytes of a page that holds any image of that longest side."""
     wanted = LARGE_PAGE_BYTES if max_resolution is None else 3 * max_resolution**2
     size = PAGE_BYTES
-    while size < wanted and size < 2**31:
+    while size < wanted and size < MAX_PAGE_BYTES:
         size *= 2
     return size
 

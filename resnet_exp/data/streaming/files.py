@@ -16,7 +16,7 @@ from resnet_exp.core.text import byte_size, printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
-from resnet_exp.data.conversion.cache import ConversionRequest, ConvertedFormat, check_number
+from resnet_exp.data.conversion.cache import MAX_SIDE, ConversionRequest, ConvertedFormat, check_number
 from resnet_exp.data.conversion.manifest import FIX
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import manifest as mds_manifest
@@ -31,7 +31,6 @@ KIND = ConvertedFormat(
     suffix="",
     conversion="resnet_exp.data.streaming.conversion.MDSConversion",
 )
-MAX_RESOLUTION = 26_000
 MOST_IMAGES = 10**9
 FETCH_AGAIN = "remove it to fetch it again"
 
@@ -234,7 +233,7 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
 def check_settings(settings: dict[str, Any]) -> None:
     """Check what shards are written and read with; raises `RequestError` on the first setting that is of no use."""
     if settings["max_resolution"] is not None:
-        check_number("max_resolution", settings["max_resolution"], (int,), 1, MAX_RESOLUTION)
+        check_number("max_resolution", settings["max_resolution"], (int,), 1, MAX_SIDE)
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)
     for key in ("images_per_shard", "shuffle_block", "canonical_nodes"):
         check_number(key, settings[key], (int,), 1, MOST_IMAGES)

@@ -1,0 +1,31 @@
+"""The journal of an unfinished FFCV file, when it is read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zlib import crc32
+
+from resnet_exp.data.conversion.sources import Source
+from resnet_exp.data.ffcv.journal import Journal
+from resnet_exp.data.ffcv.page_worker import Page, Row
+
+CONTENT = {"write_mode": "raw", "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
+
+
+def test_checking_counts_to_the_number_of_pages_though_some_are_dropped(tmp_path: Path) -> None:
+    unfinished = tmp_path / "train.ffcv.partial"
+    found = [Source(f"one/{number}.jpg", 0, 9, 9) for number in range(4)]
+    journal = Journal(unfinished, found, CONTENT)
+    journal.open()
+    page = journal.layout.page_bytes
+    with unfinished.open("r+b") as file:
+        file.truncate(journal.layout.pages_at + len(found) * page)
+    for number in range(len(found)):
+        good = crc32(bytes(page)) if number % 2 else 1
+        journal.add(Page(number, good, [Row(number, 1, 1, 1, 0, 3)]))
+    journal.close()
+
+    again, told = Journal(unfinished, found, CONTENT), list[tuple[int, int]]()
+    again.check(lambda looked, of: told.append((looked, of)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert sorted(again.pages) == [1, 3]
