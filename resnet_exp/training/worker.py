@@ -21,6 +21,7 @@ from resnet_exp.runs.environment import Environment, read_environment, write_env
 from resnet_exp.runs.failure import write_error
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Evaluation, Result, ResultHardware, Timing, write_result
+from resnet_exp.training import lazy_imports
 
 if TYPE_CHECKING:
     from resnet_exp.training.trainer import Training
@@ -70,12 +71,13 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
     validate.check_devices(config.hardware)
     if config.hardware.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
-    # Imported late: whatever is wrong before costs no ten seconds of imports.
-    from composer.utils import dist
+    # Imported late: whatever is wrong before costs no seconds of imports.
+    with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
+        from composer.utils import dist
 
-    from resnet_exp.loggers.recorder import finished
-    from resnet_exp.training.callbacks import StopRequested
-    from resnet_exp.training.trainer import Training, build_device
+        from resnet_exp.loggers.recorder import finished
+        from resnet_exp.training.callbacks import StopRequested
+        from resnet_exp.training.trainer import Training, build_device
 
     dist.initialize_dist(build_device(config.hardware), timeout=1800)
     if dist.get_global_rank() == 0:
