@@ -1,9 +1,11 @@
-"""How the front scales: submitting a sweep of many runs to SLURM, and the status of many run folders.
+"""How the front scales: composing a sweep of many runs, submitting it to SLURM, and the status of many run folders.
 
-    python benchmarks/scale.py status --runs 10000       no SLURM needed
+    python benchmarks/scale.py compose --runs 1000       no SLURM needed: to compose and check every run
+    python benchmarks/scale.py status --runs 10000       nor here
     python benchmarks/scale.py submit --runs 1000        on a machine with SLURM; the jobs are held, then cancelled
 
-Clocks cover the whole command, from the start of Python to its end; memory is the peak resident set of the process.
+Clocks cover the whole command, from the start of Python to its end, but for `compose`: CPU time of the planning alone.
+Memory is the peak resident set of the process.
 Run it on an idle machine: it uses one core.
 """
 
@@ -21,6 +23,27 @@ from pathlib import Path
 
 from resnet_exp.runs import sweep_manifest
 
+# As the launchers do it, after Hydra's start.
+COMPOSE = """
+import resource, sys, time
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from resnet_exp.config import resolvers
+from resnet_exp.core import paths
+from resnet_exp.sweep import grid, planned
+resolvers.register()
+size = int(sys.argv[1])
+words = [f"seed=range({size // 4})", "ssr=0.1,0.2", "recipe=mild,hot", "hardware=a100x8"]
+with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+    loader = GlobalHydra.instance().hydra.config_loader
+    master = loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+    began = time.process_time()
+    sweep = planned.plan_sweep(loader, master, grid.expand_grid(loader, {}, [], words), remote=True)
+    seconds = time.process_time() - began
+assert len(sweep.runs) == size
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
 KINDS = ("done", "done", "done", "failed", "stopped", "missing")
 
 
@@ -83,6 +106,18 @@ def status(sizes: list[int], repeat: int) -> None:
             report("status", size, samples[size])
 
 
+def compose(sizes: list[int], repeat: int) -> None:
+    """Time how sweeps are composed and checked, each in a process of its own, in turn."""
+    samples: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
+    for _ in range(repeat):
+        for size in sizes:
+            words = [sys.executable, "-c", COMPOSE, str(size)]
+            seconds, mebibytes = map(float, subprocess.run(words, check=True, capture_output=True).stdout.split())
+            samples[size].append((seconds, mebibytes))
+    for size in sizes:
+        report("compose", size, samples[size])
+
+
 def submit(sizes: list[int], repeat: int) -> None:
     """Time the submission of sweeps of held jobs, and the same command again; all are cancelled."""
     held = ["+hydra.launcher.additional_parameters.hold=true", "hydra.launcher.wait=false", "hydra/launcher=slurm"]
@@ -105,11 +140,11 @@ def submit(sizes: list[int], repeat: int) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("status", "submit"))
+    parser.add_argument("what", choices=("compose", "status", "submit"))
     parser.add_argument("--runs", type=int, nargs="+", default=[1000])
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
-    {"status": status, "submit": submit}[options.what](options.runs, options.repeat)
+    {"compose": compose, "status": status, "submit": submit}[options.what](options.runs, options.repeat)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return run_hydra(sys.argv[1:] if words is None else words, launch_run, _carry_out_sweep)
 
 
-class Task:
+class HydraTask:
     """What Hydra calls for one run, and our launchers for a sweep; keeps the exit codes.
 
     `writes` is read by our sweeper: without it, no file says what a sweep was asked for.
@@ -110,7 +110,7 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     """
     resolvers.register()
     version.setbase("1.3")
-    task = Task(words, job, sweep_job, writes)
+    task = HydraTask(words, job, sweep_job, writes)
     try:
         # What `hydra.main` does with the words of this process.
         with _terminable(), _full_error("1"):

@@ -16,16 +16,26 @@ from support.slurm_cluster import slurm as slurm
 from support.trained_sweep import trained_sweep as trained_sweep
 from support.warm import warm_python as warm_python
 
-# Files of minutes, the longest first: none of them shall begin when the others are done.
+# Files of minutes, the longest first: none of them shall begin when the others are done. `test_loaders` compiles what
+# the runs of others need then.
 LONGEST = (
     "sweep/test_slurm",
-    "training/test_run",
-    "loggers/test_wandb",
+    "loggers/test_wandb_faults",
+    "data/test_loaders",
+    "sweep/test_slurm_cluster",
     "launch/test_ranks",
-    "training/test_resume",
     "launch/test_bad_runs",
-    "training/test_traces",
+    "training/test_resume",
     "sweep/test_frontier_tracker",
+    "training/test_run",
+    "loggers/test_other_trackers",
+    "loggers/test_wandb",
+    "data/test_streaming",
+    "data/test_conversion_faults",
+    "reporting/test_explorer",
+    "config/test_bad_requests",
+    "planning/test_plan",
+    "training/test_traces",
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -35,11 +37,11 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunCon
     Raises:
         RequestError: a value is missing, of no use, or at odds with another one.
     """
-    return complete(close(composed, overrides or []))
+    return finish(fill_in(close(composed, overrides or [])))
 
 
 def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """The first half of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
+    """The first part of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
     closed = _closed(composed)
     with open_dict(closed.algorithms):
         for name in unused_settings(closed, overrides):
@@ -47,29 +49,33 @@ def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
     return closed
 
 
-def complete(closed: DictConfig) -> RunConfig:
-    """The second half of `finalize`: resolve, fill in and validate; changes `closed`."""
+def fill_in(closed: DictConfig) -> dict[str, Any]:
+    """The second part of `finalize`: fill in what depends on the machine and the dataset, resolve; changes `closed`.
+
+    It reads values as nodes of `closed` only, by which `resnet_exp.sweep.composition` observes what is read.
+    """
     _require(closed)
     _find_hardware(closed)
     _count_classes(closed)
     # First, for what is resolved from it, such as the places of trackers.
     closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
-    config = _resolved(closed)
+    try:
+        values = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise RequestError(explain_error(error)) from error
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def finish(filled: Mapping[str, Any]) -> RunConfig:
+    """The last part of `finalize`: absolute paths, validation, the run id; takes over what `filled` holds."""
+    config = run_config(filled)
     _make_absolute(config)
     if config.dataset.name == "digits":
         config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
     validate(config)
     config.run_id = config.run_id or identity.run_id(config)
     return config
-
-
-def _resolved(closed: DictConfig) -> RunConfig:
-    try:
-        values = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise RequestError(explain_error(error)) from error
-    assert isinstance(values, dict)
-    return run_config({str(key): value for key, value in values.items()})
 
 
 def _make_absolute(config: RunConfig) -> None:
@@ -148,6 +154,6 @@ def _class_names(composed: DictConfig) -> list[str]:
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:
-    data = OmegaConf.to_container(composed.data)
+    data = OmegaConf.to_container(composed.data, resolve=True)
     assert isinstance(data, dict)
     return formats.given_manifest(data["loader"], data["cache_dir"])

@@ -17,7 +17,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import TARGET, RunConfig
 
 NOT_OUTCOME = frozenset(
     (
@@ -32,7 +32,6 @@ NOT_OUTCOME = frozenset(
 NAMED_DATASETS = ("digits", "imagenet")
 # Packages whose names are told apart without their modules.
 OWN_NAMES = ("resnet_exp", "composer")
-TARGET = "_target_"
 
 
 def outcome(config: RunConfig) -> dict[str, object]:

@@ -9,7 +9,7 @@ valid. They are not changed afterwards but replaced (`dataclasses.replace`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from resnet_exp.runs.folder import RunFolder
 
 # Groups whose entries are mappings of name to {_target_, kwargs}.
 OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
+TARGET = "_target_"
 # One of them: ``_target_``, and what it is called with. Only the class that it names knows more.
 Entry = dict[str, Any]
 # A group of them by name.
@@ -193,6 +194,12 @@ class RunConfig:
     run_id: str | None = None
     sweep: str | None = None
     command: str | None = None
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Everything that has a ``_target_``, each with its key."""
+        found = [("data.loader", self.data.loader)]
+        found += [(f"{group}.{name}", entry) for group in OPEN_GROUPS for name, entry in getattr(self, group).items()]
+        return ((key, entry) for key, entry in found if isinstance(entry, dict) and TARGET in entry)
 
     @property
     def folder(self) -> RunFolder:

@@ -8,12 +8,14 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
-from resnet_exp.config import validate
+from resnet_exp.config import import_check, validate
 from resnet_exp.config.hydra_errors import explain_error
-from resnet_exp.config.schema import RunConfig, run_config
+from resnet_exp.config.schema import TARGET, RunConfig, run_config
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes, write_text
 from resnet_exp.runs.folder import RunFolder
+
+OURS = "resnet_exp."
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -42,7 +44,7 @@ def read_config(run: RunFolder) -> RunConfig:
     """Read and validate the configuration of a run folder.
 
     Raises:
-        RequestError: there is none, or it is damaged.
+        RequestError: there is none, it is damaged, or of an earlier version.
     """
     try:
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(run.config))
@@ -54,5 +56,17 @@ def read_config(run: RunFolder) -> RunConfig:
         raise RequestError(f"{run.config} is damaged ({explain_error(error)}); start the run again") from error
     assert isinstance(values, dict)
     config = run_config({str(key): value for key, value in values.items()})
+    _refuse_earlier(run, config)
     validate.validate(config)
     return config
+
+
+def _refuse_earlier(run: RunFolder, config: RunConfig) -> None:
+    """Refuse a folder that names what has moved since: what is ours is not the user's to put right."""
+    for key, entry in config.entries():
+        target = str(entry[TARGET])
+        if target.startswith(OURS) and not import_check.exists(target):
+            raise RequestError(
+                f"{run.path} was written by an earlier version ({key}.{TARGET}={target} is not there any more); "
+                "give its command again, which starts it anew"
+            )

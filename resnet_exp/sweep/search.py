@@ -19,7 +19,7 @@ from hydra.core.utils import JobReturn
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
-from resnet_exp.core.text import span
+from resnet_exp.core.text import span, text_table
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep import grid
 
@@ -161,9 +161,7 @@ class Search:
         for run, trial in sorted(best.items(), key=lambda item: item[1].values[1]):
             chosen = (self.space.text(key, trial.params[key]) for key in self.space.distributions)
             rows.append((f"{trial.values[0]:.2%}", span(trial.values[1]), *chosen, run))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([f"{said}; no run is both better and faster than one of these:", *map(str.rstrip, table)])
+        return "\n".join([f"{said}; no run is both better and faster than one of these:", *text_table(rows)])
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)

@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp.config import identity, resolvers, schedule, validate
-from resnet_exp.config.finalize import finalize as finalize_config
+from resnet_exp.config import identity, schedule, validate
 from resnet_exp.config.schema import ResolutionConfig, RunConfig, ScheduleConfig, run_config
 from resnet_exp.core import paths
+from support.configs import make_config
 
 CONF = paths.conf_dir()
 
 
 def finalize(*overrides: str) -> RunConfig:
-    resolvers.register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return finalize_config(compose("config", ["hardware=cpu", *overrides]), list(overrides))
+    return make_config("hardware=cpu", *overrides)
 
 
 def options(group: str) -> list[str]:

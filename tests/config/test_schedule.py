@@ -8,34 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp.config import resolvers, schedule
-from resnet_exp.config.finalize import finalize
+from resnet_exp.config import schedule
 from resnet_exp.config.schema import ModelConfig, ResolutionConfig, RunConfig, ScheduleConfig
-from resnet_exp.core import paths
 from resnet_exp.planning import disk_usage, published_speeds, schedule_text
 from resnet_exp.reporting.curves import save
 from resnet_exp.results.published_runs import published
+from support.configs import make_config
 from support.original import original
 
 IMAGENET = ("dataset=imagenet", "dataset.dir=/nowhere")
 EPOCH_IMAGES = 625 * 2048
 
 
-def make(*overrides: str) -> RunConfig:
-    resolvers.register()
-    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-        return finalize(compose("config", list(overrides)))
-
-
 @pytest.mark.parametrize("recipe", ["baseline", "mild", "medium", "hot"])
 @pytest.mark.parametrize(("length", "batches"), [("90ep", 1), ("90ep", 7), ("630ba", 7)])
 def test_images_are_loaded_at_the_size_that_colout_leaves(recipe: str, length: str, batches: int) -> None:
     warmup = f"schedule.warmup={length.replace('90', '8').replace('630', '56')}"
-    planned = make(f"recipe={recipe}", f"schedule.max_duration={length}", warmup, *IMAGENET)
+    planned = make_config(f"recipe={recipe}", f"schedule.max_duration={length}", warmup, *IMAGENET)
     cut = planned.algorithms.get("colout", {"p_col": 0})["p_col"]
     for batch in range(90 * batches):
         loaded = schedule.loaded_size(planned, batch // batches, batch % batches, batches)
@@ -47,7 +39,7 @@ def test_images_are_loaded_at_the_size_that_colout_leaves(recipe: str, length: s
 @pytest.mark.parametrize("recipe", ["mild", "medium", "hot"])
 def test_course_is_that_of_the_original(recipe: str) -> None:
     trace = original(recipe)
-    planned = make(f"recipe={recipe}", f"ssr={trace['ssr']}", *IMAGENET)
+    planned = make_config(f"recipe={recipe}", f"ssr={trace['ssr']}", *IMAGENET)
     sizes = schedule.sizes(planned)
     assert len(sizes) == trace["epochs"]
     batches = len(trace["rows"]) / trace["epochs"]
@@ -74,24 +66,24 @@ def test_images_only_grow(initial: float, delay: float, finetune: float, step: i
 
 
 def test_course_in_words() -> None:
-    mild = make("recipe=mild", "ssr=0.32", *IMAGENET)
+    mild = make_config("recipe=mild", "ssr=0.32", *IMAGENET)
     assert schedule_text.sizes_text(mild) == "88 px for 12 epochs, 96 to 172 px for 11 epochs, 176 px for 5 epochs"
     assert schedule_text.learning_rate_text(mild) == "0 to 2.048 in 8 epochs, then a cosine down to 0 over 20 epochs"
-    short = make("recipe=baseline", "ssr=0.0334", *IMAGENET)
+    short = make_config("recipe=baseline", "ssr=0.0334", *IMAGENET)
     assert schedule_text.sizes_text(short) == "224 px for 3 epochs"
     assert schedule_text.learning_rate_text(short).startswith("0 to 0.768 in 3 epochs: all of it is warm-up")
 
 
 def test_drawn_course(tmp_path: Path) -> None:
     for name, overrides in {"mild.svg": ("ssr=0.36",), "short.png": ("ssr=0.05",), "one.svg": ("ssr=0.0112",)}.items():
-        save(schedule_text.draw(make("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
+        save(schedule_text.draw(make_config("recipe=mild", *overrides, *IMAGENET)), tmp_path / name, "picture=")
         assert (tmp_path / name).stat().st_size > 5000
     assert ">learning rate<" not in (tmp_path / "mild.svg").read_text(), "text is drawn as paths"
 
 
 @pytest.mark.parametrize("length", ["90ep", "1999ba", "56250ba"])
 def test_mean_area_is_that_of_all_steps(length: str) -> None:
-    planned = make("recipe=mild", f"schedule.max_duration={length}", *IMAGENET)
+    planned = make_config("recipe=mild", f"schedule.max_duration={length}", *IMAGENET)
     exact = statistics.fmean(side**2 for side in schedule.sizes(planned))
     assert schedule.mean_area(planned) == pytest.approx(exact, rel=1e-3)
 
@@ -101,7 +93,7 @@ def test_parameters_are_those_of_torchvision(name: str) -> None:
     import torchvision
 
     network = getattr(torchvision.models, name)(num_classes=37)
-    planned = make(f"model={name}", *IMAGENET)
+    planned = make_config(f"model={name}", *IMAGENET)
     model = replace(planned.model, num_classes=37)
     assert disk_usage.parameters(model) == sum(weight.numel() for weight in network.parameters())
 
@@ -115,7 +107,7 @@ def test_parameters_of_other_widths() -> None:
 
 
 def planned_minutes(*overrides: str) -> dict[str, float]:
-    planned = make(*IMAGENET, *overrides)
+    planned = make_config(*IMAGENET, *overrides)
     epochs, _ = schedule.scaled_duration(planned)
     return {
         time.host.said.split(",")[0]: time.seconds / 60

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import identity, resolvers, schedule
-from resnet_exp.config.finalize import finalize
-from resnet_exp.core import paths
+from resnet_exp.config import identity, schedule
 from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.launch.run import freeze_run
 from support.commands import RunCli
+from support.configs import make_config
 from support.original import original_size
 
 PLAN = "resnet_exp.plan"
@@ -55,10 +53,7 @@ def cells(output: str, label: str) -> list[str]:
 
 def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, images: int = 1437) -> Path:
     """A finished run in ``folder/runs``, with a result such as `resnet_exp.train` writes."""
-    resolvers.register()
-    given = [f"runs_dir={folder / 'runs'}", *overrides]
-    with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
-        full = finalize(compose("config", overrides=given), given)
+    full = make_config(f"runs_dir={folder / 'runs'}", *overrides)
     freeze_run(full, {})
     run = full.folder
     hardware = asdict(full.hardware)

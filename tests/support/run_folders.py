@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,15 @@ def write_run(runs: Path, run_id: str, **changes: Any) -> Path:
     rows = [{"epoch": n, "batches": 9 * n, "train_seconds": n * seconds / 2, "top1": n * top1 / 2} for n in (1, 2)]
     folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder.path
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    """What a report's ``runs.csv`` says of runs that are not published."""
+    with (folder / "runs.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["published"] == "false"]
+
+
+def write_wandb_files(folder: Path) -> None:
+    """A folder such as W&B's client leaves in a run's folder."""
+    (folder / "run-1").mkdir(parents=True)
+    (folder / "run-1" / "run-1.wandb").touch()

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.commands import TINY, Finished, command
+from support.commands import Finished
 from support.photos import write_photos
+from support.training import train
 
 NAME = "two"
-BATCHES, EPOCHS = 8, 2
 USD_PER_HOUR = 3.6
 ASKED = (
     *("-m", "hydra/launcher=submitit_local", "hydra.launcher.parallel=2", f"sweep={NAME}", "recipe=mild", "seed=1,2"),
-    *(*TINY, "data=imagefolder", "dataset=imagefolder", "train_batch_size=4", "+algorithms=mixup"),
+    "+algorithms=mixup",
     *("loggers=[progress,wandb]", "loggers.wandb.artifacts=[result]"),
     *(f"hardware.usd_per_node_hour={USD_PER_HOUR}", "hardware.price_date=2026-11-22"),
 )
@@ -39,13 +38,9 @@ class TrainedSweep:
         """What the command has printed; there once it is done."""
         return self.folder / "output"
 
-    def train(self, timeout: float = 400) -> Finished:
+    def train(self) -> Finished:
         """Give the command, once or again."""
-        line = command(self.folder, *ASKED, f"dataset.dir={self.folder / 'photos'}")
-        environ = {**os.environ, "HOME": str(self.folder)}
-        return subprocess.run(
-            line, cwd=self.folder, env=environ, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        return train(self.folder, *ASKED)
 
 
 @pytest.fixture(scope="session")

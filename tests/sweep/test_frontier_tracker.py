@@ -159,17 +159,6 @@ def test_runs_that_end_in_one_second_are_all_logged(tmp_path: Path, service: Ser
             write_run(tmp_path, f"run-{number - 1}", seed=number)
             tracker.saw(number)
             until(lambda number=number: len(pictures(tmp_path)) == number)
-    sweep_of(tmp_path, *(f"run-{number}" for number in range(8)))
-    settings = {"project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
-    # Each line is read when the frontier before it is drawn, a fraction of a second later.
-    program = f"""
-import pathlib, sys
-from support.run_folders import write_run
-sys.stdin = ([write_run(pathlib.Path(), f"run-{{number}}", seed=number)] for number in range(8))
-sys.exit(sweep_frontier.main([".", "lengths", {json.dumps(settings)!r}]))
-"""
-    environ = {**os.environ, "PYTHONPATH": str(TESTS)}
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environ, check=True, timeout=100)
     assert counts(service) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 

@@ -29,7 +29,7 @@ def test_two_at_a_time_and_again(trained_sweep: TrainedSweep) -> None:
     ended = [path.stat().st_mtime for path in trained_sweep.runs.glob("*/result.json")]
     begun = [time.mktime(time.strptime(when[:19], "%Y-%m-%dT%H:%M:%S")) for when in started]
     assert max(begun) < min(ended)
-    again = trained_sweep.train(timeout=60)
+    again = trained_sweep.train()
     assert again.returncode == 0
     assert "2 of 2 runs are done already" in again.stdout
 

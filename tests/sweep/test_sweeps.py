@@ -62,7 +62,7 @@ def text(name: str) -> str:
 def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None:
     sweep = asked("-cn", name, *IMAGENET)
     said = re.search(r"^# Runs: (\d+)", text(name), re.MULTILINE)
-    assert said and len(sweep.asked) == int(said[1])
+    assert said and len(sweep.requested_ids) == int(said[1])
     assert sweep.name == name
     assert re.search(rf"^#\s+python -m resnet_exp -cn {name}\b", text(name), re.MULTILINE)
     assert "hydra/launcher=slurm hardware=" in text(name).replace("hydra.sweeper.parallel=4 ", "")
@@ -172,7 +172,7 @@ def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_
     write_sweep(replace(second, continued=True), "basic", {})
     record = sweep_manifest.read_manifest(tmp_path / "runs", "seeds")
     assert record is not None
-    assert [run["run_id"] for run in record["runs"]] == [first.asked[0], *second.asked]
+    assert [run["run_id"] for run in record["runs"]] == [first.requested_ids[0], *second.requested_ids]
 
 
 # What is changed in the own sweep, further arguments, and the line that answers.

@@ -9,21 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import resolvers
-from resnet_exp.config.finalize import finalize
-from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import paths
 from resnet_exp.core.files import read_lines
 from resnet_exp.runs.folder import RunFolder
+from support.configs import make_config
 from support.original import RECIPES, original, original_lr, original_size
-
-
-def make_config(*overrides: str) -> RunConfig:
-    resolvers.register()
-    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-        return finalize(compose("config", list(overrides)))
 
 
 def make_run(tmp_path: Path, *overrides: str):

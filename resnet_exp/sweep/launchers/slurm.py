@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ SITE = (
     *("signal_delay_s", "array_parallelism", "partition", "account", "qos", "constraint", "exclude", "nodelist"),
     *("exclusive", "gres", "comment", "stderr_to_stdout"),
 )
+
+
+# Threads that write run folders: most of it is waiting for the disk, or for a file system on the network.
+WRITERS = 8
 
 
 # A node that fails ends the others, which would wait for it.
@@ -90,10 +95,14 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
 
 
 def _freeze(runs: list[PlannedRun], facts: dict[str, Any]) -> None:
-    for number, run in enumerate(runs, 1):
-        freeze_run(run.config, facts)
-        if number % 50 == 0:
-            console.status(f"writing run folders: {number} of {len(runs)}")
+    with ThreadPoolExecutor(WRITERS) as writers:
+        try:
+            for number, _ in enumerate(writers.map(lambda run: freeze_run(run.config, facts), runs), 1):
+                if number % 50 == 0:
+                    console.status(f"writing run folders: {number} of {len(runs)}")
+        except BaseException:
+            writers.shutdown(cancel_futures=True)
+            raise
     console.status("")
 
 

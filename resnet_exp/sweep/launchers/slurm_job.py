@@ -2,6 +2,9 @@
 
 submitit pickles a `SlurmJob` when a sweep is submitted and calls it on every node. Its own handling of signals knows
 neither what a signal of SLURM's means for ranks, nor a limit to requeues: here it is replaced.
+
+Jobs wait for days, and the code changes meanwhile. A pickle holds the name of this module and of `SlurmJob`, which
+therefore stay, and its fields, which are plain values: one that is added later needs a default.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +41,16 @@ PATIENCE_SECONDS = 120
 CONTROLLER_SECONDS = 600
 
 
+@dataclass
 class SlurmJob:
-    """Run the folder of one run, or the part of it that this node has."""
+    """Run the folder of one run, or the part of it that this node has.
 
-    def __init__(self, folder: str, max_requeues: int, commit: str | None) -> None:
-        """`commit` is that of the submission, `max_requeues` how often the job may start again."""
-        self.folder, self.max_requeues, self.commit = folder, max_requeues, commit
+    `commit` is that of the submission, `max_requeues` how often the job may start again.
+    """
+
+    folder: str
+    max_requeues: int
+    commit: str | None
 
     def __call__(self) -> str:
         """Run, and return what became of it.
@@ -121,6 +129,21 @@ class SlurmJob:
         if slurm.restarts() >= self.max_requeues:
             raise _exhausted(self.max_requeues)
         _requeue(job)
+
+
+class EarlierJob:
+    """A job that was submitted when `SlurmJob` was still in ``resnet_exp.slurm_job``: its run folder has moved on too.
+
+    `resnet_exp` itself gives it to pickles that ask for that name.
+    """
+
+    folder: str
+
+    def __call__(self) -> None:
+        """Refuse to run; raises `RequestError`."""
+        error = RequestError(f"{self.folder} was submitted by an earlier version; submit its sweep again")
+        write_failure(RunFolder(Path(self.folder)), error, EXIT_BAD_REQUEST)
+        raise error
 
 
 def load_job(submitit_folder: Path, job: str) -> SlurmJob:

@@ -1,0 +1,139 @@
+"""One composition of Hydra's, resolved once for all runs that differ in values that nothing else depends on.
+
+OmegaConf takes several milliseconds to copy and resolve a configuration, and a sweep has thousands of runs that differ
+in a seed. Which keys others depend on is not declared anywhere: interpolations, resolvers and what is filled in from
+the machine and the dataset may read any of them. So it is observed, see `_observe`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from resnet_exp.config.finalize import fill_in
+from resnet_exp.core.errors import RequestError
+
+# Names a resolver that reports what is read.
+OBSERVED = "resnet_exp_observed"
+Values = Mapping[str, Any]
+
+
+class Composition:
+    """A composed configuration, whose values each run sets anew."""
+
+    def __init__(self, closed: DictConfig, remote: bool) -> None:
+        """`closed` as of `resnet_exp.config.finalize.close`; `remote` as in `resnet_exp.sweep.compose.RunComposer`."""
+        self._closed, self._remote = closed, remote
+        self._scratch = copy.deepcopy(closed)
+        self._converted: dict[str | None, Any] = {}
+        # For each set of keys that runs set, those of them that are read, in each of their cases.
+        self._reads: dict[frozenset[str], set[frozenset[str]]] = {}
+        self._resolved: dict[object, dict[str, Any]] = {}
+
+    def can_set(self, override: Override) -> bool:
+        """Whether an override replaces one value by another, and no mapping or list."""
+        node = OmegaConf.select(self._closed, override.key_or_group, default=self._closed)
+        return not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
+
+    def resolve(self, overrides: Sequence[Override]) -> dict[str, Any]:
+        """The configuration with these values, as of `resnet_exp.config.finalize.fill_in`.
+
+        Raises:
+            RequestError: a value is missing or wrong.
+            OmegaConfBaseException: a value has the wrong type.
+        """
+        if any(_refers(override.value()) for override in overrides):
+            return self._fill_in({override.key_or_group: override.value() for override in overrides})
+        values = {override.key_or_group: self._convert(override) for override in overrides}
+        keys = frozenset(values)
+        for read in self._reads.get(keys, ()):
+            if (known := self._resolved.get(_case(values, read))) is not None:
+                break
+        else:
+            known, read = self._observe(values)
+            self._reads.setdefault(keys, set()).add(read)
+            self._resolved[_case(values, read)] = known
+        resolved = copy.deepcopy(known)
+        for key in keys - read:
+            parent, name = _place(resolved, key)
+            parent[name] = values[key]
+        return resolved
+
+    def _convert(self, override: Override) -> Any:
+        """The value of an override as its key's type has it."""
+        line = override.input_line
+        if line not in self._converted:
+            OmegaConf.update(self._scratch, override.key_or_group, override.value())
+            self._converted[line] = OmegaConf.select(self._scratch, override.key_or_group)
+        return self._converted[line]
+
+    def _observe(self, values: Values) -> tuple[dict[str, Any], frozenset[str]]:
+        """Resolve, and tell which keys are read by anything else than themselves.
+
+        What is done depends on what is read alone: it is the same for all runs with the same values of these keys.
+        """
+        counts: Counter[str] = Counter()
+        keys = list(values)
+
+        def read(number: int) -> Any:
+            counts[keys[number]] += 1
+            return values[keys[number]]
+
+        closed = copy.deepcopy(self._closed)
+        OmegaConf.register_new_resolver(OBSERVED, read, replace=True)
+        try:
+            resolved = self._fill_in({key: f"${{{OBSERVED}:{number}}}" for number, key in enumerate(keys)}, closed)
+        except (OmegaConfBaseException, RequestError):
+            # Said again without the resolver in its words.
+            return self._fill_in(values), frozenset(keys)
+        finally:
+            OmegaConf.clear_resolver(OBSERVED)
+        # Once for the key itself.
+        alone = {key for key in keys if counts[key] == 1 and _is_observed(closed, resolved, key)}
+        return resolved, frozenset(keys) - alone
+
+    def _fill_in(self, values: Values, closed: DictConfig | None = None) -> dict[str, Any]:
+        closed = copy.deepcopy(self._closed) if closed is None else closed
+        for key, value in values.items():
+            OmegaConf.update(closed, key, value)
+        if self._remote and closed.hardware.device == "auto":
+            raise RequestError(
+                f"hardware={closed.hardware.name} is not known before the job runs; name it, such as hardware=a100x8"
+            )
+        return fill_in(closed)
+
+
+def _refers(value: object) -> bool:
+    """Whether a value stands for another one, or for none."""
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def _case(values: Values, read: Iterable[str]) -> object:
+    # True and 1.0 equal 1.
+    return frozenset(values), frozenset((key, repr(values[key])) for key in read)
+
+
+def _place(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """The mapping that holds `key`; raises `KeyError` or `TypeError` if a list does, or none."""
+    *parents, name = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    if not isinstance(config, dict) or name not in config:
+        raise KeyError(key)
+    return config, name
+
+
+def _is_observed(closed: DictConfig, resolved: dict[str, Any], key: str) -> bool:
+    """Whether `key` still is what it was set to, and `_place` finds it."""
+    try:
+        _place(resolved, key)
+    except (KeyError, TypeError):
+        return False
+    parent, _, name = key.rpartition(".")
+    return OmegaConf.is_interpolation(OmegaConf.select(closed, parent) if parent else closed, name)

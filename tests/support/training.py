@@ -1,0 +1,24 @@
+"""Tiny runs that train for real, for tests of what they write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from support.commands import TINY, Finished, command
+from support.paths import TESTS
+
+PHOTOS = (*TINY, "data=imagefolder", "dataset=imagefolder", "train_batch_size=4")
+BATCHES, EPOCHS = 8, 2
+
+
+def train(folder: Path, *arguments: str, **environ: str) -> Finished:
+    """Train on the photographs of a folder."""
+    own = {**os.environ, "PYTHONPATH": str(TESTS), "HOME": str(folder), **environ}
+    words = command(folder, *PHOTOS, f"dataset.dir={folder / 'photos'}", *arguments)
+    return subprocess.run(words, cwd=folder, env=own, capture_output=True, text=True, timeout=400)
+
+
+def folders_of(runs: Path) -> dict[str, Path]:
+    return {path.parent.name: path.parent for path in sorted(runs.glob("*/config.yaml"))}
