@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.report RUNS... -o DIR``: what was learned, in what time, for how much. No torch, no Hydra."""
+"""``python -m resnet_exp.report RUNS... -o DIR``: what was learned, in what time, for how much."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _runs_dir(text: str) -> Path:
 
 
 def _evaluation(resolution: ResolutionConfig) -> str:
-    return f"at {resolution.eval_crop} px, the centre of images of {resolution.eval_resize} px"
+    return f"at {resolution.eval_crop} px, the center of images of {resolution.eval_resize} px"
 
 
 def _batches(config: RunConfig, images: int | None, per_epoch: int | None) -> str:

@@ -1,4 +1,4 @@
-"""``result.json`` and ``metrics.jsonl`` as the report reads them: every value checked, none repaired. No torch.
+"""``result.json`` and ``metrics.jsonl`` as the report reads them: every value checked, none repaired.
 
 People copy, edit and merge these files. What cannot be, such as an accuracy of 1.7 or a time that is no number, must
 not become a point of a frontier.
