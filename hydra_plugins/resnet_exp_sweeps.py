@@ -50,12 +50,14 @@ class _Launcher(Launcher):
 
 def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """The result of each run, None of one that has none."""
+    from resnet_exp.runs.result import read_result
+
     folders = {run.run_id: run.folder for run in planned.runs}
     returned = []
     for run_id, overrides in zip(planned.requested_ids, job_overrides, strict=True):
         folder = folders[run_id]
         job = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, working_dir=str(folder.path))
-        job.return_value = folder.read_result()
+        job.return_value = read_result(folder)
         returned.append(job)
     return returned
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from resnet_exp.config import identity
 from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
-from resnet_exp.core.cost import SECONDS_PER_HOUR
+from resnet_exp.core.cost import cost_usd
 from resnet_exp.core.text import between, dollars, span, text_table
 from resnet_exp.planning import training_time
 from resnet_exp.planning.training_time import History
@@ -64,8 +64,4 @@ def _cells(hardware: HardwareConfig, low: float, high: float) -> tuple[str, ...]
 def _costs(usd_per_hour: float | None, low: float, high: float) -> str:
     if usd_per_hour is None:
         return ""
-
-    def paid(seconds: float) -> float:
-        return seconds / SECONDS_PER_HOUR * usd_per_hour
-
-    return between(paid(low), paid(high), dollars)
+    return between(cost_usd(low, usd_per_hour), cost_usd(high, usd_per_hour), dollars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,9 +145,8 @@ def sweep_record(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) ->
     before = (sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
     ours = {run.run_id for run in sweep.runs}
     earlier = [row for row in before.get("runs", []) if row["run_id"] not in ours]
-    facts = environment.of_launcher()
     rows = [
         {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
     ]
-    described = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
+    described = {"sweep": sweep.name, **asdict(environment.this_command())}
     return {**described, "launcher": launcher, "runs": [*earlier, *rows]}

@@ -21,6 +21,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
 from resnet_exp.core.text import span, text_table
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result
 from resnet_exp.sweep import grid
 
 if TYPE_CHECKING:
@@ -214,10 +215,10 @@ class Search:
     def _tell(self, trial: FrozenTrial, point: list[str], job: JobReturn) -> None:
         from optuna.trial import TrialState
 
-        result: Any = job.return_value
+        result: Result | None = job.return_value
         if result is not None:
             self.study.set_user_attr(_run_of(trial), self.run_id(point))
-            self.study.tell(trial.number, [result["top1"], result["timing"]["train_seconds"]])
+            self.study.tell(trial.number, [result.top1, result.timing.train_seconds])
         elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
             raise RequestError(f"{job.working_dir} is running already; wait for it, then the same command goes on")
         else:

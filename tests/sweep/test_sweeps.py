@@ -17,6 +17,7 @@ import pytest
 from resnet_exp import cli
 from resnet_exp.config import validate
 from resnet_exp.core import paths
+from resnet_exp.core.files import read_json
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep.planned import Sweep, write_sweep
@@ -224,7 +225,7 @@ def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
     assert "2 runs: 2 done" in first.stdout
     record = sweep_manifest.read_manifest(tmp_path / "runs", "demo")
     assert record is not None
-    results = [RunFolder(tmp_path / "runs" / run["run_id"]).read_result() for run in record["runs"]]
+    results = [read_json(RunFolder(tmp_path / "runs" / run["run_id"]).result) for run in record["runs"]]
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]
     stamps = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")]
     again = run_cli(*line, timeout=30)
