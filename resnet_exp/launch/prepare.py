@@ -43,8 +43,8 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     if found is not None and found.needs_folder(settings):
         _check_tree(config)
     if found is not None and found.files is not None:
-        terms = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
-        found.files.prepare(dataset.root, settings, terms)
+        options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
+        found.files.prepare(dataset.root, settings, options)
 
 
 def _check_tree(config: RunConfig) -> None:
