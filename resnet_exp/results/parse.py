@@ -62,7 +62,7 @@ def run_of_result(result: Result, run_id: str, curve: Curve, path: str | None) -
         cpus=hardware.cpus,
         ssr=result.ssr,
         seed=result.seed,
-        epochs=result.epochs,
+        epochs=float(result.epochs),
         top1=result.top1,
         top5=result.top5,
         train_seconds=timing.train_seconds,

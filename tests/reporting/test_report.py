@@ -202,7 +202,7 @@ def test_a_result_without_a_key_is_named(tmp_path: Path, key: str) -> None:
 
 
 def test_a_result_that_calls_its_speed_by_the_old_name_is_read(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, "run", images_per_second=123.0)
+    folder = write_run(tmp_path, "run", samples_per_second=123.0)
     result = json.loads((folder / "result.json").read_text())
     del result["images_per_second"]
     (folder / "result.json").write_text(json.dumps(result))

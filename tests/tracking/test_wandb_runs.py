@@ -76,7 +76,7 @@ def test_runs_of_wandb(tmp_path: Path, wandb_server: Server) -> None:
     ]
     done = report_of_wandb(tmp_path, wandb_server.address, "runs")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "3 runs: 2 done, 1 unreadable" in done.stdout and "it has no result of this version): foreign" in done.stdout
+    assert "3 runs: 2 done, 1 unreadable" in done.stdout and "it has no result): foreign" in done.stdout
     rows = rows_of(tmp_path / "out")
     assert [(row["run_id"], row["path"] == "") for row in rows] == [("here", False), ("there", True)]
     wandb_server.runs = None
