@@ -1,14 +1,17 @@
-"""What SLURM says of jobs. Standard library only; every answer may be "unknown", since a controller may be away."""
+"""What SLURM's commands say about jobs. Any answer may be "unknown", since the controller may not respond."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 20
-# SLURM has others for a job that is being moved, such as REQUEUED and COMPLETING.
+# States in which a job is over. It is not while it is REQUEUED or COMPLETING.
 ENDED = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
 
 
@@ -26,17 +29,41 @@ def ask(*command: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def in_queue() -> dict[str, str] | None:
-    """State of each of this user's jobs that wait or run, by id (``12_3`` in an array); None when unknown."""
-    answer = ask("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r")
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that waits or runs.
+
+    Attributes:
+        state: SLURM's word, such as ``RUNNING``, and the reason why it waits if that says anything.
+        began: when it has started, or started again, in seconds since 1970; 0 where that is not known.
+    """
+
+    state: str
+    began: float = 0
+
+
+def in_queue() -> dict[str, QueuedJob] | None:
+    """Each of this user's jobs that wait or run, by id (``12_3`` in an array); None when unknown."""
+    answer = ask("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%S|%r")
     if answer is None:
         return None
-    rows = (line.split("|") for line in answer.splitlines() if line.count("|") == 2)
-    return {job: _with_reason(state, reason) for job, state, reason in rows if state not in ENDED}
+    rows = (line.split("|") for line in answer.splitlines() if line.count("|") == 3)
+    return {
+        job: QueuedJob(_with_reason(state, reason), _seconds(start))
+        for job, state, start, reason in rows
+        if state not in ENDED
+    }
+
+
+def _seconds(start: str) -> float:
+    # SLURM says N/A for a job that has no start, and else the time of this machine's zone.
+    with contextlib.suppress(ValueError):
+        return datetime.datetime.fromisoformat(start).timestamp()
+    return 0
 
 
 def _with_reason(state: str, reason: str) -> str:
-    # SLURM says None for a job that it has not yet looked at.
+    # The reason is None until SLURM has considered the job.
     return f"{state} ({reason})" if state == "PENDING" and reason not in ("None", "Resources", "Priority") else state
 
 
@@ -47,7 +74,7 @@ def state(job: str) -> str | None:
 
 
 def lost_nodes() -> bool:
-    """Whether SLURM misses a node of the job that this process is part of."""
+    """Whether SLURM has lost contact with a node of the job that this process is part of."""
     nodes = os.environ.get("SLURM_JOB_NODELIST", "")
     states = (ask("sinfo", "--noheader", "--Node", "--nodes", nodes, "--format=%T") or "").split()
     return any(state.endswith("*") or state.startswith("down") for state in states)
@@ -101,3 +128,9 @@ def own_job() -> str | None:
     """Id of the job that this process is part of, as `in_queue` writes it; None outside of one."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID")
+
+
+def attempt() -> str | None:
+    """This start of the job that this process is part of, another one after each requeue; None outside of a job."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"{job}.{restarts()}" if job else None

@@ -30,7 +30,7 @@ class ConvertedFiles(Protocol):
         """The setting that names a split's place."""
         ...
 
-    def prepare(self, root: str, settings: Settings, terms: ConversionOptions) -> list[Path]:
+    def prepare(self, root: str, settings: Settings, options: ConversionOptions) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...
 

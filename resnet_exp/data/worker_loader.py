@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 import torch
@@ -35,15 +35,11 @@ class EpochSampler(DistributedSampler[Any]):
         )
         self.split = split
 
-    def order(self) -> Iterable[int]:
-        """The samples of this rank in the epoch."""
-        return super().__iter__()
-
     def __iter__(self) -> Iterator[Key]:
         """Yield epoch, index and side in pixels of the samples of this rank."""
         skip, self.skip = self.skip, 0
         size = self.split.batch_size
-        for position, index in enumerate(self.order()):
+        for position, index in enumerate(super().__iter__()):
             if position >= skip:
                 yield self.epoch, int(index), self.split.side(self.epoch, position // size, len(self) // size)
 
@@ -60,7 +56,7 @@ class WorkerLoader(DataLoader[Batch]):
         self.sampler.skip = batch * self.batch_size
 
     def close(self) -> None:
-        """End the workers. They ignore SIGTERM, by which multiprocessing would end them at exit: it would hang."""
+        """End the workers. At exit multiprocessing would send them SIGTERM, which they ignore, and wait forever."""
         if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
             self._iterator._shutdown_workers()
 
@@ -79,7 +75,7 @@ class WorkerLoader(DataLoader[Batch]):
             prefetch_factor=split.prefetch_factor if split.num_workers else None,
             worker_init_fn=_ignore_signals,
             pin_memory=split.on_gpu,
-            # Its own generator: a loader that draws from the global one would change MixUp after a resume.
+            # DataLoader would draw its seed from the global generator, and so change MixUp after a resume.
             generator=torch.Generator().manual_seed(split.seed),
         )
         loader.images = len(dataset)
@@ -88,6 +84,6 @@ class WorkerLoader(DataLoader[Batch]):
 
 
 def _ignore_signals(worker: int) -> None:
-    # A scheduler signals every process of a job: workers must live until their rank has saved a checkpoint.
+    # A scheduler signals every process of a job, but workers must live until their rank has saved a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.runs import environment
+from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
 
 
@@ -16,7 +18,8 @@ def describe_data(folder: RunFolder, config: RunConfig) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
     if (converted := formats.files_of(config.data.loader)) is not None:
         settings = formats.settings_of(config.data.loader, config.data.cache_dir)
-        environment.update(folder, {"data": converted.facts(config.dataset.root, settings)})
+        facts = converted.facts(config.dataset.root, settings)
+        write_environment(folder, replace(read_environment(folder), data=facts))
 
 
 def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
@@ -40,8 +43,8 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     if found is not None and found.needs_folder(settings):
         _check_tree(config)
     if found is not None and found.files is not None:
-        terms = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
-        found.files.prepare(dataset.root, settings, terms)
+        options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
+        found.files.prepare(dataset.root, settings, options)
 
 
 def _check_tree(config: RunConfig) -> None:

@@ -59,7 +59,7 @@ def own(number: int, seed: int = 1, **changes: Any) -> RunRecord:
         epochs=9 * number, top1=0.5 + 0.1 * number + 0.01 * seed + (0.02 if recipe == "hot" else 0), top5=0.99,
         train_seconds=seconds, eval_seconds=1.0, usd_per_node_hour=36.0, price_date="2025-01-01",
         published_cost_usd=None, eval_resize=24, eval_crop=24, tta="", clock="training",
-        group=f"{recipe}-{number}", resumed=0, commits=("abc",), dirty=False, samples_per_second=100.0,
+        group=f"{recipe}-{number}", resumed=0, commits=("abc",), dirty=False, images_per_second=100.0,
         data_wait_seconds=6.0, energy_kwh=None, source="", path=f"runs/{recipe}-{number}", sweep="s",
         command=f"python -m resnet_exp recipe={recipe} ssr={number}", curve=((seconds / 2, 0.3), (seconds, 0.6)),
     )  # fmt: skip
@@ -576,7 +576,7 @@ def test_page_without_any_run(tmp_path: Path, tab: Tab) -> None:
 
 def test_numbers_that_are_none_and_long_curves(tmp_path: Path, tab: Tab) -> None:
     curve = tuple((seconds + 0.5, seconds / 100) for seconds in range(100))
-    odd = replace(own(1), train_seconds=float("nan"), samples_per_second=float("inf"), curve=curve)
+    odd = replace(own(1), train_seconds=float("nan"), images_per_second=float("inf"), curve=curve)
     path = tmp_path / "odd.html"
     explorer.write_page([odd, own(2)], collect_prices(), {}, path, {})
     page = tab.open(path)

@@ -84,7 +84,7 @@ def random_run(draw: random.Random, coarse: bool) -> RunRecord:
         train_seconds=float(draw.randint(1, 4) * 900) if coarse else draw.uniform(100, 9000), eval_seconds=None,
         usd_per_node_hour=draw.choice([12.0, 12.0, 40.0, None]), price_date=None, published_cost_usd=None,
         eval_resize=draw.choice([256, None]), eval_crop=crop, tta=tta, clock=draw.choice(["training", ""]), group="",
-        resumed=0, commits=(), dirty=False, samples_per_second=None, data_wait_seconds=None,
+        resumed=0, commits=(), dirty=False, images_per_second=None, data_wait_seconds=None,
         energy_kwh=draw.choice([0.5, 3.0, None]), source="", path=None, sweep=None, command=None, curve=(),
     )  # fmt: skip
 

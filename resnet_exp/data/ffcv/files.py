@@ -1,4 +1,4 @@
-"""FFCV files as a run's front sees them: where they are, whether they are what they should be. No torch."""
+"""FFCV files before a run starts: where they are, and whether they are what they should be."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
 
 
 def needs_folder(settings: dict[str, Any]) -> bool:
-    """Whether an image folder is read; not where the settings name both files."""
+    """Whether an image folder is read: not if the settings name both files."""
     return not (settings["train_file"] and settings["val_file"])
 
 
@@ -41,17 +41,17 @@ def named(split: str, place: Path) -> str:
     return f"data.loader.{split}_file={place}"
 
 
-def prepare(root: str, settings: dict[str, Any], terms: ConversionOptions) -> list[Path]:
+def prepare(root: str, settings: dict[str, Any], options: ConversionOptions) -> list[Path]:
     """Check the files of both splits, and write those that are not there.
 
     Args:
-        root: the image folder; not needed where the settings name both files.
+        root: the image folder; not needed if the settings name both files.
         settings: of `resnet_exp.data.formats.settings_of`.
-        terms: how, and for what.
+        options: how images are converted.
 
     Raises:
         RequestError: a file is not what it should be, one that the user named does not exist, or the cache cannot be
-            written or hold it.
+            written or is too small.
         RunFailed: the conversion failed; nothing is left under the file's name.
     """
     paths = {split: place_of(root, split, settings) for split in image_tree.SPLITS}
@@ -60,19 +60,19 @@ def prepare(root: str, settings: dict[str, Any], terms: ConversionOptions) -> li
         if settings[f"{split}_file"] is not None:
             raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
     if missing:
-        process.convert(ConversionRequest(KIND, root, settings), missing, terms)
-    _check_files(paths, root, settings, terms)
+        process.convert(ConversionRequest(KIND, root, settings), missing, options)
+    _check_files(paths, root, settings, options)
     return list(paths.values())
 
 
-def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], terms: ConversionOptions) -> None:
+def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], options: ConversionOptions) -> None:
     """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""
     found = {}
     for split, path in paths.items():
         manifest = ffcv_manifest.read_manifest(path)
         if manifest is None:
-            ffcv_manifest.check_header(path, terms.classes)
-            terms.say(f"note: {printable(path)} has no manifest, so only its header and class numbers were checked")
+            ffcv_manifest.check_header(path, options.classes)
+            options.say(f"note: {printable(path)} has no manifest, so only its header and class numbers were checked")
             continue
         found[split] = manifest
         given = settings[f"{split}_file"] is not None
@@ -80,7 +80,7 @@ def _check_files(paths: dict[str, Path], root: str, settings: dict[str, Any], te
         if not given:
             content = ConversionRequest(KIND, root, settings).content
             manifests.check_origin(path, manifest, content, image_tree.class_names(Path(root) / split))
-        manifests.check_class_count(path, manifest, terms.classes)
+        manifests.check_class_count(path, manifest, options.classes)
     if len(found) == len(paths):
         manifests.check_classes_agree(*((paths[split], found[split]) for split in image_tree.SPLITS))
 
@@ -94,7 +94,7 @@ def verify(
 
     Raises:
         RequestError: there is no such file, or no manifest to check it against.
-        Differs: it is not what was written.
+        ManifestMismatch: it is not what was written.
     """
     path = place_of(root, split, settings)
     manifest = ffcv_manifest.read_manifest(path) if path.is_file() else None
@@ -129,7 +129,7 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """Check what the files are written with; raises `RequestError` on the first setting that is of no use."""
+    """Check what the files are written with; raises `RequestError` on the first one that cannot be used."""
     mode, side = settings["write_mode"], settings["max_resolution"]
     if mode not in layout.MODES:
         raise RequestError(f"data.loader.write_mode={mode} is unknown; use one of {', '.join(layout.MODES)}")

@@ -1,23 +1,23 @@
-"""Samples of an FFCV file to images: decode, crop, resize, flip and augment in one compiled pass over a batch.
+"""Stored samples to images: decode, crop, resize, flip and augment in one compiled pass over a batch.
 
-The threads are Python's, not numba's: the compiled code holds no lock, one build of it serves any number of threads,
-and none of numba's thread pools gets in the way of torch's or of a fork.
+The threads are Python's, not numba's: the compiled code releases the GIL, one build of it serves any number of threads,
+and there is no thread pool of numba's that would compete with torch's or not survive a fork.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import NamedTuple
 
-import ffcv._libffcv
 import llvmlite.binding
 import numpy as np
 import numpy.typing as npt
-from ffcv.fields.rgb_image import IMAGE_MODES
 from numba import types
 
 from resnet_exp.data.contract import Split
-from resnet_exp.data.kernels.crops import Box, centre_box, logarithms, random_box
+from resnet_exp.data.kernels.crops import Box, center_box, logarithms, random_box
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
 from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
@@ -25,10 +25,18 @@ from resnet_exp.data.kernels.randaugment import Augment, randaugment
 from resnet_exp.data.kernels.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
 from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, epoch_key, seed_stream, uniform
 
-JPEG = int(IMAGE_MODES["jpg"])
 
-# By name, not by address: code that is kept for later runs finds the function anew.
-llvmlite.binding.load_library_permanently(ffcv._libffcv.__file__)
+def _libffcv() -> str:
+    """Path of FFCV's compiled library, found without importing FFCV, which compiles functions for seconds."""
+    package = find_spec("ffcv")
+    library = package and PathFinder.find_spec("ffcv._libffcv", package.submodule_search_locations)
+    if not library or not library.origin:
+        raise ImportError("FFCV is not installed, or not whole")
+    return library.origin
+
+
+# Called by name, since compiled code is kept for later processes, in which the function has another address.
+llvmlite.binding.load_library_permanently(_libffcv())
 _decode_jpeg = types.ExternalFunction(
     "imdecode",
     types.int32(
@@ -39,26 +47,25 @@ _decode_jpeg = types.ExternalFunction(
 
 
 class Samples(NamedTuple):
-    """What the file says of the samples of a batch; arrays of one length."""
+    """What is known of the samples of a batch; arrays of one length."""
 
-    mode: npt.NDArray[np.uint8]
+    is_jpeg: npt.NDArray[np.bool_]  # or else pixels, RGB
     height: Numbers
     width: Numbers
-    page: Numbers  # row of the memory that holds the sample
-    offset: Numbers
+    offset: Numbers  # in the memory that holds all of them, in bytes
     size: Numbers  # in bytes
     indices: npt.NDArray[np.uint64]
 
 
-def to_read(pages: Pixels) -> Pixels:
-    """A view of a file's memory that cannot be written to, as a mapped file's cannot be: one build serves both."""
-    view = pages.view()
+def to_read(data: Pixels) -> Pixels:
+    """A view of memory that cannot be written to, as a mapped file's cannot be: one build serves both."""
+    view = data.view()
     view.flags.writeable = False
     return view
 
 
 class Rule(NamedTuple):
-    """What becomes of a sample; the same for all of a batch."""
+    """How a sample becomes an image; the same for all samples of a batch."""
 
     train: bool
     key: np.uint64  # of the epoch's random numbers
@@ -103,9 +110,9 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
     taps = max(height, width) + 2 * side
     return Scratch(
         decoded=np.empty(height * width * 3, np.uint8),
-        # What little is larger than its pixels is decoded whole; 1024 is more than a header takes.
+        # A JPEG that is larger than its pixels is decoded whole; no header is longer than 1024 bytes.
         jpeg=np.empty(height * width * 3 + 1024, np.uint8),
-        # One more than is used: the sums of pixels read four numbers at a time.
+        # One more than is used: `weighted_pixel` reads four numbers at a time.
         row=np.zeros(3 * width + 1, np.float32),
         numbers=np.empty(2 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
@@ -155,7 +162,7 @@ def resized(
 
 @inner
 def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
-    """Eighths of its size at which a JPEG is decoded: all, unless fewer still cover the output and the rule says so."""
+    """Eighths of its size at which a JPEG is decoded: if the rule allows it, as few as cover the output."""
     if not rule.coarse:
         return EIGHTHS
     need = max(out.shape[0] / box[2], out.shape[1] / box[3])
@@ -166,7 +173,7 @@ def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
 def choose_box(rule: Rule, stream: Stream, height: int, width: int, index: np.uint64) -> Box:
     """The crop of a sample."""
     if not rule.train:
-        return centre_box(height, width, rule.share)
+        return center_box(height, width, rule.share)
     seed_stream(stream, rule.key, index, CROP)
     return random_box(stream, height, width, rule.scale, rule.log_ratio)
 
@@ -232,15 +239,15 @@ def load_jpeg(
 
 
 @inner
-def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
+def load_one(memory: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
     """Make image `number` of a batch; returns 0, or else what the JPEG decoder says."""
     height, width, index = samples.height[number], samples.width[number], samples.indices[number]
     offset, size = samples.offset[number], samples.size[number]
-    data = pages[samples.page[number]][offset : offset + size]
+    data = memory[offset : offset + size]
     stream, row, numbers, weights = scratch.stream, scratch.row, scratch.numbers, scratch.weights
     box = choose_box(rule, stream, height, width, index)
     flip = choose_flip(rule, stream, index)
-    if samples.mode[number] == JPEG:
+    if samples.is_jpeg[number]:
         return load_jpeg(data, (height, width), box, jpeg_scale(rule, box, out), flip, scratch, out)
     exact = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
     resized(data, Window(0, 0, height, width), (height, width), exact, flip, out, row, numbers, weights)
@@ -249,14 +256,14 @@ def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: 
 
 def _make_load(sources: str) -> Callable[..., str]:
     def load(
-        pages: Pixels, samples: Samples, rule: Rule, scratch: Scratch, counter: Numbers, out: Pixels, status: Numbers
+        memory: Pixels, samples: Samples, rule: Rule, scratch: Scratch, counter: Numbers, out: Pixels, status: Numbers
     ) -> str:
         """Make images of a batch until none is left; any number of threads may do so together.
 
         Args:
-            pages: the file's memory: bytes, one row a page; see `to_read`.
+            memory: bytes that hold the samples; see `to_read`.
             samples: where the samples are in it.
-            rule: what becomes of them.
+            rule: how they become images.
             scratch: memory of this thread.
             counter: zero at first; shared by the threads of a batch.
             out: the images, uint8 NHWC.
@@ -264,9 +271,10 @@ def _make_load(sources: str) -> Callable[..., str]:
         """
         number = take(counter)  # pyright: ignore[reportCallIssue]
         while number < len(out):
-            status[number] = load_one(pages, samples, number, rule, scratch, out[number])
+            status[number] = load_one(memory, samples, number, rule, scratch, out[number])
             augment(rule, scratch, samples.indices[number], out[number])
             number = take(counter)  # pyright: ignore[reportCallIssue]
+        # Makes the digest a variable of the closure, by which numba finds what it compiled; see `kernel`.
         return sources
 
     return kernel(load)

@@ -1,4 +1,4 @@
-"""MDS shards as a run's front sees them: where they are, whether they are what they should be. No torch."""
+"""MDS shards before a run starts: where they are, and whether they are what they should be."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FETCH_AGAIN = "remove it to fetch it again"
 
 
 def remote_of(settings: dict[str, Any]) -> Remote | None:
-    """Where shards are fetched from; None where they are on a disk of this node."""
+    """Where shards are fetched from; None if they are on a disk of this node."""
     url = settings["remote"]
     return Remote(url.rstrip("/"), dict(settings["storage_options"])) if url and is_url(url) else None
 
@@ -54,7 +54,7 @@ def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
 
 
 def needs_folder(settings: dict[str, Any]) -> bool:
-    """Whether an image folder is read; not where the settings name shards."""
+    """Whether an image folder is read: not if the settings name shards."""
     return not settings["remote"]
 
 
@@ -69,21 +69,21 @@ def index_of(folder: Path, settings: dict[str, Any]) -> mds.Index:
 
 
 def store_of(root: str, split: str, settings: dict[str, Any]) -> ShardStore:
-    """The shards of a split, which `prepare` has seen."""
+    """The shards of a split, once `prepare` has checked them."""
     folder = place_of(root, split, settings)
     return ShardStore(folder, index_of(folder, settings), remote_of(settings), split)
 
 
-def prepare(root: str, settings: dict[str, Any], terms: ConversionOptions) -> list[Path]:
+def prepare(root: str, settings: dict[str, Any], options: ConversionOptions) -> list[Path]:
     """Check the shards of both splits; write those that are not there, or fetch their index.
 
     Args:
-        root: the image folder; not needed where the settings name shards.
+        root: the image folder; not needed if the settings name shards.
         settings: of `resnet_exp.data.formats.settings_of`.
-        terms: how, and for what.
+        options: how images are converted.
 
     Raises:
-        RequestError: shards are not what they should be, or the cache cannot be written or hold them.
+        RequestError: shards are not what they should be, or the cache cannot be written or is too small.
         RunFailed: the conversion failed, or the remote cannot be read.
     """
     places = {split: place_of(root, split, settings) for split in image_tree.SPLITS}
@@ -91,15 +91,15 @@ def prepare(root: str, settings: dict[str, Any], terms: ConversionOptions) -> li
         for split, place in places.items():
             _fetch_index(remote, split, place, settings)
     elif not settings["remote"] and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
-        process.convert(ConversionRequest(KIND, root, settings), missing, terms)
-    _check(places, root, settings, terms)
+        process.convert(ConversionRequest(KIND, root, settings), missing, options)
+    _check(places, root, settings, options)
     if remote is not None:
         _check_space(places, settings)
     return list(places.values())
 
 
 def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, Any]) -> None:
-    """Bring index and manifest of a split here, and drop shards of another state of it."""
+    """Fetch index and manifest of a split, and remove shards that have another content by now."""
     index, manifest = remote.read(f"{split}/{mds.INDEX}"), remote.read(f"{split}.json")
     if index is None:
         raise RequestError(
@@ -126,7 +126,7 @@ def _known(place: Path) -> dict[str, mds.Shard]:
         return {}
 
 
-def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: ConversionOptions) -> None:
+def _check(places: dict[str, Path], root: str, settings: dict[str, Any], options: ConversionOptions) -> None:
     """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
     found = {}
     remote = remote_of(settings)
@@ -135,11 +135,11 @@ def _check(places: dict[str, Path], root: str, settings: dict[str, Any], terms: 
         manifest = mds_manifest.read_manifest(place)
         index = index_of(place, settings)
         if manifest is None:
-            terms.say(f"note: {printable(place)} has no manifest, so its classes are not known")
+            options.say(f"note: {printable(place)} has no manifest, so its classes are not known")
         else:
             found[split] = manifest
             mds_manifest.check_index(place, manifest, fix)
-            manifests.check_class_count(place, manifest, terms.classes)
+            manifests.check_class_count(place, manifest, options.classes)
         mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
         if not settings["remote"] and manifest is not None:
             names = image_tree.class_names(Path(root) / split)
@@ -154,7 +154,7 @@ def _there(place: Path, index: mds.Index) -> mds.Index:
 
 
 def _check_space(places: dict[str, Path], settings: dict[str, Any]) -> None:
-    """Refuse a cache that cannot hold the shards which are still to come to this node."""
+    """Refuse a cache that cannot hold the shards that this node has still to fetch."""
     needed = 0
     for place in places.values():
         index = index_of(place, settings)
@@ -174,7 +174,7 @@ def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int,
 
     Raises:
         RequestError: there are no shards, or no manifest to check them against.
-        Differs: they are not what was written.
+        ManifestMismatch: they are not what was written.
         RunFailed: the remote cannot be read.
     """
     place = place_of(root, split, settings)
@@ -186,7 +186,7 @@ def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int,
     if manifest is None:
         raise RequestError(f"{place} has no manifest to verify it against; convert the dataset again")
     mds_manifest.check_index(place, manifest, FIX)
-    # Those that are still at the remote are checked on their way.
+    # Those that are fetched are checked when they arrive.
     store_of(root, split, settings).ensure(range(len(index.shards)))
     mds_manifest.check_fully(place, index, tell)
     if not settings["remote"]:
@@ -231,7 +231,7 @@ def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """Check what shards are written and read with; raises `RequestError` on the first setting that is of no use."""
+    """Check what shards are written and read with; raises `RequestError` on the first one that cannot be used."""
     if settings["max_resolution"] is not None:
         check_number("max_resolution", settings["max_resolution"], (int,), 1, MAX_SIDE)
     check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)

@@ -41,7 +41,7 @@ export interface Run {
   resumed: number;
   commits: readonly string[];
   dirty: boolean;
-  samples_per_second?: number;
+  images_per_second?: number;
   data_wait_seconds?: number;
   energy_kwh?: number;
   source?: string;

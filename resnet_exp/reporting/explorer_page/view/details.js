@@ -151,7 +151,7 @@ function originFacts(group) {
       "Speed",
       meanText(
         group,
-        (each) => each.samples_per_second,
+        (each) => each.images_per_second,
         (speed) => `${Math.round(speed).toLocaleString("en-US")} images/s`,
       ),
     ],
