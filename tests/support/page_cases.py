@@ -57,7 +57,7 @@ class SeedsCase:
 
 def seeds_case(draw: random.Random) -> SeedsCase:
     """Groups whose seeds differ in top-1, in cost, in both or not at all."""
-    coarse, odd = draw.random() < 0.5, draw.choice([0, 0, 0.1])
+    coarse, odd = draw.random() < 0.5, draw.choice([0, 0.1, 0.4])
     groups = []
     for _ in range(draw.randint(1, 6)):
         mean = random_point(draw, coarse, 0)
@@ -106,12 +106,23 @@ def _random_seeds(draw: random.Random, config: RunRecord, name: str) -> list[Run
     ]  # fmt: skip
 
 
+def _variant(draw: random.Random, config: RunRecord, coarse: bool) -> RunRecord:
+    """Another configuration, as a rule one that differs in a single setting and its numbers."""
+    other = random_run(draw, coarse)
+    if draw.random() < 0.3:
+        return other
+    name = draw.choice(["published", "recipe", "model", "hardware", "devices", "nodes", "cpus", "clock", "eval_crop"])
+    numbers = {"top1": other.top1, "train_seconds": other.train_seconds}
+    return replace(config, **{name: getattr(other, name)}, **numbers)
+
+
 def random_runs(draw: random.Random) -> list[RunRecord]:
     """Runs of a page: several configurations, some in several lengths, in any order."""
     coarse = draw.random() < 0.5
     runs: list[RunRecord] = []
+    config = random_run(draw, coarse)
     for number in range(draw.randint(1, 7)):
-        config = random_run(draw, coarse)
+        config = _variant(draw, config, coarse)
         for length in range(1, draw.choice([1, 1, 1, 3]) + 1):
             longer = replace(
                 config, ssr=length, top1=config.top1 + 0.05 * length, train_seconds=length * (config.train_seconds or 0)

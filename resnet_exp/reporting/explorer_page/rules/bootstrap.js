@@ -27,20 +27,20 @@ export function randomNumbers() {
  * Percentile interval of a statistic, from drawing the seeds of each group anew, with replacement.
  * @param {readonly (readonly Point[])[]} groups a point a seed
  * @param {(means: Point[]) => number | null} statistic of the groups' mean points
- * @param {{ resamples?: number, level?: number, draw?: () => number }} [options]
  * @returns {Interval | null} null if no group has two seeds, or the statistic is undefined for more than 5 % of the draws
  */
-export function bootstrap(groups, statistic, { resamples = RESAMPLES, level = LEVEL, draw = randomNumbers() } = {}) {
+export function bootstrap(groups, statistic) {
   if (groups.every((points) => points.length < 2)) return null;
+  const draw = randomNumbers();
   /** @type {number[]} */
   const values = [];
-  for (let round = 0; round < resamples; round += 1) {
+  for (let round = 0; round < RESAMPLES; round += 1) {
     const value = statistic(groups.map((points) => drawnMean(points, draw)));
     if (value !== null && Number.isFinite(value)) values.push(value);
   }
-  if (values.length === 0 || values.length < (1 - MAX_UNDEFINED) * resamples) return null;
+  if (values.length < (1 - MAX_UNDEFINED) * RESAMPLES) return null;
   values.sort((a, b) => a - b);
-  return [quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)];
+  return [quantile(values, (1 - LEVEL) / 2), quantile(values, (1 + LEVEL) / 2)];
 }
 
 /**
