@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ class WarmPython:
         theirs.close()
 
     def run(self, words: list[str], cwd: Path, environ: dict[str, str] | None = None, timeout: float = 120) -> Finished:
-        """The finished process of ``python -m WORDS``, its output as text; a hang raises, as in `subprocess.run`."""
+        """The finished process of ``python -m WORDS``, its output as text; a hang raises TimeoutError."""
         request = {"words": words, "cwd": str(cwd), "environ": dict(os.environ if environ is None else environ)}
         with (
             tempfile.TemporaryFile("w+", errors="replace") as out,
@@ -49,20 +50,24 @@ class WarmPython:
         ):
             content = json.dumps(request).encode(errors="surrogateescape")
             assert len(content) < LONGEST_REQUEST
-            socket.send_fds(self.socket, [content], [out.fileno(), err.fileno()])
-            pid = int(self.socket.recv(100))
-            self.socket.settimeout(timeout)
-            try:
-                code = int(self.socket.recv(100))
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                self.socket.settimeout(None)
-                self.socket.recv(100)
-                raise subprocess.TimeoutExpired(words, timeout) from None
-            self.socket.settimeout(None)
+            code = self._ask(content, [out.fileno(), err.fileno()], timeout)
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(words, code, out.read(), err.read())
+
+    def _ask(self, content: bytes, descriptors: list[int], timeout: float) -> int:
+        """Exit code of a request, answered on a connection of its own: what is given up disturbs no other."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                socket.send_fds(self.socket, [content], [*descriptors, theirs.fileno()])
+            pid = int(ours.recv(100))
+            ours.settimeout(timeout)
+            try:
+                return int(ours.recv(100))
+            except BaseException:
+                os.kill(pid, signal.SIGKILL)
+                raise
 
     def close(self) -> None:
         """End the interpreter; it does so by itself when this process ends."""
@@ -73,17 +78,21 @@ class WarmPython:
 def serve(requests: socket.socket) -> list[str]:
     """Answer requests; returns only in a process forked for one of them, with its words."""
     while True:
-        content, descriptors, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 2)
+        content, descriptors, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
         if not content:
             os._exit(0)
-        pid = os.fork()
-        if pid == 0:
-            requests.close()
-            return _become(json.loads(content), descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        requests.send(str(pid).encode())
-        requests.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+        *output, answer = descriptors
+        with socket.socket(fileno=answer) as asker:
+            pid = os.fork()
+            if pid == 0:
+                requests.close()
+                asker.close()
+                return _become(json.loads(content), output)
+            for descriptor in output:
+                os.close(descriptor)
+            with suppress(BrokenPipeError, ConnectionResetError):  # who asked has given up
+                asker.send(str(pid).encode())
+                asker.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
 
 
 def _become(request: dict[str, object], descriptors: list[int]) -> list[str]:
