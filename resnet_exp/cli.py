@@ -59,8 +59,8 @@ class HydraTask:
 
     def __call__(self, composed: DictConfig) -> None:
         """Carry out one composed configuration."""
-        with _full_error(self.full_error):
-            self.codes.append(_attempt(lambda: self.job(self._finalized(composed)), self.full_error))
+        with _full_error(self.full_error), _errors_said(self.codes, self.full_error):
+            self.codes.append(self.job(self._finalized(composed)))
 
     def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
         """Carry out a sweep as its launcher does, or run by run if this program has no job for sweeps."""
@@ -74,7 +74,7 @@ class HydraTask:
         if self.sweep_job is not None:
             return self.sweep_job(sweep, launcher)
         if isinstance(launcher, BasicLauncherConfig):
-            return in_turn(sweep, lambda config: _attempt(lambda: self.job(config), self.full_error))
+            return in_turn(sweep, lambda config: _attempt(self.job, config, self.full_error))
         raise RequestError(f"hydra/launcher={launcher.name}: this command runs here only; use hydra/launcher=basic")
 
     def _described(self, sweep: Sweep) -> Sweep:
@@ -130,22 +130,31 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     return max(task.codes, default=EXIT_DONE)
 
 
-def _attempt(job: Callable[[], int], full_error: str | None = None) -> int:
-    """The exit code of a job; what goes wrong in it is said, or raised where `full_error` asks for tracebacks."""
+def _attempt(job: Job, config: RunConfig, full_error: str | None = None) -> int:
+    """The exit code of one run of a sweep: what goes wrong in it does not end the others."""
+    codes: list[int] = []
+    with _errors_said(codes, full_error):
+        codes.append(job(config))
+    return codes[0]
+
+
+@contextlib.contextmanager
+def _errors_said(codes: list[int], full_error: str | None) -> Iterator[None]:
+    """Say what goes wrong in a block and add its exit code; raise it where `full_error` asks for tracebacks."""
     try:
-        return job()
+        yield
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        codes.append(EXIT_INTERRUPTED)
     except (RequestError, OmegaConfBaseException) as error:
-        return _refused(error)
+        codes.append(_refused(error))
     except RunFailed as error:
         console.complain(str(error))
-        return EXIT_FAILED
+        codes.append(EXIT_FAILED)
     except Exception as error:
         if full_error:
             raise
         console.complain(f"{type(error).__name__}: {one_line(error)}; {FULL_ERROR}=1 shows where")
-        return EXIT_FAILED
+        codes.append(EXIT_FAILED)
 
 
 def _refused(error: Exception) -> int:
@@ -196,7 +205,7 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
         return slurm.on_slurm(sweep, launcher)
     if isinstance(launcher, LocalLauncherConfig):
         return pooled(sweep, launcher)
-    return in_turn(sweep, lambda config: _attempt(lambda: launch_run(config)))
+    return in_turn(sweep, lambda config: _attempt(launch_run, config))
 
 
 def _refuse_slurm_without_sweep() -> None:

@@ -14,5 +14,9 @@ class OwnedByOther(RequestError):
     """Another process carries out the run: nothing is wrong with the run, and its folder must not be written to."""
 
 
+class StopRequested(Exception):
+    """The user or the cluster asked the run to stop; the state is that between two batches."""
+
+
 class RunFailed(RuntimeError):
     """A run that had begun cannot go on. The message is one line that says what happened and what to do."""

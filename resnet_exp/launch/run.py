@@ -60,17 +60,15 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     new = not folder.path.exists()
     owner = _own(folder, patience)
     try:
-        try:
-            prepare_data(config)
-            _describe(folder, config)
-        except BaseException:
-            _discard(folder, new)
-            raise
-        code = _train(folder, config, place, owner)
+        _make_ready(folder, config, new)
+        _announce(folder, config, place)
+        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner)
+        code = _report(folder, code)
         if code == EXIT_BAD_REQUEST:
             _discard(folder, new)
         return code
     finally:
+        console.status("")
         os.close(owner)
 
 
@@ -120,11 +118,17 @@ def _own(folder: RunFolder, patience: float) -> int:
             raise
 
 
-def _describe(folder: RunFolder, config: RunConfig) -> None:
-    with writing(f"runs_dir={folder.path.parent}"):
-        write_config(folder, config)
-        environment.describe(folder)
-        describe_data(folder, config)
+def _make_ready(folder: RunFolder, config: RunConfig, new: bool) -> None:
+    """Prepare the data and write what the ranks read; a `new` folder goes if that is refused."""
+    try:
+        prepare_data(config)
+        with writing(f"runs_dir={folder.path.parent}"):
+            write_config(folder, config)
+            environment.describe(folder)
+            describe_data(folder, config)
+    except BaseException:
+        _discard(folder, new)
+        raise
 
 
 def _discard(folder: RunFolder, new: bool) -> None:
@@ -133,14 +137,16 @@ def _discard(folder: RunFolder, new: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _train(folder: RunFolder, config: RunConfig, place: Rendezvous, owner: int) -> int:
+def _announce(folder: RunFolder, config: RunConfig, place: Rendezvous) -> None:
+    """Say what is about to be trained, and forget why an earlier try failed."""
     console.say(summary.header(config, folder, console.width()))
     _forget_failure(folder, place)
     console.status("starting: importing torch and composer takes some seconds")
-    try:
-        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner)
-    finally:
-        console.status("")
+
+
+def _report(folder: RunFolder, code: int) -> int:
+    """Say how a run ended whose ranks ended with `code`; returns the exit code."""
+    console.status("")
     if code == EXIT_INTERRUPTED:
         console.say(f"stopped; the same command goes on from here: {folder.path}")
         return code

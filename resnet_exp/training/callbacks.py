@@ -10,7 +10,7 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist, reproducibility
 
-from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.errors import RunFailed, StopRequested
 from resnet_exp.loggers.recorder import current_lr
 
 
@@ -55,10 +55,6 @@ class SameBuffers(Callback):
         """Take over rank 0's; callbacks run after algorithms, so EMA's averages are in place."""
         for buffer in state.model.buffers():
             dist.broadcast(buffer, src=0)
-
-
-class StopRequested(Exception):
-    """The user or the cluster asked the run to stop; the state is that between two batches."""
 
 
 class StopOnRequest(Callback):

@@ -17,7 +17,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.loggers.guard import guard
 from resnet_exp.loggers.metrics import Measures
 from resnet_exp.loggers.progress_file import ProgressFile
-from resnet_exp.loggers.recorder import Recorder
+from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training import callbacks
 from resnet_exp.training.algorithms import listed_order
@@ -64,6 +64,11 @@ class Training:
         self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config))
         self.trainer = self._trainer(device)
         self._seek()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training is at its end, by the checkpoint that was loaded."""
+        return finished(self.trainer.state)
 
     def _check_sizes(self) -> None:
         size, images = self.config.train_batch_size, self.train_loader.images

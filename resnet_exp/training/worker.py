@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_exp.config import identity, validate
 from resnet_exp.core import devices, files
-from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.core.errors import (
+    EXIT_BAD_REQUEST,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    RequestError,
+    RunFailed,
+    StopRequested,
+)
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs import checkpoints, environment
 from resnet_exp.runs.environment import Environment, read_environment, write_environment
@@ -32,9 +40,16 @@ ALIKE_SECONDS = 5.0
 
 def run_rank(run: RunFolder) -> int:
     """Train, evaluate and write the result as one rank; returns the exit code."""
-    begun: list[Training] = []
+    training: Training | None = None
     try:
-        return _train(run, begun)
+        training = _build(run)
+        startup = environment.process_seconds()
+        try:
+            # A checkpoint of the end of training needs no more than its evaluation.
+            training.trainer.eval() if training.is_finished else training.trainer.fit()
+        except StopRequested:
+            return _stop(run, training)
+        return _finish(run, training, startup)
     except Exception as error:
         code = EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
         # The log comes last: on a full disk it cannot be written.
@@ -42,7 +57,7 @@ def run_rank(run: RunFolder) -> int:
         with contextlib.suppress(OSError):
             traceback.print_exc()
         # At the end of the process their own threads are gone. Closing the trainer would wait for the other ranks.
-        for training in begun:
+        if training is not None:
             _tell(training, "log_failure")
         return code
 
@@ -64,19 +79,18 @@ def run_external_rank(run: RunFolder) -> int:
     return code
 
 
-def _train(run: RunFolder, begun: list[Training]) -> int:
+def _build(run: RunFolder) -> Training:
+    """Meet the other ranks, and build everything, with the latest checkpoint loaded if there is one."""
     faulthandler.enable()
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
     validate.check_devices(config.hardware)
     if config.hardware.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what sees a GPU takes it
     # Imported late: whatever is wrong before costs no seconds of imports.
     with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
         from composer.utils import dist
 
-        from resnet_exp.loggers.recorder import finished
-        from resnet_exp.training.callbacks import StopRequested
         from resnet_exp.training.trainer import Training, build_device
 
     dist.initialize_dist(build_device(config.hardware), timeout=1800)
@@ -85,22 +99,25 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
         write_environment(run, with_torch(read_environment(run), config.hardware.device == "gpu"))
     dist.barrier()
     training = Training(config, run)
-    begun.append(training)
     _stop_on_signals(training)
-    startup = environment.process_seconds()
-    try:
-        if finished(training.trainer.state):
-            training.trainer.eval()
-        else:
-            training.trainer.fit()
-    except StopRequested:
-        _save_stopped(run, training)
-        _tell(training, "log_stop")
-        training.trainer.close()
-        return EXIT_INTERRUPTED
+    return training
+
+
+def _stop(run: RunFolder, training: Training) -> int:
+    """Save a checkpoint of this moment, between two batches; returns the exit code."""
+    _save_stopped(run, training)
+    _tell(training, "log_stop")
+    training.trainer.close()
+    return EXIT_INTERRUPTED
+
+
+def _finish(run: RunFolder, training: Training, startup_seconds: float) -> int:
+    """Write weights and result, on the first rank; returns the exit code."""
+    from composer.utils import dist
+
     if dist.get_global_rank() == 0:
         _save_weights(run, training)
-        result = _result(run, training, startup)
+        result = _result(run, training, startup_seconds)
         write_result(run, result)
         _tell(training, "log_result", result, training.recorder.evaluations)
         checkpoints.remove_stale(run)
