@@ -18,7 +18,7 @@ STOPPED = "stopped; the same command"
 HOLD = "+hydra.launcher.additional_parameters.hold=true"
 # For runs that mostly wait: beside those that do not.
 SMALL = "hydra.launcher.cpus_per_task=2"
-SEARCH = ("-cn", "adaptive", "ssr=tag(log,interval(0.0112,0.0223))", "hydra.sweeper.n_trials=2", SMALL)
+SEARCH = ("-cn", "adaptive", "ssr=tag(log,interval(0.0223,0.0332))", "hydra.sweeper.n_trials=2", SMALL)
 
 
 def play(s: Scenario) -> None:
@@ -164,11 +164,21 @@ def lose_node(s: Scenario) -> None:
 
 
 def leave_search(s: Scenario) -> tuple[str, str]:
-    """Press Ctrl-C once the second batch of trials is submitted, and let the same command go on: what both print."""
-    search = s.start(*SEARCH)
+    """Press Ctrl-C once the second batch of trials is submitted, and let the same command go on: what both print.
+
+    The second run waits at a gate until the command has looked at it.
+    """
+    gate = s.gate("adaptive")
+    gate.touch()
+    words = (*SEARCH, f"+callbacks.misbehave.gate={gate}")
+    search = s.start(*words)
     first = read(search, until="trial 2 of 2")
+    gate.unlink()
     first += interrupt(search, until="shows it at any time")
-    return first, rest(s.start(*SEARCH))
+    search = s.start(*words)
+    second = read(search, until="left alone")
+    gate.touch()
+    return first, second + rest(search)
 
 
 def _deadly_sbatch(folder: Path) -> Path:
