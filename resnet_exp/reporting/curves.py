@@ -83,7 +83,7 @@ def save(figure: Figure, path: Path, name: str) -> None:
     try:
         with files.writing(name, "give another file"):
             figure.savefig(temporary, dpi=150, metadata=DATELESS.get(path.suffix))
-            temporary.replace(path)
+            files.move_into_place(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.core.files import writing
+from resnet_exp.core.files import move_into_place, writing
 from resnet_exp.reporting import explorer, markdown, table_files
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.results import collect, frontier, prices
@@ -53,7 +53,7 @@ def write(content: Content, folder: Path) -> list[str]:
             _write_all(content, temporary)
             names = sorted(os.listdir(temporary))
             for name in names:
-                (temporary / name).replace(folder / name)
+                move_into_place(temporary / name, folder / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return names

@@ -65,7 +65,7 @@ def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
     runs, unreadable = [], []
     for name, summary in summaries.items():
         try:
-            runs.append(_run(summary, printable(name)))
+            runs.append(_run(summary))
         except ValueError as error:
             unreadable.append((Path(printable(name)), f"{where}: {error}"))
     return runs, unreadable
@@ -86,9 +86,9 @@ def _finished(project: str) -> list[Any]:
         ) from error
 
 
-def _run(summary: dict[str, Any], name: str) -> RunRecord:
+def _run(summary: dict[str, Any]) -> RunRecord:
     if "result" not in summary:
-        raise ValueError("it has no result")
+        raise ValueError("it has no result of this version")
     result = result_of(summary["result"])
     rows = summary.get("evaluations")
     curve = parse.curve(rows) if isinstance(rows, list) else ()

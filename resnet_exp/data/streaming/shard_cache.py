@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.files import move_into_place
 from resnet_exp.core.locks import held_lock, open_lock
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.object_store import Remote
@@ -63,7 +63,7 @@ class ShardStore:
             for _ in range(TRIES):
                 remote.get(f"{self._split}/{shard.name}", unfinished)
                 if (fault := mds.fault(unfinished, shard)) is None:
-                    os.replace(unfinished, path)
+                    move_into_place(unfinished, path)
                     return
         finally:
             unfinished.unlink(missing_ok=True)
