@@ -10,9 +10,9 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeGuard, TypeVar
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
@@ -35,6 +35,15 @@ class Check:
     convert: Callable[[Any], Any]
 
 
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a JSON object."""
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def is_text(value: object) -> bool:
     """Whether a value is text that can be written: JSON has halves of characters too."""
     return isinstance(value, str) and (value.isascii() or value.encode(errors="ignore").decode() == value)
@@ -45,7 +54,7 @@ def _text(value: Any) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) and all(map(is_text, value)) else REFUSED
+    return tuple(value) if _is_list(value) and all(map(is_text, value)) else REFUSED
 
 
 def _number(most: float, above: float = -1.0) -> Callable[[Any], Any]:
@@ -81,7 +90,7 @@ _PLAIN = {
     int: Check("a whole number", _of_type(int)),
     list: Check("a list", _of_type(list)),
     dict: Check("an object", _of_type(dict)),
-    tuple: Check("a list", lambda value: tuple(value) if isinstance(value, list) else REFUSED),
+    tuple: Check("a list", lambda value: tuple(value) if _is_list(value) else REFUSED),
 }
 
 
@@ -106,7 +115,7 @@ def from_json(kind: type[T], values: object, name: str = "") -> T:
     Raises:
         ValueError: a value is missing or impossible; the message says which.
     """
-    if not isinstance(values, dict):
+    if not is_object(values):
         raise ValueError(f"it has no {name}" if name else "it is no JSON object")
     prefix = f"{name}." if name else ""
     found: dict[str, Any] = {}
@@ -153,9 +162,13 @@ def _field(field: dataclasses.Field[Any], hint: Any) -> _Field:
     nullable = one is not hint
     if dataclasses.is_dataclass(one):
         record = typing.cast("type[Any]", one)
-        return _Field(field.name, None, lambda value: from_json(record, value, field.name), nullable, needed)
+        return _Field(field.name, None, partial(_nested, record, field.name), nullable, needed)
     check = _check(one)
     return _Field(field.name, check, check.convert, nullable, needed)
+
+
+def _nested(kind: type[Any], name: str, value: object) -> Any:
+    return from_json(kind, value, name)
 
 
 def _check(hint: Any) -> Check:

@@ -35,9 +35,9 @@ class Collected:
         unreadable: finished runs whose result cannot be used: folder, and why in one line.
     """
 
-    runs: list[RunRecord] = field(default_factory=list)
-    states: list[RunState] = field(default_factory=list)
-    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    runs: list[RunRecord] = field(default_factory=list[RunRecord])
+    states: list[RunState] = field(default_factory=list[RunState])
+    unreadable: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each kind that there is: done, unreadable, and `resnet_exp.runs.states.KINDS`."""
@@ -75,7 +75,7 @@ def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> C
 def in_turns(runs: Iterable[RunRecord]) -> list[RunRecord]:
     """The first run of each configuration, then the second ones, and so on: for who cannot take all."""
     seen: Counter[str] = Counter()
-    turns = []
+    turns: list[tuple[int, RunRecord]] = []
     for run in runs:
         turns.append((seen[run.group], run))
         seen[run.group] += 1
@@ -106,7 +106,7 @@ def is_run(folder: Path) -> bool:
 
 def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: set[object]) -> None:
     """Add the runs of one folder."""
-    unfinished = []
+    unfinished: list[str] = []
     for name in names:
         path = os.path.join(runs_dir, name)
         try:
@@ -157,7 +157,7 @@ def _names(runs_dir: Path) -> list[str]:
 def _distinct(runs: Iterable[RunRecord]) -> list[RunRecord]:
     """Give other names to runs of folders with the same name."""
     taken: Counter[str] = Counter()
-    distinct = []
+    distinct: list[RunRecord] = []
     for run in runs:
         taken[run.run_id] += 1
         again = taken[run.run_id]

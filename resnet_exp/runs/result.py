@@ -14,7 +14,18 @@ from typing import Any
 
 from resnet_exp.core import cost, files
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.records import Count, Fraction, Number, Positive, Text, Texts, Whole, from_json, read_record
+from resnet_exp.core.records import (
+    Count,
+    Fraction,
+    Number,
+    Positive,
+    Text,
+    Texts,
+    Whole,
+    from_json,
+    is_object,
+    read_record,
+)
 from resnet_exp.runs.folder import RunFolder
 
 # What results called the speed until it had one name everywhere.
@@ -96,7 +107,7 @@ def result_of(values: object) -> Result:
     Raises:
         ValueError: it is none; the message says why.
     """
-    if not isinstance(values, dict) or values.get("schema") != files.SCHEMA:
+    if not is_object(values) or values.get("schema") != files.SCHEMA:
         raise ValueError("it is no result of this version")
     if OLD_SPEED in values:
         values = {"images_per_second": values[OLD_SPEED], **values}

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def jobs(records: list[dict[str, Any]]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def own_sweep(runs_dir: Path, name: str) -> Iterator[None]:
+def own_sweep(runs_dir: Path, name: str) -> Generator[None]:
     """Be the one process that carries out the sweep `name`.
 
     Raises:
@@ -85,7 +85,7 @@ def is_sweep_owned(runs_dir: Path, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def submitting(runs_dir: Path) -> Iterator[None]:
+def submitting(runs_dir: Path) -> Generator[None]:
     """Let one process at a time submit into a folder of runs; the others wait for their turn."""
     with writing(f"runs_dir={runs_dir}"):
         descriptor = open_lock(runs_dir / FOLDER / ".submit.lock")
