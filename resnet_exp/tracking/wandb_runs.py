@@ -88,7 +88,7 @@ def _finished(project: str) -> list[Any]:
 
 def _run(summary: dict[str, Any]) -> RunRecord:
     if "result" not in summary:
-        raise ValueError("it has no result of this version")
+        raise ValueError("it has no result")
     result = result_of(summary["result"])
     rows = summary.get("evaluations")
     curve = parse.curve(rows) if isinstance(rows, list) else ()
