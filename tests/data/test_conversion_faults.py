@@ -27,6 +27,7 @@ from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
+from resnet_exp.data.ffcv.files import FFCVFiles
 from support.commands import Finished, left_running
 from support.conversions import WRITER, damage, many_photos, picture, processes_of, wait_for
 from support.ffcv_files import SETTINGS, convert, samples_of
@@ -446,7 +447,7 @@ def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_
     _, val = convert(photos, tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     with pytest.raises(RequestError, match="have different classes: number 1 is flower and tree"):
-        ffcv_files.prepare("", named, ConversionOptions(1, lambda _: None))
+        FFCVFiles(**named).prepare("", ConversionOptions(1, lambda _: None))
 
 
 # What a file that was written elsewhere may be.
@@ -467,5 +468,5 @@ def test_a_foreign_file_is_checked_by_its_header(what: str, tmp_path: Path, phot
     foreign.write_bytes(change(train.read_bytes()))
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(foreign), "val_file": str(val)}
     with pytest.raises(RequestError) as refused:
-        ffcv_files.prepare("", named, ConversionOptions(1, lambda _: None))
+        FFCVFiles(**named).prepare("", ConversionOptions(1, lambda _: None))
     assert f"FFCV file {foreign} cannot be used: " in str(refused.value) and line in str(refused.value)

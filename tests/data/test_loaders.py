@@ -19,7 +19,7 @@ from torchvision import transforms
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data import ffcv
-from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.kernels.batch import load, make_scratch, resized
 from resnet_exp.data.kernels.crops import logarithms, random_box
 from resnet_exp.data.kernels.jpeg import Window
@@ -210,7 +210,7 @@ def test_numbers_are_even_and_streams_apart() -> None:
 
 def test_a_damaged_image_ends_the_epoch_with_its_number(photos: Path) -> None:
     loader = open_loader("jpg", photos)
-    path = ffcv_files.place_of(str(photos), "train", file_settings(photos, "jpg"))
+    path = FFCVFiles(**file_settings(photos, "jpg")).place_of(str(photos), "train")
     reader = loader._reader.reader
     broken = bytearray(path.read_bytes())
     start = int(reader.metadata["f0"]["data_ptr"][7])

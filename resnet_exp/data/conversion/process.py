@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ def convert(wish: ConversionRequest, missing: dict[str, Path], terms: Conversion
         RunFailed: the conversion failed; nothing is left in a split's place.
     """
     cache, unfinished = next(iter(missing.values())).parent, wish.work_folder
-    with writing(f"data.cache_dir={wish.settings['cache_dir']}"):
+    with writing(f"data.cache_dir={wish.cache_dir}"):
         cache.mkdir(parents=True, exist_ok=True)
         lock = open_lock(unfinished / ".lock")
     with held_lock(lock, lambda: terms.say(f"another process converts into {cache}; waiting for it")):
@@ -72,7 +72,7 @@ def convert(wish: ConversionRequest, missing: dict[str, Path], terms: Conversion
                 for split, place in still
             ],
             "content": wish.content,
-            "cache_dir": wish.settings["cache_dir"],
+            "cache_dir": wish.cache_dir,
             "workers": terms.workers,
             "most_skipped": terms.most_skipped,
             "patience_seconds": PATIENCE_SECONDS,
@@ -80,7 +80,7 @@ def convert(wish: ConversionRequest, missing: dict[str, Path], terms: Conversion
         _run_writer(request, lock)
 
 
-def _run_writer(request: dict[str, Any], lock: int) -> None:
+def _run_writer(request: Mapping[str, Any], lock: int) -> None:
     """Run the writer in a process group of its own, which holds the lock until its last process has ended."""
     command = [sys.executable, "-m", "resnet_exp.data.writer", json.dumps(request)]
     process = subprocess.Popen(

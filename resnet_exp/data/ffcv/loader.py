@@ -15,7 +15,7 @@ from ffcv.traversal_order.base import TraversalOrder
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
-from resnet_exp.data.ffcv.files import place_of
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.pipeline import Images, Labels, Reader, ToDevice
 from resnet_exp.data.kernels.randaugment import augment_with
 
@@ -120,7 +120,7 @@ class FFCVLoader:
         self._images.augment = augment_with(augmentation_set, severity, depth)
 
 
-def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
+def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of the FFCV file of a split.
 
     Pipelines of Composer 0.7.1 ``composer/datasets/imagenet.py``: random resized crop and flip to train, centre crop at
@@ -128,13 +128,13 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
 
     Args:
         split: what to load.
-        os_cache: leave caching to the operating system (FFCV's ``os_cache``).
-        files: the settings of the file itself; see `resnet_exp.data.ffcv.files`.
+        settings: of `resnet_exp.data.ffcv.files.FFCVFiles`.
 
     Raises:
         RunFailed: the file cannot be opened.
     """
-    path = place_of(split.root, split.name, files)
+    files = FFCVFiles(**settings)
+    path = files.place_of(split.root, split.name)
     order, images = RankOrder(split), Images(split, str(path))
     try:
         with _nothing_to_compile():
@@ -143,7 +143,7 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
                 batch_size=split.batch_size,
                 num_workers=1,
                 order=order,  # pyright: ignore[reportArgumentType]
-                os_cache=os_cache,
+                os_cache=files.os_cache,
                 drop_last=split.train,
                 batches_ahead=split.prefetch_factor,
                 seed=split.seed,

@@ -18,8 +18,8 @@ from resnet_exp.data.contract import Batch, Loader, Split
 from resnet_exp.data.kernels.batch import JPEG, Samples, Scratch, load, make_scratch, rule_of, to_read
 from resnet_exp.data.kernels.jpeg import measure
 from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
-from resnet_exp.data.streaming import files as mds_files
 from resnet_exp.data.streaming import shuffle
+from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.data.streaming.mds import NUMBERS, Column
 from resnet_exp.data.streaming.shard_cache import ShardStore
 from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
@@ -189,25 +189,25 @@ def _collated(batch: Batch) -> Batch:
     return batch
 
 
-def make_loader(split: Split, shuffle_block: int, canonical_nodes: int, **shards: Any) -> Loader:
+def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of the MDS shards of a split.
 
     Crops, flips and sizes are those of `resnet_exp.data.ffcv.loader`; evaluation has all images in their order.
 
     Args:
         split: what to load.
-        shuffle_block: samples that are mixed with each other.
-        canonical_nodes: parts of the shards; nodes that train need only theirs.
-        shards: where they are; see `resnet_exp.data.streaming.files`.
+        settings: of `resnet_exp.data.streaming.files.MDSShards`.
 
     Raises:
-        RequestError: the batch of all ranks is no multiple of `canonical_nodes`.
+        RequestError: the batch of all ranks is no multiple of ``canonical_nodes``.
     """
+    shards = MDSShards(**settings)
     whole = split.batch_size * split.world_size
-    if split.train and whole % canonical_nodes:
+    if split.train and whole % shards.canonical_nodes:
         raise RequestError(
-            f"data.loader.canonical_nodes={canonical_nodes} does not divide a batch of {whole}; use a number that does"
+            f"data.loader.canonical_nodes={shards.canonical_nodes} does not divide a batch of {whole}; "
+            "use a number that does"
         )
-    images = ShardImages(split, mds_files.store_of(split.root, split.name, shards))
-    sampler = ShardSampler(images, split, shuffle_block, canonical_nodes)
+    images = ShardImages(split, shards.store_of(split.root, split.name))
+    sampler = ShardSampler(images, split, shards.shuffle_block, shards.canonical_nodes)
     return ShardLoader.of(images, sampler, _collated)  # pyright: ignore[reportReturnType]
