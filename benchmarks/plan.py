@@ -14,7 +14,6 @@ import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 
@@ -27,6 +26,7 @@ from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds, training_time
 from resnet_exp.results.published_runs import published
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result, read_result
 
 # Published groups, what describes them here, and how many epochs they were stopped before the end.
 CASES = (
@@ -67,21 +67,21 @@ def _published() -> Iterator[tuple[str, list[float], float]]:
 
 
 def _own(runs_dir: Path) -> Iterator[tuple[str, list[float], float]]:
-    groups: dict[str, list[tuple[RunConfig, dict[str, Any]]]] = {}
+    groups: dict[str, list[tuple[RunConfig, Result]]] = {}
     for path in sorted(runs_dir.iterdir()):
         run = RunFolder(path)
-        if result := run.read_result():
+        if result := read_result(run):
             made = stored_config(run)
             groups.setdefault(identity.group(made), []).append((made, result))
     history = training_time.History(runs_dir)
     for members in groups.values():
         made, result = members[0]
-        others = [other for other in history.alike(made) if other["epochs"] != result["epochs"]]
+        others = [other for other in history.alike(made) if other.epochs != result.epochs]
         if others:
-            speed = statistics.fmean(other["samples_per_second"] for other in others)
-            images = result["batches"] * made.train_batch_size
-            measured = [member["timing"]["train_seconds"] for _, member in members]
-            yield f"{made.recipe} ssr={made.ssr:g}, {result['epochs']} epochs", measured, images / speed
+            speed = statistics.fmean(other.images_per_second for other in others)
+            images = result.batches * made.train_batch_size
+            measured = [member.timing.train_seconds for _, member in members]
+            yield f"{made.recipe} ssr={made.ssr:g}, {result.epochs} epochs", measured, images / speed
 
 
 if __name__ == "__main__":

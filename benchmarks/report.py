@@ -15,11 +15,13 @@ import os
 import random
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from scale import measure, report
+from scale import RESULT, measure, report
 
 from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.result import Result, result_json
 
 RECIPES = {"baseline": 0.762, "mild": 0.766, "medium": 0.776, "hot": 0.789}
 SSRS = tuple(number / 10 for number in range(1, 11))
@@ -45,39 +47,37 @@ def write_runs(runs: Path, count: int) -> None:
             (folder / "failure.json").write_text(json.dumps({"error": "RuntimeError: CUDA error", "exit_code": 1}))
             continue
         result = _result(run_id, recipe, ssr, hardware, seed, kind, draw)
-        (folder / "result.json").write_text(json.dumps(result, indent=1))
-        seconds = result["timing"]["train_seconds"]
+        (folder / "result.json").write_text(json.dumps(result_json(result), indent=1))
+        seconds = result.timing.train_seconds
         with (folder / "metrics.jsonl").open("w") as file:
             for part in range(1, EVALUATIONS + 1):
                 share = part / EVALUATIONS
-                top1 = result["top1"] * (1 - 0.6 * (1 - share) ** 2)
+                top1 = result.top1 * (1 - 0.6 * (1 - share) ** 2)
                 row = {"epoch": part, "batches": part * 625, "train_seconds": seconds * share, "top1": top1}
                 file.write(json.dumps({**row, "top5": min(1.0, top1 + 0.15), "loss": 2.5 - top1}) + "\n")
     sweep_manifest.write_manifest(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
 
 
-def _result(
-    run_id: str, recipe: str, ssr: float, hardware: str, seed: int, kind: int, draw: random.Random
-) -> dict[str, object]:
+def _result(run_id: str, recipe: str, ssr: float, hardware: str, seed: int, kind: int, draw: random.Random) -> Result:
     top1 = RECIPES[recipe] - 0.05 * (1 - ssr) ** 3 + draw.gauss(0, 0.001)
     seconds = ssr * 90 * (29 if hardware.startswith("p5") else 51) * (1 + draw.gauss(0, 0.01))
-    timing = {"train_seconds": seconds, "eval_seconds": 60.0, "startup_seconds": 40.0, "data_wait_seconds": 20.0}
     price = HARDWARE[hardware]
-    return {
-        "schema": 1, "run_id": run_id, "recipe": recipe, "ssr": ssr, "seed": seed, "model": "resnet50",
-        "dataset": "imagenet", "data": "ffcv",
-        "algorithms": ["blurpool", "channels_last", "ema", "label_smoothing", "progressive_resizing"],
-        "group": f"{kind:08x}", "sweep": "big",
-        "command": f"python -m resnet_exp recipe={recipe} ssr={ssr} seed={seed} hardware={hardware}",
-        "commits": ["0" * 40], "dirty": False, "epochs": int(90 * ssr), "batches": int(56250 * ssr),
-        "train_images": 1281167, "val_images": 50000, "top1": top1, "top5": 0.93, "eval_loss": 1.1,
-        "evaluation": {"eval_resize": 232, "eval_crop": 224}, "samples_per_second": 25000.0, "resumed": 0,
-        "timing": timing,
-        "hardware": {
-            "name": hardware, "cloud": "aws", "devices": 8, "nodes": 1, "precision": "amp_fp16", "gpu": "A100 40GB",
-            "cpus": 96, "usd_per_node_hour": price, "price_date": price and "2026-11-09",
-        },
-    }  # fmt: skip
+    return replace(
+        RESULT,
+        run_id=run_id,
+        recipe=recipe,
+        ssr=ssr,
+        seed=seed,
+        group=f"{kind:08x}",
+        command=f"python -m resnet_exp recipe={recipe} ssr={ssr} seed={seed} hardware={hardware}",
+        epochs=int(90 * ssr),
+        batches=int(56250 * ssr),
+        top1=top1,
+        timing=replace(RESULT.timing, train_seconds=seconds),
+        hardware=replace(
+            RESULT.hardware, name=hardware, usd_per_node_hour=price, price_date="2026-11-09" if price else None
+        ),
+    )
 
 
 def main() -> None:

@@ -19,9 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.result import Evaluation, Result, ResultHardware, Timing, result_json
 
 # As the launchers do it, after Hydra's start.
 COMPOSE = """
@@ -44,6 +46,14 @@ with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
 assert len(sweep.runs) == size
 print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
+RESULT = Result(
+    run_id="", recipe="mild", ssr=0.36, seed=0, model="resnet50", dataset="imagenet", data="ffcv",
+    algorithms=("blurpool", "channels_last", "ema", "label_smoothing", "progressive_resizing"), group="0000000a",
+    sweep="big", command="python -m resnet_exp recipe=mild", commits=("0" * 40,), dirty=False, epochs=32, batches=20000,
+    train_images=1281167, val_images=50000, top1=0.766, top5=0.931, eval_loss=1.1, evaluation=Evaluation(232, 224),
+    images_per_second=25000.0, resumed=0, timing=Timing(1600.0, 60.0, 40.0, 20.0),
+    hardware=ResultHardware("p4d.24xlarge", "aws", 8, 1, "amp_fp16", "A100 40GB", 96, 21.96, "2026-11-09"),
+)  # fmt: skip
 KINDS = ("done", "done", "done", "failed", "stopped", "missing")
 
 
@@ -63,9 +73,7 @@ def write_runs(runs: Path, count: int) -> None:
         progress = {"done": 7, "total": 32, "unit": "epochs", "top1": 0.5, "eta_seconds": 60.0, "time": time.time()}
         (folder / "progress.json").write_text(json.dumps(progress))
         if kind == "done":
-            timing = {name: 1600.0 for name in ("train_seconds", "eval_seconds", "startup_seconds")}
-            result = {"schema": 1, "run_id": run_id, "epochs": 32, "top1": 0.766, "top5": 0.931, "timing": timing}
-            (folder / "result.json").write_text(json.dumps({**result, "padding": "x" * 600}))
+            (folder / "result.json").write_text(json.dumps(result_json(replace(RESULT, run_id=run_id, seed=number))))
         elif kind == "failed":
             (folder / "failure.json").write_text(json.dumps({"error": "ValueError: no", "traceback": "x" * 3000}))
         else:

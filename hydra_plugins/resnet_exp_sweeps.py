@@ -43,19 +43,21 @@ class _Launcher(Launcher):
         loader = self.hydra_context.config_loader
         remote = isinstance(self, Slurm)
         planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, remote, self.search)
-        task: Any = self.task_function  # a `resnet_exp.cli.Task`
+        task: Any = self.task_function  # a `resnet_exp.cli.HydraTask`
         task.sweep(planned, getattr(schema, self.config_class)(**self.settings))
         return _returned(planned, job_overrides)
 
 
 def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """The result of each run, None of one that has none."""
+    from resnet_exp.runs.result import read_result
+
     folders = {run.run_id: run.folder for run in planned.runs}
     returned = []
-    for run_id, overrides in zip(planned.asked, job_overrides, strict=True):
+    for run_id, overrides in zip(planned.requested_ids, job_overrides, strict=True):
         folder = folders[run_id]
         job = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, working_dir=str(folder.path))
-        job.return_value = folder.read_result()
+        job.return_value = read_result(folder)
         returned.append(job)
     return returned
 
@@ -87,7 +89,7 @@ class _Sweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
         self.loader, self.master = hydra_context.config_loader, config
-        self.task: Any = task_function  # a `resnet_exp.cli.Task`
+        self.task: Any = task_function  # a `resnet_exp.cli.HydraTask`
         self.starter: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

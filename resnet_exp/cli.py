@@ -44,7 +44,7 @@ def main() -> int:
     return run_hydra(launch_run, _carry_out_sweep)
 
 
-class Task:
+class HydraTask:
     """What Hydra calls for one run, and our launchers for a sweep; keeps the exit codes.
 
     `writes` is read by our sweeper: without it, no file says what a sweep was asked for.
@@ -108,7 +108,7 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
     # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
     wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    task = Task(job, sweep_job, wanted_traceback, writes)
+    task = HydraTask(job, sweep_job, wanted_traceback, writes)
     decorated = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(task)
     # While data is prepared, being told to stop is as good as Ctrl-C; ranks have their own way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -136,7 +136,7 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
         return slurm.on_slurm(sweep, launcher)
     if isinstance(launcher, LocalLauncherConfig):
         return pooled(sweep, launcher)
-    return in_turn(sweep, Task(launch_run, None, False).attempt)
+    return in_turn(sweep, HydraTask(launch_run, None, False).attempt)
 
 
 def _described(sweep: Sweep) -> Sweep:

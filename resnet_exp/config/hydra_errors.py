@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import TYPE_CHECKING
 
-from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from resnet_exp.config.schema import OPEN_GROUPS, RunConfig
 from resnet_exp.core import paths
+
+if TYPE_CHECKING:
+    from hydra.errors import MissingConfigException
 
 # What OmegaConf says of a value of the wrong type, and what would be right.
 WANTED = {
@@ -24,6 +27,9 @@ WANTED = {
 
 def explain_error(error: Exception) -> str:
     """One line for an error of Hydra or OmegaConf."""
+    # Imported late: every rank reads its configuration, and none needs Hydra for that.
+    from hydra.errors import MissingConfigException, OverrideParseException
+
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read as key=value; quote what the shell or Hydra would take apart"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:

@@ -154,7 +154,7 @@ class HardwareConfig:
 
     def price_usd(self, seconds: float) -> float | None:
         """What this costs for that long, in dollars; None without a price."""
-        return cost.price_usd(self, seconds)
+        return cost.cost_usd(seconds, self.usd_per_node_hour, self.nodes)
 
 
 @dataclass

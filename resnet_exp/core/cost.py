@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 SECONDS_PER_HOUR = 3600
 
 
-def cost_usd(result: dict[str, Any]) -> float | None:
-    """Training time at the hardware's price of an hour; None without a price."""
-    hardware = result["hardware"]
-    return _usd(hardware["usd_per_node_hour"], hardware["nodes"], result["timing"]["train_seconds"])
-
-
 class Priced(Protocol):
-    """Nodes, each with a price or without one."""
+    """Nodes, each with the price of a day or without one."""
 
-    nodes: int
-    usd_per_node_hour: float | None
+    @property
+    def nodes(self) -> int: ...
+
+    @property
+    def usd_per_node_hour(self) -> float | None: ...
+
+    @property
+    def price_date(self) -> str | None: ...
 
 
-def price_usd(hardware: Priced, seconds: float) -> float | None:
-    """What `hardware` costs for that long, in dollars; None without a price."""
-    return _usd(hardware.usd_per_node_hour, hardware.nodes, seconds)
-
-
-def _usd(usd_per_node_hour: float | None, nodes: int, seconds: float) -> float | None:
-    return None if usd_per_node_hour is None else seconds / SECONDS_PER_HOUR * nodes * usd_per_node_hour
+def cost_usd(seconds: float | None, usd_per_node_hour: float | None, nodes: int = 1) -> float | None:
+    """What `nodes` cost for that long, in dollars; None without a time or without a price."""
+    if seconds is None or usd_per_node_hour is None:
+        return None
+    return seconds / SECONDS_PER_HOUR * nodes * usd_per_node_hour

@@ -10,7 +10,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from resnet_exp.core.errors import RequestError
 
@@ -71,19 +71,31 @@ def writing(named: str, fix: str = "") -> Iterator[None]:
         raise RequestError(f"{named} cannot be written ({error.strerror or error}); {fix}") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary file in the same folder, fsync, rename."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` at the end, whole; after an error there is only what was there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with temporary.open("wb") as file:
+            yield file
+        move_into_place(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Rename a file that was just written, once the disk has all of it: a name must not outlast its content."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: object) -> None:

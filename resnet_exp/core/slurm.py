@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 20
 # SLURM has others for a job that is being moved, such as REQUEUED and COMPLETING.
@@ -26,13 +29,37 @@ def ask(*command: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def in_queue() -> dict[str, str] | None:
-    """State of each of this user's jobs that wait or run, by id (``12_3`` in an array); None when unknown."""
-    answer = ask("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r")
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that waits or runs.
+
+    Attributes:
+        state: SLURM's word, such as ``RUNNING``, and the reason why it waits if that says anything.
+        began: when it has started, or started again, in seconds since 1970; 0 where that is not known.
+    """
+
+    state: str
+    began: float = 0
+
+
+def in_queue() -> dict[str, QueuedJob] | None:
+    """Each of this user's jobs that wait or run, by id (``12_3`` in an array); None when unknown."""
+    answer = ask("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%S|%r")
     if answer is None:
         return None
-    rows = (line.split("|") for line in answer.splitlines() if line.count("|") == 2)
-    return {job: _with_reason(state, reason) for job, state, reason in rows if state not in ENDED}
+    rows = (line.split("|") for line in answer.splitlines() if line.count("|") == 3)
+    return {
+        job: QueuedJob(_with_reason(state, reason), _seconds(start))
+        for job, state, start, reason in rows
+        if state not in ENDED
+    }
+
+
+def _seconds(start: str) -> float:
+    # SLURM says N/A for a job that has no start, and else the time of this machine's zone.
+    with contextlib.suppress(ValueError):
+        return datetime.datetime.fromisoformat(start).timestamp()
+    return 0
 
 
 def _with_reason(state: str, reason: str) -> str:
@@ -101,3 +128,9 @@ def own_job() -> str | None:
     """Id of the job that this process is part of, as `in_queue` writes it; None outside of one."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID")
+
+
+def attempt() -> str | None:
+    """This start of the job that this process is part of, another one after each requeue; None outside of a job."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"{job}.{restarts()}" if job else None

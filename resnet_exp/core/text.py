@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def time_unit(longest: float) -> tuple[str, float]:
 def between(low: Any, high: Any, show: Any) -> str:
     """A number, or two: ``27.0 min``, ``24.7 min to 30.1 min``."""
     return show(low) if show(low) == show(high) else f"{show(low)} to {show(high)}"
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, whose cells stand below each other, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def below_here(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 import torch
@@ -35,15 +35,11 @@ class EpochSampler(DistributedSampler[Any]):
         )
         self.split = split
 
-    def order(self) -> Iterable[int]:
-        """The samples of this rank in the epoch."""
-        return super().__iter__()
-
     def __iter__(self) -> Iterator[Key]:
         """Yield epoch, index and side in pixels of the samples of this rank."""
         skip, self.skip = self.skip, 0
         size = self.split.batch_size
-        for position, index in enumerate(self.order()):
+        for position, index in enumerate(super().__iter__()):
             if position >= skip:
                 yield self.epoch, int(index), self.split.side(self.epoch, position // size, len(self) // size)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.runs import environment
+from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
 
 
 def describe_data(folder: RunFolder, config: RunConfig) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
     if (files := formats.files_of(config.data.loader, config.data.cache_dir)) is not None:
-        environment.update(folder, {"data": files.facts(config.dataset.root)})
+        facts = files.facts(config.dataset.root)
+        write_environment(folder, replace(read_environment(folder), data=facts))
 
 
 def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:

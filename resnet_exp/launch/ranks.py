@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import IO
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.core.processes import die_with_parent
 from resnet_exp.launch.rendezvous import Rendezvous
+from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder
 
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -42,11 +42,26 @@ def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | Non
                 log = logs.enter_context(folder.rank_log(rank).open("ab"))
                 environ = {**world, "RANK": str(rank), "LOCAL_RANK": str(local)}
                 processes.append(_start(folder, environ, owner, log))
-            local, code = _wait(processes, signals)
+            local, code = _wait(processes, signals, partial(_report, folder, place, processes))
         finally:
             _kill(processes)
-    # Only now, when no rank can overwrite it with the complaint that it has lost another.
-    return _explain(folder, place.node * ranks + local, code, signals.received > 0, alone=place.nodes == 1)
+    rank = place.node * ranks + local
+    if signals.received and code in TERMINATED:
+        # Stopped before there was anything to save: no failure, though another rank may have called it one. Of several
+        # nodes it may be another that has failed, which srun answers with the same signal.
+        if place.nodes == 1:
+            folder.failure.unlink(missing_ok=True)
+        return EXIT_INTERRUPTED
+    if code < 0:
+        _explain(folder, rank, signal.Signals(-code), alone=ranks * place.nodes == 1)
+        return EXIT_FAILED
+    return code
+
+
+def _report(folder: RunFolder, place: Rendezvous, processes: list[subprocess.Popen[bytes]]) -> None:
+    """Say, where there are several nodes, how the ranks of this one have ended: a node that is lost says nothing."""
+    if place.nodes > 1:
+        write_report(folder, place.node, [process.poll() for process in processes])
 
 
 def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -89,12 +104,17 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[int, int]:
-    """Wait for all ranks, or for the first to fail: a local rank and the exit code of all."""
+def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: Callable[[], None]) -> tuple[int, int]:
+    """Wait for all ranks, or for the first to fail: a local rank and the exit code of all.
+
+    `report` is called before any of them is ended.
+    """
     forwarded = 0
     while True:
         if signals.received > forwarded:
             forwarded = signals.received
+            # At once: srun, which asks like this when another node has failed, may kill this process next.
+            report()
             if forwarded > 2:
                 console.say("killed; the last checkpoint stays")
                 return 0, EXIT_INTERRUPTED
@@ -107,6 +127,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[
         failed = [rank for rank, code in enumerate(codes) if code not in (None, EXIT_DONE, EXIT_INTERRUPTED)]
         if failed:
             # A rank that was killed cannot say so itself, and its peers fail for having lost it.
+            report()
             first = min(failed, key=lambda rank: codes[rank] or 0)
             return first, codes[first] or EXIT_FAILED
         if all(code is not None for code in codes):
@@ -114,33 +135,14 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals) -> tuple[
         time.sleep(POLL_SECONDS)
 
 
-def _explain(folder: RunFolder, rank: int, code: int, stopping: bool, alone: bool) -> int:
-    """The exit code of a run that ended with that of `rank`; writes ``failure.json`` for one that was killed."""
-    if stopping and code in TERMINATED:
-        # Stopped before there was anything to save: no failure, though another rank may have called it one. Of several
-        # nodes it may be another that has failed, which srun answers with the same signal.
-        if alone:
-            with contextlib.suppress(FileNotFoundError):
-                folder.failure.unlink()
-        return EXIT_INTERRUPTED
-    if code >= 0:
-        return code
-    if code == -signal.SIGABRT and not alone and folder.failure.exists():
-        return EXIT_FAILED  # so NCCL ends a rank that has lost another, which may have said why
-    name = signal.Signals(-code).name
-    hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-    failure = {
-        "schema": SCHEMA,
-        "error": f"rank {rank} was ended by {name}{hint}; the same command goes on from the last checkpoint",
-        "type": name,
-        "rank": rank,
-        "host": socket.gethostname(),
-        "exit_code": EXIT_FAILED,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "traceback": "",
-    }
-    write_json(folder.failure, failure)
-    return EXIT_FAILED
+def _explain(folder: RunFolder, rank: int, number: signal.Signals, alone: bool) -> None:
+    """Write ``failure.json`` for a rank that was ended by a signal; `alone` if it is the only one of the run."""
+    hint = " (out of memory?)" if number == signal.SIGKILL else ""
+    line = f"rank {rank} was ended by {number.name}{hint}; the same command goes on from the last checkpoint"
+    # NCCL ends a rank that has lost another by SIGABRT.
+    lost = number == signal.SIGABRT and not alone
+    ended: Ended = "lost peer" if lost else "signal"
+    write_failure(folder, failure_now(line, type=number.name, rank=rank, ended=ended))
 
 
 def _signal(processes: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from typing import Any
 
 from resnet_exp.config import validate
 from resnet_exp.config.schema import RunConfig
@@ -15,7 +14,6 @@ from resnet_exp.core import console
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
     EXIT_DONE,
-    EXIT_FAILED,
     EXIT_INTERRUPTED,
     OwnedByOther,
     RequestError,
@@ -28,7 +26,10 @@ from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs import checkpoints, environment
+from resnet_exp.runs.environment import Command, read_environment, write_environment
+from resnet_exp.runs.failure import Failure, current_failure, read_failure
 from resnet_exp.runs.folder import FULL, RunFolder, acquire
+from resnet_exp.runs.result import read_result
 
 FIRST_NODE_SECONDS = 600
 
@@ -47,7 +48,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
         RunFailed: the data could not be prepared.
     """
     folder = config.folder
-    if (result := folder.read_result()) is not None:
+    if (result := read_result(folder)) is not None:
         console.say(f"done already: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
@@ -78,8 +79,8 @@ def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int
     return launch_run(replace(config, runs_dir=str(folder.path.parent), run_id=folder.path.name), patience)
 
 
-def freeze_run(config: RunConfig, facts: dict[str, Any]) -> None:
-    """Write a run folder whose run starts later, as it is configured now; `facts` are those of its submission.
+def freeze_run(config: RunConfig, command: Command) -> None:
+    """Write a run folder whose run starts later, as it is configured now, by a command that submits it.
 
     Raises:
         RequestError: the folder cannot be written.
@@ -88,7 +89,7 @@ def freeze_run(config: RunConfig, facts: dict[str, Any]) -> None:
     with writing(f"runs_dir={folder.path.parent}"):
         folder.path.mkdir(parents=True, exist_ok=True)
         write_config(folder, config)
-        environment.update(folder, {"submitted": facts})
+        write_environment(folder, replace(read_environment(folder), submitted=command))
 
 
 def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
@@ -143,24 +144,21 @@ def _train(folder: RunFolder, config: RunConfig, place: Rendezvous, owner: int) 
     if code == EXIT_INTERRUPTED:
         console.say(f"stopped; the same command goes on from here: {folder.path}")
         return code
-    result = folder.read_result()
+    result = read_result(folder)
     if code == EXIT_DONE and result is not None:
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
-    failure = folder.read_failure() or {"error": _unexplained(folder, code)}
-    console.complain(failure["error"])
-    code = failure.get("exit_code", EXIT_FAILED)
-    if code != EXIT_BAD_REQUEST:
-        console.say(f"log: {folder.rank_log(failure.get('rank', 0))}")
-    return code
+    failure = read_failure(folder) or Failure(_unexplained(folder, code))
+    console.complain(failure.error)
+    if failure.exit_code != EXIT_BAD_REQUEST:
+        console.say(f"log: {folder.rank_log(failure.rank or 0)}")
+    return failure.exit_code
 
 
 def _forget_failure(folder: RunFolder, place: Rendezvous) -> None:
     """Remove the reason why an earlier try failed, but not that of another node in this one."""
-    began = time.time() - environment.process_seconds()
-    with contextlib.suppress(FileNotFoundError):
-        if place.nodes == 1 or folder.failure.stat().st_mtime < began:
-            folder.failure.unlink()
+    if place.nodes == 1 or current_failure(folder) is None:
+        folder.failure.unlink(missing_ok=True)
 
 
 def _unexplained(folder: RunFolder, code: int) -> str:

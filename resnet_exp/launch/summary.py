@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.config import schedule, validate
-from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
-from resnet_exp.core.cost import cost_usd
+from resnet_exp.config.schema import HardwareConfig, RunConfig
+from resnet_exp.core.cost import Priced
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.text import span
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result
 
 NAME_WIDTH = 9
 
@@ -65,33 +65,31 @@ def devices(hardware: HardwareConfig) -> str:
     return f"{nodes}{hardware.devices} x {hardware.gpu or 'GPU'}"
 
 
-def table(result: dict[str, Any], path: Path, width: int | None = None) -> str:
+def table(result: Result, path: Path, width: int | None = None) -> str:
     """The result of a run in a few aligned lines; `width` as in `header`."""
-    timing = result["timing"]
-    waiting = timing["data_wait_seconds"] / timing["train_seconds"]
+    timing = result.timing
+    waiting = timing.data_wait_seconds / timing.train_seconds
     rows = [
-        ("top-1", f"{result['top1']:6.2%}  of {result['val_images']:,} images, each seen once"),
-        ("top-5", f"{result['top5']:6.2%}"),
-        ("trained", f"{result['epochs']} epochs ({result['batches']:,} batches) in {span(timing['train_seconds'])}"),
-        ("evaluated", f"in another {span(timing['eval_seconds'])}"),
-        ("speed", f"{result['samples_per_second']:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
+        ("top-1", f"{result.top1:6.2%}  of {result.val_images:,} images, each seen once"),
+        ("top-5", f"{result.top5:6.2%}"),
+        ("trained", f"{result.epochs} epochs ({result.batches:,} batches) in {span(timing.train_seconds)}"),
+        ("evaluated", f"in another {span(timing.eval_seconds)}"),
+        ("speed", f"{result.images_per_second:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
         *_cost_row(result),
     ]
-    if times := result["resumed"]:
+    if times := result.resumed:
         rows.append(("resumed", "once" if times == 1 else f"{times} times"))
     rows.append(("folder", str(path)))
     return "\n".join(row(name, text, width) for name, text in rows)
 
 
-def _cost_row(result: dict[str, Any]) -> list[tuple[str, str]]:
-    cost = cost_usd(result)
-    if cost is None:
+def _cost_row(result: Result) -> list[tuple[str, str]]:
+    if result.cost_usd is None:
         return []
-    hardware = part_config(HardwareConfig, result["hardware"])
-    return [("cost", f"${cost:,.2f} to train, at {hourly(hardware)}")]
+    return [("cost", f"${result.cost_usd:,.2f} to train, at {hourly(result.hardware)}")]
 
 
-def hourly(hardware: HardwareConfig) -> str:
+def hourly(hardware: Priced) -> str:
     """The price of a node's hour and its date, for people."""
     nodes = f" for each of {hardware.nodes} nodes" if hardware.nodes > 1 else ""
     dated = f" (price of {hardware.price_date})" if hardware.price_date else ""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from typing import Any
 
 from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
+from resnet_exp.core import slurm
 from resnet_exp.loggers.recorder import Recorder, batches_of
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Progress, write_progress
 
 EVERY_SECONDS = 5.0
 
@@ -45,19 +44,16 @@ class ProgressFile(Callback):
         assert state.max_duration is not None
         unit = state.max_duration.unit
         evaluations = self.recorder.evaluations
-        record: dict[str, Any] = {
-            "done": state.timestamp.get(unit).value,
-            "total": state.max_duration.value,
-            "unit": "epochs" if unit.value == "ep" else "batches",
-            "top1": evaluations[-1]["top1"] if evaluations else None,
-            "eta_seconds": self._left(state, now),
-            "time": time.time(),
-        }
-        # Neither the disk's pace nor its being full is a matter of training: no fsync, no complaint.
-        temporary = self.run.progress.with_name(".progress.json")
-        with contextlib.suppress(OSError):
-            temporary.write_text(json.dumps(record))
-            temporary.replace(self.run.progress)
+        progress = Progress(
+            done=state.timestamp.get(unit).value,
+            total=state.max_duration.value,
+            unit="epochs" if unit.value == "ep" else "batches",
+            top1=evaluations[-1]["top1"] if evaluations else None,
+            eta_seconds=self._left(state, now),
+            time=time.time(),
+            attempt=slurm.attempt(),
+        )
+        write_progress(self.run, progress)
 
     def _left(self, state: State, now: float) -> float | None:
         done = state.timestamp.batch.value

@@ -14,10 +14,11 @@ from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
 from resnet_exp.core import console
-from resnet_exp.core.files import read_json
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
+from resnet_exp.runs.environment import environment_json, read_environment
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result, result_json
 
 # What Composer logs by itself and `resnet_exp.loggers.metrics` under one name for all trackers.
 REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
@@ -64,7 +65,7 @@ class WeightsAndBiases(LoggerDestination):
             name=state.run_name,
             job_type=config["recipe"],
             tags=tags(config),
-            config={**config, "environment": read_json(self._folder.environment) or {}},
+            config={**config, "environment": environment_json(read_environment(self._folder))},
             allow_val_change=True,
             **self._settings,
         )
@@ -88,11 +89,11 @@ class WeightsAndBiases(LoggerDestination):
         if row:
             self._run.do(lambda run: run.log(row, step=step))
 
-    def log_result(self, result: dict[str, Any], evaluations: list[dict[str, Any]]) -> None:
+    def log_result(self, result: Result, evaluations: list[dict[str, Any]]) -> None:
         """Put both files into the summary, for `resnet_exp.tracking.wandb_runs`; and the artifacts asked for."""
         self._exit_code = 0
         if self._run is not None:
-            self._run.do(lambda run: run.summary.update({"result": result, "evaluations": evaluations}))
+            self._run.do(lambda run: run.summary.update({"result": result_json(result), "evaluations": evaluations}))
             self._run.do(self._log_artifacts)
 
     def log_stop(self) -> None:

@@ -57,10 +57,10 @@ def _own(config: RunConfig, history: History) -> Known:
     known: Known = defaultdict(list)
     family = identity.family(config)
     for result in history.alike(config):
-        run = RunFolder(history.runs_dir / result["run_id"])
+        run = RunFolder(history.runs_dir / result.run_id)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             if identity.family(stored_config(run)) == family:
-                known[result["epochs"]].append(result["top1"])
+                known[result.epochs].append(result.top1)
     return known
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from resnet_exp.config import identity
 from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
-from resnet_exp.core.cost import SECONDS_PER_HOUR
-from resnet_exp.core.text import between, dollars, span
+from resnet_exp.core.cost import cost_usd
+from resnet_exp.core.text import between, dollars, span, text_table
 from resnet_exp.planning import training_time
 from resnet_exp.planning.training_time import History
 from resnet_exp.results import prices
@@ -47,8 +47,7 @@ def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list
     if not known:
         return []
     rows = [("hardware", "time", "cost", "spot", "price of"), *(cells for _, cells in sorted(known))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    table = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    table = [f"  {line}" for line in text_table(rows)]
     return [*table, *([f"  unknown: {', '.join(unknown)}"] if unknown else [])]
 
 
@@ -65,8 +64,4 @@ def _cells(hardware: HardwareConfig, low: float, high: float) -> tuple[str, ...]
 def _costs(usd_per_hour: float | None, low: float, high: float) -> str:
     if usd_per_hour is None:
         return ""
-
-    def paid(seconds: float) -> float:
-        return seconds / SECONDS_PER_HOUR * usd_per_hour
-
-    return between(paid(low), paid(high), dollars)
+    return between(cost_usd(low, usd_per_hour), cost_usd(high, usd_per_hour), dollars)

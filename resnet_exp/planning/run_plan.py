@@ -66,14 +66,16 @@ def show_run(config: RunConfig, picture: Path | None = None) -> int:
     """
     runs_dir = _runs_dir(config.runs_dir)
     history = History(runs_dir)
-    per_epoch = training_time.batches_per_epoch(config, images := training_time.train_images(config, history))
+    images = training_time.train_images(config, history)
+    per_epoch = training_time.batches_per_epoch(config, images)
+    state = _state(config, runs_dir)
     rows = [
         *summary.description(config),
         ("batches", _batches(config, images, per_epoch)),
         ("images", schedule_text.sizes_text(config)),
         ("lr", schedule_text.learning_rate_text(config)),
         ("evaluated", _evaluation(config.resolution)),
-        *_outlook(config, history, per_epoch, state := _state(config, runs_dir)),
+        *_outlook(config, history, per_epoch, state),
         *([] if state.top1 is not None else [("top-1", expected_accuracy.top1_text(config, history, _changed()))]),
         ("disk", disk_usage.disk_text(config)),
         ("folder", below_here(config.folder.path)),

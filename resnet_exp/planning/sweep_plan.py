@@ -12,7 +12,7 @@ from resnet_exp.config import schedule, validate
 from resnet_exp.config.schema import BasicLauncherConfig, LauncherConfig, RunConfig, SlurmLauncherConfig
 from resnet_exp.core import devices
 from resnet_exp.core.cost import SECONDS_PER_HOUR
-from resnet_exp.core.text import below_here, between, byte_size, dollars, plural, span
+from resnet_exp.core.text import below_here, between, byte_size, dollars, plural, span, text_table
 from resnet_exp.launch import summary
 from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
 from resnet_exp.planning.training_time import Estimate, History
@@ -81,7 +81,7 @@ def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
     """Of the runs that a search will choose, no more is known than of others in the same ranges."""
     random = f"{_count(outlooks)} at random points of these ranges: "
     return [
-        f"{sweep.name}: a search of {len(sweep.asked):,} trials {where}",
+        f"{sweep.name}: a search of {len(sweep.requested_ids):,} trials {where}",
         ("space", f"{sweep.search}; the search chooses each point by the results before it"),
         ("time", random + _time(outlooks)),
         ("cost", random + _cost(outlooks, outlooks)),
@@ -123,8 +123,7 @@ def _table(groups: dict[str, list[_Outlook]]) -> list[str]:
     rows = [_cells(label, members) for label, members in shown[:GROUPS]]
     if rest:
         rows.append(_cells(f"{len(shown) - GROUPS} more", rest))
-    widths = [max(len(row[column]) for row in [HEAD, *rows]) for column in range(len(HEAD))]
-    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in [HEAD, *rows]]
+    return [f"  {line}" for line in text_table([HEAD, *rows])]
 
 
 def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:

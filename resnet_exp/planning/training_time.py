@@ -12,10 +12,9 @@ import json
 import math
 import os
 import statistics
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -28,6 +27,7 @@ from resnet_exp.data import formats, image_tree
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result, read_result
 
 # Training images of datasets that are known by their names, if they have all of their classes.
 KNOWN_SIZES = {("digits", 10): 1437, ("imagenet", 1000): 1281167}
@@ -56,17 +56,15 @@ class History:
 
     def __init__(self, runs_dir: Path) -> None:
         self.runs_dir = runs_dir
-        self._finished: dict[str, list[tuple[RunFolder, dict[str, Any]]]] = {}
-        self._alike: dict[str, list[dict[str, Any]]] = {}
+        self._finished: dict[str, list[tuple[RunFolder, Result]]] = {}
+        self._alike: dict[str, list[Result]] = {}
         for run in _newest_first(runs_dir):
             # A result that cannot be read is the business of that run.
-            with contextlib.suppress(RequestError, KeyError, TypeError):
-                if result := run.read_result():
-                    names = [result[key] for key in ("recipe", "model", "dataset", "data")]
-                    kind = _kind(names, result["hardware"])
-                    self._finished.setdefault(kind, []).append((run, result))
+            with contextlib.suppress(RequestError):
+                if result := read_result(run):
+                    self._finished.setdefault(_kind_of_result(result), []).append((run, result))
 
-    def alike(self, config: RunConfig) -> list[dict[str, Any]]:
+    def alike(self, config: RunConfig) -> list[Result]:
         """Results of finished runs that should be as fast as this one, the newest first."""
         alike = f"{likeness(config)} {schedule.mean_area(config):.0f}"
         if alike not in self._alike:
@@ -82,12 +80,14 @@ def likeness(config: RunConfig) -> str:
 
 def _kind_of(config: RunConfig) -> str:
     """What a configuration and a result both say of the speed: recipe, model, data, devices."""
-    names = [config.recipe, config.model.name, config.dataset.name, config.data.name]
-    return _kind(names, asdict(config.hardware))
+    names, hardware = [config.recipe, config.model.name, config.dataset.name, config.data.name], config.hardware
+    return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
-def _kind(names: list[str], hardware: dict[str, Any]) -> str:
-    return json.dumps([*names, *(hardware[key] for key in ("name", "devices", "nodes", "precision"))])
+def _kind_of_result(result: Result) -> str:
+    """As `_kind_of` its configuration."""
+    hardware, names = result.hardware, [result.recipe, result.model, result.dataset, result.data]
+    return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
 def _newest_first(runs_dir: Path) -> list[RunFolder]:
@@ -140,7 +140,7 @@ def train_images(config: RunConfig, history: History) -> int | None:
         return manifest.images
     known = KNOWN_SIZES.get((dataset.name, config.model.num_classes))
     if known is None and (alike := history.alike(config)):
-        return int(alike[0]["train_images"])
+        return alike[0].train_images
     return known or _count(str(Path(dataset.root) / "train"))
 
 
@@ -185,7 +185,7 @@ def estimate_time(config: RunConfig, history: History) -> Estimate | None:
     total = batches(config, per_epoch)
     alike = history.alike(config)
     if total is not None and alike:
-        speed = statistics.fmean(result["samples_per_second"] for result in alike)
+        speed = statistics.fmean(result.images_per_second for result in alike)
         seconds = total * config.train_batch_size / speed
         return Estimate(seconds, seconds, _own_basis(speed, alike, history.runs_dir))
     if total is None or per_epoch is None:
@@ -203,11 +203,11 @@ def _host_basis(time: published_speeds.HostTime) -> str:
     return f"{speeds}{cold} ({time.host.said})"
 
 
-def _own_basis(speed: float, alike: list[dict[str, Any]], runs_dir: Path) -> str:
+def _own_basis(speed: float, alike: list[Result], runs_dir: Path) -> str:
     runs = "1 finished run" if len(alike) == 1 else f"the mean of {len(alike)} finished runs"
-    cores = sorted({result["hardware"]["cpus"] for result in alike})
+    cores = sorted({result.hardware.cpus for result in alike if result.hardware.cpus is not None})
     machine = ""
-    if alike[0]["hardware"]["gpu"] is None:
+    if alike[0].hardware.gpu is None and cores:
         machine = f" on {between(cores[0], cores[-1], str)} CPU cores"
     return f"{speed:,.0f} images/s, {runs} like it{machine} in {below_here(runs_dir)}"
 

@@ -20,18 +20,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from resnet_exp.reporting.page_script import join_modules
 from resnet_exp.results.prices import Price
 from resnet_exp.results.record import RunRecord
 
 PAGE = Path(__file__).parent / "explorer_page"
-SCRIPTS = tuple(
-    f"{name}.js"
-    for name in (
-        "frontier", "format", "state", "select", "baseline", "looks", "controls", "prices", "answer", "axes", "chart",
-        "table", "file", "details", "main",
-    )
-)  # fmt: skip
-STYLES, TEMPLATE = ("style.css", "parts.css"), "page.html"
+MAIN, STYLES, TEMPLATE = "main.js", ("style.css", "parts.css"), "page.html"
 # What a page may weigh; mail and chat take such files. Configurations are left out first, then points of curves.
 MAX_BYTES = 5_500_000
 # More would take longer to pack than all the rest.
@@ -62,14 +56,14 @@ def write_page(
         path: the file.
         configs: resolved YAML by run id, as far as known.
     """
-    script = "\n".join(_read(name) for name in SCRIPTS)
+    script = _script()
     plotly, plotly_hash = _plotly()
     parts = {
         "/*STYLE*/": "\n".join(_read(name) for name in STYLES),
         "/*SCRIPT*/": script,
         "@HASHES@": f"'{_hash(script.encode())}' '{plotly_hash}'",
         "@PLOTLY@": plotly,
-        "@DATA@": _pack(_data(runs, prices, counts)),
+        "@DATA@": _pack(page_data(runs, prices, counts)),
     }
     room = MAX_BYTES - len(_read(TEMPLATE)) - sum(len(part.encode()) for part in parts.values())
     parts |= _details(runs, configs, room)
@@ -79,7 +73,8 @@ def write_page(
     path.write_text(page, encoding="utf-8")
 
 
-def _data(runs: Sequence[RunRecord], prices: Mapping[str, Price], counts: Mapping[str, int]) -> object:
+def page_data(runs: Sequence[RunRecord], prices: Mapping[str, Price], counts: Mapping[str, int]) -> dict[str, object]:
+    """What the page shows, but for configurations and curves: ``Content`` in ``types.d.ts``, ready for JSON."""
     rows = [vars(run) for run in runs]
     columns = {name: [row[name] for row in rows] for name in OTHERS}
     columns |= {name: [_known(row[name]) for row in rows] for name in NUMBERS}
@@ -159,6 +154,11 @@ def _plotly() -> tuple[str, str]:
     assert found is not None and found.origin is not None
     script = (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()
     return _packed(script), _hash(script)
+
+
+@cache
+def _script() -> str:
+    return join_modules(PAGE, MAIN)
 
 
 @cache

@@ -25,7 +25,7 @@ _FIELDS = {
     "devices": "int64", "nodes": "int64", "cpus": "int64", "ssr": "float64", "seed": "int64", "epochs": "float64",
     "top1": "float64", "top5": "float64", "train_seconds": "float64", "eval_seconds": "float64", "clock": "string",
     "cost_usd": "float64", "usd_per_node_hour": "float64", "price_date": "string", "published_cost_usd": "float64",
-    "energy_kwh": "float64", "protocol": "string", "tta": "string", "samples_per_second": "float64",
+    "energy_kwh": "float64", "protocol": "string", "tta": "string", "images_per_second": "float64",
     "data_wait_seconds": "float64", "resumed": "int64", "dirty": "bool", "sweep": "string", "source": "string",
     "path": "string", "command": "string",
 }  # fmt: skip

@@ -19,6 +19,7 @@ from resnet_exp.results import parse
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import parse_result
 from resnet_exp.runs.states import KINDS, RunState, collect_states
 
 UNREADABLE = "unreadable"
@@ -109,7 +110,7 @@ def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: s
     for name in names:
         path = os.path.join(runs_dir, name)
         try:
-            result = parse.parse_result(read_bytes(os.path.join(path, "result.json")))
+            result = parse_result(read_bytes(os.path.join(path, "result.json")))
             run = parse.run_of_result(result, printable(name), _curve(path), printable(path))
         except (FileNotFoundError, NotADirectoryError):
             unfinished.append(name)

@@ -117,9 +117,12 @@ def spread(values: Sequence[float]) -> Spread | None:
 def _group(key: str, runs: tuple[RunRecord, ...]) -> Group:
     top1 = spread([run.top1 for run in runs])
     assert top1 is not None
-    seconds = spread([run.train_seconds for run in runs if run.train_seconds is not None])
-    dollars = spread([cost for run in runs if (cost := run.cost_usd) is not None])
-    return Group(key, runs, len(runs), top1, seconds, dollars)
+    seconds, dollars = _known(run.train_seconds for run in runs), _known(run.cost_usd for run in runs)
+    return Group(key, runs, len(runs), top1, spread(seconds), spread(dollars))
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]
 
 
 def point_of(group: Group, axis: Axis) -> Point:
@@ -219,34 +222,6 @@ def against_baseline(
 def _peers(group: Group) -> object:
     run = group.runs[0]
     return frontier_key(run), hardware_key(run), run.model
-
-
-def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """Area (top-1 x cost) of what is worse than one of the points and better than the reference.
-
-    It says how good a whole front is: more is better, a point that is added never lowers it. Only values with the same
-    reference compare; `worst_corner` of all that are compared is a usual one. Points that are not better than the
-    reference in both respects add nothing.
-
-    Raises:
-        ValueError: the reference is not finite.
-    """
-    if not (math.isfinite(reference.top1) and math.isfinite(reference.cost)):
-        raise ValueError(f"the reference of a hypervolume must be finite, not {reference}")
-    better = [point for point in points if point.top1 > reference.top1 and point.cost < reference.cost]
-    front = [better[index] for index in pareto_front(better)]
-    ends = [*(point.cost for point in front[1:]), reference.cost]
-    return math.fsum(
-        (point.top1 - reference.top1) * (end - point.cost) for point, end in zip(front, ends, strict=False)
-    )
-
-
-def worst_corner(points: Sequence[Point]) -> Point | None:
-    """The lowest top-1 and the highest cost of the points that count; None if none does."""
-    usable = [point for point in points if point.counts]
-    if not usable:
-        return None
-    return Point(min(point.top1 for point in usable), max(point.cost for point in usable))
 
 
 def bootstrap(

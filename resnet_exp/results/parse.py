@@ -1,8 +1,4 @@
-"""``result.json`` and ``metrics.jsonl`` as the report reads them: every value checked, none repaired. No torch.
-
-People copy, edit and merge these files. What cannot be, such as an accuracy of 1.7 or a time that is no number, must
-not become a point of a frontier.
-"""
+"""A finished run as the report sees it, from its ``result.json`` and ``metrics.jsonl``. No torch."""
 
 from __future__ import annotations
 
@@ -10,29 +6,12 @@ import json
 import math
 from typing import Any
 
-from resnet_exp.core import files
 from resnet_exp.results.record import RunRecord
+from resnet_exp.runs.result import Result
 
 # What `train_seconds` of our own runs covers.
 CLOCK = "training"
-# More is a slip: 10^12 seconds are 32,000 years.
-MOST = 1e12
 Curve = tuple[tuple[float, float], ...]
-
-
-def parse_result(text: bytes) -> dict[str, Any]:
-    """The content of a ``result.json``.
-
-    Raises:
-        ValueError: it is none; the message says why.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"it is damaged ({error})") from error
-    if not isinstance(value, dict) or value.get("schema") != files.SCHEMA:
-        raise ValueError("it is no result of this version")
-    return value
 
 
 def parse_curve(text: bytes) -> Curve:
@@ -57,127 +36,54 @@ def curve(rows: list[dict[str, Any]]) -> Curve:
     raise ValueError("there are numbers that cannot be")
 
 
-def run_of_result(result: dict[str, Any], run_id: str, curve: Curve, path: str | None) -> RunRecord:
+def run_of_result(result: Result, run_id: str, curve: Curve, path: str | None) -> RunRecord:
     """A run from its result.
 
     Args:
-        result: the content of ``result.json``.
+        result: what it has reached.
         run_id: name of its folder.
         curve: its evaluations.
         path: its folder, if it has one.
-
-    Raises:
-        ValueError: a value is missing or impossible; the message says which.
     """
-    values, timing, hardware, evaluation = (
-        _Values(_part(result, name), name) for name in ("", "timing", "hardware", "evaluation")
-    )
+    hardware, timing = result.hardware, result.timing
     return RunRecord(
         run_id=run_id,
         published=False,
-        recipe=values.text("recipe"),
-        model=values.text("model"),
-        dataset=values.text("dataset"),
-        data=values.text("data"),
-        algorithms=values.texts("algorithms"),
-        cloud=hardware.maybe("cloud", hardware.text),
-        hardware=hardware.text("name"),
-        gpu=hardware.maybe("gpu", hardware.text),
-        devices=hardware.whole("devices"),
-        nodes=hardware.whole("nodes", 1),
-        cpus=hardware.maybe("cpus", hardware.whole),
-        ssr=values.positive("ssr"),
-        seed=values.whole("seed"),
-        epochs=values.number("epochs"),
-        top1=values.number("top1", 1),
-        top5=values.number("top5", 1),
-        train_seconds=timing.positive("train_seconds"),
-        eval_seconds=timing.number("eval_seconds"),
-        usd_per_node_hour=hardware.maybe("usd_per_node_hour", hardware.positive),
-        price_date=hardware.maybe("price_date", hardware.text),
+        recipe=result.recipe,
+        model=result.model,
+        dataset=result.dataset,
+        data=result.data,
+        algorithms=result.algorithms,
+        cloud=hardware.cloud,
+        hardware=hardware.name,
+        gpu=hardware.gpu,
+        devices=hardware.devices,
+        nodes=hardware.nodes,
+        cpus=hardware.cpus,
+        ssr=result.ssr,
+        seed=result.seed,
+        epochs=result.epochs,
+        top1=result.top1,
+        top5=result.top5,
+        train_seconds=timing.train_seconds,
+        eval_seconds=timing.eval_seconds,
+        usd_per_node_hour=hardware.usd_per_node_hour,
+        price_date=hardware.price_date,
         published_cost_usd=None,
-        eval_resize=evaluation.whole("eval_resize", 1),
-        eval_crop=evaluation.whole("eval_crop", 1),
+        eval_resize=result.evaluation.eval_resize,
+        eval_crop=result.evaluation.eval_crop,
         tta="",
         clock=CLOCK,
-        group=values.text("group"),
-        resumed=values.whole("resumed"),
-        commits=values.texts("commits"),
-        dirty=values.flag("dirty"),
-        samples_per_second=values.number("samples_per_second"),
-        data_wait_seconds=timing.number("data_wait_seconds"),
+        group=result.group,
+        resumed=result.resumed,
+        commits=result.commits,
+        dirty=result.dirty,
+        images_per_second=result.images_per_second,
+        data_wait_seconds=timing.data_wait_seconds,
         energy_kwh=None,
         source="",
         path=path,
-        sweep=values.maybe("sweep", values.text),
-        command=values.maybe("command", values.text),
+        sweep=result.sweep,
+        command=result.command,
         curve=curve,
     )
-
-
-def _part(result: dict[str, Any], name: str) -> dict[str, Any]:
-    part = result.get(name) if name else result
-    if not isinstance(part, dict):
-        raise ValueError(f"it has no {name}")
-    return part
-
-
-class _Values:
-    """The values of one object of a result; each method returns that of a key or raises `ValueError`."""
-
-    def __init__(self, values: dict[str, Any], name: str) -> None:
-        self.values, self.prefix = values, f"{name}." if name else ""
-
-    def _get(self, key: str) -> Any:
-        try:
-            return self.values[key]
-        except KeyError:
-            raise ValueError(f"it has no {self.prefix}{key}") from None
-
-    def _refuse(self, key: str, wanted: str) -> ValueError:
-        return ValueError(f"{self.prefix}{key}={self.values[key]!r:.40} must be {wanted}")
-
-    def maybe(self, key: str, read: Any) -> Any:
-        """None, or what `read` makes of it."""
-        return None if self._get(key) is None else read(key)
-
-    def text(self, key: str) -> str:
-        value = self._get(key)
-        if _is_text(value) and value:
-            return value
-        raise self._refuse(key, "a text")
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._get(key)
-        if isinstance(value, list) and all(map(_is_text, value)):
-            return tuple(value)
-        raise self._refuse(key, "a list of texts")
-
-    def flag(self, key: str) -> bool:
-        value = self._get(key)
-        if isinstance(value, bool):
-            return value
-        raise self._refuse(key, "true or false")
-
-    def number(self, key: str, most: float = MOST) -> float:
-        value = self._get(key)
-        # True is 1 to Python; no comparison holds for NaN.
-        if type(value) in (int, float) and 0 <= value <= most:
-            return float(value)
-        raise self._refuse(key, f"a number from 0 to {most:g}")
-
-    def positive(self, key: str) -> float:
-        if (value := self.number(key)) > 0:
-            return value
-        raise self._refuse(key, "above 0")
-
-    def whole(self, key: str, least: int = 0) -> int:
-        value = self._get(key)
-        if type(value) is int and least <= value <= MOST:
-            return value
-        raise self._refuse(key, f"a whole number from {least} to {MOST:g}")
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value is text that can be written: JSON has halves of characters too."""
-    return isinstance(value, str) and (value.isascii() or value.encode(errors="ignore").decode() == value)

@@ -61,7 +61,7 @@ def _run(row: dict[str, str]) -> RunRecord:
         resumed=0,
         commits=(),
         dirty=False,
-        samples_per_second=_float(row["samples_per_second"]),
+        images_per_second=_float(row["images_per_second"]),
         data_wait_seconds=None,
         energy_kwh=None,
         source=f"{row['source']}; {row['note']}" if row["note"] else row["source"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SECONDS_PER_HOUR = 3600
+from resnet_exp.core import cost
+
 UNKNOWN = "unknown"
 
 
@@ -46,7 +47,7 @@ class RunRecord:
     resumed: int
     commits: tuple[str, ...]  # of the code, in the order in which it trained the run
     dirty: bool  # the code had changes that no commit has
-    samples_per_second: float | None
+    images_per_second: float | None
     data_wait_seconds: float | None
     energy_kwh: float | None
     source: str  # published: where from; own: ""
@@ -70,6 +71,4 @@ class RunRecord:
     @property
     def cost_usd(self) -> float | None:
         """What the training time costs at the price that the run recorded; None without a time or a price."""
-        if self.train_seconds is None or self.usd_per_node_hour is None:
-            return None
-        return self.train_seconds / SECONDS_PER_HOUR * self.nodes * self.usd_per_node_hour
+        return cost.cost_usd(self.train_seconds, self.usd_per_node_hour, self.nodes)

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +18,121 @@ import psutil
 
 from resnet_exp.core import files
 from resnet_exp.core.devices import usable_cpus, visible_gpus
+from resnet_exp.core.records import Number, Text, from_json, read_record
 from resnet_exp.runs.folder import RunFolder
 
 PACKAGES = ("torch", "torchvision", "mosaicml", "ffcv", "hydra-core", "omegaconf", "numpy", "numba", "pillow")
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
 
 
+@dataclass(frozen=True)
+class Git:
+    """The code of a checkout: its commit, and whether it has changes that no commit has."""
+
+    commit: Text
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that somebody has given: when, with which words, where, with which code (None outside a checkout)."""
+
+    time: str
+    command: tuple[str, ...]
+    host: str
+    git: Git | None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """With what a run was made; None is what nobody has written down, or does not apply.
+
+    Attributes:
+        time: of the start of the last try, as `command`, `host`, `git` and all that follow unless they say otherwise.
+        command: words of the command line.
+        packages: version of each of `PACKAGES`, None of one that is not there.
+        git: code of the last try.
+        cpus: cores that the process may use.
+        slurm: those of `SLURM` that are set.
+        commits: of the tries that the last one goes on from, and its own.
+        dirty: one of these had changes that no commit has.
+        torch_threads: and the versions of CUDA, cuDNN and driver, and the GPU's name: from rank 0.
+        submitted: the command that has frozen the run, of one that was submitted.
+        data: the converted images that it trains on; see `resnet_exp.data.formats`.
+    """
+
+    time: str | None = None
+    command: tuple[str, ...] | None = None
+    host: str | None = None
+    platform: str | None = None
+    python: str | None = None
+    packages: dict[str, str | None] | None = None
+    git: Git | None = None
+    cpus: int | None = None
+    memory_gib: Number | None = None
+    gpus: tuple[str, ...] | None = None
+    slurm: dict[str, str] | None = None
+    commits: tuple[str, ...] = ()
+    dirty: bool = False
+    torch_threads: int | None = None
+    cuda: str | None = None
+    cudnn: int | None = None
+    device: str | None = None
+    driver: str | None = None
+    submitted: Command | None = None
+    data: dict[str, Any] | None = None
+
+
+def read_environment(run: RunFolder) -> Environment:
+    """With what a run was made, as far as its folder says.
+
+    Raises:
+        RequestError: the file is damaged.
+    """
+    return read_record(run.environment, partial(from_json, Environment)) or Environment()
+
+
+def write_environment(run: RunFolder, environment: Environment) -> None:
+    """Write ``environment.json``."""
+    files.write_json(run.environment, environment_json(environment))
+
+
+def environment_json(environment: Environment) -> dict[str, Any]:
+    """With what a run was made, as a JSON object without what is not known."""
+    known = {name: value for name, value in asdict(environment).items() if value is not None}
+    return {"schema": files.SCHEMA, **known}
+
+
 def describe(run: RunFolder) -> None:
     """Write down with what a run is made from here on; the commits of the tries that it goes on from stay."""
-    facts = of_launcher()
-    code = facts["git"] or {"commit": None, "dirty": False}
-    before = (files.read_json(run.environment) or {}) if any(run.checkpoints.glob("*.pt")) else {}
-    commits = [commit for commit in (*before.get("commits", []), code["commit"]) if commit]
-    history = {"commits": list(dict.fromkeys(commits)), "dirty": code["dirty"] or before.get("dirty", False)}
-    update(run, {**facts, **history})
+    now, before = this_environment(), read_environment(run)
+    commits, dirty = (before.commits, before.dirty) if any(run.checkpoints.glob("*.pt")) else ((), False)
+    if now.git is not None:
+        commits, dirty = tuple(dict.fromkeys((*commits, now.git.commit))), dirty or now.git.dirty
+    write_environment(run, replace(now, commits=commits, dirty=dirty, submitted=before.submitted))
 
 
-def of_launcher() -> dict[str, Any]:
-    """Commit, host and versions, as the front sees them."""
-    return {
-        "schema": files.SCHEMA,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": sys.argv,
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "git": git(),
-        "cpus": usable_cpus(),
-        "memory_gib": psutil.virtual_memory().total / 2**30,
-        "gpus": [gpu.name for gpu in visible_gpus()],
-        "slurm": {name: os.environ[name] for name in SLURM if name in os.environ},
-    }
+def this_command() -> Command:
+    """The command that this process carries out."""
+    return Command(time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(sys.argv), socket.gethostname(), git())
 
 
-def update(run: RunFolder, facts: dict[str, Any]) -> None:
-    """Add facts to a run's ``environment.json``."""
-    files.write_json(run.environment, {**(files.read_json(run.environment) or {}), **facts})
-
-
-def commit_of(run: RunFolder) -> str | None:
-    """Commit that a run folder says its run was made with, None if it does not know."""
-    facts = files.read_json(run.environment) or {}
-    return (facts.get("git") or {}).get("commit")
+def this_environment() -> Environment:
+    """Command, host and versions, as a process without torch sees them."""
+    this = this_command()
+    return Environment(
+        time=this.time,
+        command=this.command,
+        host=this.host,
+        platform=platform.platform(),
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        git=this.git,
+        cpus=usable_cpus(),
+        memory_gib=psutil.virtual_memory().total / 2**30,
+        gpus=tuple(gpu.name for gpu in visible_gpus()),
+        slurm={name: os.environ[name] for name in SLURM if name in os.environ},
+    )
 
 
 def process_seconds() -> float:
@@ -73,7 +147,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def git() -> dict[str, Any] | None:
+def git() -> Git | None:
     """Commit of this checkout and whether it has changes; None outside a checkout."""
     root = Path(__file__).resolve().parent.parent.parent
     if not (root / ".git").exists():
@@ -85,4 +159,4 @@ def git() -> dict[str, Any] | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit.strip(), "dirty": bool(status.strip())}
+    return Git(commit.strip(), bool(status.strip()))

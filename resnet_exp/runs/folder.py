@@ -2,8 +2,8 @@
 
 ``config.yaml`` (what to do), ``environment.json`` (with what), ``rank*.log``, ``metrics.jsonl`` (one line an
 evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``progress.json`` (how far, every few seconds),
-``checkpoints/``, ``weights.pt``, and at the end ``result.json`` or ``failure.json``. JSON files are written whole or
-not at all.
+``checkpoints/``, ``weights.pt``, ``node*.json`` (how the ranks of one of several nodes ended), and at the end
+``result.json`` or ``failure.json``. JSON files are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from resnet_exp.core.errors import OwnedByOther, RequestError
-from resnet_exp.core.files import SCHEMA, read_json
+from resnet_exp.core.errors import OwnedByOther
 from resnet_exp.core.locks import open_lock, try_lock
 
 # Set for ranks whose launcher holds the lock of the run folder.
@@ -82,16 +80,9 @@ class RunFolder:
         """Log of everything that a rank and its libraries print."""
         return self.path / f"rank{rank}.log"
 
-    def read_result(self) -> dict[str, Any] | None:
-        """The result of a finished run, else None; raises `RequestError` if it is none that can be shown."""
-        result = read_json(self.result)
-        if result is not None and result.get("schema") != SCHEMA:
-            raise RequestError(f"{self.result} is no result of this version; remove it to run again")
-        return result
-
-    def read_failure(self) -> dict[str, Any] | None:
-        """Why the last try failed, else None."""
-        return read_json(self.failure)
+    def node_report(self, node: int) -> Path:
+        """What the launcher on one of several nodes says of its ranks."""
+        return self.path / f"node{node}.json"
 
 
 def acquire(run: RunFolder) -> int:

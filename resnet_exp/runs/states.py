@@ -5,18 +5,20 @@ A run folder's own files come first: SLURM forgets, and calls a job COMPLETED th
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from resnet_exp.core import files, slurm
+from resnet_exp.core import slurm
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
+from resnet_exp.core.slurm import QueuedJob
 from resnet_exp.runs import submission, sweep_manifest
+from resnet_exp.runs.failure import read_failure
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result, read_progress, read_result
 
 # In the order in which a run goes through them.
 KINDS = ("planned", "queued", "running", "done", "failed", "stopped", "missing")
@@ -42,20 +44,20 @@ class _Known:
     """What is known from outside of the run folders."""
 
     jobs: dict[str, str]  # job of a run
-    queue: dict[str, str] | None
+    queue: dict[str, QueuedJob] | None
     planned: set[str]  # runs that a living process will come to
     listed: list[str]  # runs that some sweep wants, in its order
 
 
 class Scheduler(Protocol):
-    """What is asked of SLURM: `slurm_queue` itself, or something that remembers its answers."""
+    """What is asked of SLURM: `slurm` itself, or something that remembers its answers."""
 
-    def in_queue(self) -> dict[str, str] | None:
-        """As `slurm_queue.in_queue`."""
+    def in_queue(self) -> dict[str, QueuedJob] | None:
+        """As `slurm.in_queue`."""
         ...
 
     def endings(self, jobs: list[str]) -> dict[str, str]:
-        """As `slurm_queue.endings`."""
+        """As `slurm.endings`."""
         ...
 
 
@@ -118,24 +120,21 @@ def _state(run: RunFolder, known: _Known) -> RunState:
     name = run.path.name
     job = known.jobs.get(name)
     try:
-        result = run.read_result()
+        result = read_result(run)
         if result is not None:
             return _done(run, result, job)
         here = (known.queue or {}).get(job or "")
         # Not every file system shows the locks of another node.
-        if is_locked(run.lock) or (here == "RUNNING" and run.progress.exists()):
+        if is_locked(run.lock) or (here is not None and _has_progress(run, here)):
             return _running(run, job)
-        if here:
+        if here is not None:
             return RunState(name, "queued", run.path, _waiting(here), job=job)
-        if (failure := run.read_failure()) is not None:
-            return RunState(name, "failed", run.path, failure["error"], _epochs(run), job=job)
+        if (failure := read_failure(run)) is not None:
+            return RunState(name, "failed", run.path, failure.error, _epochs(run), job=job)
         if job and known.queue is None:
             return RunState(name, "queued", run.path, "SLURM does not answer", job=job)
     except RequestError as error:
         return RunState(name, "failed", run.path, str(error), job=job)
-    except (KeyError, TypeError):
-        why = f"{run.path} holds JSON files that are not of this version; remove them to run again"
-        return RunState(name, "failed", run.path, why, job=job)
     if name in known.planned:
         return RunState(name, "planned", run.path)
     if job and run.path.is_dir():
@@ -145,41 +144,40 @@ def _state(run: RunFolder, known: _Known) -> RunState:
     return RunState(name, "missing", run.path, "nobody is going to run it; the same command does")
 
 
-def _waiting(state: str) -> str:
-    return "starting" if state == "RUNNING" else state.lower()
+def _has_progress(run: RunFolder, job: QueuedJob) -> bool:
+    """Whether a job that runs has got somewhere: after a requeue there is what an earlier start of it has written."""
+    progress = read_progress(run) if job.state == "RUNNING" else None
+    return progress is not None and progress.time >= job.began
 
 
-def _done(run: RunFolder, result: dict[str, Any], job: str | None) -> RunState:
-    seconds = result["timing"]["train_seconds"]
-    epochs = str(result["epochs"])
-    return RunState(run.path.name, "done", run.path, "", epochs, result["top1"], seconds, job=job)
+def _waiting(job: QueuedJob) -> str:
+    return "starting" if job.state == "RUNNING" else job.state.lower()
+
+
+def _done(run: RunFolder, result: Result, job: str | None) -> RunState:
+    seconds, epochs = result.timing.train_seconds, str(result.epochs)
+    return RunState(run.path.name, "done", run.path, "", epochs, result.top1, seconds, job=job)
 
 
 def _running(run: RunFolder, job: str | None) -> RunState:
-    progress = _progress(run)
-    if not progress:
+    progress = read_progress(run)
+    if progress is None:
         return RunState(run.path.name, "running", run.path, "starting", job=job)
-    eta, age = progress["eta_seconds"], time.time() - progress["time"]
+    eta, age = progress.eta_seconds, time.time() - progress.time
     return RunState(
         run.path.name,
         "running",
         run.path,
         epochs=_epochs(run),
-        top1=progress["top1"],
+        top1=progress.top1,
         eta_seconds=None if eta is None else max(0.0, eta - age),
         job=job,
     )
 
 
-def _progress(run: RunFolder) -> dict[str, Any]:
-    with contextlib.suppress(RequestError):  # it is only news
-        return files.read_json(run.progress) or {}
-    return {}
-
-
 def _epochs(run: RunFolder) -> str:
-    progress = _progress(run)
-    return f"{progress['done']}/{progress['total']} {progress['unit']}" if progress else ""
+    progress = read_progress(run)
+    return f"{progress.done}/{progress.total} {progress.unit}" if progress is not None else ""
 
 
 def _explain_loss(state: RunState, endings: dict[str, str]) -> RunState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,11 +28,11 @@ SWEEP_NAME = RUN_ID
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep: its finalized configuration, its overrides, and those that tell it from the others."""
+    """One run of a sweep: its finalized configuration, its overrides, and those that not all runs have."""
 
     config: RunConfig
     overrides: tuple[str, ...]
-    own: tuple[str, ...]
+    varied_overrides: tuple[str, ...]
 
     @property
     def run_id(self) -> str:
@@ -45,7 +45,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The runs of one sweep, all in one folder; `asked` are their ids as they were asked for, repetitions included.
+    """The runs of one sweep, all in one folder; `requested_ids` has repetitions.
 
     `continued` if the sweep has had other runs before these. `search` is the space of one that will choose its runs
     itself: those given stand for them.
@@ -54,7 +54,7 @@ class Sweep:
     name: str
     runs_dir: Path
     runs: list[PlannedRun]
-    asked: list[str]
+    requested_ids: list[str]
     continued: bool = False
     search: str | None = None
 
@@ -88,15 +88,15 @@ def plan_sweep(
     """
     composer = RunComposer(loader, master, remote)
     runs: dict[str, PlannedRun] = {}
-    asked = []
+    requested_ids = []
     began = time.monotonic()
     shared = set(jobs[0]).intersection(*jobs)
     for number, overrides in enumerate(jobs):
-        own = tuple(override for override in overrides if override not in shared)
-        config = _composed(composer, overrides, own)
-        planned = PlannedRun(config, tuple(filter_overrides(list(overrides))), own)
+        varied = tuple(override for override in overrides if override not in shared)
+        config = _composed(composer, overrides, varied)
+        planned = PlannedRun(config, tuple(filter_overrides(list(overrides))), varied)
         runs.setdefault(planned.run_id, planned)
-        asked.append(planned.run_id)
+        requested_ids.append(planned.run_id)
         if time.monotonic() - began > 1:
             console.status(f"composing runs: {number + 1} of {len(jobs)}")
     console.status("")
@@ -104,16 +104,16 @@ def plan_sweep(
         console.say(f"note: {len(jobs) - len(runs)} of {len(jobs)} runs are asked for twice and run once")
     planned_runs = list(runs.values())
     runs_dir = Path(_same("runs_dir", [run.config.runs_dir for run in planned_runs]))
-    return Sweep(_name(planned_runs), runs_dir, planned_runs, asked, continued, search)
+    return Sweep(_name(planned_runs), runs_dir, planned_runs, requested_ids, continued, search)
 
 
-def _composed(composer: RunComposer, overrides: Sequence[str], own: tuple[str, ...]) -> RunConfig:
-    """Compose one run; an error names what is its own."""
+def _composed(composer: RunComposer, overrides: Sequence[str], varied: tuple[str, ...]) -> RunConfig:
+    """Compose one run; an error names the overrides that not all runs have."""
     try:
         return composer.compose(overrides)
     except (OmegaConfBaseException, RequestError) as error:
         message = str(error) if isinstance(error, RequestError) else explain_error(error)
-        raise RequestError(f"{message} (in the run with {' '.join(own)})" if own else message) from error
+        raise RequestError(f"{message} (in the run with {' '.join(varied)})" if varied else message) from error
 
 
 Value = TypeVar("Value", str, str | None)
@@ -145,9 +145,8 @@ def sweep_record(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) ->
     before = (sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
     ours = {run.run_id for run in sweep.runs}
     earlier = [row for row in before.get("runs", []) if row["run_id"] not in ours]
-    facts = environment.of_launcher()
     rows = [
         {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
     ]
-    described = {"sweep": sweep.name, **{key: facts[key] for key in ("time", "command", "host", "git")}}
+    described = {"sweep": sweep.name, **asdict(environment.this_command())}
     return {**described, "launcher": launcher, "runs": [*earlier, *rows]}

@@ -19,8 +19,9 @@ from hydra.core.utils import JobReturn
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
-from resnet_exp.core.text import span
+from resnet_exp.core.text import span, text_table
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Result
 from resnet_exp.sweep import grid
 
 if TYPE_CHECKING:
@@ -161,9 +162,7 @@ class Search:
         for run, trial in sorted(best.items(), key=lambda item: item[1].values[1]):
             chosen = (self.space.text(key, trial.params[key]) for key in self.space.distributions)
             rows.append((f"{trial.values[0]:.2%}", span(trial.values[1]), *chosen, run))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([f"{said}; no run is both better and faster than one of these:", *map(str.rstrip, table)])
+        return "\n".join([f"{said}; no run is both better and faster than one of these:", *text_table(rows)])
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -216,10 +215,10 @@ class Search:
     def _tell(self, trial: FrozenTrial, point: list[str], job: JobReturn) -> None:
         from optuna.trial import TrialState
 
-        result: Any = job.return_value
+        result: Result | None = job.return_value
         if result is not None:
             self.study.set_user_attr(_run_of(trial), self.run_id(point))
-            self.study.tell(trial.number, [result["top1"], result["timing"]["train_seconds"]])
+            self.study.tell(trial.number, [result.top1, result.timing.train_seconds])
         elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
             raise RequestError(f"{job.working_dir} is running already; wait for it, then the same command goes on")
         else:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import SCHEMA
 from resnet_exp.core.text import one_line, printable
 from resnet_exp.results import parse
 from resnet_exp.results.collect import is_run
 from resnet_exp.results.record import RunRecord
+from resnet_exp.runs.result import result_of
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
 # What W&B's client writes into the folder of each run, itself in ``RUN/wandb``.
@@ -87,9 +87,9 @@ def _finished(project: str) -> list[Any]:
 
 
 def _run(summary: dict[str, Any], name: str) -> RunRecord:
-    result = summary.get("result")
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        raise ValueError("it has no result of this version")
+    if "result" not in summary:
+        raise ValueError("it has no result")
+    result = result_of(summary["result"])
     rows = summary.get("evaluations")
     curve = parse.curve(rows) if isinstance(rows, list) else ()
-    return parse.run_of_result(result, printable(str(result.get("run_id") or name)), curve, None)
+    return parse.run_of_result(result, printable(result.run_id), curve, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
@@ -14,6 +13,7 @@ from resnet_exp.launch import summary
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.runs import environment, folder
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import read_result
 
 SINGLE = {
     "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "NODE_RANK": "0",
@@ -57,13 +57,12 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
         RequestError: the run cannot start.
         RunFailed: the data could not be prepared.
     """
-    if run.read_result() is not None:
+    if read_result(run) is not None:
         return False
     first = os.environ["RANK"] == "0"
     if first:
         folder.acquire(run)
-        with contextlib.suppress(FileNotFoundError):
-            run.failure.unlink()
+        run.failure.unlink(missing_ok=True)
         environment.describe(run)
     # By every rank: nothing is written twice, and whoever comes second waits.
     prepare_data(config)
@@ -74,6 +73,6 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
 
 def show(run: RunFolder, code: int) -> None:
     """Say on rank 0 what our own launcher says at the end of a run that is done."""
-    result = run.read_result()
+    result = read_result(run)
     if code == EXIT_DONE and os.environ["RANK"] == "0" and result is not None:
         console.say(summary.table(result, run.path, console.width()))

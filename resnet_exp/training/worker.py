@@ -9,6 +9,7 @@ import signal
 import time
 import traceback
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resnet_exp.config import identity, validate
@@ -16,8 +17,11 @@ from resnet_exp.core import devices, files
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs import checkpoints, environment
-from resnet_exp.runs.failure import write_failure
+from resnet_exp.runs.environment import Environment, read_environment, write_environment
+from resnet_exp.runs.failure import write_error
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Evaluation, Result, ResultHardware, Timing, write_result
+from resnet_exp.training import lazy_imports
 
 if TYPE_CHECKING:
     from resnet_exp.training.trainer import Training
@@ -34,7 +38,7 @@ def run_rank(run: RunFolder) -> int:
     except Exception as error:
         code = EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
         # The log comes last: on a full disk it cannot be written.
-        write_failure(run, error, code)
+        write_error(run, error, code, has_lost_peer(error))
         with contextlib.suppress(OSError):
             traceback.print_exc()
         # At the end of the process their own threads are gone. Closing the trainer would wait for the other ranks.
@@ -67,17 +71,18 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
     validate.check_devices(config.hardware)
     if config.hardware.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # FFCV takes a GPU that it sees
-    # Imported late: whatever is wrong before costs no ten seconds of imports.
-    from composer.utils import dist
+    # Imported late: whatever is wrong before costs no seconds of imports.
+    with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
+        from composer.utils import dist
 
-    from resnet_exp.loggers.recorder import finished
-    from resnet_exp.training.callbacks import StopRequested
-    from resnet_exp.training.trainer import Training, build_device
+        from resnet_exp.loggers.recorder import finished
+        from resnet_exp.training.callbacks import StopRequested
+        from resnet_exp.training.trainer import Training, build_device
 
     dist.initialize_dist(build_device(config.hardware), timeout=1800)
     if dist.get_global_rank() == 0:
         checkpoints.repair(run)
-        environment.update(run, of_worker(config.hardware.device == "gpu"))
+        write_environment(run, with_torch(read_environment(run), config.hardware.device == "gpu"))
     dist.barrier()
     training = Training(config, run)
     begun.append(training)
@@ -94,7 +99,10 @@ def _train(run: RunFolder, begun: list[Training]) -> int:
         training.trainer.close()
         return EXIT_INTERRUPTED
     if dist.get_global_rank() == 0:
-        _write_result(run, training, startup)
+        _save_weights(run, training)
+        result = _result(run, training, startup)
+        write_result(run, result)
+        _tell(training, "log_result", result, training.recorder.evaluations)
         checkpoints.remove_stale(run)
     training.trainer.close()
     return EXIT_DONE
@@ -118,55 +126,57 @@ def _save_stopped(run: RunFolder, training: Training) -> None:
         checkpoints.remove_stale(run)
 
 
-def _write_result(run: RunFolder, training: Training, startup_seconds: float) -> None:
+def _save_weights(run: RunFolder, training: Training) -> None:
     import torch
 
     from resnet_exp.training.algorithms import ema_weights
 
-    config, recorder, state = training.config, training.recorder, training.trainer.state
-    temporary = run.weights.with_name(f".weights.{os.getpid()}")
-    torch.save(ema_weights(state.model, training.algorithms), temporary)
-    temporary.replace(run.weights)
-    now, hardware = state.timestamp, config.hardware
-    made_with = files.read_json(run.environment) or {}
-    train_seconds = now.total_wct.total_seconds()
-    result = {
-        "schema": files.SCHEMA,
-        "run_id": config.run_id,
-        **{key: getattr(config, key) for key in ("recipe", "ssr", "seed")},
-        "model": config.model.name,
-        "dataset": config.dataset.name,
-        "data": config.data.name,
-        "algorithms": sorted(config.algorithms),
-        "group": identity.group(config),
-        "sweep": config.sweep,
-        "command": config.command,
-        "commits": made_with.get("commits", []),
-        "dirty": made_with.get("dirty", False),
-        "epochs": now.epoch.value,
-        "batches": now.batch.value,
-        "train_images": training.train_loader.images,
-        "val_images": training.eval_loader.images,
-        "top1": recorder.last["top1"],
-        "top5": recorder.last["top5"],
-        "eval_loss": recorder.last["loss"],
-        "evaluation": {key: getattr(config.resolution, key) for key in ("eval_resize", "eval_crop")},
-        "samples_per_second": now.sample.value / train_seconds,
-        "resumed": recorder.resumed,
-        "timing": {
-            "train_seconds": train_seconds,
-            "eval_seconds": recorder.eval_seconds,
-            "startup_seconds": startup_seconds,
-            "data_wait_seconds": recorder.data_wait_seconds,
-        },
-        "hardware": {
-            **{key: getattr(hardware, key) for key in ("name", "cloud", "devices", "nodes", "precision", "gpu")},
-            "cpus": devices.usable_cpus(),
-            **{key: getattr(hardware, key) for key in ("usd_per_node_hour", "price_date")},
-        },
-    }
-    files.write_json(run.result, result)
-    _tell(training, "log_result", result, recorder.evaluations)
+    with files.replacing(run.weights) as file:
+        torch.save(ema_weights(training.trainer.state.model, training.algorithms), file)
+
+
+def _result(run: RunFolder, training: Training, startup_seconds: float) -> Result:
+    config, recorder, now = training.config, training.recorder, training.trainer.state.timestamp
+    made_with, train_seconds = read_environment(run), now.total_wct.total_seconds()
+    hardware = config.hardware
+    assert config.run_id is not None
+    return Result(
+        run_id=config.run_id,
+        recipe=config.recipe,
+        ssr=config.ssr,
+        seed=config.seed,
+        model=config.model.name,
+        dataset=config.dataset.name,
+        data=config.data.name,
+        algorithms=tuple(sorted(config.algorithms)),
+        group=identity.group(config),
+        sweep=config.sweep,
+        command=config.command,
+        commits=made_with.commits,
+        dirty=made_with.dirty,
+        epochs=now.epoch.value,
+        batches=now.batch.value,
+        train_images=training.train_loader.images,
+        val_images=training.eval_loader.images,
+        top1=recorder.last["top1"],
+        top5=recorder.last["top5"],
+        eval_loss=recorder.last["loss"],
+        evaluation=Evaluation(config.resolution.eval_resize, config.resolution.eval_crop),
+        images_per_second=now.sample.value / train_seconds,
+        resumed=recorder.resumed,
+        timing=Timing(train_seconds, recorder.eval_seconds, startup_seconds, recorder.data_wait_seconds),
+        hardware=ResultHardware(
+            name=hardware.name,
+            cloud=hardware.cloud,
+            devices=hardware.devices,
+            nodes=hardware.nodes,
+            precision=hardware.precision,
+            gpu=hardware.gpu,
+            cpus=devices.usable_cpus(),
+            usd_per_node_hour=hardware.usd_per_node_hour,
+            price_date=hardware.price_date,
+        ),
+    )
 
 
 def _tell(training: Training, what: str, *facts: Any) -> None:
@@ -176,20 +186,33 @@ def _tell(training: Training, what: str, *facts: Any) -> None:
             method(*facts)
 
 
-def of_worker(gpu: bool) -> dict[str, Any]:
-    """What only torch knows: CUDA, cuDNN and driver when on a GPU, and the thread count."""
+def has_lost_peer(error: Exception) -> bool:
+    """Whether an exception was raised by a collective: another rank is gone, or fails at the same time.
+
+    Torch has a type for NCCL's and the store's errors, and none for gloo's, whose messages begin with its source file.
+    """
+    if not isinstance(error, RuntimeError) or isinstance(error, RunFailed):
+        return False
+    import torch.distributed
+
+    return isinstance(error, torch.distributed.DistError) or "/gloo/transport/" in str(error)
+
+
+def with_torch(facts: Environment, gpu: bool) -> Environment:
+    """Add what only torch knows: the thread count, and on a GPU its name, CUDA, cuDNN and driver."""
     import torch
     import torch.version
 
-    facts: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
-    if gpu:
-        facts |= {
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
-            "device": torch.cuda.get_device_name(),
-            "driver": _driver(),
-        }
-    return facts
+    facts = replace(facts, torch_threads=torch.get_num_threads())
+    if not gpu:
+        return facts
+    return replace(
+        facts,
+        cuda=torch.version.cuda,
+        cudnn=torch.backends.cudnn.version(),
+        device=torch.cuda.get_device_name(),
+        driver=_driver(),
+    )
 
 
 def _driver() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.core.text import one_line, plural, printable
+from resnet_exp.core.text import one_line, plural, printable, text_table
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,12 @@ def test_a_path_of_other_bytes_is_the_same_as_a_path_and_as_text(tmp_path: Path)
 def test_counts_and_messages() -> None:
     assert [plural(count, "run") for count in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
     assert one_line(ValueError("two\n  lines\n")) == "two lines"
+
+
+def test_the_cells_of_a_table_stand_below_each_other() -> None:
+    assert text_table([("recipe", "runs", ""), ("hot", "1,024", "x"), ("m", "2", "")]) == [
+        "recipe  runs",
+        "hot     1,024  x",
+        "m       2",
+    ]
+    assert text_table([]) == []

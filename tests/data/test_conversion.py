@@ -31,9 +31,11 @@ from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.ffcv.loader import make_loader
 from resnet_exp.data.ffcv.page_worker import PageFile
 from support.commands import RunCli
 from support.ffcv_files import SETTINGS, Sample, convert, samples_of
+from support.loaders import epoch_of, file_settings, same, split_of
 from support.mixed_tree import FORMATS, packaged_pictures, write_mixed_tree
 from support.paths import ROOT, TESTS
 from support.photos import PhotoTree
@@ -80,6 +82,11 @@ def test_the_pixels_are_those_of_ffcvs_own_writer(mode: str, longest: int | None
     assert len(samples_of(ours)) == 5 * len(FORMATS) + 1
     # Its JPEGs have no restart markers.
     assert [pixels_of(sample) for sample in samples_of(ours)] == [pixels_of(sample) for sample in samples_of(theirs)]
+    loaders = [
+        make_loader(split_of(mixed), os_cache=True, **{**file_settings(mixed, mode), "train_file": str(file)})
+        for file in (ours, theirs)
+    ]
+    assert same(*(epoch_of(loader, 0) for loader in loaders)), "the loader makes the same of both"
 
 
 @pytest.mark.parametrize("quality", [50, 75, 95, 100])

@@ -6,58 +6,28 @@ Every row has its own time limit, and looks for processes that it may have left.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
-from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data import image_tree
-from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
-from resnet_exp.data.ffcv import manifest as ffcv_manifest
-from resnet_exp.data.ffcv.files import FFCVFiles
-from support.commands import Finished, left_running
-from support.conversions import WRITER, damage, many_photos, picture, processes_of, wait_for
-from support.ffcv_files import SETTINGS, convert, samples_of
+from support.conversions import (
+    RunConvert,
+    files_in,
+    line_of,
+    picture,
+)
+from support.ffcv_files import convert, samples_of
 from support.photos import PhotoTree
-from support.warm import WarmPython
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.slow, pytest.mark.usefixtures("leaves_nothing")]
 Change = Callable[[Path], object]
-RunConvert = Callable[..., Finished]
-
-
-def line_of(folder: Path, *args: str) -> list[str]:
-    where = [f"dataset.dir={folder / 'photos'}", f"data.cache_dir={folder / 'cache'}"]
-    return [sys.executable, "-m", "resnet_exp.convert", "dataset=imagefolder", *where, *args]
-
-
-@pytest.fixture
-def run_convert(warm_python: WarmPython, tmp_path: Path) -> RunConvert:
-    """Convert ``photos`` of the test's folder, on the command line."""
-    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=50)
-
-
-@pytest.fixture(autouse=True)
-def _leaves_nothing(tmp_path: Path) -> Iterator[None]:
-    yield
-    assert left_running(tmp_path) == []
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def cut_off(file: Path) -> None:
@@ -254,219 +224,3 @@ def test_a_disk_that_fills_up_is_said_and_then_it_goes_on(
     filler.unlink()
     again = run_convert(*sizes)
     assert (again.returncode, again.stderr) == (0, "")
-
-
-def journaled(folder: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("train.ffcv.partial.journal")) - 1
-
-
-# The command itself, the writer, and a worker of the writer.
-@pytest.mark.parametrize("victim", [-1, 0, 1])
-def test_a_conversion_that_is_killed_goes_on(
-    victim: int, tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
-) -> None:
-    many_photos(photo_tree())
-    quick = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
-    started = subprocess.Popen(
-        line_of(tmp_path, *quick), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        wait_for(lambda: journaled(tmp_path) >= 3)
-        others = processes_of(started, WRITER)
-        assert len(others) > 1
-        for process in others:  # a killed process would leave it behind
-            assert "/dev/shm" not in Path(f"/proc/{process.pid}/maps").read_text()
-        os.kill(started.pid if victim < 0 else others[victim].pid, signal.SIGKILL)
-        _, errors = started.communicate(timeout=20)
-    finally:
-        started.kill()
-    wait_for(lambda: left_running(tmp_path) == [])
-    if victim >= 0:
-        assert (started.returncode, errors.count("\n")) == (1, 1)
-    if victim == 1:
-        assert "a process of the writer was ended by SIGKILL (out of memory?)" in errors
-    assert "train.ffcv" not in files_in(tmp_path) and "train.ffcv.json" not in files_in(tmp_path)
-    before = journaled(tmp_path)
-    again = run_convert(*quick)
-    assert (again.returncode, again.stderr) == (0, "")
-    assert "of 934 images are there from an earlier try" in again.stdout
-    assert before >= 3
-    (train,) = tmp_path.rglob("train.ffcv")
-    whole, _ = convert(
-        tmp_path / "photos", tmp_path / "another", write_mode="raw", max_resolution=400, compress_probability=0.5
-    )
-    assert samples_of(train) == samples_of(whole)
-    assert files_in(tmp_path / "cache") == [".lock", "train.ffcv", "train.ffcv.json", "val.ffcv", "val.ffcv.json"]
-
-
-def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    many_photos(photo_tree())
-    content = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
-    places = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
-    how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
-    request = {"conversion": ffcv_files.KIND.conversion, "places": places, "content": content, **how}
-    line = [sys.executable, "-m", WRITER, json.dumps(request)]
-    started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for(lambda: journaled(tmp_path) >= 1)
-        os.kill(psutil.Process(started.pid).children()[0].pid, signal.SIGSTOP)
-        _, errors = started.communicate(timeout=40)
-    finally:
-        started.kill()
-    assert started.returncode == 1
-    assert "a process of the writer said nothing for 1.5 s while it read " in errors
-    assert "train.ffcv" not in files_in(tmp_path) and "train.ffcv.partial" in files_in(tmp_path)
-
-
-def interrupted(photos: Path, cache: Path) -> Path:
-    """A conversion that a broken image has stopped after some pages; returns the unfinished file."""
-    broken = photos / "train" / "flower" / "zz.jpg"
-    broken.write_bytes(b"")
-    with pytest.raises(RunFailed, match="zz"):
-        convert(photos, cache, write_mode="raw", max_resolution=300)
-    (unfinished,) = cache.rglob("train.ffcv.partial")
-    broken.write_bytes((photos / "train" / "flower" / "01.jpg").read_bytes())
-    return unfinished
-
-
-def test_what_an_interrupted_conversion_left_is_checked_before_it_is_used(
-    tmp_path: Path, photo_tree: PhotoTree
-) -> None:
-    photos = photo_tree()
-    many_photos(photos, 400)
-    unfinished = interrupted(photos, tmp_path / "cache")
-    pages = journaled(tmp_path)
-    assert pages >= 3
-    with unfinished.open("r+b") as file:  # as after a power cut
-        file.seek(2 * 2**23 + 77)
-        file.write(b"damage")
-    changed = photos / "train" / "china" / "large0001.jpg"
-    changed.unlink()
-    picture(80, 60).save(changed)
-    (photos / "train" / "china" / "02.jpg").unlink()
-    place = unfinished.stat().st_ino
-    train, _ = convert(photos, tmp_path / "cache", write_mode="raw", max_resolution=300)
-    assert train.stat().st_ino == place, "written anew"
-    whole, _ = convert(photos, tmp_path / "another", write_mode="raw", max_resolution=300)
-    assert samples_of(train) == samples_of(whole)
-    manifest = ffcv_manifest.read_manifest(train)
-    assert manifest is not None
-    ffcv_manifest.check_fully(train, manifest, lambda _: None)
-
-
-def test_two_conversions_at_once_write_once(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    many_photos(photo_tree(), 200)
-    both = [
-        subprocess.Popen(line_of(tmp_path), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=50) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sum("train.ffcv: 234 images in " in out for out, _ in said) == 1
-
-
-def make_stale(train: Path, photos: Path) -> None:
-    picture(30, 30).save(photos / "train" / "china" / "01.jpg")
-
-
-# What is done to train.ffcv, and what of it is said when a run starts.
-DAMAGED: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
-    "cut off": (lambda file, _: os.truncate(file, 9_000_000), "has 9,000,000 bytes, its manifest says 25,166,592"),
-    "empty": (lambda file, _: os.truncate(file, 0), "has 0 bytes, its manifest says 25,166,592"),
-    "a bit of its header": (lambda file, _: damage(file, 3), "is damaged: bytes 0 to 8,388,607 are not what was"),
-    "a bit of its rows": (lambda file, _: damage(file, 2200), "is damaged: bytes 0 to 8,388,607 are not what was"),
-    "a bit of its pages": (lambda file, _: damage(file, 2**23 + 99), "is damaged: bytes 8,388,608 to 16,777,215"),
-    "a bit of its table": (lambda file, _: damage(file, 25_166_591), "is damaged: bytes 25,165,824 to 25,166,591"),
-    "another file": (lambda file, _: shutil.copy(file.with_name("val.ffcv"), file), "has 16,777,408 bytes"),
-    "an image that changed": (make_stale, "is stale: "),
-    "its manifest cut off": (lambda file, _: os.truncate(f"{file}.json", 300), "train.ffcv.json is damaged"),
-    "its manifest edited": (
-        lambda file, _: manifests.path_of(file).write_text(
-            manifests.path_of(file).read_text().replace('"china"', '"chima"')
-        ),
-        "train.ffcv.json is damaged (it is not what was sealed)",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", DAMAGED)
-def test_a_file_that_is_not_what_was_written_is_refused(what: str, tmp_path: Path, photo_tree: PhotoTree) -> None:
-    change, line = DAMAGED[what]
-    photos = photo_tree()
-    train, _ = convert(photos, tmp_path / "cache")
-    change(train, photos)
-    with pytest.raises(RequestError) as refused:
-        convert(photos, tmp_path / "cache")
-    assert line in str(refused.value) and str(train) in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-def test_verify_finds_a_flipped_bit_wherever_it_is(
-    tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
-) -> None:
-    many_photos(photo_tree(), 100)
-    raw = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
-    assert run_convert(*raw).returncode == 0
-    (train,) = tmp_path.rglob("train.ffcv")
-    manifest = ffcv_manifest.read_manifest(train)
-    assert manifest is not None and len(manifest.pages) > 3
-    random = np.random.default_rng(0)
-    for at in random.integers(0, manifest.file_bytes, 20).tolist():
-        damage(train, at)
-        with pytest.raises(manifests.ManifestMismatch, match="is damaged: bytes "):
-            ffcv_manifest.check_fully(train, manifest, lambda _: None)
-        damage(train, at)
-    ffcv_manifest.check_fully(train, manifest, lambda _: None)
-    damage(train, int(random.integers(2**23, manifest.file_bytes)))
-    done = run_convert("verify=true", *raw)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"FFCV file {train} is damaged: bytes " in done.stderr and "val.ffcv: whole, 8 images" in done.stdout
-
-
-def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert) -> None:
-    many_photos(photo_tree(), 100)
-    assert run_convert().returncode == 0
-    sampled = tmp_path / "photos" / "train" / "flower"
-    (train,) = tmp_path.rglob("train.ffcv")
-    manifest = ffcv_manifest.read_manifest(train)
-    assert manifest is not None
-    known = {name for name, *_ in manifest.source["sampled"]}
-    unseen = next(file for file in sorted(sampled.iterdir()) if f"flower/{file.name}" not in known)
-    with unseen.open("r+b") as file:
-        file.truncate(unseen.stat().st_size - 1)
-    done = run_convert("verify=true")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"FFCV file {train} is stale: " in done.stderr
-
-
-def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    photos = photo_tree()
-    train, _ = convert(photos, tmp_path / "cache")
-    for split in image_tree.SPLITS:
-        (photos / split / "flower").rename(photos / split / "tree")
-    _, val = convert(photos, tmp_path / "cache")
-    named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
-    with pytest.raises(RequestError, match="have different classes: number 1 is flower and tree"):
-        FFCVFiles(**named).prepare("", ConversionOptions(1, lambda _: None))
-
-
-# What a file that was written elsewhere may be.
-FOREIGN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "a photograph": (lambda _: b"\xff\xd8\xff\xe0" * 900, "it is no FFCV file of format 2"),
-    "short": (lambda content: content[:100], "it ends after 100 bytes"),
-    "half written": (lambda content: content[:16] + bytes(8) + content[24:], "it was not written to its end"),
-    "cut off": (lambda content: content[:-24], "bytes, its header says "),
-    "of other fields": (lambda content: content[:24] + b"\x03" + content[25:], "does not hold the two fields image"),
-}
-
-
-@pytest.mark.parametrize("what", FOREIGN)
-def test_a_foreign_file_is_checked_by_its_header(what: str, tmp_path: Path, photo_tree: PhotoTree) -> None:
-    change, line = FOREIGN[what]
-    train, val = convert(photo_tree(), tmp_path / "cache")
-    foreign = tmp_path / "foreign.ffcv"
-    foreign.write_bytes(change(train.read_bytes()))
-    named = {**SETTINGS, "cache_dir": "unused", "train_file": str(foreign), "val_file": str(val)}
-    with pytest.raises(RequestError) as refused:
-        FFCVFiles(**named).prepare("", ConversionOptions(1, lambda _: None))
-    assert f"FFCV file {foreign} cannot be used: " in str(refused.value) and line in str(refused.value)

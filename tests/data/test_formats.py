@@ -6,18 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from composer.devices import DeviceCPU
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torchvision.datasets import folder as torchvision_folder
 
 from resnet_exp.data import digits, ffcv, image_tree, imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Split
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import loader as ffcv_loader
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.training.loaders import Normalize
 from resnet_exp.training.model import MeanCrossEntropy
@@ -150,40 +146,6 @@ def test_ffcv_files_are_written_once_and_anew_when_the_folder_changes(digits_dir
     other = replace(FFCVFiles(**settings), jpeg_quality=80).place_of(digits_dir, "val")
     assert other not in first
     assert not list((tmp_path / "cache").rglob("*.partial"))
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 9), st.integers(0, 3))
-def test_ranks_share_an_ffcv_file(images: int, ranks: int, batch: int, epoch: int) -> None:
-    def orders(train: bool) -> list[Any]:
-        found = []
-        for rank in range(ranks):
-            split = make_split("", train=train, rank=rank, world_size=ranks, batch_size=batch)
-            order = ffcv_loader.RankOrder(split)
-            order.indices = np.arange(images, dtype=np.uint64)
-            found.append((order.sample_order(epoch).tolist(), order.padding))
-        return found
-
-    evaluated = orders(train=False)
-    counted = [index for order, padding in evaluated for index in order[: len(order) - padding]]
-    assert sorted(counted) == list(range(images)), "every image counts once"
-    assert len({len(order) for order, _ in evaluated}) == 1, "every rank runs as many batches"
-    trained = orders(train=True)
-    seen = [index for order, _ in trained for index in order]
-    assert len(seen) == len(set(seen)) == images // ranks // batch * batch * ranks
-    assert len({len(order) for order, _ in trained}) == 1
-
-
-def test_two_ranks_see_the_global_batches_of_one() -> None:
-    def order(rank: int, ranks: int) -> list[int]:
-        made = ffcv_loader.RankOrder(make_split("", rank=rank, world_size=ranks, batch_size=16 // ranks))
-        made.indices = np.arange(100, dtype=np.uint64)
-        return made.sample_order(2).tolist()
-
-    alone, first, second = order(0, 1), order(0, 2), order(1, 2)
-    for start in range(0, len(alone), 16):
-        half = slice(start // 2, start // 2 + 8)
-        assert set(alone[start : start + 16]) == {*first[half], *second[half]}
 
 
 def test_synthetic_data_has_the_size_that_it_pretends_to() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import mmap
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from ffcv.libffcv import resize_crop
+from ffcv.reader import Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
@@ -19,7 +22,10 @@ from torchvision import transforms
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data import ffcv
+from resnet_exp.data.conversion.process import ConversionOptions
+from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.ffcv.pages import held_pages
 from resnet_exp.data.kernels.batch import load, make_scratch, resized
 from resnet_exp.data.kernels.crops import logarithms, random_box
 from resnet_exp.data.kernels.jpeg import Window
@@ -208,30 +214,123 @@ def test_numbers_are_even_and_streams_apart() -> None:
     assert np.abs(correlation).max() < 4 / math.sqrt(3000)
 
 
-def test_a_damaged_image_ends_the_epoch_with_its_number(photos: Path) -> None:
-    loader = open_loader("jpg", photos)
-    path = FFCVFiles(**file_settings(photos, "jpg")).place_of(str(photos), "train")
-    reader = loader._reader.reader
-    broken = bytearray(path.read_bytes())
-    start = int(reader.metadata["f0"]["data_ptr"][7])
-    broken[start : start + 40] = bytes(40)
-    copy = path.with_name("broken.ffcv")
-    copy.write_bytes(broken)
-    files = {**file_settings(photos, "jpg"), "train_file": str(copy)}
-    with pytest.raises(RunFailed, match=r"broken\.ffcv: image 7 is damaged"):
-        epoch_of(ffcv.make_loader(split_of(photos), os_cache=True, **files), 0)
+def changed_file(photos: Path, mode: str, change: Callable[[bytearray, Any], None]) -> dict[str, Any]:
+    """Settings that name a changed copy of the training file; `change` takes its bytes and what FFCV reads of it."""
+    FFCVFiles(**file_settings(photos, mode)).prepare(str(photos), ConversionOptions(1, lambda _: None))
+    path = FFCVFiles(**file_settings(photos, mode)).place_of(str(photos), "train")
+    content = bytearray(path.read_bytes())
+    change(content, Reader(str(path)))
+    copy = path.with_name("changed.ffcv")
+    copy.write_bytes(content)
+    return {**file_settings(photos, mode), "train_file": str(copy)}
 
 
-def test_an_epoch_that_is_left_ends_its_thread(photos: Path) -> None:
-    loader = open_loader("raw", photos, num_workers=2)
-    epoch_of(loader, 0)
+@pytest.mark.parametrize("cache", [True, False], ids=["mapped", "held"])
+def test_a_damaged_image_ends_the_epoch_with_its_number(cache: bool, photos: Path) -> None:
+    def change(content: bytearray, reader: Reader) -> None:
+        start = int(reader.metadata["f0"]["data_ptr"][7])
+        content[start : start + 40] = bytes(40)
+
+    files = changed_file(photos, "jpg", change)
+    with pytest.raises(RunFailed, match=r"changed\.ffcv: image 7 is damaged"):
+        epoch_of(ffcv.make_loader(split_of(photos), os_cache=cache, **files), 0)
+
+
+def _edit_row(field: str, value: int) -> Callable[[bytearray, Any], None]:
+    """Change what the file says of its image 3."""
+
+    def change(content: bytearray, reader: Reader) -> None:
+        rows = reader.metadata.copy()
+        rows["f0"][field][3] = value
+        start = layout.rows_at()
+        content[start : start + rows.nbytes] = rows.tobytes()
+
+    return change
+
+
+def _edit_place(field: str, value: int) -> Callable[[bytearray, Any], None]:
+    """Change what the table at the file's end says in its row 3."""
+
+    def change(content: bytearray, reader: Reader) -> None:
+        table = reader.alloc_table.copy()
+        table[field][3] = value
+        content[-table.nbytes :] = table.tobytes()
+
+    return change
+
+
+def _version(content: bytearray, reader: Reader) -> None:
+    content[0] = 7
+
+
+# What is done to a file of pixels, and what is said of it.
+WRONG: dict[str, tuple[Callable[[bytearray, Any], None], str]] = {
+    "another format": (_version, "it is no FFCV file of format 2"),
+    "cut off": (lambda content, _: content.__delitem__(slice(-100, None)), "bytes, its header says"),
+    "empty": (lambda content, _: content.clear(), "it ends after 0 bytes"),
+    "an image behind the end": (_edit_row("data_ptr", 2**40), "what it says of image 3 cannot be"),
+    "an image in the header": (_edit_row("data_ptr", 8), "what it says of image 3 cannot be"),
+    "an image in two pages": (_edit_row("data_ptr", 2**24 - 5), "what it says of image 3 cannot be"),
+    "an image that is larger than its bytes": (_edit_row("height", 9000), "what it says of image 3 cannot be"),
+    "an image without pixels": (_edit_row("width", 0), "what it says of image 3 cannot be"),
+    "an image of no bytes": (_edit_place("size", 0), "what it says of image 3 cannot be"),
+    "an image of too many bytes": (_edit_place("size", 2**62), "what it says of image 3 cannot be"),
+    "an image too many": (_edit_place("sample_id", 99), "index 99 is out of bounds"),
+    "an image twice": (_edit_place("sample_id", 4), "what it says of image 3 cannot be"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_file_that_is_not_what_it_should_be_is_not_opened(what: str, photos: Path) -> None:
+    change, said = WRONG[what]
+    files = changed_file(photos, "raw", change)
+    with pytest.raises(RunFailed) as failed:
+        ffcv.make_loader(split_of(photos), os_cache=True, **files)
+    assert str(failed.value).startswith(f"FFCV file {files['train_file']} cannot be opened (")
+    assert said in str(failed.value) and str(failed.value).endswith("; remove it to write it again")
+
+
+@pytest.mark.parametrize("cache", [True, False], ids=["mapped", "held"])
+def test_images_may_be_noted_in_any_order(cache: bool, photos: Path) -> None:
+    def change(content: bytearray, reader: Reader) -> None:
+        table = np.random.default_rng(0).permutation(reader.alloc_table)
+        content[-table.nbytes :] = table.tobytes()
+
+    files = changed_file(photos, "proportion", change)
+    found = epoch_of(ffcv.make_loader(split_of(photos), os_cache=cache, **files), 1)
+    assert same(found, epoch_of(open_loader("proportion", photos), 1))
+
+
+def test_pages_take_memory_while_batches_need_them(tmp_path: Path) -> None:
+    page, pages = mmap.PAGESIZE, 5
+    content = np.random.default_rng(0).integers(1, 256, pages * page + 7).astype(np.uint8)
+    file = tmp_path / "file"
+    content.tofile(file)
+    needed = [np.array(numbers) for numbers in ([0, 2], [1], [2], [3], [4], [5], [0])]
+    # Held at each batch while the one before may be in use. Memory that is not held reads as zeros.
+    expected = [{0, 2}, {0, 1, 2}, {0, 1, 2}, {0, 2, 3}, {0, 3, 4}, {0, 4, 5}, {0, 5}]
+    for number, data in enumerate(held_pages(file, page, needed, 2)):
+        held = {start // page for start in range(0, len(content), page) if data[start : start + page].any()}
+        assert held == expected[number]
+        assert all(
+            np.array_equal(data[at * page :][:page], content[at * page :][:page]) for at in needed[number].tolist()
+        )
+
+
+def test_a_file_that_cannot_be_read_into_memory_is_a_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunFailed, match=r"^FFCV file .*/gone cannot be read into memory \(No such file .*os_cache=true$"
+    ):
+        next(held_pages(tmp_path / "gone", mmap.PAGESIZE, [np.array([0])], 2))
+
+
+@pytest.mark.parametrize("kind", ["raw", "streaming"])
+def test_an_epoch_that_is_left_ends_its_threads(kind: str, photos: Path) -> None:
+    loader = open_loader(kind, photos, os_cache=False, num_workers=2)
     before = threading.active_count()
     for epoch in range(4):
         loader.seek(epoch, 0)
         batches = iter(loader)
         next(batches)
         batches.close()
-        for thread in threading.enumerate():
-            if hasattr(thread, "scratch"):
-                thread.join(timeout=10)
-    assert threading.active_count() <= before
+        assert threading.active_count() == before

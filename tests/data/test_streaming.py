@@ -103,7 +103,7 @@ def test_we_read_shards_of_the_library(theirs: tuple[list[Any], Path, Path], tmp
     MDSShards(**shard_settings(tmp_path, **columns)).prepare("", ConversionOptions(1, said.append, classes=2))
     assert [line.partition(" has ")[2] for line in said] == ["no manifest, so its classes are not known"] * 2
     found = open_shards(photos, tmp_path, columns, train=False)
-    assert len(found.dataset) == 32
+    assert found.images == 32
     sizes = {images.shape for images, _ in found}
     assert sizes == {torch.Size([4, 3, 32, 32])}
     assert Counter(label for _, labels in found for label in labels.tolist()) == {0: 16, 1: 16}

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import read_lines
+from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.runs.folder import RunFolder, acquire
 from support.commands import RunCli, command, words_of
 from support.paths import TESTS
@@ -108,7 +108,7 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(run_cli: RunCli, photo_tree, t
     line = f"runs_dir={runs} is full; free some space, then the same command goes on from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
     run = RunFolder(runs / "mine")
-    failure = run.read_failure()
+    failure = read_json(run.failure)
     assert failure is not None and failure["error"] == line
     assert run.latest_checkpoint.resolve().name == "ep1-ba4-rank0.pt" and zipfile.is_zipfile(run.latest_checkpoint)
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["ep1-ba4-rank0.pt", "latest-rank0.pt"]
@@ -193,7 +193,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
 
     rank.kill()
     assert first.launcher.wait(timeout=30) == 1
-    failure = run.read_failure()
+    failure = read_json(run.failure)
     assert failure is not None and "rank 0 was ended by SIGKILL" in failure["error"]
     assert first.log.read_text() == failure["error"] + "\n"
 
@@ -208,10 +208,10 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     wait_for(lambda: is_free(run), seconds=5)
 
     done = run_cli(*args)
-    result = run.read_result()
+    result = read_json(run.result)
     assert (done.returncode, done.stderr) == (0, "")
     assert result is not None and (result["epochs"], result["batches"], result["resumed"]) == (6, 24, 2)
-    assert run.read_failure() is None
+    assert read_json(run.failure) is None
     assert [row["epoch"] for row in read_lines(run.metrics)] == [1, 2, 3, 4, 5, 6]
 
 

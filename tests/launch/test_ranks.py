@@ -17,7 +17,7 @@ import torch
 
 from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import read_lines, write_json
+from resnet_exp.core.files import read_json, read_lines, write_json
 from resnet_exp.data import imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 from resnet_exp.runs.folder import RunFolder
@@ -51,7 +51,7 @@ def train(
 
 
 def result_of(run: RunFolder) -> dict[str, Any]:
-    result = run.read_result()
+    result = read_json(run.result)
     assert result is not None
     return result
 
@@ -100,7 +100,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     stopped = train("cut", *HOT, fault="6:launcher-SIGTERM:0")
     assert stopped.returncode == 130, stopped.stderr + stopped.stdout
     assert "-ba6-" in cut.latest_checkpoint.resolve().name
-    assert cut.read_failure() is None
+    assert read_json(cut.failure) is None
 
     killed = train("cut", *HOT, fault="13:SIGKILL:1")
     said = "rank 1 was ended by SIGKILL (out of memory?); the same command goes on from the last checkpoint"
@@ -126,7 +126,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     done = launched([str(Path(sys.executable).parent / "torchrun"), "--nproc-per-node=2"], whole)
     assert done.returncode == 0, done.stderr + done.stdout
     assert_same(cut, whole)
-    assert whole.read_failure() is None
+    assert read_json(whole.failure) is None
     assert {"host", "packages"} <= json.loads(whole.environment.read_text()).keys()
     assert_the_weights_are_those_evaluated(whole)
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
@@ -136,7 +136,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
 
 
 def failure_of(run: RunFolder) -> dict[str, Any]:
-    failure = run.read_failure()
+    failure = read_json(run.failure)
     assert failure is not None
     return failure
 

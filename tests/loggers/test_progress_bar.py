@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from resnet_exp.launch import summary
+from resnet_exp.runs.result import Result
+from resnet_exp.runs.result import result_of as parse
+from support.run_folders import result_of
 from support.terminal import COLUMNS, Terminal
 
 BAR = re.compile(
@@ -43,11 +46,10 @@ def test_a_run_on_a_terminal(tmp_path: Path, tiny: list[str], photo_tree: Any) -
     assert lines[-1] == ""
 
 
-def result(**changes: Any) -> dict[str, Any]:
-    hardware = {"nodes": 1, "usd_per_node_hour": None, "price_date": None}
-    timing = {"train_seconds": 1622.4, "eval_seconds": 41.0, "data_wait_seconds": 81.12}
-    numbers = {"top1": 0.766, "top5": 0.93, "val_images": 50000, "epochs": 32, "batches": 20000, "resumed": 0}
-    return {**numbers, "samples_per_second": 25257.4, "timing": timing, "hardware": {**hardware, **changes}}
+def result(**changes: Any) -> Result:
+    known = {"hardware__usd_per_node_hour": None, "hardware__price_date": None, "top5": 0.93, **changes}
+    timing = {"timing__eval_seconds": 41.0, "timing__data_wait_seconds": 81.12}
+    return parse(result_of("mild", images_per_second=25257.4, **timing, **known))
 
 
 def test_table() -> None:
@@ -62,15 +64,16 @@ def test_table() -> None:
 
 
 def test_table_with_a_price() -> None:
-    table = summary.table(result(usd_per_node_hour=32.7726, price_date="2022-07-15"), Path("/runs/mild"))
+    table = summary.table(
+        result(hardware__usd_per_node_hour=32.7726, hardware__price_date="2022-07-15"), Path("/runs/mild")
+    )
     assert "  cost       $14.77 to train, at $32.77 an hour (price of 2022-07-15)" in table.splitlines()
-    table = summary.table(result(usd_per_node_hour=32.7726, nodes=2), Path("/runs/mild"))
+    table = summary.table(result(hardware__usd_per_node_hour=32.7726, hardware__nodes=2), Path("/runs/mild"))
     assert "  cost       $29.54 to train, at $32.77 an hour for each of 2 nodes" in table.splitlines()
 
 
 def test_rows_are_wrapped_at_words_and_commands_are_not() -> None:
-    wide = result() | {"resumed": 3}
-    lines = summary.table(wide, Path("/runs") / ("x" * 90), 40).splitlines()
+    lines = summary.table(result(resumed=3), Path("/runs") / ("x" * 90), 40).splitlines()
     assert "  speed      25,257 images/s; 5.0% of" in lines
     assert "             the time waiting for data" in lines
     assert "  resumed    3 times" in lines

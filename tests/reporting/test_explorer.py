@@ -17,7 +17,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from resnet_exp.reporting import explorer
 from resnet_exp.results import frontier
-from resnet_exp.results.frontier import Point
 from resnet_exp.results.prices import collect_prices
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
@@ -60,7 +59,7 @@ def own(number: int, seed: int = 1, **changes: Any) -> RunRecord:
         epochs=9 * number, top1=0.5 + 0.1 * number + 0.01 * seed + (0.02 if recipe == "hot" else 0), top5=0.99,
         train_seconds=seconds, eval_seconds=1.0, usd_per_node_hour=36.0, price_date="2025-01-01",
         published_cost_usd=None, eval_resize=24, eval_crop=24, tta="", clock="training",
-        group=f"{recipe}-{number}", resumed=0, commits=("abc",), dirty=False, samples_per_second=100.0,
+        group=f"{recipe}-{number}", resumed=0, commits=("abc",), dirty=False, images_per_second=100.0,
         data_wait_seconds=6.0, energy_kwh=None, source="", path=f"runs/{recipe}-{number}", sweep="s",
         command=f"python -m resnet_exp recipe={recipe} ssr={number}", curve=((seconds / 2, 0.3), (seconds, 0.6)),
     )  # fmt: skip
@@ -102,11 +101,14 @@ def column(page: Page, name: str) -> list[str]:
     return [row[name] for row in rows(page)]
 
 
+def chart(page: Page, expression: str) -> Any:
+    """An expression of Plotly's `chart` in the page."""
+    return page.locator("#chart").evaluate(f"chart => {expression}")
+
+
 def points(page: Page) -> int:
     """Points that the chart shows."""
-    return page.evaluate(
-        "() => byId('chart').hidden ? 0 : byId('chart').data.filter(d => d.meta.look).flatMap(d => d.x).length"
-    )
+    return chart(page, "chart.hidden ? 0 : chart.data.filter(d => d.meta.kind === 'marks').flatMap(d => d.x).length")
 
 
 def test_page_as_it_opens(page_file: Path, tab: Tab) -> None:
@@ -149,7 +151,9 @@ def test_each_filter_and_its_address(name: str, page_file: Path, tab: Tab) -> No
     assert shown and shown != before and points(page) == len(shown)
     address = page.evaluate("location.hash")
     assert address.startswith("#")
-    assert rows(tab.open(page_file, address)) == shown, "the address opens the same view"
+    tab.follow("#dataset=imagenet")
+    tab.follow(address)
+    assert rows(page) == shown, "the address opens the same view"
 
 
 def test_filters_of_algorithms_datasets_and_published_runs(page_file: Path, tab: Tab) -> None:
@@ -214,7 +218,7 @@ def test_compare_and_axes(page_file: Path, tab: Tab) -> None:
     page = tab.open(page_file)
 
     def series() -> set[str]:
-        return set(page.evaluate("byId('chart').data.filter(d => d.meta.look).map(d => d.name)"))
+        return set(chart(page, "chart.data.filter(d => d.meta.kind === 'marks').map(d => d.name)"))
 
     for compare, wanted in {
         "hardware": {"p4d.24xlarge", "mybox"}, "model": {"resnet14", "resnet50"}, "data": {"imagefolder", "ffcv"},
@@ -224,15 +228,15 @@ def test_compare_and_axes(page_file: Path, tab: Tab) -> None:
         assert series() == wanted
     for axis, title in {"cost": "cost of training ($)", "epochs": "epochs", "time": "training time"}.items():
         page.select_option("select[name=x]", axis)
-        assert page.evaluate("byId('chart').layout.xaxis.title.text") == title
-    assert page.evaluate("byId('chart').layout.xaxis.type") == "log"
-    assert {"2 min", "5 min"} <= set(page.evaluate("byId('chart').layout.xaxis.ticktext"))
+        assert chart(page, "chart.layout.xaxis.title.text") == title
+    assert chart(page, "chart.layout.xaxis.type") == "log"
+    assert {"2 min", "5 min"} <= set(chart(page, "chart.layout.xaxis.ticktext"))
     page.select_option("select[name=scale]", "linear")
-    assert page.evaluate("byId('chart').layout.xaxis.type") == "linear"
-    assert page.evaluate("byId('chart').layout.xaxis.title.text") == "training time (min)"
+    assert chart(page, "chart.layout.xaxis.type") == "linear"
+    assert chart(page, "chart.layout.xaxis.title.text") == "training time (min)"
     assert page.locator("select[name=x] option").all_inner_texts() == ["time", "cost", "epochs"], "energy of no run"
     page.check("input[name=protocol][value^='48']")
-    lines = page.evaluate("byId('chart').data.filter(d => d.mode === 'lines' && d.meta.whole).map(d => d.name)")
+    lines = chart(page, "chart.data.filter(d => d.mode === 'lines' && d.meta.whole).map(d => d.name)")
     assert lines == ["frontier, 24 px"], "one point of another protocol joins no frontier"
     page.select_option("select[name=compare]", "recipe")
     assert {"mild", "mild, 48 px, flip TTA"} <= series()
@@ -315,12 +319,12 @@ def test_target_is_answered(page_file: Path, tab: Tab) -> None:
     assert fastest.startswith("Fastest to 76.1 % 23.9 min mild resnet50 ssr=0.32 on 8x A100 80GB (MosaicML)")
     said = "5 runs; 95 % interval over seeds 23.6 min to 24.2 min; published; time covers: to 75.9 %, with evaluation."
     assert fastest.endswith(said), "and nothing is read off between different machines"
-    assert page.evaluate("byId('chart').layout.shapes[0].y0") == 76.1 and "target=76.1" in page.url
+    assert chart(page, "chart.layout.shapes[0].y0") == 76.1 and "target=76.1" in page.url
     assert "Fastest to 76.1 %" in page.inner_text("#live"), "a screen reader says it"
     assert "No run with a known time reaches 80.9 %. The best is baseline resnet101 ssr=1" in aim(page, "80.9")[1]
     page.click("#no-target")
-    assert cards(page) == [] and "target=none" in page.url and not page.evaluate("byId('chart').layout.shapes.length")
-    page.evaluate("byId('target').value = 76; byId('target').dispatchEvent(new Event('input'))")
+    assert cards(page) == [] and "target=none" in page.url and not chart(page, "chart.layout.shapes.length")
+    page.locator("#target").evaluate("slider => { slider.value = 76; slider.dispatchEvent(new Event('input')); }")
     expect(page.locator("#target-number")).to_have_value("76")
     page.click("#answer button.link >> nth=0")
     assert page.is_visible("#details")
@@ -343,7 +347,7 @@ def test_details_of_a_click(page_file: Path, tab: Tab) -> None:
     page = tab.open(page_file)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     where = page.evaluate(
-        """() => { const chart = byId('chart'), layout = chart._fullLayout;
+        """() => { const chart = document.getElementById("chart"), layout = chart._fullLayout;
         const trace = chart.data.find(d => d.name === 'mild' && d.mode === 'markers');
         const box = chart.getBoundingClientRect(), index = trace.customdata.indexOf('mild-1');
         return [box.x + layout.xaxis._offset + layout.xaxis.d2p(trace.x[index]),
@@ -525,7 +529,7 @@ def test_baseline_of_the_page_is_that_of_the_report(tmp_path: Path, tab: Tab) ->
         run = group.runs[0]
         text = "–" if ratio is None else f"{'≥ ' * ratio.at_least}{ratio.value:.2f}×"
         assert shown[run.recipe, f"{run.epochs:g}", False] == text
-    lines = page.evaluate("byId('chart').data.filter(d => d.mode === 'lines' && d.meta.whole).map(d => d.x.length)")
+    lines = chart(page, "chart.data.filter(d => d.mode === 'lines' && d.meta.whole).map(d => d.x.length)")
     front = frontier.pareto_front([frontier.point_of(group, "train_seconds") for group in groups])
     assert lines == [len(front)], "without the published run, which is better than all"
 
@@ -533,114 +537,33 @@ def test_baseline_of_the_page_is_that_of_the_report(tmp_path: Path, tab: Tab) ->
 def test_what_an_address_has_wrong_is_said(page_file: Path, tab: Tab) -> None:
     page = tab.open(page_file, f"#model=vgg&sortBy=x&target=ten&nonsense=1&selected={HOSTILE}&price.a=b")
     said = page.inner_text("#problems").splitlines()
-    assert page.evaluate("location.hash = '#toString=1&constructor=2'; byId('problems').innerText") is not None
-    page.wait_for_function("byId('problems').innerText.includes('constructor=2 is unknown')")
+    tab.follow("#toString=1&constructor=2")
+    assert page.inner_text("#problems").splitlines() == ["toString=1 is unknown", "constructor=2 is unknown"]
     assert len(said) == 6 and said[0].startswith("model=vgg is not among all, resnet101")
     assert points(page) == 11 and page.title() == "resnet_exp Explorer"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_phone_and_colours(scheme: Any, page_file: Path, browser: Browser) -> None:
+def test_phone_and_colors(scheme: Any, page_file: Path, browser: Browser) -> None:
     with browser.new_context(
         viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True, is_mobile=True
     ) as context:
         opened = Tab(context)
         page = opened.open(page_file, "#selected=mild-1")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.evaluate("byId('details').getBoundingClientRect().width") <= 390
-        paper = page.evaluate("byId('chart').layout.paper_bgcolor")
+        assert page.locator("#details").evaluate("details => details.getBoundingClientRect().width") <= 390
+        paper = chart(page, "chart.layout.paper_bgcolor")
         assert paper == {"light": "#ffffff", "dark": "#1c2027"}[scheme]
-        assert page.evaluate("byId('chart').layout.dragmode") is False, "a finger scrolls the page"
+        assert chart(page, "chart.layout.dragmode") is False, "a finger scrolls the page"
         page.click("#close")
         assert page.is_hidden("#controls")
         page.click("#filters-open")
         page.check("input[name=recipe][value=hot]")
         assert set(column(page, "Recipe")) == {"hot"}
         page.click("#reset")
-        symbols = page.evaluate("byId('chart').data.filter(d => d.meta.look).map(d => d.marker.symbol[0])")
-        assert len({symbol.removesuffix("-open") for symbol in symbols}) == len(symbols), "colour is not the only sign"
+        symbols = chart(page, "chart.data.filter(d => d.meta.kind === 'marks').map(d => d.marker.symbol[0])")
+        assert len({symbol.removesuffix("-open") for symbol in symbols}) == len(symbols), "color is not the only sign"
         opened.check()
-
-
-def random_points(generator: random.Random) -> list[dict[str, Any]]:
-    grid = generator.random() < 0.5
-    return [
-        {
-            "top1": round(generator.random(), 1) if grid else generator.random(),
-            "cost": generator.choice([None, 0, -1]) if generator.random() < 0.1
-            else generator.randint(1, 9) if grid else generator.uniform(0.1, 9),
-        }
-        for _ in range(generator.randint(0, 12))
-    ]  # fmt: skip
-
-
-def test_page_reckons_as_the_report(page_file: Path, tab: Tab) -> None:
-    generator = random.Random(7)
-    cases = [(random_points(generator), random_points(generator), generator.random()) for _ in range(300)]
-    page = tab.open(page_file)
-    theirs = page.evaluate(
-        """cases => cases.map(([points, others, target]) => {
-        const known = (list) => list.map((p) => ({ top1: p.top1, cost: p.cost === null ? NaN : p.cost }));
-        const a = known(points), b = known(others);
-        return { front: paretoFront(a), cost: costAt(a, target), cheapest: cheapestReaching(a, target),
-                 spread: spread(b.map((p) => p.top1)),
-                 ratios: b.map((p) => atSameQuality(a, p)).map((r) => r && [r.value, r.atLeast]) }; })""",
-        cases,
-    )
-    for (found, others, target), answer in zip(cases, theirs, strict=True):
-        a, b = (
-            [Point(p["top1"], float("nan") if p["cost"] is None else p["cost"]) for p in each]
-            for each in (found, others)
-        )
-        assert answer["front"] == frontier.pareto_front(a)
-        assert answer["cost"] == pytest.approx(frontier.cost_at(a, target))
-        cheapest = frontier.cheapest_reaching(a, target)
-        assert answer["cheapest"] == (-1 if cheapest is None else cheapest)
-        spread = frontier.spread([point.top1 for point in b])
-        assert (answer["spread"] is None) == (spread is None)
-        if spread is not None:
-            assert answer["spread"]["mean"] == pytest.approx(spread.mean)
-            assert answer["spread"]["sem"] == pytest.approx(spread.sem)
-        for got, ratio in zip(answer["ratios"], (frontier.at_same_quality(a, point) for point in b), strict=True):
-            assert (got is None) == (ratio is None)
-            if ratio is not None:
-                assert got == [pytest.approx(ratio.value), ratio.at_least]
-
-
-def test_intervals_are_about_those_of_the_report(page_file: Path, tab: Tab) -> None:
-    """Each draws its own random numbers: their 95 % intervals agree to a few percent of their width."""
-    groups = frontier.aggregate([run for run in OWN if run.recipe == "mild"])
-
-    def statistic(drawn: Any) -> float | None:
-        return frontier.cost_at([frontier.point_of(group, "train_seconds") for group in drawn], 0.68)
-
-    ours = frontier.bootstrap(groups, statistic, resamples=4000)
-    seeds = [[{"top1": run.top1, "cost": run.train_seconds} for run in group.runs] for group in groups]
-    theirs = tab.open(page_file).evaluate("seeds => bootstrap(seeds, (means) => costAt(means, 0.68), 4000)", seeds)
-    assert ours is not None
-    assert theirs == pytest.approx(list(ours), abs=0.1 * (ours[1] - ours[0]))
-    assert tab.page.evaluate("bootstrap([[{top1: 0.5, cost: 1}]], () => 1)") is None
-
-
-def test_an_interval_needs_only_the_contenders(page_file: Path, tab: Tab) -> None:
-    """Whatever seeds are drawn, no other group is on the front."""
-    generator = random.Random(3)
-    cases = [
-        [random_points(generator) or [{"top1": 0.5, "cost": 1}] for _ in range(generator.randint(1, 12))]
-        for _ in range(100)
-    ]
-    wrong = tab.open(page_file).evaluate(
-        """cases => cases.filter(groups => {
-        groups = groups.map(g => g.map(p => ({ top1: p.top1, cost: p.cost > 0 ? p.cost : NaN })));
-        const kept = new Set(contenders(groups)), draw = randomNumbers(1);
-        return [...Array(200)].some(() => {
-          const means = groups.map(g => drawnMean(g, draw));
-          return paretoFront(means).some(index => !kept.has(groups[index])); }); }).length""",
-        cases,
-    )
-    assert wrong == 0
-    many = [[{"top1": 0.5, "cost": 9 + number}] for number in range(9)]
-    assert tab.page.evaluate("groups => contenders(groups).length", [*many, [{"top1": 0.6, "cost": 1}]]) == 1
 
 
 def test_page_without_any_run(tmp_path: Path, tab: Tab) -> None:
@@ -653,7 +576,7 @@ def test_page_without_any_run(tmp_path: Path, tab: Tab) -> None:
 
 def test_numbers_that_are_none_and_long_curves(tmp_path: Path, tab: Tab) -> None:
     curve = tuple((seconds + 0.5, seconds / 100) for seconds in range(100))
-    odd = replace(own(1), train_seconds=float("nan"), samples_per_second=float("inf"), curve=curve)
+    odd = replace(own(1), train_seconds=float("nan"), images_per_second=float("inf"), curve=curve)
     path = tmp_path / "odd.html"
     explorer.write_page([odd, own(2)], collect_prices(), {}, path, {})
     page = tab.open(path)

@@ -25,6 +25,7 @@ from resnet_exp.reporting.write import ASIDE_RUNS
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import read_result
 from support.run_folders import OTHER_COMMIT, OUR_COMMIT, result_of, rows_of, write_run, write_wandb_files
 from support.trained_sweep import USD_PER_HOUR, TrainedSweep
 
@@ -64,8 +65,8 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     assert first["algorithms"].split() == sorted(first["algorithms"].split()) and "mixup" in first["algorithms"].split()
     assert first["sweep"] == "two" and first["protocol"] == "32 px" and first["clock"] == "training"
     code = environment.git()
-    assert first["commits"] == (code["commit"] if code else "")
-    result = RunFolder(Path(first["path"])).read_result()
+    assert first["commits"] == (code.commit if code else "")
+    result = read_json(RunFolder(Path(first["path"])).result)
     assert result is not None
     seconds = result["timing"]["train_seconds"]
     assert float(first["train_seconds"]) == seconds and float(first["top1"]) == result["top1"]
@@ -77,7 +78,7 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
 @pytest.mark.slow
 def test_the_written_results_are_those_of_training(trained: Path) -> None:
     """Else the other tests here would test something else."""
-    result = RunFolder(next((trained / "runs").glob("mild*"))).read_result()
+    result = read_json(RunFolder(next((trained / "runs").glob("mild*"))).result)
     made = result_of("x")
     assert result is not None and list(result) == list(made)
     assert {key: list(result[key]) for key in ("timing", "hardware", "evaluation")} == {
@@ -100,7 +101,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
 def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     now = environment.git()
-    ours = [now["commit"]] if now else []
+    ours = [now.commit] if now else []
     write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
     environment.describe(run)
     facts = read_json(run.environment)
@@ -201,6 +202,15 @@ def test_a_result_without_a_key_is_named(tmp_path: Path, key: str) -> None:
     assert found.unreadable == [(folder, f"result.json: it has no {key}")] and not found.runs
 
 
+def test_a_result_that_calls_its_speed_by_the_old_name_is_read(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "run", images_per_second=123.0)
+    result = json.loads((folder / "result.json").read_text())
+    del result["images_per_second"]
+    (folder / "result.json").write_text(json.dumps(result))
+    found = collect.collect_runs([tmp_path])
+    assert [run.images_per_second for run in found.runs] == [123.0] and not found.unreadable
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "1", '{"schema": 1}', "\udcff"])
 def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
     folder = write_run(tmp_path, "run")
@@ -220,7 +230,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
     ((folder, why),) = found.unreadable
     assert (folder.name, why) == ("no-result.json", "result.json: not a regular file")
     with pytest.raises(RequestError, match="not a regular file"):
-        RunFolder(folder).read_result()
+        read_result(RunFolder(folder))
 
 
 @pytest.mark.parametrize("content", ["", "{}\n", "nonsense\n", '{"train_seconds": NaN, "top1": 0.5}\n'])

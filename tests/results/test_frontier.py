@@ -61,7 +61,7 @@ RUN = RunRecord(
     resumed=0,
     commits=(),
     dirty=False,
-    samples_per_second=None,
+    images_per_second=None,
     data_wait_seconds=None,
     energy_kwh=None,
     source="",
@@ -94,19 +94,6 @@ def dominates(one: Point, other: Point) -> bool:
 
 def front_of(points: Sequence[Point]) -> list[Point]:
     return [points[index] for index in frontier.pareto_front(points)]
-
-
-def union_of_rectangles(points: Sequence[Point], reference: Point) -> Fraction:
-    """Exact area: every cell of the grid through all coordinates is covered by one rectangle, or by none."""
-    corners = [p for p in points if p.top1 > reference.top1 and p.cost < reference.cost]
-    costs = sorted({Fraction(p.cost) for p in corners} | {Fraction(reference.cost)})
-    heights = sorted({Fraction(p.top1) for p in corners} | {Fraction(reference.top1)})
-    area = Fraction(0)
-    for left, right in itertools.pairwise(costs):
-        for low, high in itertools.pairwise(heights):
-            if any(p.cost <= left and p.top1 >= high for p in corners):
-                area += (right - left) * (high - low)
-    return area
 
 
 # Fronts
@@ -148,8 +135,6 @@ def test_points_without_a_finite_top1_or_a_finite_cost_above_0_are_as_if_absent(
     mixed = [*points, *useless]
     shuffle.shuffle(mixed)
     assert front_of(mixed) == front_of(points)
-    assert frontier.worst_corner(mixed) == frontier.worst_corner(points)
-    assert frontier.hypervolume(mixed, Point(0, 10)) == frontier.hypervolume(points, Point(0, 10))
     assert frontier.cost_at(mixed, 0.5) == frontier.cost_at(points, 0.5)
     for point in useless:
         assert frontier.at_same_quality(points, point) is None
@@ -317,11 +302,12 @@ def test_one_seed_has_no_standard_error() -> None:
     assert frontier.spread([]) is None
 
 
-def test_a_group_without_times_has_no_costs_and_one_with_some_says_how_many() -> None:
-    without = group_of([0.75, 0.77], [None, None])
+@pytest.mark.parametrize("unknown", [None, math.nan])
+def test_a_group_without_times_has_no_costs_and_one_with_some_says_how_many(unknown: float | None) -> None:
+    without = group_of([0.75, 0.77], [unknown, unknown])
     assert (without.train_seconds, without.cost_usd) == (None, None)
     assert math.isnan(frontier.point_of(without, "cost_usd").cost)
-    some = group_of([0.75, 0.77, 0.76], [60.0, None, 120.0])
+    some = group_of([0.75, 0.77, 0.76], [60.0, unknown, 120.0])
     assert some.train_seconds is not None and (some.train_seconds.mean, some.train_seconds.n) == (90.0, 2)
     assert some.top1.n == some.n == 3
     assert frontier.point_of(some, "train_seconds") == Point(some.top1.mean, 90.0)
@@ -366,47 +352,6 @@ def test_protocols_and_datasets_have_fronts_of_their_own() -> None:
         ("digits", "224 px"): ["d"],
         ("mine", "224 px"): [],
     }
-
-
-# Hypervolume
-
-REFERENCE = st.builds(Point, st.sampled_from([0.0, 0.25, 0.5]), st.sampled_from([1.0, 3.0, 100.0, 1e5]))
-
-
-@FEW
-@given(st.lists(POINT, max_size=7), REFERENCE)
-def test_the_hypervolume_is_the_area_of_a_union_of_rectangles(points: list[Point], reference: Point) -> None:
-    exact = union_of_rectangles(points, reference)
-    assert frontier.hypervolume(points, reference) == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
-
-
-@MANY
-@given(POINTS, POINT, REFERENCE)
-def test_another_point_never_lowers_the_hypervolume(points: list[Point], more: Point, reference: Point) -> None:
-    before, after = frontier.hypervolume(points, reference), frontier.hypervolume([*points, more], reference)
-    assert after >= before * (1 - 1e-12)
-    if any(dominates(point, more) or point == more for point in points):
-        assert after == before
-
-
-@MANY
-@given(st.lists(POINT, min_size=1, max_size=12))
-def test_every_point_that_counts_is_no_worse_than_the_worst_corner(points: list[Point]) -> None:
-    corner = frontier.worst_corner(points)
-    assert corner is not None
-    assert all(point.top1 >= corner.top1 and point.cost <= corner.cost for point in points)
-    assert corner.top1 in {point.top1 for point in points} and corner.cost in {point.cost for point in points}
-
-
-def test_small_hypervolumes() -> None:
-    assert frontier.hypervolume([], Point(0, 1)) == 0
-    assert frontier.hypervolume([Point(0.5, 2)], Point(0, 4)) == 1
-    assert frontier.hypervolume([Point(0.5, 4), Point(0.0, 1)], Point(0, 4)) == 0
-    assert frontier.hypervolume([Point(0.5, 2), Point(1.0, 3)], Point(0, 4)) == 0.5 + 1
-    assert frontier.worst_corner([Point(0.5, math.nan)]) is None
-    for reference in (Point(math.nan, 1), Point(0, math.inf)):
-        with pytest.raises(ValueError, match="finite"):
-            frontier.hypervolume([Point(0.5, 2)], reference)
 
 
 # Bootstrap

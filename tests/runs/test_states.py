@@ -21,12 +21,13 @@ import pytest
 from rich.console import Console
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.slurm import _tasks
+from resnet_exp.core.slurm import QueuedJob, _tasks
 from resnet_exp.runs import states, status_table, sweep_manifest
 from resnet_exp.runs.states import RunState
 from support.paths import ROOT
+from support.run_folders import result_of
 
-RESULT = {"schema": 1, "epochs": 3, "top1": 0.75, "timing": {"train_seconds": 61.0}}
+RESULT = result_of("done", epochs=3, top1=0.75, timing__train_seconds=61.0)
 PROGRESS = {"done": 3, "total": 16, "unit": "epochs", "top1": 0.5, "eta_seconds": 90.0}
 
 
@@ -66,9 +67,12 @@ class Slurm:
 
     queue: dict[str, str] | None
     ended: dict[str, str] = field(default_factory=dict)
+    began: float = 0
 
-    def in_queue(self) -> dict[str, str] | None:
-        return self.queue
+    def in_queue(self) -> dict[str, QueuedJob] | None:
+        if self.queue is None:
+            return None
+        return {job: QueuedJob(state, self.began) for job, state in self.queue.items()}
 
     def endings(self, jobs: list[str]) -> dict[str, str]:
         return {job: self.ended[job] for job in jobs if job in self.ended}
@@ -112,6 +116,15 @@ def test_a_job_that_vanished_is_no_queued_one(tmp_path: Path) -> None:
     assert kinds(tmp_path, None) == {"lost": "queued"}
     (tmp_path / "lost" / "failure.json").write_text('{"error": "ValueError: no"}')
     assert kinds(tmp_path, None) == {"lost": "failed"}
+
+
+def test_a_requeued_job_does_not_run_by_what_its_earlier_start_has_written(tmp_path: Path) -> None:
+    write(tmp_path / "again", progress={**PROGRESS, "time": 1000.0})
+    plan(tmp_path, "again", jobs={"again": "7_4"})
+    for began, kind, why in ((900.0, "running", ""), (1100.0, "queued", "starting")):
+        slurm = Slurm({"7_4": "RUNNING"}, began=began)
+        (state,) = states.collect_states(tmp_path, scheduler=slurm)
+        assert (state.kind, state.why) == (kind, why)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+import pytest
 from PIL import Image
 
-from support.commands import words_of
+from support.commands import Finished, left_running, words_of
+from support.warm import WarmPython
 
+RunConvert = Callable[..., Finished]
 WRITER = "resnet_exp.data.writer"
+
+
+def line_of(folder: Path, *args: str) -> list[str]:
+    """The command line that converts a folder's ``photos``."""
+    where = [f"dataset.dir={folder / 'photos'}", f"data.cache_dir={folder / 'cache'}"]
+    return [sys.executable, "-m", "resnet_exp.convert", "dataset=imagefolder", *where, *args]
+
+
+@pytest.fixture
+def run_convert(warm_python: WarmPython, tmp_path: Path) -> RunConvert:
+    """Convert ``photos`` of the test's folder, on the command line."""
+    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=50)
+
+
+@pytest.fixture
+def leaves_nothing(tmp_path: Path) -> Iterator[None]:
+    """Look for processes that a test may have left."""
+    yield
+    assert left_running(tmp_path) == []
+
+
+def files_in(folder: Path) -> list[str]:
+    """Names of all files below a folder."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def picture(width: int, height: int) -> Image.Image:

@@ -21,7 +21,7 @@ def result_of(run_id: str, **changes: Any) -> dict[str, Any]:
         "command": "python -m resnet_exp recipe=mild", "commits": [OUR_COMMIT], "dirty": False,
         "epochs": 32, "batches": 20000, "train_images": 1281167, "val_images": 50000,
         "top1": TOP1, "top5": 0.931, "eval_loss": 1.0, "evaluation": {"eval_resize": 232, "eval_crop": 224},
-        "samples_per_second": 25000.0, "resumed": 0,
+        "images_per_second": 25000.0, "resumed": 0,
         "timing": {"train_seconds": SECONDS, "eval_seconds": 30.0, "startup_seconds": 20.0, "data_wait_seconds": 5.0},
         "hardware": {
             "name": "p4d.24xlarge", "cloud": "aws", "devices": 8, "nodes": 1, "precision": "amp_fp16",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -11,61 +10,121 @@ import pytest
 
 from resnet_exp.core import slurm
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.files import write_json
+from resnet_exp.runs.failure import Ended, failure_now, read_failure, write_error, write_failure, write_report
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import Progress, write_progress
 from resnet_exp.sweep.launchers import lost_node, slurm_job
 
 GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:1"
-NCCL = "DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3699, remote process exited or there was a network error"
-KILLED = 137
-EARLIER = time.time() - 1000
+NCCL = "DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3699, invalid usage"
+NODES = 3
+
+
+class DistBackendError(RuntimeError):
+    """As torch calls what NCCL says."""
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second start of a job, whose network file system is fast."""
     monkeypatch.setattr(lost_node, "PATIENCE_SECONDS", 0)
     monkeypatch.setattr(slurm, "lost_nodes", lambda: False)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
 
 
-def folder(path: Path, kind: str = "RuntimeError", error: str = GLOO, log: str = "") -> RunFolder:
+def progress() -> Progress:
+    return Progress(3, 16, "epochs", 0.5, 9.0, time.time(), slurm.attempt())
+
+
+def folder(path: Path, *reported: int, error: str = GLOO, ended: Ended = "lost peer", kind: str = "") -> RunFolder:
+    """A run that has trained, of which a rank has said why it ended; launchers of the nodes `reported` have spoken."""
     run = RunFolder(path)
-    run.progress.write_text("{}")
-    run.failure.write_text(json.dumps({"type": kind, "error": error, "rank": 0}))
-    run.rank_log(0).write_text(log)
+    write_progress(run, progress())
+    write_failure(run, failure_now(error, type=kind, rank=0, ended=ended))
+    for node in reported:
+        write_report(run, node, [1, None])
     return run
 
 
-def is_lost(run: RunFolder, code: int = 1) -> bool:
-    return lost_node.lost_node(run, time.time() - 100, code)
+def is_lost(run: RunFolder) -> bool:
+    return lost_node.lost_node(run, NODES)
 
 
-def test_a_connection_that_closed_is_a_lost_node(tmp_path: Path) -> None:
-    assert is_lost(folder(tmp_path))
-    assert is_lost(folder(tmp_path, "DistBackendError", NCCL))
-    assert is_lost(folder(tmp_path, "DistNetworkError", "DistNetworkError: failed to recv, got 0 bytes"))
-    assert is_lost(folder(tmp_path, "SIGABRT", "rank 0 was ended by SIGABRT", "x" * 10**5 + "[PG] NCCL watchdog"))
+def test_a_node_that_says_nothing_while_the_others_lost_a_peer_is_lost(tmp_path: Path) -> None:
+    run = folder(tmp_path, 0, 1)
+    assert is_lost(run)
+    write_report(run, 2, [None])
+    assert not is_lost(run), "all nodes are there: the network failed, or all ranks at once"
 
 
-def test_a_rank_that_says_why_is_none(tmp_path: Path) -> None:
-    for kind, error in (("ValueError", "ValueError: raised as told"), ("SIGKILL", "rank 1 was ended by SIGKILL")):
-        assert not is_lost(folder(tmp_path, kind, error), KILLED)
-    assert not is_lost(folder(tmp_path, "SIGABRT", "rank 0 was ended by SIGABRT", "corrupted double-linked list"))
+def test_ranks_that_nccl_has_ended_have_lost_a_peer(tmp_path: Path) -> None:
+    assert is_lost(folder(tmp_path, 0, 2, error="rank 0 was ended by SIGABRT", kind="SIGABRT"))
 
 
-def test_a_connection_that_never_worked_is_none_unless_slurm_says_so(
+def test_an_error_of_a_collective_on_all_nodes_is_of_the_run(tmp_path: Path) -> None:
+    assert not is_lost(folder(tmp_path, 0, 1, 2, error=NCCL, kind="DistBackendError"))
+
+
+def test_a_rank_that_fails_by_itself_is_none_whatever_its_log_says(tmp_path: Path) -> None:
+    run = folder(tmp_path, 0, error="rank 1 was ended by SIGABRT", ended="signal", kind="SIGABRT")
+    run.rank_log(0).write_text("NCCL INFO comm 0x1 rank 0 nranks 2 - Init COMPLETE\ncorrupted double-linked list\n")
+    assert not is_lost(run)
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"), [("ValueError: raised as told", "error"), ("rank 1 was ended by SIGKILL", "signal")]
+)
+def test_a_rank_that_says_why_is_none_though_srun_has_ended_the_other_nodes(
+    tmp_path: Path, error: str, ended: Ended
+) -> None:
+    assert not is_lost(folder(tmp_path, 0, error=error, ended=ended))
+
+
+def test_nodes_that_are_silent_before_anything_was_trained_are_none_unless_slurm_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = folder(tmp_path)
-    os.utime(run.progress, (EARLIER, EARLIER))
+    run = folder(tmp_path, 0)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")  # the start that trained was the one before
     assert not is_lost(run)
     monkeypatch.setattr(slurm, "lost_nodes", lambda: True)
     assert is_lost(run)
 
 
-def test_tasks_that_srun_killed_before_they_could_say_anything_were_lost(tmp_path: Path) -> None:
-    run = folder(tmp_path, "ValueError", "ValueError: of an earlier try")
-    os.utime(run.failure, (EARLIER, EARLIER))
-    assert is_lost(run, KILLED)
-    assert not is_lost(run, 1)
+def test_what_an_earlier_start_has_said_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = folder(tmp_path, 0, 1, 2, error="ValueError: of an earlier try", ended="error")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    write_progress(run, progress())
+    assert is_lost(run)
+    write_failure(run, failure_now(GLOO, ended="lost peer"))
+    failure = read_failure(run)
+    assert failure is not None and failure.error == GLOO
+
+
+def test_what_explains_more_takes_the_place_of_what_explains_less(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    told: list[tuple[str, Ended]] = [
+        ("a", "lost peer"), ("b", "lost peer"), ("c", "error"), ("d", "error"), ("e", "lost peer"), ("f", "signal"),
+    ]  # fmt: skip
+    found = []
+    for error, ended in told:
+        write_failure(run, failure_now(error, ended=ended))
+        failure = read_failure(run)
+        assert failure is not None
+        found.append(failure.error)
+    assert found == ["a", "a", "c", "c", "c", "f"]
+
+
+def test_a_damaged_reason_is_replaced(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for content in ("{", "[]", '{"error": 1}'):
+        run.failure.write_text(content)
+        write_error(run, ValueError("no"), 1)
+        failure = read_failure(run)
+        assert failure is not None and failure.error == "ValueError: no"
+    write_json(run.node_report(0), {"attempt": 1})
+    assert lost_node.lost_node(run, 1) is False, "a rank has said why"
 
 
 def test_a_controller_that_stays_away_ends_the_run_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

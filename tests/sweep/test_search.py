@@ -13,9 +13,12 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.result import Result
+from resnet_exp.runs.result import result_of as parse
 from resnet_exp.sweep.search import Search, Settings, Space, open_study
 from support.commands import RunCli
 from support.paths import TESTS
+from support.run_folders import result_of
 
 DIGITS = ("dataset=digits", "data=imagefolder", "hardware=cpu", "data.num_workers=0")
 
@@ -55,7 +58,7 @@ class Bench:
         self.path, self.settings = path, {"n_trials": 6, "parallel": 1, "seed": 1, "digits": 2} | settings
         self.launched: list[list[str]] = []
         self.earlier: list[int] = []
-        self.results: dict[str, Any] = {}
+        self.results: dict[str, Result] = {}
         self.broken, self.stop_after = "", 10**6
         self.loader: Any = Loader()
 
@@ -78,7 +81,7 @@ class Bench:
             job = JobReturn(overrides=point, status=JobStatus.COMPLETED, working_dir=str(self.path.parent / "none"))
             job.return_value = None
             if values["recipe"] != self.broken:
-                job.return_value = {"top1": top1, "timing": {"train_seconds": 100 * ssr}}
+                job.return_value = parse(result_of("none", top1=top1, timing__train_seconds=100 * ssr))
                 self.results["-".join(point)] = job.return_value
             jobs.append(job)
         return jobs
@@ -150,7 +153,7 @@ def test_failed_runs_are_told_and_the_front_has_no_beaten_run(tmp_path: Path) ->
     shown = [row.split()[-1] for row in search.summary().splitlines()[2:]]
     for run, result in points.items():
         beaten = any(
-            other["top1"] > result["top1"] and other["timing"]["train_seconds"] <= result["timing"]["train_seconds"]
+            other.top1 > result.top1 and other.timing.train_seconds <= result.timing.train_seconds
             for other in points.values()
         )
         assert (run in shown) != beaten

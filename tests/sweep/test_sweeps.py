@@ -17,6 +17,7 @@ import pytest
 from resnet_exp import cli
 from resnet_exp.config import validate
 from resnet_exp.core import paths
+from resnet_exp.core.files import read_json
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep.planned import Sweep, write_sweep
@@ -62,7 +63,7 @@ def text(name: str) -> str:
 def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None:
     sweep = asked("-cn", name, *IMAGENET)
     said = re.search(r"^# Runs: (\d+)", text(name), re.MULTILINE)
-    assert said and len(sweep.asked) == int(said[1])
+    assert said and len(sweep.requested_ids) == int(said[1])
     assert sweep.name == name
     assert re.search(rf"^#\s+python -m resnet_exp -cn {name}\b", text(name), re.MULTILINE)
     assert "hydra/launcher=slurm hardware=" in text(name).replace("hydra.sweeper.parallel=4 ", "")
@@ -172,7 +173,7 @@ def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_
     write_sweep(replace(second, continued=True), "basic", {})
     record = sweep_manifest.read_manifest(tmp_path / "runs", "seeds")
     assert record is not None
-    assert [run["run_id"] for run in record["runs"]] == [first.asked[0], *second.asked]
+    assert [run["run_id"] for run in record["runs"]] == [first.requested_ids[0], *second.requested_ids]
 
 
 # What is changed in the own sweep, further arguments, and the line that answers.
@@ -224,7 +225,7 @@ def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
     assert "2 runs: 2 done" in first.stdout
     record = sweep_manifest.read_manifest(tmp_path / "runs", "demo")
     assert record is not None
-    results = [RunFolder(tmp_path / "runs" / run["run_id"]).read_result() for run in record["runs"]]
+    results = [read_json(RunFolder(tmp_path / "runs" / run["run_id"]).result) for run in record["runs"]]
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]
     stamps = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")]
     again = run_cli(*line, timeout=30)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_exp.core.files import read_lines
+from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.runs import checkpoints
 from resnet_exp.runs.folder import RunFolder
@@ -55,7 +55,7 @@ def only_run(runs: Path) -> RunFolder:
 
 def outcome(run: RunFolder) -> dict[str, Any]:
     """Everything of a finished run that does not depend on the clock."""
-    result = run.read_result()
+    result = read_json(run.result)
     assert result is not None
     metrics = [{**row, "train_seconds": 0} for row in read_lines(run.metrics)]
     numbers = {key: result[key] for key in ("epochs", "batches", "top1", "top5", "eval_loss")}
@@ -77,7 +77,7 @@ def assert_one_checkpoint(run: RunFolder) -> None:
 
 def assert_clocks(run: RunFolder, tries: int, longest: float) -> None:
     """Clocks go on over the tries: none starts anew, none counts what lies between."""
-    result = run.read_result()
+    result = read_json(run.result)
     assert result is not None
     seconds = [row["train_seconds"] for row in read_lines(run.metrics)]
     timing = result["timing"]
@@ -119,7 +119,7 @@ def test_goes_on_to_the_same_end(
         assert cut.returncode == code, cut.stderr + cut.stdout
         run = only_run(tmp_path / "cut")
         assert f"-ba{saved}-" in run.latest_checkpoint.resolve().name
-        assert run.read_result() is None
+        assert read_json(run.result) is None
         if code != -9:
             assert "the same command goes on from " in cut.stdout + cut.stderr
     last = train(tmp_path / "cut")
@@ -156,8 +156,6 @@ def numbered_tree(root: Path, images: int) -> Path:
     return root
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of numba, about code that only FFCV calls
 def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
     from resnet_exp.data import ffcv
     from resnet_exp.data.contract import Loader, Split

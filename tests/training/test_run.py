@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_exp.core.files import append_line, read_lines, write_json
+from resnet_exp.core.files import append_line, read_json, read_lines, write_json
 from resnet_exp.plot import main
 from resnet_exp.reporting.curves import Curve, collect_curve, draw_curves
 from resnet_exp.runs.folder import RunFolder
@@ -27,7 +27,7 @@ def test_mild_learns_the_digits(tmp_path: Path, run_cli: Any) -> None:
     done = run_cli("recipe=mild", "ssr=0.5", "hardware=cpu", timeout=900)
     assert done.returncode == 0, done.stderr + done.stdout
     run = only_run(tmp_path / "runs")
-    result = run.read_result()
+    result = read_json(run.result)
     assert result is not None
     assert (result["epochs"], result["train_images"], result["val_images"]) == (45, 1437, 360)
     assert result["top1"] >= 0.97
@@ -76,7 +76,7 @@ def test_two_ranks_evaluate_every_image_once(
     done = run_cli(*common, "hardware.devices=2", timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
     run = only_run(tmp_path / "runs")
-    result = run.read_result()
+    result = read_json(run.result)
     assert result is not None
     assert (result["val_images"], result["batches"]) == (7, 8)
     assert result["top1"] * 7 == pytest.approx(round(result["top1"] * 7), abs=1e-5), "a share of 7 images, not of 8"
@@ -112,7 +112,7 @@ def test_the_rank_that_fails_first_says_why(tmp_path: Path, run_cli: Any, tiny: 
     done = run_cli(*common, "hardware.devices=2", timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith(f"image {broken} cannot be read")
-    failure = only_run(tmp_path / "runs").read_failure()
+    failure = read_json(only_run(tmp_path / "runs").failure)
     assert failure is not None
     assert failure["error"] in done.stderr
     assert left_running(tmp_path) == [], "something still runs"
@@ -122,7 +122,7 @@ def test_synthetic_data_needs_no_disk(tmp_path: Path, run_cli: Any, tiny: list[s
     images = ["data.loader.train_images=32", "data.loader.val_images=10", "dataset.num_classes=4"]
     done = run_cli("recipe=medium", *tiny, "data=synthetic", "dataset.dir=null", "dataset=imagefolder", *images)
     assert done.returncode == 0, done.stderr + done.stdout
-    result = only_run(tmp_path / "runs").read_result()
+    result = read_json(only_run(tmp_path / "runs").result)
     assert result is not None
     assert (result["batches"], result["val_images"]) == (8, 10)
     assert not (tmp_path / "cache").exists()

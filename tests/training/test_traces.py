@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_exp.core.files import read_lines
+from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.runs.folder import RunFolder
 from support.configs import make_config
 from support.original import RECIPES, original, original_lr, original_size
@@ -65,7 +65,7 @@ def test_replays_the_original_trace(recipe: str, tmp_path: Path, run_cli: Any) -
     assert [[row["height"], row["width"]] for row in rows] == [row["size"] for row in trace["rows"]]
     for ours, theirs in zip(rows, trace["rows"], strict=True):
         assert ours["lr"] == pytest.approx(theirs["lr"], rel=1e-9, abs=0)
-    result = RunFolder(folder).read_result()
+    result = read_json(RunFolder(folder).result)
     assert result is not None
     assert (result["epochs"], result["val_images"]) == (trace["epochs"], 20)
 

@@ -13,8 +13,6 @@ from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.cache import MAX_SIDE
 from resnet_exp.data.image_file import Pixels, decode
 
-# How an image is stored, as a number of FFCV's.
-JPEG, RAW = 0, 1
 # Pixels of a side of what is coded together: OpenCV stores colors at half of the size.
 UNIT = 16
 
@@ -42,7 +40,7 @@ class Settings:
 class Encoded:
     """An image that is ready to be written; sides in pixels."""
 
-    mode: int
+    is_jpeg: bool  # else pixels
     width: int
     height: int
     content: Pixels
@@ -78,12 +76,12 @@ def encode(path: str, name: str, settings: Settings) -> Encoded:
     pixels = _resized(decode(path, "BGR" if jpeg else "RGB"), path, settings)
     height, width = pixels.shape[:2]
     if not jpeg:
-        return Encoded(RAW, width, height, pixels.reshape(-1))
+        return Encoded(False, width, height, pixels.reshape(-1))
     how = (cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart_interval(width))
     done, content = cv2.imencode(".jpg", pixels, how)
     if not done:
         raise RunFailed(f"image {printable(path)} ({width}x{height} pixels) cannot be stored as JPEG; remove it")
-    return Encoded(JPEG, width, height, content.reshape(-1).astype(np.uint8, copy=False))
+    return Encoded(True, width, height, content.reshape(-1).astype(np.uint8, copy=False))
 
 
 def _resized(pixels: Pixels, path: str, settings: Settings) -> Pixels:

@@ -19,6 +19,7 @@ IMAGE_TYPE, LABEL_TYPE = 2, 1
 FIELDS = ((IMAGE_TYPE, b"image"), (LABEL_TYPE, b"label"))
 ROW = struct.Struct("<BHHQ3xq")  # mode, width, height, where, class
 PLACE = struct.Struct("<QQQ")  # sample, where, bytes
+JPEG, RAW = 0, 1  # modes of an image
 MODES = ("raw", "jpg", "proportion")
 # FFCV's own size of a page; where images keep their size a page must hold more than those of 500 pixels.
 PAGE_BYTES, LARGE_PAGE_BYTES = 2**23, 2**26

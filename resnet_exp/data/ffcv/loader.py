@@ -1,129 +1,110 @@
-"""FFCV files: one memory-mapped file a split, decoded and cropped by compiled code in threads of this process."""
+"""FFCV files: one file a split, mapped into memory, whose images compiled code decodes and crops in threads."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import itertools
+import mmap
+from collections.abc import Generator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from ffcv.loader import Loader as FFCVReader
-from ffcv.memory_managers import OSCacheManager
-from ffcv.pipeline import compiler
-from ffcv.traversal_order.base import TraversalOrder
 
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
+from resnet_exp.data.contract import Loader, Split
+from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv.files import FFCVFiles
-from resnet_exp.data.ffcv.pipeline import Images, Labels, Reader, ToDevice
-from resnet_exp.data.kernels.randaugment import augment_with
+from resnet_exp.data.ffcv.pages import held_pages
+from resnet_exp.data.kernels.batch import Samples
+from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader
 
-Order = npt.NDArray[np.uint64]
-
-
-def _leave_threads_alone(cls: type[compiler.Compiler], n: int) -> None:
-    # Ours are our own; FFCV would set those of torch too, which makes training on a CPU slow.
-    cls.num_threads = 1  # pyright: ignore
-
-
-compiler.Compiler.set_num_threads = classmethod(_leave_threads_alone)  # pyright: ignore
-
-
-@contextlib.contextmanager
-def _nothing_to_compile() -> Iterator[None]:
-    """Keep FFCV from compiling: it does so anew in each run, for seconds, and our steps need none of it.
-
-    Its function that reads memory does harm besides: it changes a type that all functions of numba share.
-    """
-    reader = OSCacheManager.compile_reader
-    OSCacheManager.compile_reader = lambda manager: None  # pyright: ignore
-    compiler.Compiler.set_enabled(False)
-    try:
-        yield
-    finally:
-        compiler.Compiler.set_enabled(True)
-        OSCacheManager.compile_reader = reader
+# `layout.ROW` and `layout.PLACE` for whole tables.
+ROW = np.dtype(
+    {
+        "names": ["mode", "width", "height", "at", "label"],
+        "formats": ["u1", "<u2", "<u2", "<u8", "<i8"],
+        "offsets": [0, 1, 3, 5, 16],
+        "itemsize": layout.ROW.size,
+    }
+)
+PLACE = np.dtype([("sample", "<u8"), ("at", "<u8"), ("size", "<u8")])
 
 
-class RankOrder(TraversalOrder):
-    """The samples of one rank in an epoch: all of them in order, or a permutation that depends on (seed, epoch).
+class FFCVFile:
+    """The images of an FFCV file."""
 
-    FFCV's own random order ignores the run's seed when distributed and pads each rank with samples of others.
-    """
+    def __init__(self, path: Path, os_cache: bool) -> None:
+        """Read everything but the images.
 
-    def __init__(self, split: Split) -> None:
-        """Takes the loader later: FFCV calls an order that it is given."""
-        self.split = split
-        self.skip = 0
+        Args:
+            path: the file.
+            os_cache: map the file and leave caching to the operating system; or else read pages when they are needed.
 
-    def __call__(self, loader: FFCVReader) -> RankOrder:
-        """Bind to the loader."""
-        self.indices: Order = loader.indices
-        return self
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not what it should be.
+            IndexError: likewise.
+        """
+        header, fault = layout.read_header(path)
+        if fault is not None:
+            raise ValueError(fault)
+        self._path, self._os_cache, self._page_bytes = path, os_cache, header.page_bytes
+        rows = np.fromfile(path, ROW, header.images, offset=layout.rows_at())
+        places = np.fromfile(path, PLACE, header.images, offset=header.table_at)
+        self._is_jpeg, self._labels = rows["mode"] == layout.JPEG, rows["label"]
+        self._height, self._width, self._at = (rows[name].astype(np.int64) for name in ("height", "width", "at"))
+        self._size = np.zeros(header.images, np.int64)
+        # FFCV's own writer notes them in the order in which its processes came to them.
+        self._size[places["sample"]] = places["size"]
+        self._check(header)
 
-    def sample_order(self, epoch: int) -> Order:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Indices of this rank for `epoch`; every rank has as many when training."""
-        split, indices = self.split, self.indices
-        if not split.train:
-            return np.concatenate([indices[split.rank :: split.world_size], indices[: self.padding]])
-        shuffled = np.random.default_rng((split.seed, epoch)).permutation(indices)
-        own = shuffled[: len(shuffled) // split.world_size * split.world_size][split.rank :: split.world_size]
-        # FFCV drops the last incomplete batch by a count that does not know what is skipped.
-        own = own[: len(own) // split.batch_size * split.batch_size]
-        return own[self.skip :]
-
-    @property
-    def padding(self) -> int:
-        """Images that fill up this rank's share of an evaluation: every rank must run as many batches."""
-        short = 0 < len(self.indices) % self.split.world_size <= self.split.rank
-        return int(short and not self.split.train)
-
-
-class FFCVLoader:
-    """FFCV's loader behind the loader contract."""
-
-    def __init__(self, reader: Reader, order: RankOrder, images: Images) -> None:
-        """Wrap a reader whose order is `order` and whose images `images` makes."""
-        self._reader = reader
-        self._order = order
-        self._images = images
-        self.batch_size: int = reader.batch_size
-        self.images = int(reader.reader.num_samples)
+    def _check(self, header: layout.Header) -> None:
+        """Compiled code reads where it is told to."""
+        end, pixels = self._at + self._size, 3 * self._height * self._width
+        wrong = (self._at < layout.rows_at()) | (end > header.table_at) | (end <= self._at)
+        wrong |= self._at // header.page_bytes != (end - 1) // header.page_bytes
+        wrong |= (pixels == 0) | (~self._is_jpeg & (self._size != pixels))
+        if wrong.any():
+            raise ValueError(f"what it says of image {np.flatnonzero(wrong)[0]} cannot be")
 
     def __len__(self) -> int:
-        """Batches an epoch."""
-        return len(self._reader)
+        """Images in all."""
+        return len(self._size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield uint8 NCHW images and int64 labels; both are buffers that FFCV uses again a few batches later."""
-        batches = self._reader.start(self._order.skip // self.batch_size)
-        self._order.skip = 0
-        last = len(self) - 1
-        try:
-            for number, (images, flat) in enumerate(batches):
-                labels = flat.reshape(-1)
-                if number == last and self._order.padding:
-                    labels = labels.clone()
-                    labels[-self._order.padding :] = IGNORED
-                yield images, labels
-        finally:
-            batches.close()
+    def read(self, batches: Sequence[Indices], lag: int) -> Generator[Stored, None, None]:
+        """Yield the images of the batches of an epoch; see `resnet_exp.data.thread_loader.Source`."""
+        if self._os_cache:
+            memory = itertools.repeat(np.asarray(np.memmap(self._path, np.uint8, "r")))
+        else:
+            page = max(self._page_bytes, mmap.PAGESIZE)
+            memory = held_pages(self._path, page, [np.unique(self._at[batch] // page) for batch in batches], lag)
+        for indices, data in zip(batches, memory, strict=False):
+            samples = Samples(
+                is_jpeg=self._is_jpeg[indices],
+                height=self._height[indices],
+                width=self._width[indices],
+                offset=self._at[indices],
+                size=self._size[indices],
+                indices=indices.astype(np.uint64),
+            )
+            yield Stored(data, samples, self._labels[indices])
 
-    def seek(self, epoch: int, batch: int) -> None:
-        """Let the next iteration be that of `epoch` without its first `batch` batches."""
-        self._reader.next_epoch = epoch
-        self._order.skip = batch * self.batch_size
+    def damaged(self, index: int) -> RunFailed:
+        """The error that names an image that cannot be decoded."""
+        return RunFailed(f"FFCV file {self._path}: image {index} is damaged; remove the file to write it again")
 
-    def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
-        """Apply RandAugment after crop and flip from the next epoch's start."""
-        self._images.augment = augment_with(augmentation_set, severity, depth)
+
+def shuffled(split: Split, images: int, epoch: int) -> Indices:
+    """Images of a rank in an epoch of training: its share of a permutation that depends on (seed, epoch)."""
+    order = np.random.default_rng((split.seed, epoch)).permutation(images)
+    return order[: images // split.world_size * split.world_size][split.rank :: split.world_size]
 
 
 def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of the FFCV file of a split.
 
-    Pipelines of Composer 0.7.1 ``composer/datasets/imagenet.py``: random resized crop and flip to train, centre crop at
+    Pipelines of Composer 0.7.1 ``composer/datasets/imagenet.py``: random resized crop and flip to train, center crop at
     crop/resize of the short side to evaluate.
 
     Args:
@@ -135,23 +116,8 @@ def make_loader(split: Split, **settings: Any) -> Loader:
     """
     files = FFCVFiles(**settings)
     path = files.place_of(split.root, split.name)
-    order, images = RankOrder(split), Images(split, str(path))
     try:
-        with _nothing_to_compile():
-            reader = Reader(
-                str(path),
-                batch_size=split.batch_size,
-                num_workers=1,
-                order=order,  # pyright: ignore[reportArgumentType]
-                os_cache=files.os_cache,
-                drop_last=split.train,
-                batches_ahead=split.prefetch_factor,
-                seed=split.seed,
-                pipelines={
-                    "image": [images, ToDevice(split.on_gpu)],
-                    "label": [Labels(), ToDevice(split.on_gpu)],
-                },
-            )
-    except (OSError, ValueError, AssertionError, IndexError) as error:
+        file = FFCVFile(path, files.os_cache)
+    except (OSError, ValueError, IndexError) as error:
         raise RunFailed(f"FFCV file {path} cannot be opened ({error}); remove it to write it again") from error
-    return FFCVLoader(reader, order, images)
+    return ThreadLoader(split, file, partial(shuffled, split, len(file)))

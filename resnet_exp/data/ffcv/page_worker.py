@@ -18,7 +18,7 @@ from isal.isal_zlib import crc32
 
 from resnet_exp.data.conversion.encode import Encoded
 from resnet_exp.data.conversion.worker import NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
-from resnet_exp.data.ffcv.layout import page_bytes
+from resnet_exp.data.ffcv.layout import JPEG, RAW, page_bytes
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class PageWorker(ImageWorker):
         self._page[self.used : self.used + size] = encoded.content.data
         # Now, while its bytes are in the processor's cache.
         self.checksum = crc32(encoded.content.data, self.checksum)
-        self.rows.append(Row(number, encoded.mode, encoded.width, encoded.height, self.used, size))
+        self.rows.append(Row(number, JPEG if encoded.is_jpeg else RAW, encoded.width, encoded.height, self.used, size))
         self.used += size
 
     def _flush(self) -> None:

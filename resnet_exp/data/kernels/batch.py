@@ -1,4 +1,4 @@
-"""Samples of an FFCV file to images: decode, crop, resize, flip and augment in one compiled pass over a batch.
+"""Stored samples to images: decode, crop, resize, flip and augment in one compiled pass over a batch.
 
 The threads are Python's, not numba's: the compiled code holds no lock, one build of it serves any number of threads,
 and none of numba's thread pools gets in the way of torch's or of a fork.
@@ -7,13 +7,13 @@ and none of numba's thread pools gets in the way of torch's or of a fork.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import NamedTuple
 
-import ffcv._libffcv
 import llvmlite.binding
 import numpy as np
 import numpy.typing as npt
-from ffcv.fields.rgb_image import IMAGE_MODES
 from numba import types
 
 from resnet_exp.data.contract import Split
@@ -25,10 +25,18 @@ from resnet_exp.data.kernels.randaugment import Augment, randaugment
 from resnet_exp.data.kernels.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
 from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, epoch_key, seed_stream, uniform
 
-JPEG = int(IMAGE_MODES["jpg"])
+
+def _libffcv() -> str:
+    """Path of FFCV's compiled library. It is found without importing FFCV, which compiles something for seconds."""
+    package = find_spec("ffcv")
+    library = package and PathFinder.find_spec("ffcv._libffcv", package.submodule_search_locations)
+    if not library or not library.origin:
+        raise ImportError("FFCV is not installed, or not whole")
+    return library.origin
+
 
 # By name, not by address: code that is kept for later runs finds the function anew.
-llvmlite.binding.load_library_permanently(ffcv._libffcv.__file__)
+llvmlite.binding.load_library_permanently(_libffcv())
 _decode_jpeg = types.ExternalFunction(
     "imdecode",
     types.int32(
@@ -39,20 +47,19 @@ _decode_jpeg = types.ExternalFunction(
 
 
 class Samples(NamedTuple):
-    """What the file says of the samples of a batch; arrays of one length."""
+    """What is known of the samples of a batch; arrays of one length."""
 
-    mode: npt.NDArray[np.uint8]
+    is_jpeg: npt.NDArray[np.bool_]  # or else pixels, RGB
     height: Numbers
     width: Numbers
-    page: Numbers  # row of the memory that holds the sample
-    offset: Numbers
+    offset: Numbers  # in the memory that holds all of them, in bytes
     size: Numbers  # in bytes
     indices: npt.NDArray[np.uint64]
 
 
-def to_read(pages: Pixels) -> Pixels:
-    """A view of a file's memory that cannot be written to, as a mapped file's cannot be: one build serves both."""
-    view = pages.view()
+def to_read(data: Pixels) -> Pixels:
+    """A view of memory that cannot be written to, as a mapped file's cannot be: one build serves both."""
+    view = data.view()
     view.flags.writeable = False
     return view
 
@@ -232,15 +239,15 @@ def load_jpeg(
 
 
 @inner
-def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
+def load_one(memory: Pixels, samples: Samples, number: int, rule: Rule, scratch: Scratch, out: Pixels) -> int:
     """Make image `number` of a batch; returns 0, or else what the JPEG decoder says."""
     height, width, index = samples.height[number], samples.width[number], samples.indices[number]
     offset, size = samples.offset[number], samples.size[number]
-    data = pages[samples.page[number]][offset : offset + size]
+    data = memory[offset : offset + size]
     stream, row, numbers, weights = scratch.stream, scratch.row, scratch.numbers, scratch.weights
     box = choose_box(rule, stream, height, width, index)
     flip = choose_flip(rule, stream, index)
-    if samples.mode[number] == JPEG:
+    if samples.is_jpeg[number]:
         return load_jpeg(data, (height, width), box, jpeg_scale(rule, box, out), flip, scratch, out)
     exact = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
     resized(data, Window(0, 0, height, width), (height, width), exact, flip, out, row, numbers, weights)
@@ -249,12 +256,12 @@ def load_one(pages: Pixels, samples: Samples, number: int, rule: Rule, scratch: 
 
 def _make_load(sources: str) -> Callable[..., str]:
     def load(
-        pages: Pixels, samples: Samples, rule: Rule, scratch: Scratch, counter: Numbers, out: Pixels, status: Numbers
+        memory: Pixels, samples: Samples, rule: Rule, scratch: Scratch, counter: Numbers, out: Pixels, status: Numbers
     ) -> str:
         """Make images of a batch until none is left; any number of threads may do so together.
 
         Args:
-            pages: the file's memory: bytes, one row a page; see `to_read`.
+            memory: bytes that hold the samples; see `to_read`.
             samples: where the samples are in it.
             rule: what becomes of them.
             scratch: memory of this thread.
@@ -264,7 +271,7 @@ def _make_load(sources: str) -> Callable[..., str]:
         """
         number = take(counter)  # pyright: ignore[reportCallIssue]
         while number < len(out):
-            status[number] = load_one(pages, samples, number, rule, scratch, out[number])
+            status[number] = load_one(memory, samples, number, rule, scratch, out[number])
             augment(rule, scratch, samples.indices[number], out[number])
             number = take(counter)  # pyright: ignore[reportCallIssue]
         return sources

@@ -6,99 +6,88 @@ Images are those of FFCV files that hold the same JPEGs, crops and flips include
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.data.contract import Batch, Loader, Split
-from resnet_exp.data.kernels.batch import JPEG, Samples, Scratch, load, make_scratch, rule_of, to_read
+from resnet_exp.data.contract import Loader, Split
+from resnet_exp.data.kernels.batch import Samples
 from resnet_exp.data.kernels.jpeg import measure
-from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
 from resnet_exp.data.streaming import shuffle
 from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.data.streaming.mds import NUMBERS, Column
 from resnet_exp.data.streaming.shard_cache import ShardStore
-from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
+from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order, threads
 
 Array = npt.NDArray[Any]
 # As Pillow: what claims more is made to fill memories.
 MOST_PIXELS = 178_956_970
+# Batches whose shards are fetched at the same time.
+FETCHED_AHEAD = 8
 AGAIN = "remove it, then convert or fetch it again"
 DAMAGED = f"is damaged; {AGAIN}"
 
 
 class ShardImages:
-    """The images of a split, a batch at a time."""
+    """The images of a split."""
 
-    def __init__(self, split: Split, store: ShardStore) -> None:
-        """`store` has the shards."""
-        self.augment = NOTHING
-        self._split, self._store = split, store
+    def __init__(self, store: ShardStore, classes: int) -> None:
+        """`store` has the shards; `classes` is how many there are."""
+        self._store, self._classes = store, classes
         self.starts = np.array(store.index.starts)
         self._offsets: dict[int, Array] = {}
-        self._scratch: Scratch | None = None
-        self._room = 0, 0
 
     def __len__(self) -> int:
         """Images in all."""
         return int(self.starts[-1])
 
-    def __getitems__(self, keys: list[Key]) -> Batch:
-        """Images of one epoch and side: uint8 NCHW, int64 labels.
+    def read(self, batches: Sequence[Indices], lag: int) -> Generator[Stored, None, None]:
+        """Yield the images of the batches of an epoch; see `resnet_exp.data.thread_loader.Source`."""
+        with threads(FETCHED_AHEAD) as fetching:
+            fetches = (
+                fetching.submit(self._store.ensure, np.unique(self._shards(batch)).tolist()) for batch in batches
+            )
+            for indices, _ in zip(batches, in_order(fetches, FETCHED_AHEAD), strict=True):
+                yield self._stored(indices)
 
-        Raises:
-            RunFailed: a shard cannot be had, or an image in it is damaged.
-        """
-        epoch, _, side = keys[0]
-        indices = np.array([index for _, index, _ in keys])
+    def _shards(self, indices: Indices) -> Indices:
+        return np.searchsorted(self.starts, indices, "right") - 1
+
+    def _stored(self, indices: Indices) -> Stored:
         data, at, ends, labels = self._read(indices)
-        if (foreign := (labels < 0) | (labels >= self._split.classes)).any():
-            raise self._of_no_use(indices[foreign], f"is of class {labels[foreign][0]}; {self._classes}")
-        heights, widths = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+        if (foreign := (labels < 0) | (labels >= self._classes)).any():
+            fix = f"dataset.num_classes={self._classes} has 0 to {self._classes - 1}, set it to what they are"
+            raise self._of_no_use(indices[foreign], f"is of class {labels[foreign][0]}; {fix}")
+        heights, widths = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
         measure(data, at, ends - at, heights, widths)
         if (unusable := (heights * widths == 0) | (heights * widths > MOST_PIXELS)).any():
             raise self._of_no_use(indices[unusable], f"is no JPEG that can be read; {AGAIN}")
         samples = Samples(
-            mode=np.full(len(keys), JPEG, np.uint8),
+            is_jpeg=np.ones(len(indices), np.bool_),
             height=heights,
             width=widths,
-            page=np.zeros(len(keys), np.int64),
             offset=at,
             size=ends - at,
             indices=indices.astype(np.uint64),
         )
-        images, status = np.empty((len(keys), side, side, 3), np.uint8), np.zeros(len(keys), np.int64)
-        rule = rule_of(self._split, epoch, self.augment)
-        counter = np.zeros(1, np.int64)
-        load(to_read(data.reshape(1, -1)), samples, rule, self._memory(heights, widths), counter, images, status)
-        if status.any():
-            raise self._of_no_use(indices[status != 0], DAMAGED)
-        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
+        return Stored(data, samples, labels)
 
-    @property
-    def _classes(self) -> str:
-        return f"dataset.num_classes={self._split.classes} has 0 to {self._split.classes - 1}, set it to what they are"
+    def damaged(self, index: int) -> RunFailed:
+        """The error that names an image that cannot be decoded."""
+        return self._of_no_use(np.array([index]), DAMAGED)
 
     def _of_no_use(self, indices: Array, how: str) -> RunFailed:
-        number = int(np.searchsorted(self.starts, indices[0], "right")) - 1
+        number = int(self._shards(indices)[0])
         image = indices[0] - self.starts[number]
         return RunFailed(f"MDS shard {self._store.path(number)}: image {image} {how}")
 
-    def _memory(self, heights: Array, widths: Array) -> Scratch:
-        """Memory that is large enough for these images; it grows."""
-        needed = max(self._room[0], int(heights.max())), max(self._room[1], int(widths.max()))
-        if self._scratch is None or needed != self._room:
-            self._room, self._scratch = needed, make_scratch(*needed, self._split.crop)
-        return self._scratch
-
     def _read(self, indices: Array) -> tuple[Array, Array, Array, Array]:
         """The samples' bytes in one array, begin and end of each image in it, and the class numbers."""
-        shards = np.searchsorted(self.starts, indices, "right") - 1
-        self._store.ensure(np.unique(shards).tolist())
+        shards = self._shards(indices)
         begin, size = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
         for shard in np.unique(shards):
             mine = shards == shard
@@ -157,36 +146,10 @@ def _numbers(data: Array, places: Array, kind: str) -> Array:
     return np.ascontiguousarray(data[places[..., None] + np.arange(width)]).view(kind)[..., 0]
 
 
-class ShardSampler(EpochSampler):
-    """The samples of a rank: to train, those of a few shards at a time."""
-
-    def __init__(self, images: ShardImages, split: Split, block: int, nodes: int) -> None:
-        """`block` and `nodes`: see `resnet_exp.data.streaming.shuffle`."""
-        super().__init__(images, split)
-        self._starts, self._block, self._nodes = images.starts, block, nodes
-
-    def order(self) -> Iterable[int]:
-        """The samples of this rank in the epoch."""
-        if not self.split.train:
-            return super().order()
-        parts = shuffle.of_epoch(self._starts, self._nodes, self._block, self.split.seed, self.epoch)
-        return shuffle.share(parts, self.split.rank, self.split.world_size, self.split.batch_size).tolist()
-
-
-class ShardLoader(WorkerLoader):
-    """A loader of shards, which can do RandAugment."""
-
-    def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
-        """Apply RandAugment after crop and flip from the next epoch's start."""
-        assert isinstance(self.dataset, ShardImages)
-        self.dataset.augment = augment_with(augmentation_set, severity, depth)
-        # Workers that have begun know of the dataset as it was.
-        self.close()
-        self._iterator = None
-
-
-def _collated(batch: Batch) -> Batch:
-    return batch
+def shuffled(split: Split, starts: Indices, block: int, nodes: int, epoch: int) -> Indices:
+    """Images of a rank in an epoch of training; see `resnet_exp.data.streaming.shuffle` for `block` and `nodes`."""
+    parts = shuffle.of_epoch(starts, nodes, block, split.seed, epoch)
+    return shuffle.share(parts, split.rank, split.world_size, split.batch_size)
 
 
 def make_loader(split: Split, **settings: Any) -> Loader:
@@ -208,6 +171,6 @@ def make_loader(split: Split, **settings: Any) -> Loader:
             f"data.loader.canonical_nodes={shards.canonical_nodes} does not divide a batch of {whole}; "
             "use a number that does"
         )
-    images = ShardImages(split, shards.store_of(split.root, split.name))
-    sampler = ShardSampler(images, split, shards.shuffle_block, shards.canonical_nodes)
-    return ShardLoader.of(images, sampler, _collated)  # pyright: ignore[reportReturnType]
+    images = ShardImages(shards.store_of(split.root, split.name), split.classes)
+    order = partial(shuffled, split, images.starts, shards.shuffle_block, shards.canonical_nodes)
+    return ThreadLoader(split, images, order)

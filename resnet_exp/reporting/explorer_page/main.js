@@ -1,151 +1,227 @@
-// Unpack, read the address, draw; draw again after each change.
+// Unpack the data, read the address, draw; draw again after each change.
 
-async function unpack(id) {
-  const packed = Uint8Array.from(atob(byId(id).textContent.trim()), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).text();
-}
+import { nameOf } from "./rules/describe.js";
+import { counted, duration, percent } from "./rules/format.js";
+import { preparePage } from "./rules/page.js";
+import { select } from "./rules/select.js";
+import { DEFAULTS, NO_TARGET, parseTarget, readState, writeState } from "./rules/state.js";
+import { drawAnswer } from "./view/answer.js";
+import { drawChart, moveTarget, neighbor } from "./view/chart.js";
+import { drawControls } from "./view/controls.js";
+import { drawDetails } from "./view/details.js";
+import { announce, byFocus, byId, inputById, make } from "./view/dom.js";
+import { copyFrom, csvOf, download } from "./view/export.js";
+import { drawPrices } from "./view/prices.js";
+import { drawTable, markRow, rowFocus, stepRow } from "./view/table.js";
+import { unpackJson, unpackText } from "./view/unpack.js";
 
-function announce(text) {
-  byId("live").textContent = text;
-}
+/** @import { Page, State, Update, View } from "./types.d.ts" */
 
-function start(page) {
-  let state = { ...DEFAULTS };
-  let shown = null;
+const STEPS = new Map([
+  ["ArrowRight", 1],
+  ["ArrowUp", 1],
+  ["ArrowLeft", -1],
+  ["ArrowDown", -1],
+  ["Home", -Infinity],
+  ["End", Infinity],
+]);
 
-  function draw() {
-    shown = select(page, state);
-    drawControls(page, state, shown, update);
-    drawPrices(page, state, update);
-    drawAnswer(page, state, shown, update);
-    drawTable(page, state, shown, update);
-    // Before the chart: they take a part of its width.
-    drawDetails(page, state, shown);
-    drawChart(page, state, shown, update);
+/** The page as the user sees it: the state, what is shown, and how either changes. */
+class Explorer {
+  /** @param {Page} page */
+  constructor(page) {
+    /** @type {Update} */
+    const update = (change, focus) => this.update(change, focus);
+    const state = DEFAULTS;
+    /** @type {View} */
+    this.view = { page, state, shown: select(page, state), update, allRows: false };
   }
 
-  function update(change, focus) {
-    state = { ...state, ...change, ...(typeof change.own === "function" ? { own: change.own(state) } : {}) };
-    keep();
-    const changed = Object.keys(change);
-    if (changed.every((name) => name === "target")) {
-      drawAnswer(page, state, shown, update);
-      moveTarget(state, shown);
-      announce(byId("answer").innerText);
-    } else if (changed.every((name) => name === "selected")) {
-      markRow(state, shown);
-      drawDetails(page, state, shown);
-      drawChart(page, state, shown, update);
-    } else {
-      draw();
+  /** Take the state from the address. */
+  load() {
+    const { state, problems } = readState(location, this.view.page);
+    byId("problems").replaceChildren(...problems.map((problem) => make("li", {}, problem)));
+    byId("problems").hidden = problems.length === 0;
+    this.show(state);
+  }
+
+  /** @param {State} state */
+  show(state) {
+    this.view = { ...this.view, state, shown: select(this.view.page, state) };
+    this.draw();
+  }
+
+  draw() {
+    drawControls(this.view);
+    drawPrices(this.view);
+    drawAnswer(this.view);
+    drawTable(this.view);
+    // Before the chart: they take a part of its width.
+    drawDetails(this.view);
+    drawChart(this.view);
+  }
+
+  /** @type {Update} */
+  update(change, focus) {
+    const changes = typeof change === "function" ? change(this.view.state) : change;
+    const state = { ...this.view.state, ...changes };
+    keepInAddress(state);
+    const names = Object.keys(changes);
+    if (names.every((name) => name === "target")) this.aim(state);
+    else if (names.every((name) => name === "selected")) this.choose(state);
+    else {
+      this.show(state);
       announce(`${byId("shown").textContent} shown.`);
     }
     if (focus === "details") byId("details-title").focus();
   }
 
-  function keep() {
-    try {
-      history.replaceState(null, "", writeState(state, location.pathname));
-    } catch {
-      // Some browsers allow only so many changes a second; the next one has them all.
-    }
+  /**
+   * Another target changes no more than its answer.
+   * @param {State} state
+   */
+  aim(state) {
+    this.slide(state);
+    announce(byId("answer").innerText);
   }
 
-  /** While the slider moves: the answer and the line in the chart, nothing else. */
-  function slide(target) {
-    state = { ...state, target };
-    drawAnswer(page, state, shown, update);
-    moveTarget(state, shown);
+  /**
+   * The same while the slider moves: no word of it yet.
+   * @param {State} state
+   */
+  slide(state) {
+    this.view = { ...this.view, state };
+    drawAnswer(this.view);
+    moveTarget(this.view);
   }
 
-  function load() {
-    const read = readState(location, page);
-    state = read.state;
-    byId("problems").replaceChildren(...read.problems.map((problem) => make("li", {}, problem)));
-    byId("problems").hidden = read.problems.length === 0;
-    draw();
+  /**
+   * Another selected point changes no numbers.
+   * @param {State} state
+   */
+  choose(state) {
+    this.view = { ...this.view, state };
+    markRow(this.view);
+    drawDetails(this.view);
+    drawChart(this.view);
   }
 
-  function close() {
-    const key = state.selected;
-    update({ selected: null });
-    const row = [...document.querySelectorAll("#table button.link")].find((button) => button.dataset.focus === `row ${key}`);
-    (row || byId("chart")).focus({ preventScroll: true });
+  showAllRows() {
+    this.view = { ...this.view, allRows: true };
+    drawTable(this.view);
   }
 
-  function stepPoint(event) {
-    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -Infinity, End: Infinity }[event.key];
-    if (event.key === "Enter" && state.selected !== null) byId("details-title").focus();
-    const next = step ? neighbour(state, shown, step) : null;
-    if (next === null) return;
+  closeDetails() {
+    const key = this.view.state.selected;
+    if (key === null) return;
+    this.update({ selected: null });
+    (byFocus(byId("table"), rowFocus(key)) ?? byId("chart")).focus({ preventScroll: true });
+  }
+
+  reset() {
+    this.update({ ...DEFAULTS, dataset: this.view.state.dataset });
+  }
+
+  /** @param {KeyboardEvent} event */
+  stepPoint(event) {
+    if (event.key === "Enter" && this.view.state.selected !== null) byId("details-title").focus();
+    const step = STEPS.get(event.key);
+    const next = step === undefined ? undefined : neighbor(this.view, step);
+    if (next === undefined) return;
     event.preventDefault();
-    update({ selected: next.key });
-    announce(`${nameOf(next)} on ${next.first.hardware}, ${percent(next.top1.mean)} percent, ${next.time ? duration(next.time.mean) : "no time"}`);
+    this.update({ selected: next.key });
+    const time = next.time ? duration(next.time.mean) : "no time";
+    announce(`${nameOf(next)} on ${next.first.hardware}, ${percent(next.top1.mean)} percent, ${time}`);
   }
-
-  listen({ update, slide, load, close, stepPoint, draw, redraw: () => drawChart(page, state, shown, update),
-    reset: () => update({ ...DEFAULTS, dataset: state.dataset }), csv: () => csvOf(page, state, shown),
-    allRows: () => { page.allRows = true; draw(); }, isOpen: () => state.selected !== null });
-  load();
 }
 
-function typedTarget(text) {
-  const target = Number(text);
-  return text !== "" && target > 0 && target < 100 ? target : NO_TARGET;
-}
-
-/** Everything that does not change with what is shown. */
-function listen(act) {
-  const on = (id, event, then) => byId(id).addEventListener(event, then);
-  let waiting = null;
-  on("target", "input", (event) => {
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(() => act.slide(typedTarget(event.target.value)));
-  });
-  for (const id of ["target", "target-number"]) {
-    on(id, "change", (event) => act.update({ target: typedTarget(event.target.value) }));
-  }
-  on("no-target", "click", () => act.update({ target: NO_TARGET }));
-  on("reset", "click", act.reset);
-  on("empty-reset", "click", act.reset);
-  on("close", "click", act.close);
-  on("skip", "click", () => byId("main-content").focus());
-  on("csv", "click", () => download("runs.csv", act.csv()));
-  on("link", "click", (event) => copy(location.href, (said) => { event.target.textContent = said; announce(`link ${said.toLowerCase()}`); }));
-  on("more", "click", act.allRows);
-  on("chart", "keydown", act.stepPoint);
-  on("table", "keydown", stepRow);
-  on("filters-open", "click", (event) => {
-    const open = byId("controls").classList.toggle("open");
-    event.target.setAttribute("aria-expanded", String(open));
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && act.isOpen()) act.close();
-  });
-  window.addEventListener("hashchange", act.load);
-  window.addEventListener("resize", act.redraw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", act.draw);
-}
-
-function aboutPage(page) {
-  const own = page.runs.filter((run) => !run.published).length;
-  const states = Object.entries(page.counts).map(([kind, count]) => `${count} ${kind}`).join(", ");
-  return `${own} own ${own === 1 ? "run" : "runs"}${states ? ` (${states})` : ""} and ${page.runs.length - own} published ones, written ${page.written}.`;
-}
-
-(async () => {
+/** @param {State} state */
+function keepInAddress(state) {
   try {
-    const [library, ...contents] = await Promise.all(["plotly", "data", "curves", "configs"].map(unpack));
-    document.head.append(make("script", {}, library));
-    const page = prepare(...contents.map((content) => JSON.parse(content)));
-    byId("about").textContent = aboutPage(page);
-    byId("loading").hidden = true;
-    byId("page").hidden = false;
-    start(page);
-    document.documentElement.dataset.ready = "yes";
-  } catch (error) {
-    byId("loading").textContent = `This page could not start (${error}). It needs a browser of 2023 or later.`;
-    throw error;
+    history.replaceState(null, "", writeState(state, location.pathname));
+  } catch {
+    // Some browsers allow only so many changes a second; the next one has them all.
   }
-})();
+}
+
+/**
+ * Everything that stays in place whatever is shown.
+ * @param {Explorer} explorer
+ */
+function listen(explorer) {
+  listenToTarget(explorer);
+  onClick("reset", () => explorer.reset());
+  onClick("empty-reset", () => explorer.reset());
+  onClick("close", () => explorer.closeDetails());
+  onClick("skip", () => byId("main-content").focus());
+  onClick("csv", () => download("runs.csv", csvOf(explorer.view)));
+  onClick(
+    "link",
+    copyFrom(() => location.href, "link"),
+  );
+  onClick("more", () => explorer.showAllRows());
+  onClick("filters-open", (button) => {
+    button.setAttribute("aria-expanded", String(byId("controls").classList.toggle("open")));
+  });
+  byId("chart").addEventListener("keydown", (event) => explorer.stepPoint(event));
+  byId("table").addEventListener("keydown", stepRow);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") explorer.closeDetails();
+  });
+  window.addEventListener("hashchange", () => explorer.load());
+  window.addEventListener("resize", () => drawChart(explorer.view));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => explorer.draw());
+}
+
+/**
+ * @param {string} id
+ * @param {(button: HTMLElement) => void} then
+ */
+function onClick(id, then) {
+  const button = byId(id);
+  button.addEventListener("click", () => then(button));
+}
+
+/** @param {Explorer} explorer */
+function listenToTarget(explorer) {
+  const targetIn = (/** @type {HTMLInputElement} */ input) => parseTarget(input.value) ?? NO_TARGET;
+  const slider = inputById("target");
+  let frame = 0;
+  slider.addEventListener("input", () => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => explorer.slide({ ...explorer.view.state, target: targetIn(slider) }));
+  });
+  for (const input of [slider, inputById("target-number")]) {
+    input.addEventListener("change", () => explorer.update({ target: targetIn(input) }));
+  }
+  onClick("no-target", () => explorer.update({ target: NO_TARGET }));
+}
+
+/** @param {Page} page */
+function aboutText(page) {
+  const own = page.runs.filter((run) => !run.published).length;
+  const states = Object.entries(page.counts).map(([kind, count]) => `${count} ${kind}`);
+  const found = states.length > 0 ? ` (${states.join(", ")})` : "";
+  return `${counted(own, "own run")}${found} and ${page.runs.length - own} published ones, written ${page.written}.`;
+}
+
+async function start() {
+  const [library, content, curves, configs] = await Promise.all([
+    unpackText("plotly"),
+    ...["data", "curves", "configs"].map(unpackJson),
+  ]);
+  document.head.append(make("script", {}, library));
+  const page = preparePage(content, curves, configs);
+  const explorer = new Explorer(page);
+  byId("about").textContent = aboutText(page);
+  byId("loading").hidden = true;
+  byId("page").hidden = false;
+  listen(explorer);
+  explorer.load();
+  document.documentElement.dataset.ready = "yes";
+}
+
+start().catch((error) => {
+  byId("loading").textContent = `This page could not start (${error}). It needs a browser of 2023 or later.`;
+  throw error;
+});

@@ -18,7 +18,7 @@ def in_turn(sweep: Sweep, attempt: Attempt) -> int:
         tracker.saw(done)
         for number, run in enumerate(todo, 1):
             if len(sweep.runs) > 1:
-                console.say(f"[{number}/{len(todo)}] {' '.join(run.own)}")
+                console.say(f"[{number}/{len(todo)}] {' '.join(run.varied_overrides)}")
             code = max(code, ended := attempt(run.config))
             done += ended == EXIT_DONE
             tracker.saw(done)

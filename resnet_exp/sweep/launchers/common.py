@@ -12,6 +12,7 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from resnet_exp.runs import environment, status_table
+from resnet_exp.runs.environment import Git
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
 
@@ -44,10 +45,15 @@ def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
 
 
 def _note_commits(done: list[PlannedRun]) -> None:
-    now = (environment.git() or {}).get("commit")
-    others = sorted({str(commit)[:12] for run in done if (commit := environment.commit_of(run.folder)) != now})
+    now = _commit(environment.git())
+    commits = {_commit(environment.read_environment(run.folder).git) for run in done}
+    others = sorted(str(commit)[:12] for commit in commits - {now})
     if others:
         console.say(f"note: some were made at other commits ({', '.join(others)}; this is {str(now)[:12]})")
+
+
+def _commit(code: Git | None) -> str | None:
+    return code.commit if code is not None else None
 
 
 def end_sweep(states: list[RunState], code: int = EXIT_DONE, show: bool = True) -> int:

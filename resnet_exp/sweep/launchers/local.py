@@ -13,12 +13,11 @@ from resnet_exp.config import validate
 from resnet_exp.config.schema import LocalLauncherConfig
 from resnet_exp.core import console, devices
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
-from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.core.processes import die_with_parent
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs.failure import failure_now, write_failure
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.sweep.launchers import slurm_job
 from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep
 from resnet_exp.sweep.launchers.frontier_tracker import tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
@@ -67,7 +66,7 @@ class Pool:
         return bool(self.running or (self.waiting and not self.stopping))
 
     def _start(self, run: PlannedRun, gpus: list[str]) -> subprocess.Popen[bytes]:
-        freeze_run(run.config, slurm_job.submission_facts(environment.of_launcher()))
+        freeze_run(run.config, environment.this_command())
         run.folder.failure.unlink(missing_ok=True)
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         if not gpus:
@@ -102,11 +101,10 @@ class Pool:
 def _explain(job: _Job) -> None:
     """Write ``failure.json`` for a run that ended before it had ranks: its launcher's last words."""
     folder, code = job.folder, job.process.returncode
-    if code in (EXIT_DONE, EXIT_INTERRUPTED) or folder.result.exists() or folder.failure.exists():
+    if code in (EXIT_DONE, EXIT_INTERRUPTED) or folder.result.exists():
         return
     words = folder.launcher_log.read_text(errors="replace").strip().splitlines() or [f"exit code {code}"]
-    failure = {"schema": SCHEMA, "error": words[-1], "type": "", "rank": 0, "exit_code": code, "traceback": ""}
-    write_json(folder.failure, failure)
+    write_failure(folder, failure_now(words[-1], exit_code=code))
 
 
 def _gpu_names() -> list[str]:

@@ -24,6 +24,7 @@ from resnet_exp.core.files import read_json, writing
 from resnet_exp.core.text import plural, span
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import environment, submission, sweep_manifest
+from resnet_exp.runs.environment import Command
 from resnet_exp.runs.submission import end, queued_jobs, submission_path
 from resnet_exp.sweep.launchers import slurm_job
 from resnet_exp.sweep.launchers.common import end_sweep, runs_to_start
@@ -65,15 +66,15 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
             raise RequestError(f"hydra.launcher.{key}={given} must be {least} or more")
     token = uuid.uuid4().hex
     executor = _executor(planned, _one_hardware(todo), settings, token)
-    facts = slurm_job.submission_facts(environment.of_launcher())
+    command = environment.this_command()
     new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
     try:
-        _freeze(todo, facts)
+        _freeze(todo, command)
         size = slurm.largest_array()
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
-            commit = (facts["git"] or {}).get("commit")
+            commit = command.git.commit if command.git is not None else None
             tasks = [slurm_job.SlurmJob(str(run.folder.path), settings.max_requeues, commit) for run in part]
             with _undisturbed():
                 before = {run.run_id: jobs.get(run.run_id) for run in todo}
@@ -94,10 +95,10 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
     return jobs
 
 
-def _freeze(runs: list[PlannedRun], facts: dict[str, Any]) -> None:
+def _freeze(runs: list[PlannedRun], command: Command) -> None:
     with ThreadPoolExecutor(WRITERS) as writers:
         try:
-            for number, _ in enumerate(writers.map(lambda run: freeze_run(run.config, facts), runs), 1):
+            for number, _ in enumerate(writers.map(lambda run: freeze_run(run.config, command), runs), 1):
                 if number % 50 == 0:
                     console.status(f"writing run folders: {number} of {len(runs)}")
         except BaseException:
@@ -186,15 +187,15 @@ def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherC
 
 def _setup(cpus: int | None, lines: list[str]) -> list[str]:
     # From 22.05 on, srun does not take the number of CPUs from sbatch.
-    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines, "began=$(date +%s)"]
+    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines]
 
 
 def _teardown(executor: Any, nodes: int, container: list[str]) -> list[str] | None:
     """Lines of shell that follow srun."""
     if nodes == 1:
         return None
-    see = shlex.join([*container, sys.executable, "-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder)])
-    return ["code=$?", f'[ $code = 0 ] || {see} "$began" "$code"', "exit $code"]
+    see = [sys.executable, "-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder), str(nodes)]
+    return ["code=$?", f"[ $code = 0 ] || {shlex.join([*container, *see])}", "exit $code"]
 
 
 def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) -> dict[str, str]:

@@ -16,7 +16,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import (
@@ -28,11 +27,11 @@ from resnet_exp.core.errors import (
     RequestError,
     RunFailed,
 )
-from resnet_exp.core.files import SCHEMA
+from resnet_exp.core.files import move_into_place
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.launch.run import resume_run
 from resnet_exp.runs import environment
-from resnet_exp.runs.failure import write_failure
+from resnet_exp.runs.failure import current_failure, write_error
 from resnet_exp.runs.folder import RunFolder
 
 STOP = (signal.SIGTERM, signal.SIGUSR2)
@@ -66,7 +65,7 @@ class SlurmJob:
             return self._carry_out(run)
         except Exception as error:
             if not isinstance(error, OwnedByOther):
-                write_failure(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
+                write_error(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
             raise
 
     def _carry_out(self, run: RunFolder) -> str:
@@ -77,10 +76,10 @@ class SlurmJob:
         if code == EXIT_DONE:
             return "done"
         # Where another node has failed, srun's signal is the end and no reason to start again.
-        failure = run.read_failure()
+        failure = current_failure(run)
         if code == EXIT_INTERRUPTED and failure is None:
             return self._interrupted()
-        raise RunFailed((failure or {"error": f"exit code {code}"})["error"])
+        raise RunFailed(failure.error if failure is not None else f"exit code {code}")
 
     def _run(self, run: RunFolder) -> int:
         if slurm.restarts() > self.max_requeues:
@@ -89,7 +88,8 @@ class SlurmJob:
         return resume_run(run, read_config(run), PATIENCE_SECONDS)
 
     def _compare_commits(self) -> None:
-        now = (environment.git() or {}).get("commit")
+        code = environment.git()
+        now = code.commit if code is not None else None
         if self.commit and now != self.commit:
             console.say(f"note: submitted at commit {self.commit[:12]}, the code is now at {str(now)[:12]}")
 
@@ -118,7 +118,7 @@ class SlurmJob:
             # Its job may be looking already.
             new = path.with_suffix(".new")
             DelayedSubmission(self).dump(new)
-            new.replace(path)
+            move_into_place(new, path)
 
     def start_again(self, job: str) -> None:
         """Put the job, which is the caller's own, back into the queue.
@@ -142,7 +142,7 @@ class EarlierJob:
     def __call__(self) -> None:
         """Refuse to run; raises `RequestError`."""
         error = RequestError(f"{self.folder} was submitted by an earlier version; submit its sweep again")
-        write_failure(RunFolder(Path(self.folder)), error, EXIT_BAD_REQUEST)
+        write_error(RunFolder(Path(self.folder)), error, EXIT_BAD_REQUEST)
         raise error
 
 
@@ -181,8 +181,3 @@ def _requeue(job: str) -> None:
             raise RunFailed(f"job {job} could not be requeued: SLURM's controller does not answer; {goes_on}")
         time.sleep(2)
     console.say(f"job {job} requeued")
-
-
-def submission_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """What a run folder keeps of its submission, of `resnet_exp.runs.environment.of_launcher`."""
-    return {"schema": SCHEMA, **{key: facts[key] for key in ("time", "command", "host", "git")}}

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from resnet_exp.core import console, slurm
+from resnet_exp.core.slurm import QueuedJob
 from resnet_exp.runs import status_table
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import Sweep
@@ -28,12 +29,12 @@ class Remembered:
     """SLURM's answers of a while ago; the last one stays while there is no new one."""
 
     def __init__(self) -> None:
-        self._queue: dict[str, str] | None = None
+        self._queue: dict[str, QueuedJob] | None = None
         self._endings: dict[str, str] = {}
         self._queue_asked = self._endings_asked = -math.inf
 
-    def in_queue(self) -> dict[str, str] | None:
-        """As `slurm_queue.in_queue`."""
+    def in_queue(self) -> dict[str, QueuedJob] | None:
+        """As `slurm.in_queue`."""
         if time.monotonic() - self._queue_asked > QUEUE_SECONDS:
             answer = slurm.in_queue()
             self._queue = self._queue if answer is None else answer
@@ -41,7 +42,7 @@ class Remembered:
         return self._queue
 
     def endings(self, jobs: list[str]) -> dict[str, str]:
-        """As `slurm_queue.endings`."""
+        """As `slurm.endings`."""
         if time.monotonic() - self._endings_asked > QUEUE_SECONDS and not self._settled(jobs):
             self._endings = slurm.endings(jobs)
             self._endings_asked = time.monotonic()

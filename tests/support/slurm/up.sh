@@ -169,7 +169,7 @@ MaxJobCount=5000
 MinJobAge=600
 InactiveLimit=0
 JobRequeue=1
-KillWait=20
+KillWait=60
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2,sched_min_interval=100000
 $tracking
 JobAcctGatherType=jobacct_gather/linux
@@ -183,7 +183,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 NodeName=n1 NodeHostname=${hosts[0]} NodeAddr=$nodes.1 Port=$((port + 2)) CPUs=64 RealMemory=512000 Gres=gpu:8
 NodeName=n2 NodeHostname=${hosts[1]} NodeAddr=$nodes.2 Port=$((port + 3)) CPUs=64 RealMemory=512000 Gres=gpu:8
-PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE DefaultTime=60 PriorityTier=1 GraceTime=10
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE DefaultTime=60 PriorityTier=1 GraceTime=30
 PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE DefaultTime=60 PriorityTier=10 PreemptMode=OFF
 CONF
   echo "NodeName=n[1-2] Name=gpu File=$dir/dev/nvidia[0-7]" >"$dir/etc/gres.conf"

@@ -1,0 +1,248 @@
+"""Loaders whose batches are made ahead by threads: the reading loop of FFCV files and of MDS shards.
+
+One thread reads what is stored, another one makes batches of it, with the help of those that decode. The memory of a
+batch is used again for a later one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from resnet_exp.core.devices import usable_cpus
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.data.contract import IGNORED, Batch, Split
+from resnet_exp.data.kernels.batch import Rule, Samples, Scratch, load, make_scratch, rule_of, to_read
+from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
+from resnet_exp.data.kernels.resize import Numbers, Pixels
+
+# Numbers of images within their split.
+Indices = npt.NDArray[np.int64]
+Result = TypeVar("Result")
+
+
+class Stored(NamedTuple):
+    """The images of a batch as they are stored."""
+
+    data: Pixels  # bytes that hold all of them
+    samples: Samples  # where each one is in `data`
+    labels: Numbers
+
+
+class Source(Protocol):
+    """The images of a split as they are stored."""
+
+    def __len__(self) -> int:
+        """Images in all."""
+        ...
+
+    def read(self, batches: Sequence[Indices], lag: int) -> Generator[Stored, None, None]:
+        """Yield the images of the batches of an epoch; runs in a thread of its own.
+
+        Args:
+            batches: the images of each.
+            lag: when a batch is asked for, the one that is so many before it is no longer in use.
+
+        Raises:
+            RunFailed: an image cannot be had; names the file.
+        """
+        ...
+
+    def damaged(self, index: int) -> RunFailed:
+        """The error that names an image that cannot be decoded."""
+        ...
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that end with what they are at; what they have not begun is forgotten."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def in_order(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
+    """Results of jobs in their order. `ahead` are begun at first, another one when the last result is done with."""
+    pending = deque(itertools.islice(jobs, ahead))
+    while pending:
+        yield pending.popleft().result()
+        pending.extend(itertools.islice(jobs, 1))
+
+
+class Slot:
+    """Memory for a batch. Whoever makes one calls `begin`, writes what it returns, and calls `finish`."""
+
+    def __init__(self, split: Split) -> None:
+        """Allocate it for the largest batch of a split; pinned where a GPU copies from it."""
+        pixels = split.batch_size * split.crop**2 * 3
+        self._pixels = torch.empty(pixels, dtype=torch.uint8, pin_memory=split.on_gpu)
+        self._labels = torch.empty(split.batch_size, dtype=torch.int64, pin_memory=split.on_gpu)
+
+    def begin(self, count: int, side: int) -> Batch:
+        """Memory for `count` images, uint8 NHWC, and their labels."""
+        images = self._pixels[: count * side**2 * 3].view(count, side, side, 3)
+        self._batch = images, self._labels[:count]
+        return self._batch
+
+    def finish(self) -> None:
+        """The memory has been written."""
+
+    def take(self) -> Batch:
+        """The batch for its consumer: images as NCHW in the memory order NHWC, and labels."""
+        images, labels = self._batch
+        return images.permute(0, 3, 1, 2), labels
+
+
+class GPUSlot(Slot):
+    """The same, and the way to the current GPU, to which it is copied while other batches are made."""
+
+    def __init__(self, split: Split, stream: torch.cuda.Stream) -> None:
+        """Copies are made on `stream`."""
+        super().__init__(split)
+        self._stream = stream
+        self._copied: torch.cuda.Event = torch.cuda.Event(blocking=True)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def begin(self, count: int, side: int) -> Batch:
+        """Wait until the GPU has copied what was here before."""
+        # Each thread has a device of its own, at first number 0, on which torch would leave a context behind.
+        torch.cuda.set_device(self._stream.device)
+        self._copied.synchronize()
+        return super().begin(count, side)
+
+    def finish(self) -> None:
+        """Begin to copy."""
+        with torch.cuda.stream(self._stream):
+            images, labels = self._batch
+            self._batch = images.to("cuda", non_blocking=True), labels.to("cuda", non_blocking=True)
+            self._copied.record()
+
+    def take(self) -> Batch:
+        """Let the current stream wait for the copy, and its memory for what the current stream does with it."""
+        self._copied.wait()
+        for part in self._batch:
+            part.record_stream(torch.cuda.current_stream())
+        return super().take()
+
+
+class _Maker:
+    """Makes the batches of an epoch."""
+
+    def __init__(self, split: Split, rule: Rule, source: Source, decoding: ThreadPoolExecutor) -> None:
+        """`decoding`: threads for it, as many as `decoders` says."""
+        self._split, self._rule, self._source, self._decoding = split, rule, source, decoding
+        self._room = 0, 0
+        self._scratch: list[Scratch] = []
+
+    def make(self, stored: Future[Stored], side: int, padding: int, slot: Slot) -> Slot:
+        """Fill a slot: images of `side` pixels, of which the last `padding` do not count."""
+        data, samples, labels = stored.result()
+        images_out, labels_out = (part.numpy() for part in slot.begin(len(labels), side))
+        labels_out[:] = labels
+        labels_out[len(labels) - padding :] = IGNORED
+        counter, status = np.zeros(1, np.int64), np.zeros(len(labels), np.int64)
+
+        def decode(scratch: Scratch) -> None:
+            load(to_read(data), samples, self._rule, scratch, counter, images_out, status)
+
+        # Asks for all results: an error of a thread is one of the batch.
+        list(self._decoding.map(decode, self._memory(samples)))
+        if status.any():
+            raise self._source.damaged(int(samples.indices[np.flatnonzero(status)[0]]))
+        slot.finish()
+        return slot
+
+    def _memory(self, samples: Samples) -> list[Scratch]:
+        """Memory of each thread, large enough for these images; it grows."""
+        room = max(self._room[0], int(samples.height.max())), max(self._room[1], int(samples.width.max()))
+        if room != self._room:
+            self._room = room
+            self._scratch = [make_scratch(*room, self._split.crop) for _ in range(decoders(self._split))]
+        return self._scratch
+
+
+def decoders(split: Split) -> int:
+    """Threads that decode; more than there are cores would only take memory."""
+    return max(1, min(split.num_workers, usable_cpus()))
+
+
+class ThreadLoader:
+    """A loader of what a source has, with RandAugment."""
+
+    def __init__(self, split: Split, source: Source, shuffled: Callable[[int], Indices]) -> None:
+        """`shuffled`: number of an epoch of training to the images of this rank in it, in their order."""
+        self.batch_size, self.images = split.batch_size, len(source)
+        self._split, self._source, self._shuffled = split, source, shuffled
+        self._augment = NOTHING
+        self._next = 0, 0
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        whole = self.batch_size * self._split.world_size
+        return self.images // whole if self._split.train else -(-self.images // whole)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield uint8 NCHW images and int64 labels. On a CPU they are memory that a later batch is written to.
+
+        Raises:
+            RunFailed: an image cannot be read or decoded.
+        """
+        epoch, first = self._next
+        self._next = epoch + 1, 0
+        split, slots, batches = self._split, self._slots(), self._batches(epoch)
+        with contextlib.ExitStack() as stack:
+            reads = stack.enter_context(contextlib.closing(self._source.read(batches[first:], len(slots))))
+            decoding, making, reading = (stack.enter_context(threads(count)) for count in (decoders(split), 1, 1))
+            maker = _Maker(split, rule_of(split, epoch, self._augment), self._source, decoding)
+            jobs = (
+                making.submit(
+                    maker.make,
+                    reading.submit(next, reads),
+                    split.side(epoch, number, len(batches)),
+                    self._padding if number == len(batches) - 1 else 0,
+                    slot,
+                )
+                for number, slot in zip(range(first, len(batches)), itertools.cycle(slots), strict=False)
+            )
+            for slot in in_order(jobs, len(slots)):
+                yield slot.take()
+
+    def _slots(self) -> Sequence[Slot]:
+        """Memory of one batch in use, one in the making, and those that are ready."""
+        count = self._split.prefetch_factor + 2
+        if not self._split.on_gpu:
+            return [Slot(self._split) for _ in range(count)]
+        stream: torch.cuda.Stream = torch.cuda.Stream()  # pyright: ignore[reportAssignmentType]
+        return [GPUSlot(self._split, stream) for _ in range(count)]
+
+    def _batches(self, epoch: int) -> list[Indices]:
+        order, size = self._order(epoch), self.batch_size
+        return [order[at : at + size] for at in range(0, len(self) * size, size)]
+
+    def _order(self, epoch: int) -> Indices:
+        split = self._split
+        if split.train:
+            return self._shuffled(epoch)
+        return np.pad(np.arange(split.rank, self.images, split.world_size), (0, self._padding))
+
+    @property
+    def _padding(self) -> int:
+        """Images that fill up this rank's share of an evaluation: every rank must run as many batches."""
+        return int(not self._split.train and 0 < self.images % self._split.world_size <= self._split.rank)
+
+    def seek(self, epoch: int, batch: int) -> None:
+        """Let the next iteration be that of `epoch` without its first `batch` batches."""
+        self._next = epoch, batch
+
+    def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
+        """Apply RandAugment after crop and flip from the next epoch's start."""
+        self._augment = augment_with(augmentation_set, severity, depth)

@@ -1,0 +1,97 @@
+// Numbers as people read them.
+
+/** @import { Ratio, Spread } from "../types.d.ts" */
+
+/** What stands for a number that is not known. */
+export const DASH = "–";
+
+/**
+ * A fraction in percent, without the sign.
+ * @param {number} fraction
+ */
+export function percent(fraction, digits = 2) {
+  return (100 * fraction).toFixed(digits);
+}
+
+/**
+ * The same with no more digits than it has: 76.6.
+ * @param {number} fraction
+ */
+export function shortPercent(fraction) {
+  return String(Number((100 * fraction).toPrecision(6)));
+}
+
+/**
+ * Divisor, unit and decimals that suit a time.
+ * @param {number} seconds
+ * @returns {[divide: number, unit: string, digits: number]}
+ */
+function timeUnit(seconds) {
+  if (seconds < 120) return [1, "s", seconds < 10 ? 1 : 0];
+  return seconds < 7200 ? [60, "min", 1] : [3600, "h", 2];
+}
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return DASH;
+  const [divide, unit, digits] = timeUnit(seconds);
+  return `${(seconds / divide).toFixed(digits)} ${unit}`;
+}
+
+/**
+ * A mean time and its standard error, in one unit.
+ * @param {Spread | null} spread
+ */
+export function durationText(spread) {
+  if (spread === null) return DASH;
+  if (spread.sem === null) return duration(spread.mean);
+  const [divide, unit, digits] = timeUnit(spread.mean);
+  return `${(spread.mean / divide).toFixed(digits)} ± ${(spread.sem / divide).toFixed(digits)} ${unit}`;
+}
+
+/** @param {number} dollars */
+export function money(dollars) {
+  if (!Number.isFinite(dollars)) return DASH;
+  const digits = dollars !== 0 && Math.abs(dollars) < 0.1 ? 4 : 2;
+  return `$${dollars.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+/**
+ * A mean and its standard error, both as `show` writes them.
+ * @param {Spread | null} spread
+ * @param {(value: number) => string} show
+ */
+export function plusMinus(spread, show) {
+  if (spread === null) return DASH;
+  return spread.sem === null ? show(spread.mean) : `${show(spread.mean)} ± ${show(spread.sem)}`;
+}
+
+/** @param {Ratio | null} ratio */
+export function ratioText(ratio) {
+  return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${ratio.value.toFixed(2)}×`;
+}
+
+/**
+ * The share of the baseline's cost that is saved.
+ * @param {Ratio | null} ratio
+ */
+export function savingText(ratio) {
+  return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${(100 * (1 - 1 / ratio.value)).toFixed(0)} %`;
+}
+
+/**
+ * A number without the noise of binary fractions: 0.1 * 3 is no 0.30000000000000004 to people.
+ * @param {number} value
+ */
+export function shortNumber(value) {
+  return String(Number(value.toPrecision(6)));
+}
+
+/**
+ * "one run", "3 runs".
+ * @param {number} count
+ * @param {string} noun
+ */
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

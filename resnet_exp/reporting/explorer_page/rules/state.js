@@ -1,0 +1,269 @@
+// What the user chose, kept in the address: "#sortBy=costSameQuality&model=resnet50&recipe=mild". The names of the first
+// MosaicML Explorer mean what they meant there, so that its links still work, with "?" or with "#".
+
+import { isBaseline } from "./baseline.js";
+import { COLUMNS } from "./columns.js";
+import { isNamed } from "./groups.js";
+
+/** @import { Page, Run, State } from "../types.d.ts" */
+
+/**
+ * Puts one value of the address into a state; returns what is wrong with it, if anything is.
+ * @typedef {(state: State, value: string, page: Page) => string | undefined} Reader
+ */
+
+export const CHOICES = /** @type {const} */ ({
+  sortBy: ["accuracy", "time", "cost", "timeSameQuality", "costSameQuality"],
+  order: ["usual", "reversed"],
+  compare: ["recipe", "hardware", "model", "data", "none"],
+  x: ["time", "cost", "epochs", "energy"],
+  scale: ["log", "linear"],
+  seeds: ["all", "several", "single"],
+  published: ["on", "off"],
+  show: ["means", "runs"],
+  prices: ["today", "spot", "recorded"],
+});
+
+/**
+ * What is of one dataset may be in no run of another.
+ * @satisfies {Partial<State>}
+ */
+export const NO_FILTERS = {
+  model: "all",
+  cloud: "all",
+  hardware: "all",
+  recipe: [],
+  protocol: [],
+  algorithms: new Map(),
+  target: null,
+  selected: null,
+};
+
+/** @type {Readonly<State>} */
+export const DEFAULTS = {
+  sortBy: "accuracy",
+  order: "usual",
+  compare: "recipe",
+  x: "time",
+  scale: "log",
+  seeds: "all",
+  published: "on",
+  show: "means",
+  prices: "today",
+  dataset: "",
+  baseline: "baseline",
+  own: new Map(),
+  ...NO_FILTERS,
+};
+
+export const NO_TARGET = "none";
+const PRICE = "price.";
+/** Recipes of this project, in the order in which they are listed. */
+export const OWN_RECIPES = ["baseline", "mild", "medium", "hot"];
+// The Explorer called its recipes mosaicml_mild and so on. Its baselines were one a cluster, of which only the names are
+// known, and these are the nearest published runs.
+const OLD_RECIPE = /^mosaicml_(?=(hot|medium|mild|baseline)$)/;
+const OLD_BASELINES = new Map([
+  ["r50_optimized_p4d", "mosaicml-vanilla-2022"],
+  ["r50_optimized_mosaicml", "mosaicml-resnet50-card-2022"],
+]);
+
+/** @type {ReadonlyMap<string, Reader>} */
+const READERS = new Map([
+  [
+    "sortBy",
+    choiceReader(
+      "sortBy",
+      COLUMNS.map((column) => column.key),
+    ),
+  ],
+  ["order", choiceReader("order")],
+  ["compare", choiceReader("compare")],
+  ["x", choiceReader("x")],
+  ["scale", choiceReader("scale")],
+  ["seeds", choiceReader("seeds")],
+  ["published", choiceReader("published")],
+  ["show", choiceReader("show")],
+  ["prices", choiceReader("prices")],
+  ["dataset", valueReader("dataset")],
+  ["model", valueReader("model", "all")],
+  ["cloud", valueReader("cloud", "all")],
+  ["hardware", valueReader("hardware", "all")],
+  ["recipe", readRecipe],
+  ["protocol", readProtocol],
+  ["algorithms", readAlgorithm],
+  ["baseline", readBaseline],
+  ["selected", readSelected],
+  ["target", readTarget],
+]);
+
+/**
+ * Read the address. Returns the state and what could not be understood, in words.
+ * @param {{ search: string, hash: string }} address
+ * @param {Page} page
+ * @returns {{ state: State, problems: string[] }}
+ */
+export function readState(address, page) {
+  const words = [...new URLSearchParams(address.search), ...new URLSearchParams(address.hash.replace(/^#[?]?/, ""))];
+  /** @type {State} */
+  const state = { ...DEFAULTS };
+  const problems = words.map(([name, value]) => readWord(state, name, value, page));
+  const old = words.some(([, value]) => /^(mosaicml_|r50_optimized_)/.test(value));
+  if (state.dataset === "") state.dataset = defaultDataset(page, state, old);
+  if (words.length === 0 && page.runs.every((run) => run.published)) state.sortBy = "cost";
+  return { state, problems: problems.filter((problem) => problem !== undefined) };
+}
+
+/**
+ * @param {State} state
+ * @param {string} name
+ * @param {string} value
+ * @param {Page} page
+ */
+function readWord(state, name, value, page) {
+  const read = READERS.get(name);
+  if (read) return read(state, value, page);
+  return name.startsWith(PRICE) ? readPrice(state, name, value) : `${name}=${value} is unknown`;
+}
+
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {readonly string[]} values
+ */
+function unknown(name, value, values) {
+  const some = values.slice(0, 8).join(", ") || "the runs";
+  return `${name}=${value} is not among ${some}${values.length > 8 ? ", ..." : ""}`;
+}
+
+/**
+ * @param {keyof typeof CHOICES} name
+ * @param {readonly string[]} accepted
+ * @returns {Reader}
+ */
+function choiceReader(name, accepted = CHOICES[name]) {
+  return (state, value) => {
+    if (!accepted.includes(value)) return unknown(name, value, CHOICES[name]);
+    Object.assign(state, { [name]: value });
+  };
+}
+
+/**
+ * @param {"dataset" | "model" | "cloud" | "hardware"} name
+ * @param {string[]} others
+ * @returns {Reader}
+ */
+function valueReader(name, ...others) {
+  return (state, value, page) => {
+    const values = [...others, ...page.values[name]];
+    if (!values.includes(value)) return unknown(name, value, values);
+    state[name] = value;
+  };
+}
+
+/** @type {Reader} */
+function readRecipe(state, value, page) {
+  const recipe = value.replace(OLD_RECIPE, "");
+  if (value === "all") return undefined;
+  if (![...page.values.recipe, ...OWN_RECIPES].includes(recipe)) return unknown("recipe", value, page.values.recipe);
+  if (!state.recipe.includes(recipe)) state.recipe = [...state.recipe, recipe];
+}
+
+/** @type {Reader} */
+function readProtocol(state, value, page) {
+  if (value === "all") return undefined;
+  if (!page.values.protocol.includes(value)) return unknown("protocol", value, page.values.protocol);
+  if (!state.protocol.includes(value)) state.protocol = [...state.protocol, value];
+}
+
+/** @type {Reader} */
+function readAlgorithm(state, value, page) {
+  const algorithm = value.replace(/^-/, "");
+  if (value === "all") return undefined;
+  if (!page.values.algorithms.includes(algorithm)) return `algorithms=${value} is in no run`;
+  state.algorithms = new Map(state.algorithms).set(algorithm, value === algorithm ? "with" : "without");
+}
+
+/** @type {Reader} */
+function readBaseline(state, value, page) {
+  const baseline = OLD_BASELINES.get(value) ?? value.replace(OLD_RECIPE, "");
+  if (!isBaseline(page, baseline)) return `baseline=${value} is no recipe and no run of this page`;
+  state.baseline = baseline;
+}
+
+/** @type {Reader} */
+function readSelected(state, value, page) {
+  if (!page.runById.has(value) && !page.groupIds.has(value)) return `selected=${value} is no run of this page`;
+  state.selected = value;
+}
+
+/** @type {Reader} */
+function readTarget(state, value) {
+  const target = value === NO_TARGET ? NO_TARGET : parseTarget(value);
+  if (target === null) return `target=${value} is no percentage between 0 and 100`;
+  state.target = target;
+  if (target !== NO_TARGET && target < 1) return `target=${value} is taken as ${value} %; 76.6 % is target=76.6`;
+}
+
+/**
+ * A percentage between 0 and 100, both excluded; null for any other text.
+ * @param {string} text
+ */
+export function parseTarget(text) {
+  const target = Number(text);
+  return target > 0 && target < 100 ? target : null;
+}
+
+/**
+ * @param {State} state
+ * @param {string} name
+ * @param {string} value
+ */
+function readPrice(state, name, value) {
+  if (!(Number(value) > 0)) return `${name}=${value} is no price above 0`;
+  state.own = new Map(state.own).set(name.slice(PRICE.length), Number(value));
+}
+
+/**
+ * The dataset of what the address names, else that of the own runs. Links of the first Explorer are of its ImageNet page.
+ * @param {Page} page
+ * @param {State} state
+ * @param {boolean} old whether the address is of the first Explorer
+ */
+function defaultDataset(page, state, old) {
+  if (old && page.values.dataset.includes("imagenet")) return "imagenet";
+  const named = state.selected !== null || state.model !== "all" || state.recipe.length > 0 || state.cloud !== "all";
+  const chosen = page.runs.find((run) => isNamed(state.selected, run)) ?? page.runs.find((run) => hasNames(state, run));
+  const first = page.runs.find((run) => !run.published) ?? page.runs[0];
+  return ((named && chosen) || first || { dataset: "" }).dataset;
+}
+
+/**
+ * @param {State} state
+ * @param {Run} run
+ */
+function hasNames(state, run) {
+  return (
+    (state.model === "all" || run.model === state.model) &&
+    (state.cloud === "all" || run.cloud === state.cloud) &&
+    (state.recipe.length === 0 || state.recipe.includes(run.recipe))
+  );
+}
+
+/**
+ * The address of a state, without what is as it would be anyway, and without what came after "?": it is in here.
+ * @param {State} state
+ * @param {string} path
+ */
+export function writeState(state, path) {
+  const { recipe, protocol, algorithms, own, ...single } = state;
+  const words = new URLSearchParams();
+  for (const [name, value] of Object.entries(single)) {
+    if (value !== null && value !== DEFAULTS[/** @type {keyof State} */ (name)]) words.append(name, String(value));
+  }
+  for (const [name, how] of algorithms) words.append("algorithms", how === "with" ? name : `-${name}`);
+  for (const name of recipe) words.append("recipe", name);
+  for (const name of protocol) words.append("protocol", name);
+  for (const [name, price] of own) words.append(`${PRICE}${name}`, String(price));
+  return `${path}#${words}`;
+}

@@ -1,0 +1,120 @@
+// The slider of the target, and a card for each answer.
+
+import { answersTo, fractionOf, targetOf, topRange } from "../rules/answer.js";
+import { nameOf } from "../rules/describe.js";
+import { duration, money, percent, plusMinus, shortPercent } from "../rules/format.js";
+import { counts } from "../rules/frontier.js";
+import { pointOf } from "../rules/groups.js";
+import { byId, inputById, make, refill } from "./dom.js";
+import { priceText } from "./prices.js";
+
+/** @import { Answer, ShownGroup, View } from "../types.d.ts" */
+
+const KINDS = {
+  cost: { word: "Cheapest", show: money },
+  time: { word: "Fastest", show: duration },
+};
+
+/** @param {View} view */
+export function drawAnswer(view) {
+  const { state, shown } = view;
+  const range = topRange(shown);
+  const target = targetOf(state, shown);
+  drawSlider(range, target);
+  byId("no-target").hidden = target === null;
+  const cards = range === null || target === null ? [] : answersTo(shown, fractionOf(target));
+  const hint = range ? "Choose a top-1 to see the cheapest and the fastest way there." : "Nothing is shown.";
+  const drawn = cards.map((answer) => cardOf(view, answer, fractionOf(Number(target))));
+  refill(byId("answer"), ...(drawn.length > 0 ? drawn : [make("p", {}, hint)]));
+}
+
+/**
+ * @param {[low: number, high: number] | null} range
+ * @param {number | null} target
+ */
+function drawSlider(range, target) {
+  for (const id of ["target", "target-number"]) {
+    const input = inputById(id);
+    input.disabled = range === null;
+    if (range) {
+      const [low, high] = range;
+      Object.assign(input, { min: Math.floor(10 * low) / 10, max: Math.ceil(10 * high) / 10, step: 0.1 });
+    }
+    // A number that the user is typing stays.
+    const typing = id === "target-number" && input === document.activeElement;
+    if (!typing) input.value = String(target ?? range?.[1].toFixed(1) ?? "");
+  }
+}
+
+/**
+ * @param {View} view
+ * @param {Answer} answer
+ * @param {number} top1 a fraction
+ */
+function cardOf(view, answer, top1) {
+  const { best, axis, protocol } = answer;
+  const { word, show } = KINDS[axis];
+  const where = view.shown.protocols.length > 1 ? `, evaluated at ${protocol}` : "";
+  const title = make("h3", {}, `${word} to ${shortPercent(top1)} %${where}`);
+  if (best === null) return make("div", { class: "card" }, title, make("p", {}, nobodyText(answer, top1)));
+  const open = () => view.update({ selected: best.key }, "details");
+  const attributes = { type: "button", class: "link", "data-focus": `answer ${word} ${protocol}`, onclick: open };
+  const link = make("button", attributes, `${nameOf(best)} on ${best.first.hardware}`);
+  return make(
+    "div",
+    { class: "card" },
+    title,
+    make("p", { class: "big" }, show(answer.cost)),
+    make("p", {}, link, ` reached ${plusMinus(best.top1, percent)} %.`),
+    make("p", { class: "small" }, `${measuredText(view, answer, best)} ${betweenText(answer, top1)}`.trim()),
+  );
+}
+
+/**
+ * Why nothing is the answer.
+ * @param {Answer} answer
+ * @param {number} top1
+ */
+function nobodyText({ axis, groups }, top1) {
+  const known = groups.filter((group) => counts(pointOf(group, axis)));
+  if (known.length === 0) {
+    const hint = axis === "cost" ? " Its machine needs a price: give one under Prices." : "";
+    return `No run shown has a known ${axis}.${hint}`;
+  }
+  const best = known.reduce((a, b) => (b.top1.mean > a.top1.mean ? b : a));
+  const where = `${nameOf(best)} on ${best.first.hardware} with ${percent(best.top1.mean)} %`;
+  return `No run with a known ${axis} reaches ${shortPercent(top1)} %. The best is ${where}.`;
+}
+
+/**
+ * What the measured value is: of how many runs, how sure, by whom, at which price.
+ * @param {View} view
+ * @param {Answer} answer
+ * @param {ShownGroup} best
+ */
+function measuredText({ page, state }, { axis, interval }, best) {
+  const run = best.first;
+  const ends = interval?.map(KINDS[axis].show);
+  const parts = [
+    best.n === 1 ? "One run, which gives no interval" : `${best.n} runs`,
+    ends && ends[0] !== ends[1] ? `95 % interval over seeds ${ends[0]} to ${ends[1]}` : "",
+    run.published ? "published" : "",
+    axis === "cost" ? priceText(page, state, run) : "",
+    axis === "time" && run.clock ? `time covers: ${run.clock}` : "",
+  ];
+  return `${parts.filter(Boolean).join("; ")}.`;
+}
+
+/**
+ * What just the target would take.
+ * @param {Answer} answer
+ * @param {number} top1
+ */
+function betweenText({ axis, between }, top1) {
+  if (between === null) return "";
+  const { show } = KINDS[axis];
+  const range = between.interval
+    ? `, 95 % interval ${show(between.interval[0])} to ${show(between.interval[1])}`
+    : ", without an interval: too few seeds";
+  return `Between its lengths, ${shortPercent(top1)} % would take about ${show(between.cost)}${range}.`;
+}

