@@ -3,8 +3,7 @@
     python benchmarks/report.py --runs 10000
 
 The clock covers the whole command, from the start of Python to its end, all files written; memory is the peak resident
-set of the larger of its two processes. A first run, which compiles modules and is not counted, comes before. Run it on
-an idle machine.
+set of the process. A first run, which compiles modules and is not counted, comes before. Run it on an idle machine.
 """
 
 from __future__ import annotations

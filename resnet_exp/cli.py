@@ -1,16 +1,16 @@
-"""The command line: Hydra composes, `launch.run` carries out. No torch here, so that it answers in a second."""
+"""The command line: Hydra composes the configuration, and a job carries it out, such as `launch_run`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NoReturn
 
-import hydra
-from hydra._internal.utils import get_args_parser
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -37,11 +37,12 @@ from resnet_exp.sweep.planned import Sweep
 
 Job = Callable[[RunConfig], int]
 SweepJob = Callable[[Sweep, LauncherConfig], int]
+FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-def main() -> int:
-    """Train or sweep; returns the exit code."""
-    return run_hydra(launch_run, _carry_out_sweep)
+def main(words: Sequence[str] | None = None) -> int:
+    """Train or sweep as the words of a command line say, by default those of this process; returns the exit code."""
+    return run_hydra(sys.argv[1:] if words is None else words, launch_run, _carry_out_sweep)
 
 
 class HydraTask:
@@ -50,53 +51,56 @@ class HydraTask:
     `writes` is read by our sweeper: without it, no file says what a sweep was asked for.
     """
 
-    def __init__(self, job: Job, sweep_job: SweepJob | None, wanted_traceback: bool, writes: bool = True) -> None:
-        self.job, self.sweep_job, self.wanted_traceback = job, sweep_job, wanted_traceback
-        self.writes = writes
+    def __init__(self, words: Sequence[str], job: Job, sweep_job: SweepJob | None, writes: bool) -> None:
+        self.words, self.job, self.sweep_job, self.writes = words, job, sweep_job, writes
+        # As the user set it, not as Hydra is run with.
+        self.full_error = os.environ.get(FULL_ERROR)
         self.codes: list[int] = []
 
     def __call__(self, composed: DictConfig) -> None:
         """Carry out one composed configuration."""
-        self.codes.append(self._attempt(lambda: self.job(_finalized(composed))))
+        with _full_error(self.full_error):
+            self.codes.append(_attempt(lambda: self.job(self._finalized(composed)), self.full_error))
 
     def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
-        """Carry out a sweep the launcher's way, or where the program has none of its own, run by run."""
-        sweep = _described(sweep)
-        if self.sweep_job is not None:
-            self.codes.append(self.sweep_job(sweep, launcher))
-        elif isinstance(launcher, BasicLauncherConfig):
-            self.codes.append(in_turn(sweep, self.attempt))
-        else:
-            raise RequestError(f"hydra/launcher={launcher.name}: this command runs here only; use hydra/launcher=basic")
+        """Carry out a sweep as its launcher does, or run by run if this program has no job for sweeps."""
+        sweep = self._described(sweep)
+        with _full_error(self.full_error):
+            self.codes.append(self._carry_out(sweep, launcher))
         if self.codes[-1] == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
 
-    def attempt(self, finalized: RunConfig) -> int:
-        """Carry out one run of a sweep: what goes wrong in it does not end the others."""
-        return self._attempt(lambda: self.job(finalized))
+    def _carry_out(self, sweep: Sweep, launcher: LauncherConfig) -> int:
+        if self.sweep_job is not None:
+            return self.sweep_job(sweep, launcher)
+        if isinstance(launcher, BasicLauncherConfig):
+            return in_turn(sweep, lambda config: _attempt(lambda: self.job(config), self.full_error))
+        raise RequestError(f"hydra/launcher={launcher.name}: this command runs here only; use hydra/launcher=basic")
 
-    def _attempt(self, job: Callable[[], int]) -> int:
-        try:
-            return job()
-        except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
-        except (RequestError, OmegaConfBaseException) as error:
-            console.complain(str(error) if isinstance(error, RequestError) else explain_error(error))
-            return EXIT_BAD_REQUEST
-        except RunFailed as error:
-            console.complain(str(error))
-            return EXIT_FAILED
-        except Exception as error:
-            if self.wanted_traceback:
-                raise
-            console.complain(f"{type(error).__name__}: {one_line(error)}; HYDRA_FULL_ERROR=1 shows where")
-            return EXIT_FAILED
+    def _described(self, sweep: Sweep) -> Sweep:
+        """The sweep whose runs know its name, and each its own command."""
+        options = command_line.options_here(self.words)
+        runs = []
+        for run in sweep.runs:
+            command = command_line.command_of([*options, *run.overrides])
+            runs.append(replace(run, config=replace(run.config, command=command, sweep=sweep.name)))
+        return replace(sweep, runs=runs)
+
+    def _finalized(self, composed: DictConfig) -> RunConfig:
+        _refuse_slurm_without_sweep()
+        overrides = list(HydraConfig.get().overrides.task)
+        chosen_anew = any(override.startswith("algorithms=") for override in overrides)
+        for name in [] if chosen_anew else unused_settings(composed, overrides):
+            console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
+        command = command_line.command_of([*command_line.options_here(self.words), *overrides])
+        return replace(finalize(composed, overrides), command=command)
 
 
-def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) -> int:
-    """Compose the configuration of the command line and give it to `job`, or all of a sweep's to `sweep_job`.
+def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None, writes: bool = True) -> int:
+    """Compose the configuration of a command line and give it to `job`, or all of a sweep's to `sweep_job`.
 
     Args:
+        words: of the command line.
         job: carries out one run and returns its exit code.
         sweep_job: the same for a sweep, as its launcher wants it; None gives each of its runs to `job`.
         writes: False for a program that leaves nothing behind.
@@ -105,30 +109,86 @@ def run_hydra(job: Job, sweep_job: SweepJob | None = None, writes: bool = True) 
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
     """
     resolvers.register()
-    # Hydra prints its errors over many lines and exits with 1; with this it raises them to us.
-    wanted_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    task = HydraTask(job, sweep_job, wanted_traceback, writes)
-    decorated = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(task)
-    # While data is prepared, being told to stop is as good as Ctrl-C; ranks have their own way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    version.setbase("1.3")
+    task = HydraTask(words, job, sweep_job, writes)
     try:
-        _set_options_last()
-        decorated()
-    except (HydraException, OmegaConfBaseException, RequestError) as error:
-        if wanted_traceback:
+        # What `hydra.main` does with the words of this process.
+        with _terminable(), _full_error("1"):
+            _run_hydra(
+                args=command_line.parse(words),
+                args_parser=get_args_parser(),
+                task_function=task,
+                config_path=str(paths.conf_dir()),
+                config_name="config",
+            )
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        if task.full_error:
             raise
-        console.complain(str(error) if isinstance(error, RequestError) else explain_error(error))
-        return EXIT_BAD_REQUEST
-    except (OSError, ValueError) as error:
-        # Hydra's own, such as of a sweep's folder that it cannot make.
-        if wanted_traceback:
-            raise
-        console.complain(f"{one_line(error)}; HYDRA_FULL_ERROR=1 shows where")
-        return EXIT_BAD_REQUEST
+        return _refused(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return max(task.codes, default=EXIT_DONE)
+
+
+def _attempt(job: Callable[[], int], full_error: str | None = None) -> int:
+    """The exit code of a job; what goes wrong in it is said, or raised where `full_error` asks for tracebacks."""
+    try:
+        return job()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except (RequestError, OmegaConfBaseException) as error:
+        return _refused(error)
+    except RunFailed as error:
+        console.complain(str(error))
+        return EXIT_FAILED
+    except Exception as error:
+        if full_error:
+            raise
+        console.complain(f"{type(error).__name__}: {one_line(error)}; {FULL_ERROR}=1 shows where")
+        return EXIT_FAILED
+
+
+def _refused(error: Exception) -> int:
+    if isinstance(error, RequestError):
+        console.complain(str(error))
+    elif isinstance(error, HydraException | OmegaConfBaseException):
+        console.complain(explain_error(error))
+    else:
+        # Hydra's own, such as of a sweep's folder that it cannot make.
+        console.complain(f"{one_line(error)}; {FULL_ERROR}=1 shows where")
+    return EXIT_BAD_REQUEST
+
+
+@contextlib.contextmanager
+def _full_error(value: str | None) -> Iterator[None]:
+    """Set Hydra's variable in a block, or leave it out.
+
+    Hydra prints errors over many lines and exits; with the variable it raises them to us. Jobs and the processes that
+    they start have it as the user set it.
+    """
+    before = os.environ.pop(FULL_ERROR, None)
+    try:
+        if value is not None:
+            os.environ[FULL_ERROR] = value
+        yield
+    finally:
+        os.environ.pop(FULL_ERROR, None)
+        if before is not None:
+            os.environ[FULL_ERROR] = before
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C in a block.
+
+    A scheduler sends it where a person presses keys: data that is being prepared is left so that it can go on, and the
+    launcher of ranks, which handles both by itself, has them save a checkpoint.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
@@ -136,49 +196,13 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
         return slurm.on_slurm(sweep, launcher)
     if isinstance(launcher, LocalLauncherConfig):
         return pooled(sweep, launcher)
-    return in_turn(sweep, HydraTask(launch_run, None, False).attempt)
+    return in_turn(sweep, lambda config: _attempt(lambda: launch_run(config)))
 
 
-def _described(sweep: Sweep) -> Sweep:
-    """The sweep whose runs know its name, and each its own command."""
-    options = command_line.options()
-    runs = []
-    for run in sweep.runs:
-        command = command_line.command_of([*options, *run.overrides])
-        runs.append(replace(run, config=replace(run.config, command=command, sweep=sweep.name)))
-    return replace(sweep, runs=runs)
-
-
-def _finalized(composed: DictConfig) -> RunConfig:
-    _refuse_lonely_submission()
-    overrides = list(HydraConfig.get().overrides.task)
-    chosen_anew = any(override.startswith("algorithms=") for override in overrides)
-    for name in [] if chosen_anew else unused_settings(composed, overrides):
-        console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
-    command = command_line.command_of([*command_line.options(), *overrides])
-    return replace(finalize(composed, overrides), command=command)
-
-
-def _refuse_lonely_submission() -> None:
+def _refuse_slurm_without_sweep() -> None:
     launcher = HydraConfig.get().launcher._target_
     if launcher.rpartition(".")[2] == "Slurm":
         raise RequestError("hydra/launcher=slurm submits sweeps, of one run too: add -m")
-
-
-def _set_options_last() -> None:
-    """Let options stand anywhere among the overrides, and refuse unknown ones in one line."""
-
-    def refuse(message: str) -> NoReturn:
-        raise RequestError(f"{message}; --help shows what there is")
-
-    parser = get_args_parser()
-    parser.error = refuse
-    known, rest = parser.parse_known_args()
-    if unknown := [word for word in rest if word.startswith("-")]:
-        refuse(f"{unknown[0]} is not an option")
-    # argparse takes only the first group of overrides: those after `-m` would be unknown to it.
-    overrides = [*known.overrides, *rest]
-    sys.argv[1:] = [*overrides, *(word for word in sys.argv[1:] if word not in overrides)]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,19 +48,20 @@ ON_ERROR, MAX_SKIPPED, VERIFY = "on_error", "max_skipped", "verify"
 DEFAULT_MAX_SKIPPED = 100
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    if any(word in ("-h", "--help") for word in sys.argv[1:]):
+    words = sys.argv[1:] if words is None else words
+    if any(word in ("-h", "--help") for word in words):
         console.say(HELP)
         return EXIT_DONE
-    words = command_line.take_words(ON_ERROR, MAX_SKIPPED, VERIFY)
+    own, words = command_line.take_words(words, ON_ERROR, MAX_SKIPPED, VERIFY)
     try:
-        most_skipped = _most_skipped(words)
-        verifies = _choice(words, VERIFY, ("false", "true")) == "true"
+        most_skipped = _most_skipped(own)
+        verifies = _choice(own, VERIFY, ("false", "true")) == "true"
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
-    return cli.run_hydra(verify if verifies else partial(convert, most_skipped=most_skipped))
+    return cli.run_hydra(words, verify if verifies else partial(convert, most_skipped=most_skipped))
 
 
 def _choice(words: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:

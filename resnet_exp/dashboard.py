@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.dashboard ENTITY/PROJECT``: a workspace and a report on Weights & Biases. No torch."""
+"""``python -m resnet_exp.dashboard ENTITY/PROJECT``: a workspace and a report on Weights & Biases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EPILOG = """\
 The workspace has the frontier (accuracy against time and cost), the curves of each recipe, throughput and data wait,
 the schedule, and the system; the report has the frontier's table and pictures as sweeps log them. Called again, it
 writes both anew: what was changed in them by hand is lost unless it was saved as another view, and runs since then get
-the colours of their recipes. Address and login are those of W&B's client: WANDB_BASE_URL, WANDB_API_KEY, wandb login.
+the colors of their recipes. Address and login are those of W&B's client: WANDB_BASE_URL, WANDB_API_KEY, wandb login.
 
 exit code: 0 written, 2 the request is wrong"""
 

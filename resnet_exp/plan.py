@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 
 from resnet_exp import cli
 from resnet_exp.config import command_line
@@ -35,26 +37,27 @@ A cost is that time at the price of hardware=NAME, of the date that is shown.
 Exit code: 0 planned, 2 the request is wrong."""
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    if any(word in ("-h", "--help") for word in sys.argv[1:]):
+    words = sys.argv[1:] if words is None else words
+    if any(word in ("-h", "--help") for word in words):
         console.say(HELP)
         return EXIT_DONE
-    words = command_line.take_words(PICTURE, TARGET)
+    own, words = command_line.take_words(words, PICTURE, TARGET)
     try:
-        if TARGET in words:
-            goal = target_accuracy.parse_target(words[TARGET])
-            if PICTURE in words:
+        if TARGET in own:
+            goal = target_accuracy.parse_target(own[TARGET])
+            if PICTURE in own:
                 raise RequestError(
                     f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of the two"
                 )
-            return cli.run_hydra(lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
-        picture = output_path(words[PICTURE], f"{PICTURE}={words[PICTURE]}") if PICTURE in words else None
+            return cli.run_hydra(words, lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
+        picture = output_path(own[PICTURE], f"{PICTURE}={own[PICTURE]}") if PICTURE in own else None
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
-    of_sweep = show_sweep if picture is None else _refuse_picture_of_sweep
-    return cli.run_hydra(lambda config: show_run(config, picture), of_sweep, writes=False)
+    of_sweep = partial(show_sweep, words=words) if picture is None else _refuse_picture_of_sweep
+    return cli.run_hydra(words, lambda config: show_run(config, picture), of_sweep, writes=False)
 
 
 def _refuse_target_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:

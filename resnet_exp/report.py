@@ -1,9 +1,8 @@
-"""``python -m resnet_exp.report RUNS... -o DIR``: what was learned, in what time, for how much. No torch, no Hydra."""
+"""``python -m resnet_exp.report RUNS... -o DIR``: what was learned, in what time, for how much."""
 
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from pathlib import Path
 
@@ -29,8 +28,6 @@ MAX_REASONS = 6
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    # A short life: thousands of runs are read once, and none of them is garbage before the end.
-    gc.disable()
     options = _parser().parse_args(arguments)
     try:
         content = _collect(options)
@@ -38,8 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
-    finally:
-        gc.enable()
     console.say(f"wrote {', '.join(names)} in {options.output}")
     console.say(f"{markdown.summary(content.collected)}; {len(content.published)} published")
     for line in markdown.reasons(content.collected, MAX_REASONS):

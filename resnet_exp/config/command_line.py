@@ -1,41 +1,76 @@
-"""Command lines that users can copy: what this one asks for, run by run."""
+"""Command lines of ``python -m resnet_exp`` and of the commands like it: how they are read, and such as users can copy.
+
+The words of a command line are what follows the name of the program.
+"""
 
 from __future__ import annotations
 
+import argparse
 import shlex
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
+
+from resnet_exp.core.errors import RequestError
+
+PROGRAM = ("python", "-m", "resnet_exp")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Hydra's options, which may stand anywhere among the overrides.
+
+    Raises:
+        RequestError: an option is unknown, or its value is wrong.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise RequestError(f"{message}; --help shows what there is")
+
+    parser = get_args_parser()
+    parser.error = refuse
+    parsed, rest = parser.parse_known_args(words)
+    if parsed.experimental_rerun is not None:
+        refuse("--experimental-rerun is not an option")
+    if unknown := [word for word in rest if word.startswith("-")]:
+        refuse(f"{unknown[0]} is not an option")
+    # argparse takes only the first group of overrides: those after `-m` would be unknown to it.
+    parsed.overrides += rest
+    return parsed
 
 
 def command_of(words: Iterable[str]) -> str:
     """The command line that runs `words`."""
-    return shlex.join(["python", "-m", "resnet_exp", *words])
+    return shlex.join([*PROGRAM, *words])
 
 
-def options() -> list[str]:
-    """Words that let the overrides of one run of this command line be carried out by themselves, here."""
+def words_of(command: str) -> list[str]:
+    """The words of a command line of `command_of`."""
+    return shlex.split(command)[len(PROGRAM) :]
+
+
+def options_here(words: Sequence[str]) -> list[str]:
+    """Options with which the overrides of one run of a command line are carried out by themselves, on this machine."""
+    files = _files(words)
     # Else a file that is a sweep would sweep.
-    return [*files(), *(["hydra.mode=RUN"] if files() else [])]
+    return [*files, *(["hydra.mode=RUN"] if files else [])]
 
 
-def options_on_slurm() -> list[str]:
+def options_on_slurm(words: Sequence[str]) -> list[str]:
     """The same as a sweep of one run, of no name so that it does not take the place of the planned one."""
-    given, _ = get_args_parser().parse_known_args()
-    hydra = [word for word in given.overrides if word.lstrip("+~").startswith("hydra")]
-    return [*files(), "-m", *hydra, *(["hydra.sweeper.grids=null", "sweep=null"] if files() else [])]
+    files = _files(words)
+    hydra = [word for word in parse(words).overrides if word.lstrip("+~").startswith("hydra")]
+    return [*files, "-m", *hydra, *(["hydra.sweeper.grids=null", "sweep=null"] if files else [])]
 
 
-def files() -> list[str]:
-    """The options of this command line that name files of configuration."""
-    given, _ = get_args_parser().parse_known_args()
-    named = [(f"-c{what[0]}", getattr(given, f"config_{what}")) for what in ("path", "dir", "name")]
+def _files(words: Sequence[str]) -> list[str]:
+    """The options that name files of configuration."""
+    parsed = parse(words)
+    named = [(f"-c{what[0]}", getattr(parsed, f"config_{what}")) for what in ("path", "dir", "name")]
     return [word for option, value in named if value is not None for word in (option, value)]
 
 
-def take_words(*names: str) -> dict[str, str]:
-    """Take ``name=value`` words that are not Hydra's off this process's command line."""
-    found = {name: word.partition("=")[2] for name in names for word in sys.argv[1:] if word.startswith(f"{name}=")}
-    sys.argv[1:] = [word for word in sys.argv[1:] if word.partition("=")[0] not in names]
-    return found
+def take_words(words: Sequence[str], *names: str) -> tuple[dict[str, str], list[str]]:
+    """The values of ``name=value`` words that are not Hydra's, by name, and the other words."""
+    taken = {word.partition("=")[0]: word.partition("=")[2] for word in words if word.partition("=")[0] in names}
+    return taken, [word for word in words if word.partition("=")[0] not in names]

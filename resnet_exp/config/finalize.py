@@ -1,4 +1,4 @@
-"""Fill in what depends on the machine, and check the whole. No torch, nothing is written."""
+"""Fill in what depends on the machine, and check the whole. Nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course of a run, as Composer will have it: image size and learning rate over its length. No torch.
+"""The course of a run, as Composer will have it: image size and learning rate over its length.
 
 Sources: composer 0.32.1 ``algorithms/progressive_resizing``, ``algorithms/colout``, ``optim/scheduler.py``; the tests
 hold it against the original system's record.

@@ -1,6 +1,6 @@
 """The run configuration: what may be set, and its types.
 
-The closed parts are dataclasses, so that a misspelt key or a wrong type fails when the configuration is composed.
+The closed parts are dataclasses, so that a misspelled key or a wrong type fails when the configuration is composed.
 The open parts (algorithms, callbacks, loggers, the data loader) are mappings of name to ``{_target_, kwargs}``.
 
 Hydra composes against these classes, and `resnet_exp.config.finalize` makes instances of them: plain values, complete,
@@ -66,7 +66,7 @@ class ScheduleConfig:
 
 @dataclass
 class ResolutionConfig:
-    """Image sizes in pixels: the training crop, and for evaluation the resized short side and the centre crop."""
+    """Image sizes in pixels: the training crop, and for evaluation the resized short side and the center crop."""
 
     train: int = MISSING
     eval_resize: int = MISSING

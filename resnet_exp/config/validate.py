@@ -1,4 +1,4 @@
-"""Validate a composed configuration and fill in what depends on the machine. No torch, nothing is written."""
+"""Validate a composed configuration and fill in what depends on the machine. Nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that no run can use, whatever the machine: sizes, names, the entries of the open groups. No torch."""
+"""Values that no run can use, whatever the machine: sizes, names, the entries of the open groups."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every package may import: errors, the console, processes, files. Standard library, and pynvml for devices."""
+"""What every package may import: errors, the console, files, locks, processes, devices, text for people."""

@@ -1,4 +1,4 @@
-"""What a person sees: plain lines, and a bar on a terminal. The rank's own output goes to its log instead."""
+"""What a person sees: plain lines, and one line on a terminal that is replaced. What ranks print goes to their logs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def width() -> int | None:
 
 
 def _write(text: str, file: TextIO) -> None:
-    # On a terminal there may be a status or a bar on the line. Nobody may be left to read: the run goes on without.
+    # A status may stand on the line of a terminal. A terminal that was closed is no reason to end a run.
     with contextlib.suppress(OSError):
         file.write(CLEAR_LINE + text if file.isatty() else text)
         file.flush()

@@ -1,4 +1,4 @@
-"""What a run costs: the one place where time becomes money. Standard library only."""
+"""What a run costs: the one place where time becomes money."""
 
 from __future__ import annotations
 

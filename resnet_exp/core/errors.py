@@ -1,4 +1,4 @@
-"""The two ways in which something ends badly: the request was wrong, or the run failed."""
+"""How something ends badly: the request was wrong, or the run failed; and the exit codes that say so."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -11,7 +11,7 @@ class RequestError(ValueError):
 
 
 class OwnedByOther(RequestError):
-    """Another process carries out the run: nothing is wrong with it, and its folder is not ours to write to."""
+    """Another process carries out the run: nothing is wrong with the run, and its folder must not be written to."""
 
 
 class RunFailed(RuntimeError):

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, JSON and JSON lines. Standard library only."""
+"""Files written whole or not at all, JSON and JSON lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_full(folder: Path) -> bool:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of a file; `OSError` if it is none, so that no pipe or device keeps a reader for ever."""
+    """The content of a file; `OSError` if it is none, so that no pipe or device blocks its reader forever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

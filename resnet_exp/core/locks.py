@@ -64,7 +64,7 @@ def is_locked(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
     except OSError as error:
-        # Where a file system has no locks, none is held.
+        # Any other error: the file system has no locks, so none is held.
         return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Where the YAML files of the package are. Standard library only."""
+"""Where the YAML files of the package are: installed with it, or in a checkout."""
 
 from __future__ import annotations
 

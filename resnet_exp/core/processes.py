@@ -1,4 +1,4 @@
-"""What processes ask of the system that Python has no words for."""
+"""System calls of processes that Python's standard library lacks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ LIBC = ctypes.CDLL(None)
 
 
 def die_with_parent(number: signal.Signals) -> None:
-    """Let the kernel send this process a signal when its parent ends: one that is killed outright cannot clean up."""
+    """Have the kernel send this process a signal when its parent ends.
+
+    A parent that is killed with SIGKILL cannot end its children itself.
+    """
     LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
 def keep_memory() -> None:
-    """Keep what is freed for what comes next.
+    """Keep freed memory in this process for the next allocation.
 
-    Else the C library gives the memory of an image back to the system, which clears it for the next one: a fifth of
-    what it costs to convert one.
+    By default the C library returns a block as large as an image to the system, which clears it before it hands it out
+    again: a fifth of the CPU time of converting an image.
     """
     for name in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
         LIBC.mallopt(name, HIGHEST)

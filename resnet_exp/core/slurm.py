@@ -1,4 +1,4 @@
-"""What SLURM says of jobs. Standard library only; every answer may be "unknown", since a controller may be away."""
+"""What SLURM's commands say about jobs. Any answer may be "unknown", since the controller may not respond."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 20
-# SLURM has others for a job that is being moved, such as REQUEUED and COMPLETING.
+# States in which a job is over. It is not while it is REQUEUED or COMPLETING.
 ENDED = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
 
 
@@ -63,7 +63,7 @@ def _seconds(start: str) -> float:
 
 
 def _with_reason(state: str, reason: str) -> str:
-    # SLURM says None for a job that it has not yet looked at.
+    # The reason is None until SLURM has considered the job.
     return f"{state} ({reason})" if state == "PENDING" and reason not in ("None", "Resources", "Priority") else state
 
 
@@ -74,7 +74,7 @@ def state(job: str) -> str | None:
 
 
 def lost_nodes() -> bool:
-    """Whether SLURM misses a node of the job that this process is part of."""
+    """Whether SLURM has lost contact with a node of the job that this process is part of."""
     nodes = os.environ.get("SLURM_JOB_NODELIST", "")
     states = (ask("sinfo", "--noheader", "--Node", "--nodes", nodes, "--format=%T") or "").split()
     return any(state.endswith("*") or state.startswith("down") for state in states)

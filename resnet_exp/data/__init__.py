@@ -1,1 +1,1 @@
-"""Data formats. `contract` says what a loader must do; only modules that need torch import it."""
+"""Data formats: `formats` lists them, `contract` says what a loader must do."""

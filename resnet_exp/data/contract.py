@@ -1,7 +1,7 @@
 """The loader contract: what every data format gives to the trainer.
 
 A *make_loader* takes a `Split` and its own settings and returns a `Loader`: an iterable with a length and a
-``batch_size`` that yields ``(images, labels)``, images as uint8 NCHW and labels as int64 N. Normalisation is done once,
+``batch_size`` that yields ``(images, labels)``, images as uint8 NCHW and labels as int64 N. Normalization is done once,
 on the device, by `normalized`.
 """
 
@@ -14,13 +14,13 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
-# Label of an evaluation image that only fills up a rank's share: no metric counts it.
+# Label of an image that only pads the evaluation batch of a rank: metrics ignore it.
 IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Split:
-    """One half of a dataset as one rank sees it; sizes in pixels, ``batch_size`` in images a rank."""
+    """One split of a dataset as one rank loads it; sizes in pixels, ``batch_size`` in images a rank."""
 
     train: bool
     root: str
@@ -37,7 +37,7 @@ class Split:
     num_workers: int
     prefetch_factor: int
     on_gpu: bool
-    # Side in pixels of the images of a batch, from epoch, batch of it and batches an epoch; None: always `crop`.
+    # Side in pixels of the images of a batch, from epoch, batch in the epoch, batches per epoch; None: always `crop`.
     side_at: Callable[[int, int, int], int] | None = None
 
     def side(self, epoch: int, batch: int, batches: int) -> int:
@@ -67,7 +67,7 @@ class Loader(Protocol):
 
 @runtime_checkable
 class Augmenting(Protocol):
-    """A loader that does RandAugment itself."""
+    """A loader that applies RandAugment while it makes images."""
 
     def randaugment(self, augmentation_set: str, severity: float, depth: int) -> None:
         """Settings of ``composer.algorithms.RandAugment``, from the next epoch's start."""

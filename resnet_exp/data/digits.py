@@ -1,4 +1,4 @@
-"""The digits in the box: scikit-learn's 1,797 real handwritten digits as a folder of JPEG files, made once."""
+"""The dataset that needs no download: scikit-learn's 1,797 handwritten digits as a folder of JPEG files, made once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDER = f"digits-{SIZE}px-q{JPEG_QUALITY}-heldout{HELD_OUT_EVERY}"
 
 
 def folder_below(cache_dir: str) -> Path:
-    """The image folder, whether it is there or not."""
+    """Path of the image folder, whether it exists or not."""
     return Path(cache_dir) / FOLDER
 
 
@@ -25,7 +25,7 @@ def prepare(cache_dir: str) -> None:
     """Write the image folder below `cache_dir` unless it is there.
 
     Source: ``sklearn.datasets.load_digits``, the test set of UCI "Optical Recognition of Handwritten Digits" (Alpaydin
-    and Kaynak, 1998): 8x8 pixels with 17 grey levels. Image number i is held out when i is a multiple of 5.
+    and Kaynak, 1998): 8x8 pixels with 17 gray levels. Image number i is held out when i is a multiple of 5.
 
     Raises:
         RequestError: the folder cannot be written.

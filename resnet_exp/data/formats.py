@@ -28,7 +28,7 @@ class ConvertedFiles(Protocol):
         """The setting that names a split's place."""
         ...
 
-    def prepare(self, root: str, terms: ConversionOptions) -> list[Path]:
+    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...
 

@@ -1,6 +1,6 @@
-"""What becomes of an image file: its pixels as RGB of 8 bits, by the rules of docs/data.md. No torch.
+"""An image file to its pixels as 8-bit RGB, by the rules of docs/data.md.
 
-The rules are torchvision's (``Image.convert("RGB")``), but for grey of 16 bits, which Pillow would clip to white.
+The rules are torchvision's (``Image.convert("RGB")``), except for 16-bit gray, which Pillow would clip to white.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.text import one_line, printable
 
 Pixels = npt.NDArray[np.uint8]
-# Grey of 16 bits under the names that versions of Pillow have for it.
+# What versions of Pillow call 16-bit gray.
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 NO_RANGE = "pixels of mode {} have no range that is known; save it with 8 or 16 bits"
 END_OF_JPEG = b"\xff\xd9"
@@ -33,7 +33,7 @@ def unreadable(path: str, reason: str) -> RunFailed:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB of 8 bits: alpha is dropped, 16 bits lose their lower 8, EXIF rotation is not applied; of frames the first.
+    """8-bit RGB: without alpha, the upper 8 of 16 bits, EXIF rotation not applied, the first of several frames.
 
     Raises:
         ValueError: the pixels have no known range (32 bits, floats).
@@ -43,11 +43,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(NO_RANGE.format(image.mode))
     if image.mode == "RGB":
-        # Without the copy that converting would make.
+        # `convert` would copy it.
         image.load()
         return image
     with warnings.catch_warnings():
-        # Transparency that a palette has more than once is dropped like any other.
+        # Pillow warns of palettes with several transparent entries; alpha is dropped anyway.
         warnings.simplefilter("ignore", UserWarning)
         return image.convert("RGB")
 
@@ -60,7 +60,8 @@ def load_rgb(path: str) -> Image.Image:
 def decode(path: str, channels: str = "RGB") -> Pixels:
     """Pixels of an image file, HWC, of channels in the order ``RGB`` or ``BGR``.
 
-    OpenCV decodes the JPEGs that it decodes as Pillow does, since an array of Pillow's is a copy; Pillow all others.
+    OpenCV decodes those JPEGs that it decodes exactly as Pillow does, because the pixels of a Pillow image must be
+    copied into an array; Pillow decodes everything else.
 
     Raises:
         RunFailed: it cannot be read; names the file.
@@ -83,14 +84,14 @@ def _opened(path: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
         with Image.open(io.BytesIO(content)) as image:
             return take(content, image)
     except Exception as error:
-        # On damaged files decoders raise whatever they stumble over: struct.error, KeyError, zlib.error, MemoryError...
+        # On damaged files decoders raise anything: struct.error, KeyError, zlib.error, MemoryError...
         raise unreadable(path, _reason(error)) from error
 
 
 def _plain_jpeg(content: bytes, image: Image.Image, channels: str) -> Pixels | None:
-    """A JPEG of three colours that is whole at its end, decoded by OpenCV; None leaves it to Pillow.
+    """An RGB JPEG decoded by OpenCV; None leaves the file to Pillow.
 
-    OpenCV fills up a file that was cut off with grey and says nothing.
+    OpenCV fills the missing rows of a truncated file with gray and reports no error: hence the check of the end.
     """
     if image.format != "JPEG" or image.mode != "RGB" or not content.endswith(END_OF_JPEG):
         return None

@@ -1,4 +1,4 @@
-"""Image folder trees: ``dir/train/<class>/*`` and ``dir/val/<class>/*``. Quick checks without torch."""
+"""Image folders, ``dir/train/<class>/*`` and ``dir/val/<class>/*``: what is in them, and quick checks."""
 
 from __future__ import annotations
 
@@ -45,9 +45,12 @@ def images(class_dir: Path) -> Iterator[str]:
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Folders below `top` and their files, through links too; raises `RequestError` where that has no end or no right.
+    """Folders below `top` and their files, links followed.
 
-    ``os.walk`` leaves out what it may not read, and follows a link to a folder above it forty times.
+    ``os.walk`` alone would skip folders without the right to read, and follow a link to a parent folder forty times.
+
+    Raises:
+        RequestError: a folder cannot be read, or contains itself through a link.
     """
 
     def refuse(error: OSError) -> NoReturn:
@@ -75,7 +78,7 @@ def samples(split_dir: Path) -> list[tuple[str, int]]:
     """Paths and class numbers of one split, in the order of torchvision's ``ImageFolder``.
 
     Raises:
-        RequestError: a folder cannot be read, or holds itself.
+        RequestError: a folder cannot be read, or contains itself through a link.
     """
     found = []
     for number, name in enumerate(class_names(split_dir)):
@@ -89,7 +92,7 @@ def _is_image(name: str) -> bool:
 
 
 def has_images(class_dir: Path, at_least: int) -> bool:
-    """Whether a class folder holds that many images; stops reading as soon as it knows."""
+    """Whether a class folder holds that many images; reads no more files than it must."""
     return _reaches(images(class_dir), at_least)
 
 
@@ -100,7 +103,7 @@ def _reaches(paths: Iterator[str], count: int) -> bool:
 def check_tree(root: str | None, train_batch_size: int, min_images_per_class: int) -> list[str]:
     """Check the tree below `root` and return its class names.
 
-    Reads no more of a large tree than it must: the class folders, and files until each check is sure.
+    Reads no more of a large tree than it must: the class folders, and files until each check is decided.
 
     Raises:
         RequestError: no folder, no class, an empty class, classes that differ between train and val, or fewer training

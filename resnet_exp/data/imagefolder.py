@@ -18,7 +18,7 @@ from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
 
 
 class SeededImages(ImageFolder):
-    """An ``ImageFolder`` whose augmentation depends only on (seed, epoch, sample), not on the worker that does it."""
+    """An ``ImageFolder`` whose augmentation depends only on (seed, epoch, sample), not on the worker that loads it."""
 
     def __init__(self, root: str, transform: transforms.Compose, seed: int) -> None:
         """See ``torchvision.datasets.ImageFolder``; samples are indexed by (epoch, index, side in pixels)."""
@@ -27,7 +27,7 @@ class SeededImages(ImageFolder):
 
     def __getitems__(self, keys: list[Key]) -> list[tuple[Image.Image, int]]:
         """Load and augment the samples of a batch: PIL images and class numbers."""
-        # Once a batch, since it takes as long as a tenth of an image.
+        # Saved once a batch: it takes a tenth of the time of an image.
         python, numpy, default = random.getstate(), np.random.get_state(), torch.get_rng_state()
         try:
             return [self._sample(*key) for key in keys]

@@ -1,4 +1,4 @@
-"""Random images in memory: how fast the device trains when the data costs nothing."""
+"""Random images in memory, to measure how fast a device trains if loading takes no time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 
 
 class SyntheticLoader:
-    """The same few random images again and again; a split is the same on any number of ranks."""
+    """A few random images, repeated; the split is the same on any number of ranks."""
 
     def __init__(self, split: Split, images: int, distinct_images: int) -> None:
         """`images` is the size of the pretended split over all ranks; `distinct_images` really exist."""
@@ -32,12 +32,12 @@ class SyntheticLoader:
         return self._length
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield this rank's share of each batch, at least one image of which none need count."""
+        """Yield this rank's share of each batch: at least one image, though it may be padding."""
         skip, self._skip = self._skip, 0
         together = self.batch_size * self._world
         for number in range(skip, self._length):
             end = min((number + 1) * together, self.images)
-            # Every rank has as many, so that none waits for another.
+            # The same number on every rank: collective operations wait for all of them.
             share = -(-(end - number * together) // self._world)
             numbers = number * together + self._rank + self._world * torch.arange(share)
             chosen = numbers % len(self._labels)

@@ -1,7 +1,7 @@
 """Loaders whose batches are made ahead by threads: the reading loop of FFCV files and of MDS shards.
 
-One thread reads what is stored, another one makes batches of it, with the help of those that decode. The memory of a
-batch is used again for a later one.
+One thread reads what is stored, another one makes batches of it, for which a pool of threads decodes. The memory of a
+batch is reused for a later one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Source(Protocol):
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that end with what they are at; what they have not begun is forgotten."""
+    """A pool of threads; at the end of the block they finish what they have begun, and the rest is canceled."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
@@ -80,7 +80,7 @@ def in_order(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
 
 
 class Slot:
-    """Memory for a batch. Whoever makes one calls `begin`, writes what it returns, and calls `finish`."""
+    """Memory for a batch. Its maker calls `begin`, writes to what that returns, and calls `finish`."""
 
     def __init__(self, split: Split) -> None:
         """Allocate it for the largest batch of a split; pinned where a GPU copies from it."""
@@ -154,7 +154,7 @@ class _Maker:
         def decode(scratch: Scratch) -> None:
             load(to_read(data), samples, self._rule, scratch, counter, images_out, status)
 
-        # Asks for all results: an error of a thread is one of the batch.
+        # Reading the results raises the error of a thread here.
         list(self._decoding.map(decode, self._memory(samples)))
         if status.any():
             raise self._source.damaged(int(samples.indices[np.flatnonzero(status)[0]]))
@@ -236,7 +236,7 @@ class ThreadLoader:
 
     @property
     def _padding(self) -> int:
-        """Images that fill up this rank's share of an evaluation: every rank must run as many batches."""
+        """Images that pad this rank's share of an evaluation: every rank must run the same number of batches."""
         return int(not self._split.train and 0 < self.images % self._split.world_size <= self._split.rank)
 
     def seek(self, epoch: int, batch: int) -> None:

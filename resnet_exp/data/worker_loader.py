@@ -56,7 +56,7 @@ class WorkerLoader(DataLoader[Batch]):
         self.sampler.skip = batch * self.batch_size
 
     def close(self) -> None:
-        """End the workers. They ignore SIGTERM, by which multiprocessing would end them at exit: it would hang."""
+        """End the workers. At exit multiprocessing would send them SIGTERM, which they ignore, and wait forever."""
         if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
             self._iterator._shutdown_workers()
 
@@ -75,7 +75,7 @@ class WorkerLoader(DataLoader[Batch]):
             prefetch_factor=split.prefetch_factor if split.num_workers else None,
             worker_init_fn=_ignore_signals,
             pin_memory=split.on_gpu,
-            # Its own generator: a loader that draws from the global one would change MixUp after a resume.
+            # DataLoader would draw its seed from the global generator, and so change MixUp after a resume.
             generator=torch.Generator().manual_seed(split.seed),
         )
         loader.images = len(dataset)
@@ -84,6 +84,6 @@ class WorkerLoader(DataLoader[Batch]):
 
 
 def _ignore_signals(worker: int) -> None:
-    # A scheduler signals every process of a job: workers must live until their rank has saved a checkpoint.
+    # A scheduler signals every process of a job, but workers must live until their rank has saved a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

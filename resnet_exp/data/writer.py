@@ -1,7 +1,7 @@
 """Writes converted images in a process of its own: ``python -m resnet_exp.data.writer JSON``.
 
-It ends with 0, or says in a line on standard error why not: with 2 when nothing was begun, else with 1. What it has
-written then stays beside its target, and the next try goes on from there.
+Exit code: 0 done, 2 nothing was begun, 1 it failed later; the reason is a line on standard error. What it has written
+until then stays beside its target, and the next try continues from there.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def write(request: dict[str, Any]) -> None:
     """Convert splits; see `resnet_exp.data.conversion.process`.
 
     Raises:
-        RequestError: nothing was begun, since the images or the disk are of no use.
+        RequestError: nothing was begun: the images cannot be used, or the disk is too small.
         RunFailed: an image cannot be converted, or the disk is full.
     """
-    # Workers are forked: one that inherits OpenCV's threads waits for them for ever. Each has one core to itself.
+    # Workers are forked, and a fork has none of its parent's threads: OpenCV would wait for its own forever.
     cv2.setNumThreads(0)
     module, _, name = request["conversion"].rpartition(".")
     begin = getattr(importlib.import_module(module), name).begin

@@ -41,7 +41,8 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     if formats.needs_folder(data.loader, data.cache_dir):
         _check_tree(config)
     if (files := formats.files_of(data.loader, data.cache_dir)) is not None:
-        files.prepare(dataset.root, ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes))
+        options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
+        files.prepare(dataset.root, options)
 
 
 def _check_tree(config: RunConfig) -> None:

@@ -19,6 +19,7 @@ from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder
 
+# Ours replace those of a launcher in which this process may run.
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 GRACE_SECONDS = 10.0
 # By the signal itself, or by the handler that Composer has while it builds its trainer.
@@ -79,6 +80,7 @@ def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=[*([] if owner is None else [owner]), *terminal],
+            # Else a terminal's Ctrl-C would go to ranks and data workers directly; here it comes through `_wait`.
             start_new_session=True,
             preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )
@@ -88,7 +90,10 @@ def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[
 
 
 class _Signals:
-    """Notes the signals that ask to stop, and restores the handlers afterwards."""
+    """Counts the signals that ask to stop, and restores the handlers afterwards.
+
+    The handler only counts: `_wait` acts between two polls, not in the middle of whatever runs.
+    """
 
     def __enter__(self) -> _Signals:
         self.received = 0
@@ -126,7 +131,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: C
         codes = [process.poll() for process in processes]
         failed = [rank for rank, code in enumerate(codes) if code not in (None, EXIT_DONE, EXIT_INTERRUPTED)]
         if failed:
-            # A rank that was killed cannot say so itself, and its peers fail for having lost it.
+            # A killed rank, whose code is negative, cannot say so itself, and its peers fail for having lost it.
             report()
             first = min(failed, key=lambda rank: codes[rank] or 0)
             return first, codes[first] or EXIT_FAILED

@@ -1,4 +1,4 @@
-"""Which node of a run this process is on, and where its ranks meet. No torch."""
+"""Which node of a run this process is on, and where its ranks meet."""
 
 from __future__ import annotations
 

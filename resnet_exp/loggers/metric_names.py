@@ -1,4 +1,4 @@
-"""Names of what trackers are given, in the order of their charts. No torch: dashboards use them too."""
+"""Names of what trackers are given, in the order of their charts. Dashboards use them too."""
 
 from __future__ import annotations
 

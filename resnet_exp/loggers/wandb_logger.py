@@ -43,7 +43,7 @@ class WeightsAndBiases(LoggerDestination):
         init_seconds: float = PATIENCE_SECONDS,
         finish_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.logger_values` checks what it says."""
+        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.values` checks what it says."""
         self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
         self._settings: dict[str, Any] = {"project": project, "group": group, "entity": entity}
         self._folder = RunFolder(Path(runs_dir))

@@ -1,4 +1,4 @@
-"""What a run needs on disk, from its configuration alone. No torch."""
+"""What a run needs on disk, from its configuration alone."""
 
 from __future__ import annotations
 

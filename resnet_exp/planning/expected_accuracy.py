@@ -1,4 +1,4 @@
-"""What top-1 a planned run should reach, as far as runs like it have shown. No torch."""
+"""What top-1 a planned run should reach, as far as runs like it have shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same runs on every hardware that has a price: how long, for how much. No torch."""
+"""The same runs on every hardware that has a price: how long, for how much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published training speeds by image size, and the time of a run that follows from them. No torch."""
+"""Published training speeds by image size, and the time of a run that follows from them."""
 
 from __future__ import annotations
 

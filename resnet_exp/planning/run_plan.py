@@ -89,11 +89,11 @@ def show_run(config: RunConfig, picture: Path | None = None) -> int:
     return EXIT_DONE
 
 
-def show_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
-    """Say what a sweep would do that `launcher` carries out; returns the exit code."""
+def show_sweep(sweep: Sweep, launcher: LauncherConfig, words: Sequence[str]) -> int:
+    """Say what a sweep would do that `launcher` carries out, asked for with `words`; returns the exit code."""
     _runs_dir(str(sweep.runs_dir))
     on_slurm = isinstance(launcher, SlurmLauncherConfig)
-    options = command_line.options_on_slurm() if on_slurm else command_line.options()
+    options = command_line.options_on_slurm(words) if on_slurm else command_line.options_here(words)
     _print(sweep_plan.sweep_lines(sweep, launcher, lambda run, ssr: command([*options, *run.overrides], ssr)))
     return EXIT_DONE
 
@@ -116,7 +116,7 @@ def _runs_dir(text: str) -> Path:
 
 
 def _evaluation(resolution: ResolutionConfig) -> str:
-    return f"at {resolution.eval_crop} px, the centre of images of {resolution.eval_resize} px"
+    return f"at {resolution.eval_crop} px, the center of images of {resolution.eval_resize} px"
 
 
 def _batches(config: RunConfig, images: int | None, per_epoch: int | None) -> str:
@@ -149,10 +149,9 @@ def _outlook(config: RunConfig, history: History, per_epoch: int | None, state: 
         rows = [("time", f"about {between(low, high, span)} to train"), ("basis", found.basis)]
     else:
         ssr = training_time.measuring_ssr(config, per_epoch)
-        words = [*command_line.options(), *HydraConfig.get().overrides.task]
         return [
             ("time", f"unknown: run a short one first (ssr={ssr:g})"),
-            ("measure", command(words, ssr)),
+            ("measure", command(command_line.words_of(config.command or ""), ssr)),
             ("cost", f"unknown; {_hourly(config.hardware)}"),
         ]
     costs = [config.hardware.price_usd(seconds) for seconds in (low, high)]

@@ -1,4 +1,4 @@
-"""How long a run would train, and on what grounds. No torch; nothing is written.
+"""How long a run would train, and on what grounds. Nothing is written.
 
 Grounds, the best first: finished runs of the same kind in the same folder, published speeds of hosts like the run's
 own. Without either there is no estimate.

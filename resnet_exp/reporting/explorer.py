@@ -1,4 +1,4 @@
-"""``explorer.html``: all runs on one page that needs no server and no network. No torch, no Hydra.
+"""``explorer.html``: all runs on one page that needs no server and no network.
 
 The page holds its chart library (plotly.js, from the ``plotly`` package) and its data gzipped, and inflates both with
 the browser's own ``DecompressionStream`` (Chrome 80, Firefox 113, Safari 16.4 or later). It lets no script run but its

@@ -1,4 +1,4 @@
-"""The pictures of a report: top-1 against training time and cost, and top-1 while training. No torch."""
+"""The pictures of a report: top-1 against training time and cost, and top-1 while training."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008) without its yellow, which is hardly seen on white: the colour-blind tell them apart too.
+# Okabe and Ito (2008) without its yellow, which is hardly seen on white: the color-blind tell them apart too.
 COLORS = {"baseline": "#000000", "mild": "#0072B2", "medium": "#E69F00", "hot": "#D55E00"}
 MORE_COLORS = ("#009E73", "#CC79A7", "#56B4E9")
 OTHER, OTHER_COLOR = "other recipes", "#8C6D31"
-GREY = "#999999"
+GRAY = "#999999"
 MARKERS = "os^DvPX*"
 # With more marks than this they are pixels in an SVG too, where thousands of shapes are slow to show.
 MAX_SHAPES = 500
@@ -40,18 +40,18 @@ Member = TypeVar("Member")
 
 @dataclass(frozen=True)
 class Look:
-    """Colours of recipes and markers of protocols, the same in all panels."""
+    """Colors of recipes and markers of protocols, the same in all panels."""
 
     colors: dict[str, str]
     markers: dict[str, str]
 
     def color(self, run: RunRecord) -> str:
-        """Colour of a run's mark."""
-        return GREY if run.published else self.colors.get(run.recipe, OTHER_COLOR)
+        """Color of a run's mark."""
+        return GRAY if run.published else self.colors.get(run.recipe, OTHER_COLOR)
 
 
 def choose_look(runs: Iterable[RunRecord]) -> Look:
-    """Fixed colours for our recipes, the next ones for the most frequent others; markers for all protocols."""
+    """Fixed colors for our recipes, the next ones for the most frequent others; markers for all protocols."""
     runs = list(runs)
     recipes = [run.recipe for run in runs if not run.published]
     more = sorted(set(recipes) - set(COLORS), key=lambda recipe: (-recipes.count(recipe), recipe))
@@ -258,7 +258,7 @@ def _frontier_keys(groups: Sequence[Group], look: Look) -> Keys:
     if not all(run.published for run in runs):
         keys["Pareto front of own runs"] = Line2D([], [], color=LINE, linewidth=0.9)
     if any(run.published for run in runs):
-        keys["published (clocks differ)"] = _mark(GREY)
+        keys["published (clocks differ)"] = _mark(GRAY)
     if any(group.n == 1 for group in groups):
         keys["one seed"] = _mark(LINE, filled=False)
     if len(look.markers) > 1:

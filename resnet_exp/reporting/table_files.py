@@ -1,4 +1,4 @@
-"""The runs of a report as a table: ``runs.csv`` and ``runs.parquet``, with the same columns. No torch.
+"""The runs of a report as a table: ``runs.csv`` and ``runs.parquet``, with the same columns.
 
 Fractions are of 1. Lists (algorithms, commits) are joined by spaces. An empty cell is what nobody knows.
 

@@ -5,34 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
 import time
 import warnings
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resnet_exp.core.files import writing
-from resnet_exp.reporting import aside, explorer, markdown, table_files
+from resnet_exp.reporting import explorer, markdown, table_files
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.record import RunRecord
 
 PIXELS_PER_INCH = 150
-
-
 # The same runs give the same files.
 SVG: Any = {"svg.hashsalt": "resnet_exp"}
-
-
 # Configurations that the page carries along; those of 10,000 runs would be 30 MB.
 MAX_CONFIG_BYTES = 2_000_000
-
-
-# From so many runs on the page is written beside the rest, which takes as long.
-ASIDE_RUNS = 1000
 
 
 @dataclass(frozen=True)
@@ -70,20 +60,6 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _write_all(content: Content, folder: Path) -> None:
-    page = partial(_write_page, content, folder / "explorer.html")
-    # A copy of a process lacks its threads, and what they were about to do: W&B's client has some.
-    if len(content.runs) < ASIDE_RUNS or threading.active_count() > 1:
-        page()
-        _write_tables(content, folder)
-        return
-    finish = aside.start(page)
-    try:
-        _write_tables(content, folder)
-    finally:
-        finish()
-
-
-def _write_tables(content: Content, folder: Path) -> None:
     table = table_files.columns(content.runs)
     table_files.write_csv(table, folder / "runs.csv")
     table_files.write_parquet(table, folder / "runs.parquet")
@@ -91,6 +67,7 @@ def _write_tables(content: Content, folder: Path) -> None:
     text = markdown.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
     (folder / "frontier.md").write_text(text, encoding="utf-8")
     _write_figures(content, folder)
+    _write_page(content, folder / "explorer.html")
 
 
 def _write_figures(content: Content, folder: Path) -> None:

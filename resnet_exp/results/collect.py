@@ -1,4 +1,4 @@
-"""Run folders as the report sees them: finished runs with their curves, and what became of the others. No torch.
+"""Run folders as the report sees them: finished runs with their curves, and what became of the others.
 
 A folder may hold thousands of runs, so each of them is read as two small files and nothing else.
 """

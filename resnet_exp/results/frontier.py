@@ -156,7 +156,7 @@ def fronts(groups: Sequence[Group], axis: Axis) -> dict[tuple[str, str], list[Gr
 
 
 def cost_at(front: Sequence[Point], target: float) -> float | None:
-    """Cost of a top-1 of `target`: on the straight lines (in top-1 and cost) between neighbours on the front.
+    """Cost of a top-1 of `target`: on the straight lines (in top-1 and cost) between neighbors on the front.
 
     None below its lowest and above its highest top-1. Points that are not on the front of `front` are left out.
     """

@@ -1,4 +1,4 @@
-"""A finished run as the report sees it, from its ``result.json`` and ``metrics.jsonl``. No torch."""
+"""A finished run as the report sees it, from its ``result.json`` and ``metrics.jsonl``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that others published, one row a run in ``published/runs.csv``. Standard library only.
+"""Runs that others published, one row a run in ``published/runs.csv``.
 
 Left out is what gives no accuracy of its own (throughputs, targets, ranges), MLPerf runs that were aborted below
 75.9 %, and a result that its source or another one repeats. An empty cell is what nobody stated. Only a ``hardware``

@@ -1,4 +1,4 @@
-"""What the report knows of one training run, an own one or a published one. Standard library only."""
+"""What the report knows of one training run, an own one or a published one."""
 
 from __future__ import annotations
 

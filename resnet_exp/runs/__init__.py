@@ -1,1 +1,1 @@
-"""One folder of runs on disk, where front, ranks and report meet. No Hydra, no torch."""
+"""One folder of runs on disk, where front, ranks and report meet."""

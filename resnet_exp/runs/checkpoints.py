@@ -1,4 +1,4 @@
-"""The checkpoints of a run: one file, and the link that names it. No torch."""
+"""The checkpoints of a run: one file, and the link that names it."""
 
 from __future__ import annotations
 

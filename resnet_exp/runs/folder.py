@@ -1,4 +1,4 @@
-"""The run folder: where the islands meet. Standard library only.
+"""The run folder: where the islands meet.
 
 ``config.yaml`` (what to do), ``environment.json`` (with what), ``rank*.log``, ``metrics.jsonl`` (one line an
 evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``progress.json`` (how far, every few seconds),

@@ -1,4 +1,4 @@
-"""In which state each run of a folder is, from its files, its lock and the queue. Standard library only.
+"""In which state each run of a folder is, from its files, its lock and the queue.
 
 A run folder's own files come first: SLURM forgets, and calls a job COMPLETED that its program lost.
 """

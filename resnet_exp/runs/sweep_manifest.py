@@ -1,4 +1,4 @@
-"""What a sweep consists of, on disk: ``RUNS/.sweeps/NAME.json``. Standard library only.
+"""What a sweep consists of, on disk: ``RUNS/.sweeps/NAME.json``.
 
 One file a sweep, written before its first run starts: the runs in their order, each with its overrides and, once
 submitted, its job. Only from it can anybody tell that a run is missing.

@@ -15,7 +15,7 @@ from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS
 if TYPE_CHECKING:
     from resnet_exp.tracking.workspace import View
 
-# The newest so many runs get the colours of their recipes.
+# The newest so many runs get the colors of their recipes.
 MAX_COLORED = 1000
 
 

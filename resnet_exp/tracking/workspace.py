@@ -1,4 +1,4 @@
-"""What ``python -m resnet_exp.dashboard`` puts on Weights & Biases: a workspace and a report. No torch, no network.
+"""What ``python -m resnet_exp.dashboard`` puts on Weights & Biases: a workspace and a report. No network.
 
 Everything in them has a fixed id, so that the same definition is the same text: W&B's library would draw ids by chance.
 """
@@ -73,7 +73,7 @@ class View:
 
 
 def views(recipes: Mapping[str, str]) -> list[View]:
-    """The workspace and the report; `recipes` are the recipes of runs by run id, for the colours of their marks."""
+    """The workspace and the report; `recipes` are the recipes of runs by run id, for the colors of their marks."""
     colors = {run_id: figures.COLORS[recipe] for run_id, recipe in recipes.items() if recipe in figures.COLORS}
     return [_workspace(colors), _report(colors)]
 

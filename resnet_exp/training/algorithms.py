@@ -1,4 +1,4 @@
-"""Composer algorithms with the original system's behaviour where today's Composer differs (docs/fidelity.md)."""
+"""Composer algorithms with the original system's behavior where today's Composer differs (docs/fidelity.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rank that somebody else started: ``composer``, ``torchrun``, or a person with ``RANK=0``. No torch."""
+"""A rank that somebody else started: ``composer``, ``torchrun``, or a person with ``RANK=0``."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pixels_of(sample: Sample) -> Sample:
     """The same with its pixels for the stored bytes."""
     label, mode, width, height, stored = sample
-    if mode == encode.JPEG:
+    if mode == layout.JPEG:
         with Image.open(BytesIO(stored)) as image:
             assert (image.width, image.height, image.mode) == (width, height, "RGB")
             stored = image.tobytes()
@@ -124,7 +124,7 @@ def test_a_file_does_not_depend_on_the_number_of_workers(mixed: Path, tmp_path: 
     together, _ = convert(mixed, tmp_path / "3", workers=3)
     assert samples_of(alone) == samples_of(together)
     modes = [mode for _, mode, *_ in samples_of(alone)]
-    assert {encode.RAW, encode.JPEG} == set(modes)
+    assert {layout.RAW, layout.JPEG} == set(modes)
     labels = [label for label, *_ in samples_of(alone)]
     assert labels == [label for _, label in image_tree.samples(mixed / "train")]
 

@@ -94,7 +94,7 @@ def test_published_time_and_todays_price(run_cli: RunCli) -> None:
     assert row(done.stdout, "batches") == "20,000, 625 an epoch of 1,281,167 images"
     assert row(done.stdout, "images") == "88 px for 14 epochs, 96 to 172 px for 12 epochs, 176 px for 6 epochs"
     assert row(done.stdout, "lr") == "0 to 2.048 in 8 epochs, then a cosine down to 0 over 24 epochs"
-    assert row(done.stdout, "evaluated") == "at 224 px, the centre of images of 232 px"
+    assert row(done.stdout, "evaluated") == "at 224 px, the center of images of 232 px"
     assert row(done.stdout, "device") == "8 x A100 40GB, amp_fp16"
     seconds = mild_seconds(32)
     assert row(done.stdout, "time") == f"about {seconds / 60:.1f} min to train"

@@ -21,7 +21,6 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
 from resnet_exp.core.text import printable
 from resnet_exp.reporting import figures, table_files
-from resnet_exp.reporting.write import ASIDE_RUNS
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
 from resnet_exp.runs.folder import RunFolder
@@ -498,36 +497,3 @@ def test_ten_thousand_reasons_are_few_lines(tmp_path: Path, capsys: pytest.Captu
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 12 and "not shown: 188 more for other reasons" in lines
-
-
-@pytest.mark.slow
-def test_the_page_of_many_runs_is_written_beside_the_rest(tmp_path: Path) -> None:
-    for number in range(ASIDE_RUNS):
-        write_run(tmp_path / "runs", f"{number}", group=f"{number % 50}", timing__train_seconds=100.0 + number)
-    words = [sys.executable, "-m", "resnet_exp.report", "runs", "-o"]
-    done = subprocess.run([*words, "out"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "") and len(rows_of(tmp_path / "out")) == ASIDE_RUNS
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
-
-
-@pytest.mark.parametrize(
-    ("work", "said"),
-    [
-        ("open('here/nothing')", "[Errno 2] No such file or directory: 'here/nothing'"),
-        ("os._exit(9)", "a process of the report was killed"),
-        ("1", "done"),
-    ],
-)
-def test_what_goes_wrong_aside_is_heard(tmp_path: Path, work: str, said: str) -> None:
-    program = f"""
-import os
-from resnet_exp.reporting import aside
-finish = aside.start(lambda: {work})
-try:
-    finish()
-    print("done")
-except OSError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert (done.stdout.strip(), done.stderr) == (said, "")

@@ -37,10 +37,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.Capture
     """The sweep that a command line asks for, through Hydra and all, but for carrying it out."""
 
     def ask(*args: str, code: int = 0) -> Any:
-        monkeypatch.setattr(sys, "argv", ["resnet_exp", f"runs_dir={tmp_path}/runs", *args])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "")
         planned: list[Sweep] = []
-        returned = cli.run_hydra(lambda config: 99, lambda sweep, launcher: planned.append(sweep) or 0, False)
+        words = [f"runs_dir={tmp_path}/runs", *args]
+        returned = cli.run_hydra(words, lambda config: 99, lambda sweep, launcher: planned.append(sweep) or 0, False)
         said = capfd.readouterr()
         assert returned == code, said.err
         if code:

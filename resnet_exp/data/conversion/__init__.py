@@ -1,1 +1,1 @@
-"""How images are converted, whatever the format."""
+"""The conversion of an image folder, whatever the format: workers, encoding, manifests, the cache."""

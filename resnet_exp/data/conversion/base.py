@@ -1,4 +1,4 @@
-"""The conversion of one split, whatever the format: gives workers their tasks, counts, and ends well or not at all."""
+"""The conversion of one split, whatever the format: hands tasks to workers, shows progress, completes the result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Conversion(ABC):
         Args:
             workers: processes at most.
             most_skipped: so many images that cannot be converted are left out.
-            patience: seconds without a word from any worker after which all is given up.
+            patience: seconds without a message from any worker after which the conversion fails.
 
         Raises:
             RunFailed: an image cannot be converted, or a worker was lost.
@@ -59,8 +59,8 @@ class Conversion(ABC):
         tasks = self.tasks()
         progress = Progress(self.target.name, len(self.sources), self.images_there)
         try:
-            with WorkerPool(pool_size(workers, len(tasks)), self.worker) as team:
-                for event in team.work(tasks, self.page_numbers(), patience):
+            with WorkerPool(pool_size(workers, len(tasks)), self.worker) as pool:
+                for event in pool.work(tasks, self.page_numbers(), patience):
                     self._take(event, most_skipped, progress)
         except WorkerLost as lost:
             where = "" if lost.number is None else f" while it read {printable(self.path(lost.number))}"
@@ -88,7 +88,7 @@ class Conversion(ABC):
 
     @abstractmethod
     def tasks(self) -> Sequence[object]:
-        """What is left to do, in parts that workers get."""
+        """What is left to do, as tasks of workers."""
 
     @abstractmethod
     def worker(self, connection: Connection, current: mmap, slot: int) -> ImageWorker:
@@ -100,7 +100,7 @@ class Conversion(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Write what is written last, and give all its name."""
+        """Write what comes last, and give the result its name."""
 
     @abstractmethod
     def bytes_for(self, mean: float, workers: int) -> int:
@@ -119,7 +119,7 @@ class Conversion(ABC):
         """What the manifest says of images of these classes.
 
         Raises:
-            RunFailed: of a class there is none.
+            RunFailed: a class has no images.
         """
         classes = image_tree.class_names(self.folder)
         counts = [0] * len(classes)
@@ -158,7 +158,7 @@ TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 30.0
 
 
 class Progress:
-    """Images done, images/s of this try, and the time that is left at that pace."""
+    """Shows images done, images/s and the remaining time: one line on a terminal, a line now and then elsewhere."""
 
     def __init__(self, name: str, images: int, before: int) -> None:
         """`before` of `images` were converted by an earlier try."""
@@ -169,7 +169,7 @@ class Progress:
             console.say(f"{name}: {before:,} of {images:,} images are there from an earlier try")
 
     def add(self, images: int) -> None:
-        """Count images, and say so when it is time."""
+        """Count images, and show the progress from time to time."""
         self._done += images
         now = time.monotonic()
         if now - self._shown < self._every:
@@ -181,7 +181,7 @@ class Progress:
         (console.say if console.width() is None else console.status)(line)
 
     def end(self) -> None:
-        """Say how it went."""
+        """Show the total and its speed."""
         took = span(time.monotonic() - self._began)
         console.say(f"{self._name}: {self._done - self._before:,} images in {took}, {self._rate():,.0f} images/s")
 

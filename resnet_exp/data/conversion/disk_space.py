@@ -1,4 +1,4 @@
-"""How large converted images will be, from a few that are converted ahead; refuses what the disk cannot hold."""
+"""The size of converted images, estimated from a sample; refuses a conversion that the disk cannot hold."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import encode
 from resnet_exp.data.conversion.sources import Source
 
-# Images converted ahead, and the least of all images that one of them stands for.
+# Images of the sample at most, and images that one of them represents at least.
 MOST_SAMPLED, STANDS_FOR = 48, 8
 
 
 def bytes_of(conversion: Conversion, workers: int) -> int:
-    """Bytes that the whole will have, about: only some images are looked at."""
+    """Estimated bytes of the whole conversion, from a sample of its images."""
     sources = conversion.sources
     sampled = sources[:: max(STANDS_FOR, -(-len(sources) // MOST_SAMPLED))]
     sizes = [found for source in sampled if (found := _encoded_size(conversion, source)) is not None]
@@ -32,7 +32,7 @@ def _encoded_size(conversion: Conversion, source: Source) -> int | None:
 
 
 def check_space(conversions: Sequence[Conversion], workers: int, cache_dir: str) -> None:
-    """Say how large the files will be.
+    """Tell the user how large the files will be.
 
     Raises:
         RequestError: the disk cannot hold them.

@@ -1,4 +1,4 @@
-"""One image as it is stored: resized, then pixels or JPEG; the pixels of ``ffcv.fields.RGBImageField``."""
+"""One image as it is stored: resized, then raw pixels or a JPEG, exactly as ``ffcv.fields.RGBImageField`` has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.cache import MAX_SIDE
 from resnet_exp.data.image_file import Pixels, decode
 
-# Pixels of a side of what is coded together: OpenCV stores colors at half of the size.
+# Side in pixels of the unit that a JPEG codes together: OpenCV subsamples colors 2x2.
 UNIT = 16
 
 
@@ -47,7 +47,7 @@ class Encoded:
 
 
 def as_jpeg(name: str, settings: Settings) -> bool:
-    """Whether an image is stored as JPEG; with ``proportion`` by a hash of its name, so that it always is or never."""
+    """Whether an image is stored as JPEG; with ``proportion`` a hash of its name decides, so that it never changes."""
     if settings.write_mode != "proportion":
         return settings.write_mode == "jpg"
     share = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest(), "little")
@@ -57,8 +57,9 @@ def as_jpeg(name: str, settings: Settings) -> bool:
 def restart_interval(width: int) -> int:
     """Units of 16x16 pixels between two restart markers of a JPEG that is `width` pixels wide.
 
-    A row of units is a multiple of it, so that any rectangle of them can be cut out
-    (`resnet_exp.data.kernels.jpeg_window`). An interval of two takes 2 % of the bytes of a photograph, one of one 3 %
+    At a restart marker a decoder can begin. A row of units is a multiple of the interval, so that any rectangle can be
+    cut out
+    (`resnet_exp.data.kernels.jpeg`). An interval of two takes 2 % of the bytes of a photograph, one of one 3 %
     (benchmarks/jpeg.py).
     """
     units = -(-width // UNIT)
@@ -72,7 +73,7 @@ def encode(path: str, name: str, settings: Settings) -> Encoded:
         RunFailed: it cannot be read or stored; names the file.
     """
     jpeg = as_jpeg(name, settings)
-    # JPEGs are encoded from BGR: decoded so, no copy in another order is needed.
+    # OpenCV encodes from BGR: decoding in that order saves a copy.
     pixels = _resized(decode(path, "BGR" if jpeg else "RGB"), path, settings)
     height, width = pixels.shape[:2]
     if not jpeg:

@@ -1,4 +1,4 @@
-"""The manifest beside converted images, whatever their format: what they are, and from what they were made. No torch.
+"""The manifest beside converted images, whatever their format: what they are, and which images they were made from.
 
 ``PLACE.json`` beside the file or folder ``PLACE``; keys: docs/data.md.
 """
@@ -19,13 +19,13 @@ from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.sources import ABSENT, Source
 
 SCHEMA = 1
-# Looked at when a run starts, of all images of the source.
+# Images of the source that are checked when a run starts.
 SAMPLED_IMAGES = 64
 FIX = "remove it to write it again"
 
 
 class ManifestMismatch(RequestError):
-    """Converted images are not those that their manifest describes, or the manifest is none."""
+    """Converted images are not what their manifest describes, or the manifest cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def path_of(place: Path) -> Path:
 
 
 def source_facts(folder: Path, sources: list[Source]) -> dict[str, Any]:
-    """From what images were made: a hash of names, sizes and times of all, and some of them one by one."""
+    """What images were made from: a hash of all names, sizes and times, and some of the images one by one."""
     step = max(1, len(sources) // SAMPLED_IMAGES)
     return {
         "folder": str(folder),
@@ -93,7 +93,7 @@ def read_manifest(place: Path, of: type[Of]) -> Of | None:
     """The manifest of a place, of the kind `of`; None if it has none.
 
     Raises:
-        Differs: there is one, and it cannot be used.
+        ManifestMismatch: there is one, and it cannot be used.
     """
     path = path_of(place)
     fix = f"remove it and {printable(place)} to write both again"
@@ -122,7 +122,7 @@ def check_origin(place: Path, manifest: Manifest, settings: Mapping[str, object]
     """Check that images were converted with these settings from these classes, and that they are still the same.
 
     Raises:
-        Differs: says what differs.
+        ManifestMismatch: says what differs.
     """
     what = f"{manifest.title} {printable(place)}"
     for key, wanted in settings.items():
@@ -137,7 +137,7 @@ def check_class_count(place: Path, manifest: Manifest, classes: int | None) -> N
     """Check that there are as many classes as a run expects; None: any number.
 
     Raises:
-        Differs: says how many there are.
+        ManifestMismatch: says how many there are.
     """
     if classes is not None and len(manifest.classes) != classes:
         raise ManifestMismatch(
@@ -150,7 +150,7 @@ def check_classes_agree(train: tuple[Path, Manifest], val: tuple[Path, Manifest]
     """Check that both halves of a dataset have the same classes in the same order.
 
     Raises:
-        Differs: names a class.
+        ManifestMismatch: names a class.
     """
     if train[1].classes != val[1].classes:
         raise ManifestMismatch(
@@ -167,7 +167,7 @@ def _difference(ours: list[str], theirs: list[str]) -> str:
 
 
 def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, object]:
-    """What of a place belongs into the record of a run; empty without a manifest."""
+    """What the record of a run says of a place; empty without a manifest."""
     manifest = read_manifest(place, of)
     if manifest is None:
         return {}
@@ -179,7 +179,7 @@ def check_source(place: Path, manifest: Manifest) -> None:
     """Check some of the images that were converted: none may have changed.
 
     Raises:
-        Differs: names an image.
+        ManifestMismatch: names an image.
     """
     folder, stale = Path(manifest.source["folder"]), _stale(place, manifest)
     for name, size, changed in manifest.source["sampled"]:
@@ -198,7 +198,7 @@ def check_all_sources(place: Path, manifest: Manifest, sources: list[Source]) ->
     """Check all images that were converted by their names, sizes and times of change.
 
     Raises:
-        Differs: says how many there are.
+        ManifestMismatch: says how many there are.
     """
     if fingerprint(sources) == manifest.source["fingerprint"]:
         return

@@ -1,4 +1,4 @@
-"""Where converted images are, and how they get there, whatever their format. No torch: the front asks for them."""
+"""Converts images in a process of its own, once for all processes that want them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ from resnet_exp.data.conversion.cache import ConversionRequest
 
 Say = Callable[[str], None]
 
-# The largest image that is taken needs some seconds; a disk on a network that comes back, a minute or two.
+# The largest image takes seconds; a network disk that was away may be back after a minute or two.
 PATIENCE_SECONDS = 300
-# What the writer's last words begin with.
+# How the line begins with which the writer says why it failed.
 REASON = "reason: "
 
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """How images are made ready for a run.
+    """How images are converted.
 
-    `workers` processes convert, and `say` takes a line for the user; so many images that cannot be converted are left
-    out as `most_skipped` says; the run expects as many classes as `classes`, None for any number.
+    Attributes:
+        workers: processes that convert.
+        say: takes a line for the user.
+        most_skipped: number of images that may be left out because they cannot be converted.
+        classes: number of classes that the run expects; None for any.
     """
 
     workers: int
@@ -43,46 +46,46 @@ class ConversionOptions:
     classes: int | None = None
 
 
-def convert(wish: ConversionRequest, missing: dict[str, Path], terms: ConversionOptions) -> None:
-    """Write the splits that are missing, by the path of each; a second process waits for the first.
+def convert(request: ConversionRequest, missing: dict[str, Path], options: ConversionOptions) -> None:
+    """Write the splits that are missing; a second process that wants them waits for the first.
 
     Args:
-        wish: what they are made from.
-        missing: their places.
-        terms: how it is done.
+        request: what they are made from.
+        missing: the path of each, by split.
+        options: how it is done.
 
     Raises:
-        RequestError: the cache cannot be written or hold it, or the images are of no use.
+        RequestError: the cache cannot be written or is too small, or the images cannot be used.
         RunFailed: the conversion failed; nothing is left in a split's place.
     """
-    cache, unfinished = next(iter(missing.values())).parent, wish.work_folder
-    with writing(f"data.cache_dir={wish.cache_dir}"):
+    cache, unfinished = next(iter(missing.values())).parent, request.work_folder
+    with writing(f"data.cache_dir={request.cache_dir}"):
         cache.mkdir(parents=True, exist_ok=True)
         lock = open_lock(unfinished / ".lock")
-    with held_lock(lock, lambda: terms.say(f"another process converts into {cache}; waiting for it")):
-        # The small split first: a bad image in it should not cost the time of the large one.
+    with held_lock(lock, lambda: options.say(f"another process converts into {cache}; waiting for it")):
+        # The small split first, so that a bad image in it is found early.
         still = [(split, missing[split]) for split in sorted(missing, reverse=True) if not missing[split].exists()]
         if not still:
             return
-        terms.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
-        request = {
-            "conversion": wish.kind.conversion,
+        options.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
+        job = {
+            "conversion": request.kind.conversion,
             "places": [
-                [os.path.join(wish.root, split), str(place), str(unfinished / f"{place.name}.partial")]
+                [os.path.join(request.root, split), str(place), str(unfinished / f"{place.name}.partial")]
                 for split, place in still
             ],
-            "content": wish.content,
-            "cache_dir": wish.cache_dir,
-            "workers": terms.workers,
-            "most_skipped": terms.most_skipped,
+            "content": request.content,
+            "cache_dir": request.cache_dir,
+            "workers": options.workers,
+            "most_skipped": options.most_skipped,
             "patience_seconds": PATIENCE_SECONDS,
         }
-        _run_writer(request, lock)
+        _run_writer(job, lock)
 
 
-def _run_writer(request: Mapping[str, Any], lock: int) -> None:
+def _run_writer(job: Mapping[str, Any], lock: int) -> None:
     """Run the writer in a process group of its own, which holds the lock until its last process has ended."""
-    command = [sys.executable, "-m", "resnet_exp.data.writer", json.dumps(request)]
+    command = [sys.executable, "-m", "resnet_exp.data.writer", json.dumps(job)]
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -90,7 +93,7 @@ def _run_writer(request: Mapping[str, Any], lock: int) -> None:
         errors="replace",
         start_new_session=True,
         pass_fds=(lock,),
-        # Threads of a numerical library would be lost in workers that are forked.
+        # Workers are forked, and a fork has none of the threads that a numerical library started.
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         preexec_fn=partial(die_with_parent, signal.SIGKILL),
     )
@@ -104,11 +107,11 @@ def _run_writer(request: Mapping[str, Any], lock: int) -> None:
     if process.returncode == EXIT_BAD_REQUEST:
         raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(f"conversion of {printable(Path(request['places'][0][0]).parent)} failed: {reason}")
+        raise RunFailed(f"conversion of {printable(Path(job['places'][0][0]).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:
-    """What the writer said; Python's clean-up after it may have warned since."""
+    """Why the writer failed. Python may have printed warnings after that line, while it ended."""
     lines = [line for line in errors.splitlines() if line.strip()]
     said = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
     return (said or lines or [f"exit code {code}"])[-1]

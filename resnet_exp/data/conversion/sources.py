@@ -1,4 +1,4 @@
-"""The image files of a split as a conversion sees them. No torch."""
+"""The image files of a split as a conversion sees them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_exp.data import image_tree
 
-# Size and time of an image file that is not there, such as behind a link to nowhere.
+# Size and time of an image file that does not exist, such as behind a broken link.
 ABSENT = (-1, 0)
 
 
@@ -24,7 +24,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """A hash of name and state."""
+        """A hash of name, size and time."""
         text = f"{self.size} {self.changed} {self.name}"
         return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
@@ -33,7 +33,7 @@ def of_split(split_dir: Path) -> list[Source]:
     """All images of a split, in the order of torchvision's ``ImageFolder``.
 
     Raises:
-        RequestError: a folder cannot be read, or holds itself.
+        RequestError: a folder cannot be read, or contains itself through a link.
     """
     return [_source(path, str(split_dir), label) for path, label in image_tree.samples(split_dir)]
 

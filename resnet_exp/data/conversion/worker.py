@@ -1,7 +1,7 @@
 """A worker process of a conversion, whatever it writes: encodes the images that it is given.
 
-It talks to the conversion over one pipe. In: tasks, None at the end. Out: what it wrote, a `Refused` for each image
-that cannot be converted, numbers of images that are done, `TASK_DONE`, or at last the system's error that ended it.
+It has one pipe to the conversion. In: tasks, None at the end. Out: what it wrote, a `Refused` for each image that
+cannot be converted, numbers of images done, `TASK_DONE` after each task, and the `OSError` that ended it, if one did.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from resnet_exp.data.conversion.encode import Encoded, Settings, encode
 CURRENT = struct.Struct("<q")
 NOTHING = -1
 TASK_DONE = "done"
-# Images after which a worker says that it is alive.
+# Images after which a worker reports its progress.
 IMAGES_A_REPORT = 16
 
 
@@ -46,7 +46,7 @@ class Refused:
 
 @dataclass
 class ImageWorker(ABC):
-    """One worker process; `current` is memory of all of them, in which slot `slot` has the image at hand."""
+    """One worker process; `current` is shared memory, whose slot `slot` has the number of its current image."""
 
     connection: Connection
     current: mmap
@@ -75,7 +75,7 @@ class ImageWorker(ABC):
         return self.waiting.popleft() if self.waiting else self.connection.recv()
 
     def note(self, number: int) -> None:
-        """Let the conversion know which image is at hand, should this process die."""
+        """Note the current image, so that the conversion can name it if this process dies."""
         CURRENT.pack_into(self.current, self.slot * CURRENT.size, number)
 
     def encoded(self, job: Job) -> Encoded | None:

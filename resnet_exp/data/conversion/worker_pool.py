@@ -1,4 +1,4 @@
-"""The workers of a conversion, seen from the process that gives them work and takes their pages."""
+"""The workers of a conversion, as the process sees them that hands out tasks and collects results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from resnet_exp.data.conversion.worker import CURRENT, NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
 
-# So many tasks are with a worker: it has the next one when it is done with one.
+# Tasks that each worker holds: while one is done, the next one is there already.
 AHEAD = 2
 FORK = multiprocessing.get_context("fork")
 Make = Callable[[Connection, mmap, int], ImageWorker]
@@ -26,9 +26,9 @@ def pool_size(workers: int, tasks: int) -> int:
 
 
 class WorkerLost(RuntimeError):
-    """A worker ended without a word, or says nothing any more.
+    """A worker died, or sent nothing for too long.
 
-    `how` is for people, `number` that of the image it was at, None between images.
+    `how` says it for people; `number` is that of the image that it worked on, None between images.
     """
 
     def __init__(self, how: str, number: int | None) -> None:
@@ -44,13 +44,13 @@ class _Member:
 
 
 class WorkerPool:
-    """Worker processes that are ended when the block ends, whatever happens in it."""
+    """Worker processes, which are killed when the block ends, whatever happens in it."""
 
     def __init__(self, size: int, make: Make) -> None:
-        """`make` takes a worker's end of its pipe, the memory for the images at hand, and its slot there."""
+        """`make` takes a worker's end of its pipe, the memory for the current images, and its slot in it."""
         self._current = mmap(-1, size * CURRENT.size)
         self._members: list[_Member] = []
-        # A collection in a worker would write to, and so copy, all memory that it shares with this process.
+        # A garbage collection in a worker would write to, and so copy, the memory that it shares with this process.
         gc.collect()
         gc.freeze()
         for slot in range(size):
@@ -76,7 +76,7 @@ class WorkerPool:
         """Have all tasks done; yields what workers report (`resnet_exp.data.conversion.worker`).
 
         Raises:
-            WorkerLost: one died, or none said anything for `patience` seconds.
+            WorkerLost: one died, or none sent anything for `patience` seconds.
         """
         rest = iter(tasks)
         for _ in range(AHEAD):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of one split; see `resnet_exp.data.ffcv.loader.make_loader`."""
-    # Imported when it is called: what only asks where the files are needs no torch.
+    # Imported late: whatever only looks at the files does not import torch.
     from resnet_exp.data.ffcv.loader import make_loader
 
     return make_loader(split, **settings)

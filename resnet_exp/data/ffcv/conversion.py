@@ -25,7 +25,7 @@ from resnet_exp.data.ffcv.journal import Journal, Layout
 from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, page_bytes, pages_at, sample_table
 from resnet_exp.data.ffcv.page_worker import Page, PageWorker
 
-# Images that a worker is given at a time: enough that a pipe costs nothing, few enough that all end together.
+# Images of a task: enough that the pipe costs nothing, few enough that all workers end at the same time.
 IMAGES_A_LIST = 16
 
 
@@ -38,7 +38,7 @@ class FFCVConversion(Conversion):
 
     @staticmethod
     def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> FFCVConversion:
-        """Look at the images, and at what an earlier try left; `content` is what files are written with."""
+        """List the images, and check what an earlier try left; `content` are the settings to write with."""
         found = sources.of_split(folder)
         # Three bytes a pixel in the worst case, and no image is in two pages.
         settings = Settings(**content, most_pixels=page_bytes(content["max_resolution"]) // 3)
@@ -89,9 +89,9 @@ class FFCVConversion(Conversion):
     def bytes_for(self, mean: float, workers: int) -> int:
         """Bytes of the file."""
         images, page = len(self.sources), self.journal.layout.page_bytes
-        # The next image finds no room at the end of a page: half an image is lost there, on average.
+        # The next image does not fit into the end of a page: half an image is lost there, on average.
         pages = -(-int(mean * images) // max(1, int(page - mean / 2)))
-        # And half a page by each worker at the end.
+        # And each worker leaves half a page empty at the end.
         pages += pool_size(workers, -(-images // IMAGES_A_LIST)) // 2
         return pages_at(images, page) + pages * page + images * PLACE.size
 
@@ -117,7 +117,7 @@ class FFCVConversion(Conversion):
         return [rows[number] for number in sorted(rows)]
 
     def _write_ends(self, placed: list[Placed], content: Content) -> ffcv_manifest.FFCVManifest:
-        """Write what is before and behind the pages; returns the manifest of the whole."""
+        """Write what is before and after the pages; returns the manifest of the file."""
         layout, pages = self.journal.layout, self.journal.pages
         table_at = layout.pages_at + (max(pages) + 1) * layout.page_bytes
         head = file_head(placed, layout.page_bytes, table_at).ljust(layout.pages_at, b"\0")
@@ -136,6 +136,6 @@ class FFCVConversion(Conversion):
 def _checksum(file: BinaryIO, number: int, pages: dict[int, Page], layout: Layout) -> int:
     if number in pages:
         return pages[number].checksum
-    # An earlier try wrote it, and the images that it held are gone.
+    # An earlier try wrote the page, and its images have been removed since.
     file.seek(layout.pages_at + number * layout.page_bytes)
     return crc32(file.read(layout.page_bytes))

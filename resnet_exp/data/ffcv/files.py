@@ -1,4 +1,4 @@
-"""FFCV files as a run's front sees them: where they are, whether they are what they should be. No torch."""
+"""FFCV files before a run starts: where they are, and whether they are what they should be."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FFCVFiles(FormatFiles):
         return Path(given) if given is not None else self._request(root).place(split)
 
     def needs_folder(self) -> bool:
-        """Whether an image folder is read; not where the settings name both files."""
+        """Whether an image folder is read: not if the settings name both files."""
         return not (self.train_file and self.val_file)
 
     @staticmethod
@@ -60,16 +60,16 @@ class FFCVFiles(FormatFiles):
         """The setting that names a split's file."""
         return f"data.loader.{split}_file={place}"
 
-    def prepare(self, root: str, terms: ConversionOptions) -> list[Path]:
+    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check the files of both splits, and write those that are not there.
 
         Args:
-            root: the image folder; not needed where the settings name both files.
-            terms: how, and for what.
+            root: the image folder; not needed if the settings name both files.
+            options: how images are converted.
 
         Raises:
             RequestError: a file is not what it should be, one that the user named does not exist, or the cache cannot
-                be written or hold it.
+                be written or is too small.
             RunFailed: the conversion failed; nothing is left under the file's name.
         """
         paths = {split: self.place_of(root, split) for split in image_tree.SPLITS}
@@ -78,18 +78,20 @@ class FFCVFiles(FormatFiles):
             if self._given(split) is not None:
                 raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
         if missing:
-            process.convert(self._request(root), missing, terms)
-        self._check_files(paths, root, terms)
+            process.convert(self._request(root), missing, options)
+        self._check_files(paths, root, options)
         return list(paths.values())
 
-    def _check_files(self, paths: dict[str, Path], root: str, terms: ConversionOptions) -> None:
+    def _check_files(self, paths: dict[str, Path], root: str, options: ConversionOptions) -> None:
         """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""
         found = {}
         for split, path in paths.items():
             manifest = ffcv_manifest.read_manifest(path)
             if manifest is None:
-                ffcv_manifest.check_header(path, terms.classes)
-                terms.say(f"note: {printable(path)} has no manifest, so only its header and class numbers were checked")
+                ffcv_manifest.check_header(path, options.classes)
+                options.say(
+                    f"note: {printable(path)} has no manifest, so only its header and class numbers were checked"
+                )
                 continue
             found[split] = manifest
             given = self._given(split) is not None
@@ -97,7 +99,7 @@ class FFCVFiles(FormatFiles):
             if not given:
                 content = self._request(root).content
                 manifests.check_origin(path, manifest, content, image_tree.class_names(Path(root) / split))
-            manifests.check_class_count(path, manifest, terms.classes)
+            manifests.check_class_count(path, manifest, options.classes)
         if len(found) == len(paths):
             manifests.check_classes_agree(*((paths[split], found[split]) for split in image_tree.SPLITS))
 
@@ -108,7 +110,7 @@ class FFCVFiles(FormatFiles):
 
         Raises:
             RequestError: there is no such file, or no manifest to check it against.
-            Differs: it is not what was written.
+            ManifestMismatch: it is not what was written.
         """
         path = self.place_of(root, split)
         manifest = ffcv_manifest.read_manifest(path) if path.is_file() else None
@@ -142,7 +144,7 @@ class FFCVFiles(FormatFiles):
         return {**found, "classes": classes}
 
     def check_settings(self) -> None:
-        """Check what the files are written with; raises `RequestError` on the first setting that is of no use."""
+        """Check what the files are written with; raises `RequestError` on the first one that cannot be used."""
         mode, side = self.write_mode, self.max_resolution
         if mode not in layout.MODES:
             raise RequestError(f"data.loader.write_mode={mode} is unknown; use one of {', '.join(layout.MODES)}")

@@ -1,7 +1,7 @@
-"""What an unfinished FFCV file holds, so that a conversion that was interrupted goes on: JSON lines beside it.
+"""What an unfinished FFCV file holds, so that an interrupted conversion continues: JSON lines beside it.
 
-The first line says how the file is laid out, each other one what a page holds. An image is known by a hash of its name,
-size and modification time: images that were added, removed or repaired in between do no harm.
+The first line says how the file is laid out, each further line what a page holds. An image is identified by a hash of
+its name, size and modification time: images may be added, removed or repaired in between.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Layout:
-    """Where pages lie, and what may be in them."""
+    """Where pages are, and the settings that their images are written with."""
 
     page_bytes: int
     pages_at: int
@@ -40,7 +40,7 @@ class Layout:
 
 
 class Journal:
-    """The pages of an unfinished file; `pages` are those that are good, by number."""
+    """The pages of an unfinished file; `pages` are the intact ones, by number."""
 
     def __init__(self, unfinished: Path, sources: list[Source], content: dict[str, Any]) -> None:
         """Read what an earlier try left of `unfinished`; `open` begins to write."""
@@ -69,9 +69,9 @@ class Journal:
                 yield Page(line["number"], line["checksum"], rows)
 
     def check(self, tell: Callable[[int, int], None]) -> None:
-        """Drop the pages that are not in the file as they were written: a machine may have stopped in between.
+        """Drop the pages that the file does not hold as they were written: a crash of the machine may have lost them.
 
-        `tell` takes how many pages of how many have been looked at.
+        `tell` takes how many pages of how many have been checked.
         """
         if not self.pages:
             return
@@ -85,7 +85,7 @@ class Journal:
                 tell(looked, len(pages))
 
     def open(self) -> None:
-        """Begin to write: the pages that are good, then those that come."""
+        """Begin to write: first the intact pages, then those that are added."""
         lines = [{"schema": SCHEMA, "layout": asdict(self.layout)}, *map(self._line, self.pages.values())]
         files.write_lines(self.path, lines)
         self._file = self.path.open("a")

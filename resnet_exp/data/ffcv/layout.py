@@ -1,7 +1,7 @@
 """The bytes of an FFCV file of version 2, as FFCV 1.0.2 reads them (``ffcv/types.py``, ``ffcv/writer.py``).
 
-A header, two field descriptors, a row of 24 bytes a sample; pages of pixels or JPEG, no image in two of them; a table
-of where each image is. No torch, no FFCV: the front reads headers too.
+A header, two field descriptors, a row of 24 bytes a sample; pages of pixels or JPEGs, no image in two of them; a table
+of where each image is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROW = struct.Struct("<BHHQ3xq")  # mode, width, height, where, class
 PLACE = struct.Struct("<QQQ")  # sample, where, bytes
 JPEG, RAW = 0, 1  # modes of an image
 MODES = ("raw", "jpg", "proportion")
-# FFCV's own size of a page; where images keep their size a page must hold more than those of 500 pixels.
+# FFCV's default size of a page, and that for images that keep their size.
 PAGE_BYTES, LARGE_PAGE_BYTES = 2**23, 2**26
 # A page must be addressed in 32 bits: a square image of this side fills the largest one.
 MAX_PAGE_BYTES, MAX_RESOLUTION = 2**31, 26_000
@@ -65,7 +65,7 @@ def rows_at() -> int:
 
 
 def pages_at(images: int, page: int) -> int:
-    """Where the first page begins: at a multiple of the page size, behind the rows of as many images."""
+    """Where the first page begins: at the first multiple of the page size after the rows of that many images."""
     return -(-(rows_at() + images * ROW.size) // page) * page
 
 
@@ -83,7 +83,7 @@ def sample_table(placed: Iterable[Placed]) -> bytes:
 
 
 def read_header(path: Path) -> tuple[Header, str | None]:
-    """The header of a file, and what is wrong with it, if anything is: FFCV opens half-written files too."""
+    """The header of a file, and what is wrong with it, if anything is: FFCV itself also opens half-written files."""
     size = os.path.getsize(path)
     with path.open("rb") as file:
         start = file.read(rows_at())

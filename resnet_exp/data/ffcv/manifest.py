@@ -1,6 +1,6 @@
-"""The manifest beside an FFCV file: what all manifests have, and checksums of every block. No torch.
+"""The manifest beside an FFCV file: what all manifests have, and checksums of every block.
 
-A block is what is before the first page, each page, and what is behind the last.
+A block is what is before the first page, each page, and what is after the last one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.ffcv import layout
 
-# Looked at when a run starts, of all pages.
+# Pages that are checked when a run starts.
 SAMPLED_PAGES = 4
 
 
@@ -45,7 +45,7 @@ class FFCVManifest(Manifest):
 
 
 def describe(head: bytes, pages: list[int], table: bytes, page_bytes: int, content: Content) -> FFCVManifest:
-    """The manifest of a file of these blocks: what is before its pages, their checksums, and what is behind them."""
+    """The manifest of a file of these blocks: what is before its pages, their checksums, and what is after them."""
     return FFCVManifest(
         schema=SCHEMA,
         format="ffcv",
@@ -63,7 +63,7 @@ def describe(head: bytes, pages: list[int], table: bytes, page_bytes: int, conte
 
 
 def read_manifest(file: Path) -> FFCVManifest | None:
-    """The manifest of a file; None if it has none; raises `Differs` if it cannot be used."""
+    """The manifest of a file; None if it has none; raises `ManifestMismatch` if it cannot be used."""
     return manifests.read_manifest(file, FFCVManifest)
 
 
@@ -71,7 +71,7 @@ def check_quickly(file: Path, manifest: FFCVManifest, fix: str) -> None:
     """Check size, header, rows, table and some pages of a file: a fraction of a second.
 
     Raises:
-        Differs: says in which.
+        ManifestMismatch: names the block.
     """
     _check_size(file, manifest, fix)
     blocks = list(manifest.blocks())
@@ -96,7 +96,7 @@ def check_fully(file: Path, manifest: FFCVManifest, tell: Callable[[int], None])
     """Check every byte of a file; `tell` takes how many bytes of it have been read.
 
     Raises:
-        Differs: names the blocks.
+        ManifestMismatch: names the blocks.
     """
     _check_size(file, manifest, FIX)
     damaged = []
@@ -117,10 +117,10 @@ def _damaged(file: Path, blocks: list[tuple[int, int]], fix: str) -> str:
 
 
 def check_header(file: Path, classes: int | None) -> layout.Header:
-    """Check what can be told of a file without a manifest: its header, its size, its class numbers below `classes`.
+    """Check what can be checked of a file without a manifest: header, size, class numbers below `classes`.
 
     Raises:
-        Differs: says in what.
+        ManifestMismatch: says what is wrong.
     """
     try:
         header, fault = layout.read_header(file)

@@ -1,7 +1,7 @@
-"""A worker of a conversion to an FFCV file: writes each page of the file when it is full.
+"""A worker of a conversion to an FFCV file: writes a page of the file as soon as it is full.
 
-Beyond what every worker says and hears (`resnet_exp.data.conversion.worker`), it asks for the number of a page with
-`WANTS_PAGE`, and is told one.
+In addition to the messages of every worker (`resnet_exp.data.conversion.worker`), it sends `WANTS_PAGE` and receives
+the number of a free page.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PageWorker(ImageWorker):
 
     def work(self) -> None:
         """Do all lists of jobs."""
-        # While one page is filled the other is written.
+        # One page is written while the other one is filled.
         with PageFile(self.file) as file, ThreadPoolExecutor(1) as writer:
             self._file, self._writer = file, writer
             self._work()
@@ -78,17 +78,17 @@ class PageWorker(ImageWorker):
         if self.used + size > len(self._page):
             self._flush()
         self._page[self.used : self.used + size] = encoded.content.data
-        # Now, while its bytes are in the processor's cache.
+        # Here, because the bytes are still in the processor's cache.
         self.checksum = crc32(encoded.content.data, self.checksum)
         self.rows.append(Row(number, JPEG if encoded.is_jpeg else RAW, encoded.width, encoded.height, self.used, size))
         self.used += size
 
     def _flush(self) -> None:
-        """Begin to write the page at hand, after the one before it."""
+        """Begin to write the current page, once the one before it has been written."""
         if not self.rows:
             return
         self._report()
-        # What an earlier page left behind would make files differ, and compress badly.
+        # Remains of an earlier page would make the same conversion give other bytes, and compress badly.
         rest = bytes(len(self._page) - self.used)
         self._page[self.used :] = rest
         page = Page(self._page_number(), crc32(rest, self.checksum), self.rows)
@@ -107,7 +107,7 @@ class PageWorker(ImageWorker):
         return page
 
     def _report(self) -> None:
-        """Wait for the page that is being written, if one is, and tell of it."""
+        """Wait for the page that is being written, if there is one, and report it."""
         if self._written is not None:
             self.connection.send(self._written.result())
             self._written = None
@@ -115,16 +115,16 @@ class PageWorker(ImageWorker):
 
 def _memory(size: int) -> mmap.mmap:
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    # The system looks up every page of what is written past its cache: there are 512 times fewer large ones.
+    # For a write past the cache the kernel looks up every memory page: with huge pages there are 512 times fewer.
     with contextlib.suppress(OSError):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
 
 
 class PageFile:
-    """A file that takes whole pages, past the system's cache where it lets itself be passed.
+    """A file that takes whole pages, written past the system's cache (``O_DIRECT``) if the file system allows it.
 
-    Through the cache, a page costs up to a third of what its images cost to encode.
+    Through the cache, writing a page takes up to a third of the time of encoding its images.
     """
 
     def __init__(self, path: str) -> None:
@@ -149,7 +149,7 @@ class PageFile:
             try:
                 written = os.pwrite(self._descriptor, rest, at)
             except OSError as error:
-                # The disk's blocks do not fit what is left, or the file system takes the flag and not the write.
+                # The rest is no multiple of the disk's blocks, or the file system accepts the flag and not the write.
                 if error.errno != errno.EINVAL or not self._uncached():
                     raise
                 self._use_cache()

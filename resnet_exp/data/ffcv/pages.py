@@ -1,4 +1,4 @@
-"""Pages of an FFCV file in memory of this process, for as long as batches need them: ``data.loader.os_cache=false``."""
+"""Pages of an FFCV file that this process holds in memory while batches need them: ``data.loader.os_cache=false``."""
 
 from __future__ import annotations
 

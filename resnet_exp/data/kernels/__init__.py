@@ -1,1 +1,1 @@
-"""Compiled code, and nothing else."""
+"""Code that numba compiles: decoding, cropping, resizing, RandAugment, random numbers."""

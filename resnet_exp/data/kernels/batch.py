@@ -1,7 +1,7 @@
 """Stored samples to images: decode, crop, resize, flip and augment in one compiled pass over a batch.
 
-The threads are Python's, not numba's: the compiled code holds no lock, one build of it serves any number of threads,
-and none of numba's thread pools gets in the way of torch's or of a fork.
+The threads are Python's, not numba's: the compiled code releases the GIL, one build of it serves any number of threads,
+and there is no thread pool of numba's that would compete with torch's or not survive a fork.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import types
 
 from resnet_exp.data.contract import Split
-from resnet_exp.data.kernels.crops import Box, centre_box, logarithms, random_box
+from resnet_exp.data.kernels.crops import Box, center_box, logarithms, random_box
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
 from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
@@ -27,7 +27,7 @@ from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, epoch_key, 
 
 
 def _libffcv() -> str:
-    """Path of FFCV's compiled library. It is found without importing FFCV, which compiles something for seconds."""
+    """Path of FFCV's compiled library, found without importing FFCV, which compiles functions for seconds."""
     package = find_spec("ffcv")
     library = package and PathFinder.find_spec("ffcv._libffcv", package.submodule_search_locations)
     if not library or not library.origin:
@@ -35,7 +35,7 @@ def _libffcv() -> str:
     return library.origin
 
 
-# By name, not by address: code that is kept for later runs finds the function anew.
+# Called by name, since compiled code is kept for later processes, in which the function has another address.
 llvmlite.binding.load_library_permanently(_libffcv())
 _decode_jpeg = types.ExternalFunction(
     "imdecode",
@@ -65,7 +65,7 @@ def to_read(data: Pixels) -> Pixels:
 
 
 class Rule(NamedTuple):
-    """What becomes of a sample; the same for all of a batch."""
+    """How a sample becomes an image; the same for all samples of a batch."""
 
     train: bool
     key: np.uint64  # of the epoch's random numbers
@@ -110,9 +110,9 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
     taps = max(height, width) + 2 * side
     return Scratch(
         decoded=np.empty(height * width * 3, np.uint8),
-        # What little is larger than its pixels is decoded whole; 1024 is more than a header takes.
+        # A JPEG that is larger than its pixels is decoded whole; no header is longer than 1024 bytes.
         jpeg=np.empty(height * width * 3 + 1024, np.uint8),
-        # One more than is used: the sums of pixels read four numbers at a time.
+        # One more than is used: `weighted_pixel` reads four numbers at a time.
         row=np.zeros(3 * width + 1, np.float32),
         numbers=np.empty(2 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
@@ -162,7 +162,7 @@ def resized(
 
 @inner
 def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
-    """Eighths of its size at which a JPEG is decoded: all, unless fewer still cover the output and the rule says so."""
+    """Eighths of its size at which a JPEG is decoded: if the rule allows it, as few as cover the output."""
     if not rule.coarse:
         return EIGHTHS
     need = max(out.shape[0] / box[2], out.shape[1] / box[3])
@@ -173,7 +173,7 @@ def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
 def choose_box(rule: Rule, stream: Stream, height: int, width: int, index: np.uint64) -> Box:
     """The crop of a sample."""
     if not rule.train:
-        return centre_box(height, width, rule.share)
+        return center_box(height, width, rule.share)
     seed_stream(stream, rule.key, index, CROP)
     return random_box(stream, height, width, rule.scale, rule.log_ratio)
 
@@ -263,7 +263,7 @@ def _make_load(sources: str) -> Callable[..., str]:
         Args:
             memory: bytes that hold the samples; see `to_read`.
             samples: where the samples are in it.
-            rule: what becomes of them.
+            rule: how they become images.
             scratch: memory of this thread.
             counter: zero at first; shared by the threads of a batch.
             out: the images, uint8 NHWC.
@@ -274,6 +274,7 @@ def _make_load(sources: str) -> Callable[..., str]:
             status[number] = load_one(memory, samples, number, rule, scratch, out[number])
             augment(rule, scratch, samples.indices[number], out[number])
             number = take(counter)  # pyright: ignore[reportCallIssue]
+        # Makes the digest a variable of the closure, by which numba finds what it compiled; see `kernel`.
         return sources
 
     return kernel(load)

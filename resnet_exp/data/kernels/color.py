@@ -1,6 +1,6 @@
-"""What RandAugment does to colours, bit for bit as Pillow 11.3 does it (ImageOps, ImageEnhance, libImaging).
+"""RandAugment's operations on colors, bit for bit as Pillow 11.3 does them (ImageOps, ImageEnhance, libImaging).
 
-Most of it is a table: what becomes of each of the 256 values in each channel.
+Most of them are a table: a new value for each of the 256 values of each channel.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Counts = npt.NDArray[np.int64]  # 3 x 256
 
 VALUES = 256
 HALF = np.float32(0.5)
-# Pillow's weights of grey, in 65,536ths, and those of its SMOOTH filter.
+# Pillow's weights of gray, in 65,536ths, and those of its SMOOTH filter.
 RED, GREEN, BLUE, ROUND = 19595, 38470, 7471, 0x8000
-SIDE, CENTRE = np.float32(1 / 13), np.float32(5 / 13)
+SIDE, CENTER = np.float32(1 / 13), np.float32(5 / 13)
 
 
 @inner
 def blend(start: np.uint8, end: np.uint8, part: np.float32) -> np.uint8:
-    """`start` at a part of 0, `end` at 1, and beyond both, cut off (``Image.blend``)."""
+    """`start` if `part` is 0, `end` if it is 1, extrapolated beyond and clipped (``Image.blend``)."""
     value = np.float32(start) + part * (np.float32(end) - np.float32(start))
     return np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
@@ -36,7 +36,7 @@ def gray(red: np.uint8, green: np.uint8, blue: np.uint8) -> np.uint8:
 
 @inner
 def count_values(image: Image, counts: Counts) -> None:
-    """How often each value occurs in each channel."""
+    """Count how often each value occurs in each channel."""
     counts[:] = 0
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
@@ -119,7 +119,7 @@ def mean_gray(image: Image) -> int:
 
 @inner
 def saturate(image: Image, part: float) -> None:
-    """Blend each pixel's grey with the pixel (``ImageEnhance.Color``)."""
+    """Blend each pixel's gray with the pixel (``ImageEnhance.Color``)."""
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
             plain = gray(image[row, column, 0], image[row, column, 1], image[row, column, 2])
@@ -137,8 +137,8 @@ def sharpen(source: Image, part: float, out: Image) -> None:
         line = out[row].reshape(-1)
         for at in range(3, 3 * (width - 1)):
             total = HALF
-            # Row by row as Pillow adds them.
+            # In the order in which Pillow adds them: another one rounds differently.
             total += np.float32(below[at - 3]) * SIDE + np.float32(below[at]) * SIDE + np.float32(below[at + 3]) * SIDE
-            total += np.float32(here[at - 3]) * SIDE + np.float32(here[at]) * CENTRE + np.float32(here[at + 3]) * SIDE
+            total += np.float32(here[at - 3]) * SIDE + np.float32(here[at]) * CENTER + np.float32(here[at + 3]) * SIDE
             total += np.float32(above[at - 3]) * SIDE + np.float32(above[at]) * SIDE + np.float32(above[at + 3]) * SIDE
             line[at] = blend(np.uint8(min(total, np.float32(255))), here[at], np.float32(part))

@@ -1,4 +1,4 @@
-"""Where a sample is cropped: torchvision's ``RandomResizedCrop`` to train, FFCV's centre crop to evaluate."""
+"""Where a sample is cropped: torchvision's ``RandomResizedCrop`` to train, FFCV's center crop to evaluate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def random_box(
 
 @inner
 def widest_box(height: int, width: int, narrowest: float, widest: float) -> Box:
-    """The largest centred crop between two ratios of width to height: of images that no random crop fits."""
+    """The largest centered crop between two ratios of width to height, if no random crop fits into the image."""
     high, wide = height, width
     if width / height < narrowest:
         high = min(height, round(width / narrowest))
@@ -50,8 +50,8 @@ def widest_box(height: int, width: int, narrowest: float, widest: float) -> Box:
 
 
 @inner
-def centre_box(height: int, width: int, share: float) -> Box:
-    """The square centre crop whose side is a `share` of the short side (FFCV's ``CenterCropRGBImageDecoder``)."""
+def center_box(height: int, width: int, share: float) -> Box:
+    """The square center crop whose side is a `share` of the short side (FFCV's ``CenterCropRGBImageDecoder``)."""
     side = max(1, int(share * min(height, width)))
     return (height - side) // 2, (width - side) // 2, side, side
 

@@ -1,4 +1,4 @@
-"""What RandAugment does to shapes, bit for bit as Pillow 11.3's bilinear ``Image.transform`` and ``rotate`` do it."""
+"""RandAugment's geometric operations, bit for bit as Pillow 11.3's bilinear ``Image.transform`` and ``rotate``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Matrix = tuple[float, float, float, float, float, float]
 
 @inner
 def between(source: Image, row: int, column: int, right: float, channel: int) -> float:
-    """A value between two neighbours in a row; beyond the border is the border."""
+    """Interpolate between two neighbors in a row; the border is repeated outside of the image."""
     width = source.shape[1]
     first = float(source[row, min(max(column, 0), width - 1), channel])
     second = float(source[row, min(max(column + 1, 0), width - 1), channel])
@@ -24,7 +24,7 @@ def between(source: Image, row: int, column: int, right: float, channel: int) ->
 
 @inner
 def affine(source: Image, matrix: Matrix, out: Image) -> None:
-    """Fetch each pixel of `out` from where `matrix` says (x' = ax + by + c, y' = dx + ey + f); black from outside."""
+    """Take each pixel of `out` from where `matrix` says (x' = ax + by + c, y' = dx + ey + f); black outside."""
     height, width = source.shape[:2]
     a, b, c, d, e, f = matrix
     for row in range(height):
@@ -46,7 +46,7 @@ def affine(source: Image, matrix: Matrix, out: Image) -> None:
 
 @inner
 def rotation(degrees: int, height: int, width: int) -> Matrix:
-    """The matrix of ``Image.rotate`` about the centre."""
+    """The matrix of ``Image.rotate`` about the center."""
     angle = -math.radians(degrees % 360)
     cosine, sine = round(math.cos(angle), 15), round(math.sin(angle), 15)
     x, y = width / 2, height / 2
@@ -55,7 +55,7 @@ def rotation(degrees: int, height: int, width: int) -> Matrix:
 
 @inner
 def shift(source: Image, right: int, down: int, out: Image) -> None:
-    """Fetch each pixel from `right` and `down` pixels further on; black from outside."""
+    """Take each pixel from `right` pixels to its right and `down` pixels below it; black outside."""
     height, width = source.shape[:2]
     out[:] = 0
     for row in range(max(0, -down), min(height, height - down)):

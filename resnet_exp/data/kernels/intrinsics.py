@@ -1,4 +1,4 @@
-"""Instructions of the processor that numba has no words for, as functions of compiled code."""
+"""Processor instructions that numba cannot express, as functions of compiled code."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 INDEX, BYTE = ir.IntType(32), ir.IntType(8)
-# Red, green, blue and one that comes along.
+# Red, green, blue, and one more number that is ignored.
 LANES = 4
 
 
 @intrinsic
 def take(_typing: Any, counter: Any) -> Any:
-    """The number in `counter`, an int64 array of one, which is then one higher: no two threads get the same."""
+    """Return the number in `counter`, an int64 array of one, and add one to it: no two threads get the same."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        # Monotonic suffices: the counter is atomic, and threads share nothing else that would need an order.
         return builder.atomic_rmw("add", array.data, context.get_constant(types.int64, 1), "monotonic")
 
     return types.int64(counter), generate

@@ -1,4 +1,11 @@
-"""The size of a JPEG, from its header: compiled, since Pillow takes longer to look than the decoder for a small one."""
+"""JPEG files without decoding them: their size, and the part of one around a crop as a JPEG of its own.
+
+Both are compiled: Pillow takes longer to read a header than libjpeg-turbo to decode a small image.
+
+A JPEG can be cut at its restart markers (ITU-T T.81, annexes B.2 and E.1.4): what is between two of them is coded
+without regard to what comes before. JPEGs that this project writes have restart markers in every row of blocks
+(`resnet_exp.data.conversion.encode`), so that what is outside of a crop is neither Huffman-decoded nor transformed.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +19,28 @@ from resnet_exp.data.kernels.crops import Box
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
 from resnet_exp.data.kernels.resize import Numbers, Pixels
 
+# libjpeg-turbo decodes at n/8 of the size.
+EIGHTHS = 8
+# Pixels beside a pixel on which its colors depend if they are subsampled (jdsample.c, h2v2).
+MARGIN = 2
+# libjpeg-turbo enlarges the colors of narrower images in another way (jdsample.c).
+LEAST_WIDTH = 8
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, FIRST_RESTART = 0xD8, 0xD9, 0xDA, 0xD0
+INTERVAL, BASELINE, EXTENDED = 0xDD, 0xC0, 0xC1
+# Restart markers are numbered modulo this.
+RESTARTS = 8
+COLORS = 3
+FRAME_BYTES, SCAN_BYTES = 8 + 3 * COLORS, 6 + 2 * COLORS
+
+_find = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
+_copy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+
 
 def _make_measure(sources: str) -> Callable[..., str]:
     def measure(data: Pixels, offsets: Numbers, sizes: Numbers, heights: Numbers, widths: Numbers) -> str:
-        """Set `heights` and `widths` of JPEGs that are at `offsets` in `data`; 0 where it is none.
+        """Set `heights` and `widths` of the JPEGs at `offsets` in `data`; 0 for what is no JPEG.
 
-        ITU-T T.81, annex B: segments of a marker and a length, until the one that begins a frame.
+        ITU-T T.81, annex B: segments of a marker and a length, up to the one that begins a frame.
         """
         for number in range(len(offsets)):
             heights[number] = widths[number] = 0
@@ -35,45 +58,13 @@ def _make_measure(sources: str) -> Callable[..., str]:
                     widths[number] = np.int64(data[at + 7]) << 8 | np.int64(data[at + 8])
                     break
                 at += 2 + (np.int64(data[at + 2]) << 8 | np.int64(data[at + 3]))
+        # Makes the digest a variable of the closure; see `kernel`.
         return sources
 
     return kernel(measure)
 
 
 measure = _make_measure(sources_digest())
-
-
-# libjpeg-turbo decodes at n/8 of the size.
-EIGHTHS = 8
-
-
-# Pixels beside a pixel on which its colours depend, where they are stored at half of the size (jdsample.c, h2v2).
-MARGIN = 2
-
-
-# With fewer libjpeg-turbo enlarges colours in another way (jdsample.c).
-LEAST_WIDTH = 8
-
-
-START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, FIRST_RESTART = 0xD8, 0xD9, 0xDA, 0xD0
-
-
-INTERVAL, BASELINE, EXTENDED = 0xDD, 0xC0, 0xC1
-
-
-RESTARTS = 8
-
-
-COLORS = 3
-
-
-FRAME_BYTES, SCAN_BYTES = 8 + 3 * COLORS, 6 + 2 * COLORS
-
-
-_find = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
-
-
-_copy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
 
 
 class Window(NamedTuple):
@@ -86,18 +77,18 @@ class Window(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Of a JPEG's header: where the frame's segment and the first code begin, 0 if it cannot be cut."""
+    """A JPEG's header: where the frame's segment and the first code begin; 0 for a JPEG that cannot be cut."""
 
     frame: int
     codes: int
-    unit_height: int  # of what is coded together, in pixels
+    unit_height: int  # of the unit that is coded together, in pixels
     unit_width: int
     interval: int  # units between two restart markers
 
 
 @inner
 def _byte(data: Pixels, at: int) -> int:
-    # Without the second step the number would have no sign, and be a float together with one that has.
+    # Through a signed type: numba makes a float of an unsigned number and a signed one.
     return int(np.int64(data[at]))
 
 
@@ -123,7 +114,7 @@ def _layout(data: Pixels) -> _Layout:
                 break
             return _Layout(frame, at + 2 + length, high, wide, interval)
         if marker in (BASELINE, EXTENDED) and length == FRAME_BYTES and data[at + 4] == 8:
-            # The first colour may be stored larger than the others, which are stored alike.
+            # Brightness may have more samples than the two colors, which must have one a unit.
             sampling = _byte(data, at + 11)
             if data[at + 14] != 0x11 or data[at + 17] != 0x11 or sampling not in (0x11, 0x21, 0x12, 0x22):
                 break
@@ -151,7 +142,7 @@ def _next_marker(data: Pixels, at: int) -> int:
 
 @inner
 def window_for_crop(box: Box, height: int, width: int, part: int) -> Window:
-    """What of an image of `height` x `width` pixels must be decoded at `part` eighths of its size for a crop."""
+    """The part of an image of `height` x `width` pixels that a crop needs, decoded at `part` eighths of the size."""
     top = (box[0] * part) // EIGHTHS - MARGIN
     bottom = -((-(box[0] + box[2]) * part) // EIGHTHS) + MARGIN
     right = max(LEAST_WIDTH, -((-(box[1] + box[3]) * part) // EIGHTHS) + MARGIN)
@@ -163,17 +154,19 @@ def window_for_crop(box: Box, height: int, width: int, part: int) -> Window:
 
 @inner
 def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tuple[int, Window]:
-    """Write a JPEG of what is around a window into `out`.
+    """Write a JPEG of the units that cover a window into `out`.
+
+    The header is copied with a new size, then the pieces between restart markers, whose markers are renumbered.
 
     Args:
         data: a JPEG.
         height: of its image, in pixels.
         width: likewise.
         need: what it must contain.
-        out: as many bytes as `data` and two.
+        out: at least two bytes more than `data`.
 
     Returns:
-        Its size in bytes, and what it contains; 0 and all of the image if the JPEG cannot be cut, or need not be.
+        Its size in bytes, and what it contains; 0 and the whole image if the JPEG cannot be cut, or need not be.
     """
     whole = Window(0, 0, height, width)
     layout = _layout(data)

@@ -26,7 +26,7 @@ LEAST_LEVEL = 0.1
 
 
 class Augment(NamedTuple):
-    """What is drawn from, how strong and how often; a depth of 0 leaves images as they are."""
+    """The operations to draw from, their strength and their number; with a depth of 0 images stay as they are."""
 
     operations: npt.NDArray[np.int64]
     severity: float
@@ -44,7 +44,7 @@ def augment_with(augmentation_set: str, severity: float, depth: int) -> Augment:
 
 @inner
 def strength(operation: int, severity: float, side: int, stream: Stream) -> float:
-    """Draw how strongly an operation acts, in its own unit: bits, degrees, pixels, a threshold or a part."""
+    """Draw the strength of an operation, in its own unit: bits, degrees, pixels, a threshold or a share."""
     if operation in (AUTOCONTRAST, EQUALIZE):
         return 0.0
     if COLOR <= operation < COLOR_ORIGINAL:
@@ -89,7 +89,7 @@ def recolor(operation: int, value: float, image: Image, counts: Counts, table: T
 
 @inner
 def move(operation: int, value: float, source: Image, out: Image) -> None:
-    """Apply an operation that moves pixels, or mixes them with their neighbours."""
+    """Apply an operation that moves pixels, or mixes them with their neighbors."""
     if operation == ROTATE:
         geometry.affine(source, geometry.rotation(int(value), source.shape[0], source.shape[1]), out)
     elif operation == SHEAR_X:

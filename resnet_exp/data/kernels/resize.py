@@ -17,9 +17,9 @@ from resnet_exp.data.kernels.jit import inlined, inner
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
-# OpenCV drops the part of a source pixel that is smaller.
+# OpenCV ignores a smaller part of a source pixel.
 LEAST = 1e-3
-# Numba asks of every signed index whether it is negative: half of the time that the inner loop would take.
+# Unsigned indices: for signed ones numba checks the sign each time, which takes half of the time of the inner loop.
 ONE, TWO = np.uint64(1), np.uint64(2)
 
 
@@ -35,8 +35,8 @@ def area_taps(start: float, length: float, limit: int, first: Numbers, weights: 
         weights: the weights, one output pixel after the other.
 
     Returns:
-        Weights of each output pixel: all have as many, since a processor guesses the length of a loop that never
-        changes. Some are zero.
+        Number of weights of each output pixel. All have the same, some of them zero, since a processor predicts the end
+        of a loop whose length never changes.
     """
     scale = length / len(first)
     taps = min(limit, ceil(scale) + 1)
@@ -108,7 +108,7 @@ def shrink_row(row: Floats, left: int, first: Numbers, taps: int, weights: Float
     """Weighted sums of the pixels of `row` into `out`, both RGB.
 
     Args:
-        row: its memory must reach one number further.
+        row: its memory must extend one number beyond it.
         left: the source pixel that `row` starts with.
         first: for each output pixel, the first source pixel.
         taps: weights of each output pixel.
@@ -116,7 +116,7 @@ def shrink_row(row: Floats, left: int, first: Numbers, taps: int, weights: Float
         flip: mirror left and right.
         out: the result.
     """
-    # Constants, since a loop whose length is known takes two thirds of the time.
+    # Constant lengths, for which the loops are unrolled: two thirds of the time.
     if taps == 2:
         _shrink(row, left, first, 2, weights, flip, out)
     elif taps == 3:

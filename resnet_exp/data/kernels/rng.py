@@ -1,7 +1,6 @@
-"""Random numbers that depend on nothing but what they are for: (seed, epoch, sample, purpose), then a count.
+"""Random numbers that depend only on (seed, epoch, sample, purpose) and a count.
 
-SplitMix64 (Steele, Lea and Flood, 2014): a counter goes through a hash. Whoever draws, in whatever order,
-draws the same.
+SplitMix64 (Steele, Lea and Flood, 2014) hashes a counter: any thread, in any order, draws the same numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from resnet_exp.data.kernels.jit import inner
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-# Purposes: what one of them draws does not move the others.
+# Purposes: how many numbers one of them draws does not change the others.
 CROP, FLIP, AUGMENT = np.uint64(1), np.uint64(2), np.uint64(3)
 
 Stream = npt.NDArray[np.uint64]

@@ -1,4 +1,4 @@
-"""The conversion of one split to MDS shards: a folder of them, an index, and a journal so that it can go on."""
+"""The conversion of one split to MDS shards: a folder of them, an index, and a journal to continue from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MDSConversion(Conversion):
 
     @staticmethod
     def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> MDSConversion:
-        """Look at the images, and at what an earlier try left; `content` is what shards are written with."""
+        """List the images, and check what an earlier try left; `content` are the settings to write with."""
         found = sources.of_split(folder)
         settings = Settings("jpg", content["max_resolution"], 0, content["jpeg_quality"])
         conversion = MDSConversion(folder, target, unfinished, settings, found, written_with=content, shards=[])
@@ -65,7 +65,7 @@ class MDSConversion(Conversion):
         return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()
 
     def earlier(self) -> Iterator[Written]:
-        """Shards of an earlier try that are whole, and whose images are still the same."""
+        """Shards of an earlier try that are intact, and whose images have not changed."""
         lines = whole_lines(self.journal)
         if next(lines, None) != self._head():
             return
@@ -88,7 +88,7 @@ class MDSConversion(Conversion):
         return sum(len(part.labels) for part in self.done.values())
 
     def open(self) -> None:
-        """Begin to write: the shards that are good, then those that come."""
+        """Begin to write: first the intact shards, then those that are added."""
         self.unfinished.mkdir(parents=True, exist_ok=True)
         good = {self.shards[number].name for number in self.done}
         for stale in set(os.listdir(self.unfinished)) - good:
@@ -114,7 +114,7 @@ class MDSConversion(Conversion):
         if isinstance(part, TooLarge):
             raise RunFailed(part.reason)
         self.done[part.number] = part
-        # One that lacks images is made again by the next try, which may not be allowed to leave them out.
+        # A shard that lacks images is not noted: the next try may not be allowed to skip them.
         if part.entry is not None and len(part.labels) == len(self.shards[part.number].jobs):
             append_line(self.journal, self._line(part))
 

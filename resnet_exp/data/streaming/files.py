@@ -1,4 +1,4 @@
-"""MDS shards as a run's front sees them: where they are, whether they are what they should be. No torch."""
+"""MDS shards before a run starts: where they are, and whether they are what they should be."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,7 +57,7 @@ class MDSShards(FormatFiles):
 
     @property
     def store(self) -> Remote | None:
-        """Where shards are fetched from; None where they are on a disk of this node."""
+        """Where shards are fetched from; None if they are on a disk of this node."""
         url = self.remote
         return Remote(url.rstrip("/"), dict(self.storage_options)) if url and is_url(url) else None
 
@@ -72,7 +73,7 @@ class MDSShards(FormatFiles):
         return Path(self.cache_dir) / KIND.name / name / split
 
     def needs_folder(self) -> bool:
-        """Whether an image folder is read; not where the settings name shards."""
+        """Whether an image folder is read: not if the settings name shards."""
         return not self.remote
 
     @staticmethod
@@ -85,19 +86,19 @@ class MDSShards(FormatFiles):
         return mds.read_index(folder / mds.INDEX, self.image_column, self.label_column)
 
     def store_of(self, root: str, split: str) -> ShardStore:
-        """The shards of a split, which `prepare` has seen."""
+        """The shards of a split, once `prepare` has checked them."""
         folder = self.place_of(root, split)
         return ShardStore(folder, self.index_of(folder), self.store, split)
 
-    def prepare(self, root: str, terms: ConversionOptions) -> list[Path]:
+    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check the shards of both splits; write those that are not there, or fetch their index.
 
         Args:
-            root: the image folder; not needed where the settings name shards.
-            terms: how, and for what.
+            root: the image folder; not needed if the settings name shards.
+            options: how images are converted.
 
         Raises:
-            RequestError: shards are not what they should be, or the cache cannot be written or hold them.
+            RequestError: shards are not what they should be, or the cache cannot be written or is too small.
             RunFailed: the conversion failed, or the remote cannot be read.
         """
         places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
@@ -105,14 +106,14 @@ class MDSShards(FormatFiles):
             for split, place in places.items():
                 self._fetch_index(remote, split, place)
         elif not self.remote and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
-            process.convert(self._request(root), missing, terms)
-        self._check(places, root, terms)
+            process.convert(self._request(root), missing, options)
+        self._check(places, root, options)
         if remote is not None:
             self._check_space(places)
         return list(places.values())
 
     def _fetch_index(self, remote: Remote, split: str, place: Path) -> None:
-        """Bring index and manifest of a split here, and drop shards of another state of it."""
+        """Fetch index and manifest of a split, and remove shards that have another content by now."""
         index, manifest = remote.read(f"{split}/{mds.INDEX}"), remote.read(f"{split}.json")
         if index is None:
             raise RequestError(
@@ -130,7 +131,7 @@ class MDSShards(FormatFiles):
             if before.get(shard.name, shard) != shard:
                 (place / shard.name).unlink(missing_ok=True)
 
-    def _check(self, places: dict[str, Path], root: str, terms: ConversionOptions) -> None:
+    def _check(self, places: dict[str, Path], root: str, options: ConversionOptions) -> None:
         """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
         found = {}
         remote = self.store
@@ -139,11 +140,11 @@ class MDSShards(FormatFiles):
             manifest = mds_manifest.read_manifest(place)
             index = self.index_of(place)
             if manifest is None:
-                terms.say(f"note: {printable(place)} has no manifest, so its classes are not known")
+                options.say(f"note: {printable(place)} has no manifest, so its classes are not known")
             else:
                 found[split] = manifest
                 mds_manifest.check_index(place, manifest, fix)
-                manifests.check_class_count(place, manifest, terms.classes)
+                manifests.check_class_count(place, manifest, options.classes)
             mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
             if not self.remote and manifest is not None:
                 names = image_tree.class_names(Path(root) / split)
@@ -152,7 +153,7 @@ class MDSShards(FormatFiles):
             manifests.check_classes_agree(*((places[split], found[split]) for split in image_tree.SPLITS))
 
     def _check_space(self, places: dict[str, Path]) -> None:
-        """Refuse a cache that cannot hold the shards which are still to come to this node."""
+        """Refuse a cache that cannot hold the shards that this node has still to fetch."""
         needed = 0
         for place in places.values():
             index = self.index_of(place)
@@ -171,7 +172,7 @@ class MDSShards(FormatFiles):
 
         Raises:
             RequestError: there are no shards, or no manifest to check them against.
-            Differs: they are not what was written.
+            ManifestMismatch: they are not what was written.
             RunFailed: the remote cannot be read.
         """
         place = self.place_of(root, split)
@@ -185,7 +186,7 @@ class MDSShards(FormatFiles):
         if manifest is None:
             raise RequestError(f"{place} has no manifest to verify it against; convert the dataset again")
         mds_manifest.check_index(place, manifest, FIX)
-        # Those that are still at the remote are checked on their way.
+        # Those that are fetched are checked when they arrive.
         self.store_of(root, split).ensure(range(len(index.shards)))
         mds_manifest.check_fully(place, index, tell)
         if not self.remote:
@@ -251,5 +252,6 @@ def _there(place: Path, index: mds.Index) -> mds.Index:
     return index.of([shard for shard in index.shards if (place / shard.name).is_file()])
 
 
+@lru_cache
 def _manifest_at(url: str, options: str) -> bytes | None:
     return Remote(url, json.loads(options)).read("train.json")

@@ -1,6 +1,6 @@
-"""MDS shards: JPEGs out of files that come from an object store as they are needed, decoded by our compiled code.
+"""MDS shards: JPEGs in files that are fetched from an object store when they are needed.
 
-Images are those of FFCV files that hold the same JPEGs, crops and flips included.
+Compiled code makes the same images of them, crops and flips included, as of FFCV files with the same JPEGs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from resnet_exp.data.streaming.shard_cache import ShardStore
 from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order, threads
 
 Array = npt.NDArray[Any]
-# As Pillow: what claims more is made to fill memories.
+# As Pillow has it: a file that claims more is made to exhaust the memory.
 MOST_PIXELS = 178_956_970
 # Batches whose shards are fetched at the same time.
 FETCHED_AHEAD = 8
@@ -59,13 +59,13 @@ class ShardImages:
 
     def _stored(self, indices: Indices) -> Stored:
         data, at, ends, labels = self._read(indices)
-        if (foreign := (labels < 0) | (labels >= self._classes)).any():
+        if (outside := (labels < 0) | (labels >= self._classes)).any():
             fix = f"dataset.num_classes={self._classes} has 0 to {self._classes - 1}, set it to what they are"
-            raise self._of_no_use(indices[foreign], f"is of class {labels[foreign][0]}; {fix}")
+            raise self._unusable(indices[outside], f"is of class {labels[outside][0]}; {fix}")
         heights, widths = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
         measure(data, at, ends - at, heights, widths)
-        if (unusable := (heights * widths == 0) | (heights * widths > MOST_PIXELS)).any():
-            raise self._of_no_use(indices[unusable], f"is no JPEG that can be read; {AGAIN}")
+        if (unreadable := (heights * widths == 0) | (heights * widths > MOST_PIXELS)).any():
+            raise self._unusable(indices[unreadable], f"is no JPEG that can be read; {AGAIN}")
         samples = Samples(
             is_jpeg=np.ones(len(indices), np.bool_),
             height=heights,
@@ -78,9 +78,9 @@ class ShardImages:
 
     def damaged(self, index: int) -> RunFailed:
         """The error that names an image that cannot be decoded."""
-        return self._of_no_use(np.array([index]), DAMAGED)
+        return self._unusable(np.array([index]), DAMAGED)
 
-    def _of_no_use(self, indices: Array, how: str) -> RunFailed:
+    def _unusable(self, indices: Array, how: str) -> RunFailed:
         number = int(self._shards(indices)[0])
         image = indices[0] - self.starts[number]
         return RunFailed(f"MDS shard {self._store.path(number)}: image {image} {how}")
@@ -127,7 +127,7 @@ class ShardImages:
         """Where images begin and end, and the class numbers, of samples that begin at `to`."""
         index = self._store.index
         if (short := to + 4 * index.sized > ends).any():
-            raise self._of_no_use(indices[short], DAMAGED)
+            raise self._unusable(indices[short], DAMAGED)
         sizes = _numbers(data, to[:, None] + 4 * np.arange(index.sized), "<u4").astype(np.int64)
 
         def place(column: Column) -> Array:
@@ -136,7 +136,7 @@ class ShardImages:
         at, label_at, kind = place(index.image), place(index.label), NUMBERS[index.label.encoding]
         last = at + (sizes[:, index.image.sized_before] if index.image.size is None else index.image.size)
         if (beyond := (last > ends) | (label_at + np.dtype(kind).itemsize > ends)).any():
-            raise self._of_no_use(indices[beyond], DAMAGED)
+            raise self._unusable(indices[beyond], DAMAGED)
         return at, last, _numbers(data, label_at, kind).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""The manifest beside a folder of MDS shards: what all manifests have, and a hash of the index. No torch.
+"""The manifest beside a folder of MDS shards: what all manifests have, and a hash of the index.
 
 The index itself has size and hash of every shard.
 """
@@ -17,7 +17,7 @@ from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.streaming import mds
 
-# Looked at when a run starts, of all shards.
+# Shards that are checked when a run starts.
 SAMPLED_SHARDS = 2
 
 
@@ -47,7 +47,7 @@ def _hash(folder: Path) -> str:
 
 
 def read_manifest(folder: Path) -> MDSManifest | None:
-    """The manifest of a folder; None if it has none; raises `Differs` if it cannot be used."""
+    """The manifest of a folder; None if it has none; raises `ManifestMismatch` if it cannot be used."""
     return manifests.read_manifest(folder, MDSManifest)
 
 
@@ -55,7 +55,7 @@ def check_index(folder: Path, manifest: MDSManifest, fix: str) -> None:
     """Check that the index is the one that the manifest describes.
 
     Raises:
-        Differs: it is not.
+        ManifestMismatch: it is not.
     """
     try:
         found = _hash(folder)
@@ -66,10 +66,10 @@ def check_index(folder: Path, manifest: MDSManifest, fix: str) -> None:
 
 
 def check_quickly(folder: Path, index: mds.Index, fix: str) -> None:
-    """Check that all shards are there with their sizes, and every byte of some.
+    """Check the sizes of all shards, and every byte of some.
 
     Raises:
-        Differs: names a shard.
+        ManifestMismatch: names a shard.
     """
     for shard in index.shards:
         path = folder / shard.name
@@ -83,7 +83,7 @@ def check_fully(folder: Path, index: mds.Index, tell: Callable[[int, int], None]
     """Check every byte of all shards; `tell` takes how many bytes of how many have been read.
 
     Raises:
-        Differs: names the first shard that is damaged.
+        ManifestMismatch: names the first shard that is damaged.
     """
     done = 0
     for shard in index.shards:

@@ -1,7 +1,7 @@
 """MDS, the shard format of mosaicml-streaming 0.13 (``streaming/base/format/mds``), version 2: shards and their index.
 
-A shard is: the number of samples, the offset of each and of the end (uint32 all), the columns as JSON, the samples. A
-sample is: the size of each column that has no fixed one (uint32), then all columns. No torch.
+A shard has the number of samples, the offset of each sample and of the end (all uint32), the columns as JSON, and the
+samples. A sample has the size of each column whose size is not fixed (uint32), then all columns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HASH = "blake2b"
 Of = TypeVar("Of")
 # Offsets have 32 bits.
 MOST_BYTES = 2**32 - 1
-# Encodings that hold a JPEG as it is, and those of whole numbers by numpy's name.
+# Encodings that hold a JPEG unchanged, and those of whole numbers with numpy's names for them.
 JPEGS = ("jpeg", "bytes")
 SIZES = (8, 16, 32, 64)
 NUMBERS = {"int": "<i8", **{f"{sign}int{bits}": f"<{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in SIZES}}
@@ -56,7 +56,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column is in a sample: behind these columns, by number; `number` counts those without a fixed size."""
+    """Where a column is in a sample.
+
+    Attributes:
+        encoding: of its content.
+        fixed_before: bytes of the columns of fixed size before it.
+        sized_before: number of the columns without a fixed size before it.
+        size: its own in bytes; None if it is not fixed.
+    """
 
     encoding: str
     fixed_before: int
@@ -74,7 +81,7 @@ class Index:
     sized: int
 
     def of(self, shards: list[Shard]) -> Index:
-        """The same for some of the shards."""
+        """An index of some of the shards."""
         return replace(self, shards=shards)
 
     @property
@@ -92,7 +99,7 @@ def read_index(path: Path, image: str, label: str) -> Index:
     """The index of a folder; `image` and `label` name the columns.
 
     Raises:
-        RequestError: there is none, or its shards are not what can be read here.
+        RequestError: there is none, or its shards cannot be read.
     """
     return _parsed(path, lambda entries: _index(entries, image, label))
 
@@ -117,7 +124,7 @@ def _parsed(path: Path, parse: Callable[[list[dict[str, Any]]], Of]) -> Of:
 
 
 class _Unreadable(Exception):
-    """Why shards cannot be read, as the end of a line."""
+    """Why shards cannot be read; ends a message."""
 
 
 def _index(entries: list[dict[str, Any]], image: str, label: str) -> Index:
@@ -186,7 +193,7 @@ def write_index(folder: Path, entries: list[dict[str, Any]]) -> None:
 
 
 def fault(path: Path, shard: Shard) -> str | None:
-    """What is wrong with a shard's file, as the end of a line; None if it is what the index says."""
+    """What is wrong with a shard's file, to end a message; None if it is what the index says."""
     try:
         size = os.path.getsize(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files of an object store, or of anything else that fsspec reaches: ``s3://bucket/folder``. No torch."""
+"""Files of an object store, or of anything else that fsspec reaches: ``s3://bucket/folder``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.text import one_line
 
-# For an index or a manifest; s3fs alone would ask a store that says nothing for seven minutes.
+# For an index or a manifest; s3fs itself would try for seven minutes if the store does not respond.
 PATIENCE_SECONDS = 60
-# Errors of botocore, which is there only with s3fs.
+# Errors of botocore, by name: it is installed only with s3fs.
 HOPELESS = ("NoCredentialsError", "ParamValidationError")
 S3, S3_FIX = ("s3:", "s3a:"), "pip install 'resnet-exp[streaming]'"
 
@@ -32,7 +32,7 @@ class Remote:
         """Content of a small file; None if there is none.
 
         Raises:
-            RequestError: the URL or an option is of no use, or there is no right to read.
+            RequestError: the URL or an option is wrong, or there is no right to read.
             RunFailed: it cannot be read now.
         """
         system, root = self._open()
@@ -42,7 +42,7 @@ class Remote:
         except FileNotFoundError:
             return None
         except Exception as error:
-            # Asked before anything starts, where another try of these would end alike.
+            # Nothing has started yet, and trying again would not help.
             hopeless = isinstance(error, PermissionError | TypeError | ValueError) or type(error).__name__ in HOPELESS
             raise (RequestError if hopeless else RunFailed)(self._fault(name, "read", error)) from error
 
@@ -76,7 +76,7 @@ class Remote:
         return {entry["name"].rpartition("/")[2]: entry["size"] for entry in found}
 
     def _open(self) -> tuple[Any, str]:
-        # Imported late: most runs have no use for it.
+        # Imported late: most runs do not need it.
         from fsspec.core import url_to_fs
 
         try:
@@ -106,7 +106,7 @@ def _answer(ask: Callable[[], bytes]) -> bytes:
         except Exception as error:
             answer.set_exception(error)
 
-    # No thread of a pool, for which Python would wait at its end.
+    # Not a thread of a pool: Python would wait for it at exit.
     asking = Thread(target=wait, daemon=True)
     asking.start()
     asking.join(PATIENCE_SECONDS)

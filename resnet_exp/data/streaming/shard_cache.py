@@ -1,4 +1,4 @@
-"""The shards of a split on this node: those that are missing come from where they are stored, each once a node."""
+"""The shards of a split on this node: missing ones are fetched, each of them once per node."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from resnet_exp.core.locks import held_lock, open_lock
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.object_store import Remote
 
-# Shards that a process gets at a time: one connection to an object store does not fill a network.
+# Shards that a process fetches at a time: one connection to an object store does not use the whole bandwidth.
 AT_ONCE = 8
 # A copy that arrives damaged is asked for again.
 TRIES = 3
 
 
 class ShardStore:
-    """Shards in `folder`, by number; with a `remote` those that are not there are copied when they are asked for."""
+    """Shards in `folder`, by number; missing ones are copied from `remote` when they are needed."""
 
     def __init__(self, folder: Path, index: mds.Index, remote: Remote | None, split: str) -> None:
         """`split` is the name of the folder at the remote."""
@@ -31,10 +31,10 @@ class ShardStore:
         return self.folder / self.index.shards[number].name
 
     def ensure(self, numbers: Iterable[int]) -> None:
-        """Have these shards in the folder.
+        """Make sure that these shards are in the folder.
 
         Raises:
-            RunFailed: one cannot be had.
+            RunFailed: one cannot be fetched.
         """
         missing = [number for number in numbers if number not in self._here]
         if absent := [number for number in missing if not self.path(number).is_file()]:

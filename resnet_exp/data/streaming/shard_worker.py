@@ -28,7 +28,7 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class Written:
-    """A shard that is in its place: its entry in the index, None if no image of it could be converted."""
+    """A shard that has been written: its entry in the index, None if none of its images could be converted."""
 
     number: int
     entry: dict[str, Any] | None

@@ -1,7 +1,7 @@
-"""The order of the samples of shards in an epoch: mixed, though only some shards are needed at a time.
+"""The order of samples in an epoch: shuffled, though only some of the shards are needed at a time.
 
-After ``py1e`` of mosaicml-streaming 0.13 (``streaming/base/shuffle/py1e.py``): which shards a canonical node has
-depends on the seed, their order on the epoch too, and each sample is moved by a random way shorter than a block.
+After ``py1e`` of mosaicml-streaming 0.13 (``streaming/base/shuffle/py1e.py``): the seed decides which shards a
+canonical node has, seed and epoch decide their order, and each sample moves by a random distance below a block.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ Order = npt.NDArray[np.int64]
 
 
 def of_epoch(starts: Order, nodes: int, block: int, seed: int, epoch: int) -> list[Order]:
-    """Samples of each canonical node, all of them as many, in the order of an epoch.
+    """Samples of each canonical node in the order of an epoch; the same number for all nodes.
 
     Args:
         starts: number of the first sample of each shard, and of all samples.
         nodes: canonical nodes: parts of the shards, each for some of the nodes that train.
-        block: samples that are mixed with each other.
+        block: samples that are shuffled with each other.
         seed: of the run.
         epoch: number of the epoch.
     """
     parts = _parts(starts, nodes, seed)
-    # What is more than the smallest has is left out, as a last batch that is not full would be.
+    # Surplus samples of larger parts are left out, as is an incomplete last batch.
     least = min(sum(len(piece) for piece in pieces) for pieces in parts)
     streams = [np.random.default_rng((seed, epoch, node)) for node in range(nodes)]
     return [_mixed(pieces, block, stream)[:least] for pieces, stream in zip(parts, streams, strict=True)]
 
 
 def _parts(starts: Order, nodes: int, seed: int) -> list[list[Order]]:
-    """The shards of each canonical node, one of them in parts where it belongs to two."""
+    """The shards of each canonical node; a shard on the boundary is divided between two."""
     shards = np.random.default_rng(seed).permutation(len(starts) - 1)
     bounds = np.arange(nodes + 1) * starts[-1] // nodes
     parts: list[list[Order]] = [[] for _ in range(nodes)]
@@ -53,7 +53,7 @@ def _mixed(pieces: list[Order], block: int, random: np.random.Generator) -> Orde
 
 
 def share(parts: list[Order], rank: int, world_size: int, batch_size: int) -> Order:
-    """The samples of one rank: of each batch of all ranks, every canonical node gives as many to ranks in a row.
+    """The samples of one rank: every canonical node supplies the same share of each global batch, to consecutive ranks.
 
     Args:
         parts: of `of_epoch`; their number divides the batch of all ranks.

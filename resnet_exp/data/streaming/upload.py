@@ -1,4 +1,4 @@
-"""MDS shards on their way to an object store; an upload that was interrupted goes on. No torch."""
+"""The upload of MDS shards to an object store; one that was interrupted continues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tell = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Upload:
-    """One split on its way."""
+    """The upload of one split."""
 
     remote: Remote
     split: str
@@ -32,18 +32,18 @@ class _Upload:
 
     @property
     def journal(self) -> Path:
-        """JSON lines beside the folder: where the shards go and which they are, then a line for each that is there."""
+        """JSON lines beside the folder: a hash of target and shards, then a line for each uploaded shard."""
         return self.place.with_name(f".{self.place.name}.uploaded")
 
     def head(self) -> dict[str, str]:
-        """What the journal must begin with for its lines to be of this upload."""
+        """The first line of the journal, which identifies this upload."""
         # A hash, since options may be secrets.
         where = hashlib.sha256(json.dumps([self.remote.url, self.remote.options]).encode())
         where.update((self.place / mds.INDEX).read_bytes())
         return {"upload": where.hexdigest()}
 
     def missing(self) -> list[mds.Shard]:
-        """Shards that an earlier try has not brought there, or that have been removed since."""
+        """Shards that no earlier try has uploaded, or that have been removed since."""
         lines = files.whole_lines(self.journal)
         noted = {line["shard"] for line in lines} if next(lines, None) == self.head() else set[str]()
         sizes = self.remote.sizes(self.split) if noted else {}
@@ -55,22 +55,22 @@ class _Upload:
         return missing
 
     def put(self, shard: mds.Shard) -> mds.Shard:
-        """Copy a shard there."""
+        """Upload a shard."""
         self.remote.put(f"{self.split}/{shard.name}", self.place / shard.name)
         return shard
 
     def finish(self) -> None:
-        """Copy what makes the split readable."""
+        """Upload what makes the split readable."""
         self.remote.put(f"{self.split}.json", manifests.path_of(self.place))
         self.remote.put(f"{self.split}/{mds.INDEX}", self.place / mds.INDEX)
         self.journal.unlink()
 
 
 def check_target(shards: MDSShards) -> None:
-    """See that there is a store where shards shall go; a conversion before the upload can take hours.
+    """Check the store before the conversion, which can take hours.
 
     Raises:
-        RequestError: the URL or an option is of no use, or there is no right to read.
+        RequestError: the URL or an option is wrong, or there is no right to read.
         RunFailed: it cannot be reached.
     """
     if (remote := shards.store) is not None:
@@ -78,16 +78,16 @@ def check_target(shards: MDSShards) -> None:
 
 
 def upload(shards: MDSShards, places: dict[str, Path], say: Say, tell: Tell) -> None:
-    """Copy shards to their remote, the index of a split last: nobody reads what is not complete.
+    """Upload shards to their remote, the index of a split last: nobody reads an incomplete split.
 
     Args:
         shards: with the remote.
         places: the folder of each split.
         say: takes a line for the user.
-        tell: takes how many bytes of how many are there.
+        tell: takes how many bytes of how many have been uploaded.
 
     Raises:
-        RunFailed: something cannot be written there.
+        RunFailed: the store cannot be written.
     """
     assert shards.remote is not None
     remote = Remote(shards.remote.rstrip("/"), dict(shards.storage_options))

@@ -1,4 +1,4 @@
-"""Run a sweep on this machine, several runs at a time, each on devices of its own. No torch."""
+"""Run a sweep on this machine, several runs at a time, each on devices of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After srun, in the batch script of a job of several nodes: start again if a node was lost. No torch.
+"""After srun, in the batch script of a job of several nodes: start again if a node was lost.
 
 Whoever is left sees the same when a node is lost and when a rank fails by itself: a connection that closed. But the
 launcher of each node reports on its ranks before it ends, even when srun ends it; that of a lost node does not.

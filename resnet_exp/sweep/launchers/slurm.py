@@ -1,4 +1,4 @@
-"""Submit the runs of a sweep to SLURM through submitit: one array, one task a node. No torch."""
+"""Submit the runs of a sweep to SLURM through submitit: one array, one task a node."""
 
 from __future__ import annotations
 

@@ -52,13 +52,14 @@ class SlurmJob:
     commit: str | None
 
     def __call__(self) -> str:
-        """Run, and return what became of it.
+        """Run, and return how it ended.
 
         Raises:
             RunFailed: the run failed; SLURM shall know.
             RequestError: it could not start.
         """
         run = RunFolder(Path(self.folder))
+        # In place of submitit's handlers: an interrupt while data is prepared; `run_ranks` has handlers of its own.
         for number in STOP:
             signal.signal(number, signal.default_int_handler)
         try:
@@ -95,6 +96,7 @@ class SlurmJob:
 
     def _interrupted(self) -> str:
         """Start again later, unless somebody else sees to that, or does not want it."""
+        # SLURM may repeat its signal, which must not interrupt the requeue.
         for number in STOP:
             signal.signal(number, signal.SIG_IGN)
         if os.environ.get("SLURM_PROCID", "0") != "0":
@@ -107,6 +109,7 @@ class SlurmJob:
             self.start_again(job)
         else:
             console.say(f"SLURM has this job as {state}: it starts again, or not, as SLURM decides")
+        # Past submitit, which would write a result, or an error, for a job that starts again.
         sys.exit(EXIT_INTERRUPTED)
 
     def keep(self, submitit_folder: Path, job: str) -> None:
