@@ -104,11 +104,11 @@ def _stock(name: str, root: Path) -> Callable[[], int]:
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import RandomHorizontalFlip, ToTensor, ToTorchImage
 
-    from resnet_exp.data.ffcv.files import place_of
+    from resnet_exp.data.ffcv.files import FFCVFiles
 
     image = [RandomResizedCropRGBImageDecoder((FULL, FULL)), RandomHorizontalFlip(), ToTensor(), ToTorchImage()]
     loader = Loader(
-        str(place_of(str(root), "train", _settings(name, root))),
+        str(FFCVFiles(**_settings(name, root)).place_of(str(root), "train")),
         batch_size=BATCH,
         num_workers=1,
         order=OrderOption.RANDOM,
@@ -152,7 +152,7 @@ def _mosaic(root: Path) -> Callable[[], int]:
     from torch.utils.data import DataLoader
     from torchvision.transforms import v2
 
-    from resnet_exp.data.streaming import files as mds_files
+    from resnet_exp.data.streaming.files import MDSShards
 
     torch.set_num_threads(1)
     steps = v2.Compose([v2.RandomResizedCrop(FULL, antialias=True), v2.RandomHorizontalFlip(), v2.PILToTensor()])
@@ -162,7 +162,7 @@ def _mosaic(root: Path) -> Callable[[], int]:
             sample = super().__getitem__(at)
             return steps(sample["x"]), sample["y"]
 
-    folder = mds_files.place_of(str(root), "train", {**SHARDS, "cache_dir": str(root.parent / "cache")})
+    folder = MDSShards(**SHARDS, cache_dir=str(root.parent / "cache")).place_of(str(root), "train")
     dataset = Images(local=str(folder), shuffle=True, batch_size=BATCH, num_canonical_nodes=1)
     loader = DataLoader(dataset, batch_size=BATCH, drop_last=True)
     return lambda: _counted(loader)
@@ -192,11 +192,11 @@ def _decoder(name: str, root: Path) -> Callable[[], int]:
 def prepare(root: Path) -> None:
     """Convert the photographs for all loaders."""
     from resnet_exp.data.conversion.process import ConversionOptions
-    from resnet_exp.data.ffcv import files as ffcv_files
-    from resnet_exp.data.streaming import files as mds_files
+    from resnet_exp.data.ffcv.files import FFCVFiles
+    from resnet_exp.data.streaming.files import MDSShards
 
     cache, workers = str(root.parent / "cache"), os.cpu_count() or 1
     for mode in MODES:
         settings = {**FILES, "write_mode": mode, "cache_dir": cache}
-        ffcv_files.prepare(str(root), settings, ConversionOptions(workers, lambda text: None))
-    mds_files.prepare(str(root), {**SHARDS, "cache_dir": cache}, ConversionOptions(workers, lambda text: None))
+        FFCVFiles(**settings).prepare(str(root), ConversionOptions(workers, lambda text: None))
+    MDSShards(**SHARDS, cache_dir=cache).prepare(str(root), ConversionOptions(workers, lambda text: None))

@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from resnet_exp import cli
 from resnet_exp.config import command_line
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import DataConfig, RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.core.text import byte_size
 from resnet_exp.data import formats, image_tree
 from resnet_exp.data.conversion import manifest as manifests
+from resnet_exp.data.formats import ConvertedFiles
 from resnet_exp.data.streaming import upload as mds_upload
+from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.launch.prepare import prepare_data
 
 HELP = """\
@@ -92,22 +93,21 @@ def convert(config: RunConfig, most_skipped: int = 0) -> int:
         RequestError: nothing is converted for the configuration's data format, or its dataset is of no use.
         RunFailed: the conversion failed.
     """
-    converted, settings, root = _request(config)
-    remote = settings.get("remote")
-    if remote:
-        mds_upload.check_target(settings)
-    # What a run would read there is what this command writes.
-    loader = {**config.data.loader, "remote": None} if remote else config.data.loader
+    files, local = _files(config.data), config.data
+    remote = files if isinstance(files, MDSShards) and files.remote else None
+    if remote is not None:
+        mds_upload.check_target(remote)
+        # What a run would read there is what this command writes.
+        local = replace(local, loader={**local.loader, "remote": None})
     # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.
-    prepare_data(replace(config, data=replace(config.data, loader=loader), train_batch_size=1), most_skipped)
-    here = {**settings, "remote": None} if remote else settings
-    places = {split: converted.place_of(root, split, here) for split in image_tree.SPLITS}
-    if remote:
-        mds_upload.upload(settings, places, console.say, _told("written"))
-        console.say(f"data.loader.remote={remote}")
+    prepare_data(replace(config, data=local, train_batch_size=1), most_skipped)
+    places = {split: _files(local).place_of(config.dataset.root, split) for split in image_tree.SPLITS}
+    if remote is not None:
+        mds_upload.upload(remote, places, console.say, _told("written"))
+        console.say(f"data.loader.remote={remote.remote}")
         return EXIT_DONE
     for split, place in places.items():
-        console.say(f"{converted.named(split, place)}  ({_bytes(place) / 2**20:,.1f} MiB)")
+        console.say(f"{files.named(split, place)}  ({_bytes(place) / 2**20:,.1f} MiB)")
     return EXIT_DONE
 
 
@@ -125,14 +125,14 @@ def verify(config: RunConfig) -> int:
     Raises:
         RequestError: there is no such file, or no manifest to check it against.
     """
-    converted, settings, root = _request(config)
-    return max(_verify_split(converted, settings, root, split) for split in image_tree.SPLITS)
+    files = _files(config.data)
+    return max(_verify_split(files, config.dataset.root, split) for split in image_tree.SPLITS)
 
 
-def _verify_split(converted: formats.ConvertedFiles, settings: dict[str, Any], root: str, split: str) -> int:
-    place = converted.place_of(root, split, settings)
+def _verify_split(files: ConvertedFiles, root: str, split: str) -> int:
+    place = files.place_of(root, split)
     try:
-        manifest = converted.verify(root, split, settings, _told(f"of {place.name} checked"))
+        manifest = files.verify(root, split, _told(f"of {place.name} checked"))
     except manifests.ManifestMismatch as error:
         console.complain(str(error))
         return EXIT_FAILED
@@ -142,12 +142,12 @@ def _verify_split(converted: formats.ConvertedFiles, settings: dict[str, Any], r
     return EXIT_DONE
 
 
-def _request(config: RunConfig) -> tuple[formats.ConvertedFiles, dict[str, Any], str]:
-    converted = formats.files_of(config.data.loader)
-    if converted is None:
+def _files(data: DataConfig) -> ConvertedFiles:
+    files = formats.files_of(data.loader, data.cache_dir)
+    if files is None:
         names = " or ".join(f"data={one.name}" for one in formats.ALL if one.files is not None)
-        raise RequestError(f"data={config.data.name} is not converted; use {names}")
-    return converted, formats.settings_of(config.data.loader, config.data.cache_dir), config.dataset.root
+        raise RequestError(f"data={data.name} is not converted; use {names}")
+    return files
 
 
 if __name__ == "__main__":

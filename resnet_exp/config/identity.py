@@ -2,8 +2,8 @@
 
 The id depends neither on where code lies nor on keys that a later version adds:
 
-- A key of the schema counts where it differs from its default, and always if it has none. So a key that is added needs
-  a default, under which runs stay what they were; and a default never changes.
+- A key of the schema, or of a data format's loader, counts where it differs from its default, and always if it has
+  none. So a key that is added needs a default, under which runs stay what they were; and a default never changes.
 - An entry (an algorithm, a callback, the loader) counts by its name, its settings and what ``_target_`` names. Of that,
   the modules between the package and the name do not count for resnet_exp and Composer: ``composer.MixUp``.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
-from resnet_exp.config.schema import TARGET, RunConfig
+from resnet_exp.config.schema import TARGET, Entry, RunConfig
+from resnet_exp.data import formats
 
 NOT_OUTCOME = frozenset(
     (
@@ -37,7 +38,15 @@ OWN_NAMES = ("resnet_exp", "composer")
 def outcome(config: RunConfig) -> dict[str, object]:
     """The part of a resolved configuration that can change accuracy or speed, as nested mappings."""
     named = ("dataset.dir",) if config.dataset.name in NAMED_DATASETS else ()
-    return _counted(config, NOT_OUTCOME.union(named), "")
+    data = replace(config.data, loader=_loader(config.data.loader))
+    return _counted(replace(config, data=data), NOT_OUTCOME.union(named), "")
+
+
+def _loader(loader: Entry) -> Entry:
+    """``data.loader`` without the settings that are their format's defaults."""
+    found = formats.format_of(loader)
+    defaults = {} if found is None or found.files is None else dict(_defaults(found.files))
+    return {name: value for name, value in loader.items() if name not in defaults or value != defaults[name]}
 
 
 def _counted(part: object, left_out: Collection[str], prefix: str) -> dict[str, object]:

@@ -23,8 +23,7 @@ def validate(config: RunConfig) -> None:
     _validate_hardware(config.hardware)
     _validate_batches(config)
     values.check(config)
-    if (converted := formats.files_of(config.data.loader)) is not None:
-        converted.check_settings(formats.settings_of(config.data.loader, config.data.cache_dir))
+    formats.files_of(config.data.loader, config.data.cache_dir)
     if config.model.sync_batchnorm and config.hardware.device == "cpu":
         raise RequestError(
             f"model.sync_batchnorm=true needs GPUs, hardware={config.hardware.name} has none; use "

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
-from resnet_exp.data.streaming import files as mds_files
-
-Settings = dict[str, Any]
+from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.streaming.files import MDSShards
 
 
 class ConvertedFiles(Protocol):
-    """A module about the files of a format that images are converted to; `resnet_exp.data.ffcv.files` says more."""
+    """The files of a format that images are converted to; `resnet_exp.data.ffcv.files.FFCVFiles` says more."""
 
-    def place_of(self, root: str, split: str, settings: Settings) -> Path:
+    def place_of(self, root: str, split: str) -> Path:
         """File or folder of a split."""
         ...
 
-    def needs_folder(self, settings: Settings) -> bool:
+    def needs_folder(self) -> bool:
         """Whether an image folder is read."""
         ...
 
@@ -30,24 +28,20 @@ class ConvertedFiles(Protocol):
         """The setting that names a split's place."""
         ...
 
-    def prepare(self, root: str, settings: Settings, options: ConversionOptions) -> list[Path]:
+    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...
 
-    def verify(self, root: str, split: str, settings: Settings, tell: Callable[[int, int], None]) -> Manifest:
+    def verify(self, root: str, split: str, tell: Callable[[int, int], None]) -> Manifest:
         """Check every byte of a split."""
         ...
 
-    def given_manifest(self, settings: Settings) -> Manifest | None:
-        """The manifest of the training images that settings name."""
+    def given_manifest(self) -> Manifest | None:
+        """The manifest of the training images that the settings name."""
         ...
 
-    def facts(self, root: str, settings: Settings) -> Settings:
+    def facts(self, root: str) -> dict[str, object]:
         """What a run trains on, for its ``environment.json``."""
-        ...
-
-    def check_settings(self, settings: Settings) -> None:
-        """Raise `RequestError` on the first setting that cannot be used."""
         ...
 
 
@@ -67,37 +61,38 @@ class DataFormat:
     loader: str
     augments: bool = True
     reads_images: bool = True
-    files: ConvertedFiles | None = None
-
-    def needs_folder(self, settings: Settings) -> bool:
-        """Whether the image folder is read with these settings, of `settings_of`."""
-        return self.reads_images if self.files is None else self.files.needs_folder(settings)
+    files: type[FFCVFiles] | type[MDSShards] | None = None
 
 
-FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=ffcv_files)
+FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=FFCVFiles)
 IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader")
-STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=mds_files)
+STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=MDSShards)
 SYNTHETIC = DataFormat("synthetic", "resnet_exp.data.synthetic.make_loader", augments=False, reads_images=False)
 ALL = (FFCV, IMAGE_FOLDER, STREAMING, SYNTHETIC)
 
 
-def format_of(loader: Settings) -> DataFormat | None:
+def format_of(loader: Mapping[str, object]) -> DataFormat | None:
     """The format of ``data.loader``; None for a loader of the user's own."""
     return next((one for one in ALL if loader.get("_target_") == one.loader), None)
 
 
-def files_of(loader: Settings) -> ConvertedFiles | None:
-    """What the images of ``data.loader`` are converted to; None if they are not."""
+def files_of(loader: Mapping[str, object], cache_dir: str) -> FFCVFiles | MDSShards | None:
+    """What the images of ``data.loader`` are converted to; None if they are not.
+
+    Raises:
+        RequestError: a setting is unknown, missing or of no use.
+    """
     found = format_of(loader)
-    return None if found is None else found.files
+    return None if found is None or found.files is None else found.files.of(loader, cache_dir)
 
 
-def settings_of(loader: Settings, cache_dir: str) -> Settings:
-    """Settings of a format: what ``data.loader`` takes besides a split, and where the cache is."""
-    return {**loader, "cache_dir": cache_dir}
+def needs_folder(loader: Mapping[str, object], cache_dir: str) -> bool:
+    """Whether ``data.loader``, or what its images are converted with, reads the image folder; not asked of a user's."""
+    found, files = format_of(loader), files_of(loader, cache_dir)
+    return files.needs_folder() if files is not None else found is not None and found.reads_images
 
 
-def given_manifest(loader: Settings, cache_dir: str) -> Manifest | None:
+def given_manifest(loader: Mapping[str, object], cache_dir: str) -> Manifest | None:
     """The manifest of the training images that ``data.loader`` names; None where it names none."""
-    files = files_of(loader)
-    return None if files is None else files.given_manifest(settings_of(loader, cache_dir))
+    files = files_of(loader, cache_dir)
+    return None if files is None else files.given_manifest()

@@ -16,9 +16,8 @@ from resnet_exp.runs.folder import RunFolder
 
 def describe_data(folder: RunFolder, config: RunConfig) -> None:
     """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
-    if (converted := formats.files_of(config.data.loader)) is not None:
-        settings = formats.settings_of(config.data.loader, config.data.cache_dir)
-        facts = converted.facts(config.dataset.root, settings)
+    if (files := formats.files_of(config.data.loader, config.data.cache_dir)) is not None:
+        facts = files.facts(config.dataset.root)
         write_environment(folder, replace(read_environment(folder), data=facts))
 
 
@@ -34,17 +33,16 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
         RunFailed: the conversion failed.
     """
     data, dataset = config.data, config.dataset
-    found, settings = formats.format_of(data.loader), formats.settings_of(data.loader, data.cache_dir)
-    if found is formats.SYNTHETIC:
+    if formats.format_of(data.loader) is formats.SYNTHETIC:
         return
     if dataset.name == "digits":
         digits.prepare(data.cache_dir)
     # Formats of users look after their data themselves.
-    if found is not None and found.needs_folder(settings):
+    if formats.needs_folder(data.loader, data.cache_dir):
         _check_tree(config)
-    if found is not None and found.files is not None:
+    if (files := formats.files_of(data.loader, data.cache_dir)) is not None:
         options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
-        found.files.prepare(dataset.root, settings, options)
+        files.prepare(dataset.root, options)
 
 
 def _check_tree(config: RunConfig) -> None:

@@ -22,8 +22,9 @@ MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
 def build_loader(config: RunConfig, train: bool) -> Loader:
     """Loader of one split for this rank."""
     data = config.data
-    entry = data.loader if formats.files_of(data.loader) is None else formats.settings_of(data.loader, data.cache_dir)
-    return build_entry("data.loader", entry, split=make_split(config, train))
+    files = formats.files_of(data.loader, data.cache_dir)
+    cache = {} if files is None else {"cache_dir": data.cache_dir}
+    return build_entry("data.loader", data.loader, split=make_split(config, train), **cache)
 
 
 def make_split(config: RunConfig, train: bool) -> Split:

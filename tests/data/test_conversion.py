@@ -30,6 +30,7 @@ from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.loader import make_loader
 from resnet_exp.data.ffcv.page_worker import PageFile
 from support.commands import RunCli
@@ -181,10 +182,10 @@ def test_a_file_without_a_manifest_is_used_with_a_note(photo_tree: PhotoTree, tm
     train, val = convert(photo_tree(), tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     said: list[str] = []
-    ffcv_files.prepare("", named, ConversionOptions(1, said.append, classes=2))
+    FFCVFiles(**named).prepare("", ConversionOptions(1, said.append, classes=2))
     assert said == []
     manifests.path_of(val).unlink()
-    ffcv_files.prepare("", named, ConversionOptions(1, said.append, classes=2))
+    FFCVFiles(**named).prepare("", ConversionOptions(1, said.append, classes=2))
     assert said == [f"note: {val} has no manifest, so only its header and class numbers were checked"]
     with pytest.raises(RequestError, match=r"class numbers up to 1, dataset.num_classes=1 has none above 0"):
         ffcv_manifest.check_header(val, 1)

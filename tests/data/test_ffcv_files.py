@@ -15,8 +15,8 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
+from resnet_exp.data.ffcv.files import FFCVFiles
 from support.conversions import (
     RunConvert,
     damage,
@@ -111,7 +111,7 @@ def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_
     _, val = convert(photos, tmp_path / "cache")
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(train), "val_file": str(val)}
     with pytest.raises(RequestError, match="have different classes: number 1 is flower and tree"):
-        ffcv_files.prepare("", named, ConversionOptions(1, lambda _: None))
+        FFCVFiles(**named).prepare("", ConversionOptions(1, lambda _: None))
 
 
 # What a file that was written elsewhere may be.
@@ -132,5 +132,5 @@ def test_a_foreign_file_is_checked_by_its_header(what: str, tmp_path: Path, phot
     foreign.write_bytes(change(train.read_bytes()))
     named = {**SETTINGS, "cache_dir": "unused", "train_file": str(foreign), "val_file": str(val)}
     with pytest.raises(RequestError) as refused:
-        ffcv_files.prepare("", named, ConversionOptions(1, lambda _: None))
+        FFCVFiles(**named).prepare("", ConversionOptions(1, lambda _: None))
     assert f"FFCV file {foreign} cannot be used: " in str(refused.value) and line in str(refused.value)

@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from resnet_exp.core import paths
+from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.base import Conversion
-from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.conversion.cache import FormatFiles
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.formats import DataFormat
-from resnet_exp.data.streaming import files as mds_files
+from resnet_exp.data.streaming.files import MDSShards
 
 
 def imported(path: str) -> Any:
@@ -34,23 +36,32 @@ def test_a_format_is_found_by_its_loader(one: DataFormat) -> None:
     data = settings(one.name)
     assert data["name"] == one.name and formats.format_of(data["loader"]) is one
     assert callable(imported(one.loader))
-    assert (formats.files_of(data["loader"]) is None) == (one.name in ("imagefolder", "synthetic"))
+    assert (formats.files_of(data["loader"], "") is None) == (one.name in ("imagefolder", "synthetic"))
 
 
 def test_a_loader_of_the_user_is_no_format_of_ours() -> None:
     loader = {"_target_": "mine.make_loader"}
-    assert formats.format_of(loader) is None and formats.files_of(loader) is None
+    assert formats.format_of(loader) is None and formats.files_of(loader, "") is None
     assert formats.given_manifest(loader, "") is None
 
 
 def test_what_is_read_is_known_from_the_settings() -> None:
-    read = {one.name: one.needs_folder(formats.settings_of(settings(one.name)["loader"], "")) for one in formats.ALL}
+    read = {one.name: formats.needs_folder(settings(one.name)["loader"], "") for one in formats.ALL}
     assert read == {"ffcv": True, "imagefolder": True, "streaming": True, "synthetic": False}
-    given = formats.settings_of(settings("streaming")["loader"], "") | {"remote": "s3://bucket/folder"}
-    assert not formats.STREAMING.needs_folder(given)
+    assert not formats.needs_folder(settings("streaming")["loader"] | {"remote": "s3://bucket/folder"}, "")
 
 
-@pytest.mark.parametrize("files", [ffcv_files, mds_files], ids=lambda files: files.KIND.name)
-def test_a_writer_knows_what_it_is_to_write(files: Any) -> None:
-    assert issubclass(imported(files.KIND.conversion), Conversion)
+@pytest.mark.parametrize("files", [FFCVFiles, MDSShards], ids=lambda files: files.kind.name)
+def test_a_writer_knows_what_it_is_to_write(files: type[FormatFiles]) -> None:
+    assert issubclass(imported(files.kind.conversion), Conversion)
     assert any(one.files is files for one in formats.ALL)
+
+
+@pytest.mark.parametrize("name", ["ffcv", "streaming"])
+def test_settings_that_are_unknown_or_missing_are_refused(name: str) -> None:
+    loader = settings(name)["loader"]
+    with pytest.raises(RequestError, match=r"^data\.loader\.quality is not a setting; data\.loader has .*jpeg_quality"):
+        formats.files_of(loader | {"quality": 80}, "")
+    del loader["jpeg_quality"]
+    with pytest.raises(RequestError, match=r"^data\.loader\.jpeg_quality is not set; "):
+        formats.files_of(loader, "")

@@ -14,7 +14,7 @@ from torchvision.datasets import folder as torchvision_folder
 from resnet_exp.data import digits, ffcv, image_tree, imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Split
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.training.loaders import Normalize
 from resnet_exp.training.model import MeanCrossEntropy
 
@@ -99,14 +99,14 @@ def test_evaluation_sees_every_image_once(make: Any, digits_dir: str, tmp_path: 
 
 def make_ffcv(split: Split, cache: Path) -> Any:
     files = {**FILES, "cache_dir": str(cache)}
-    ffcv_files.prepare(split.root, files, ConversionOptions(2, lambda _: None))
+    FFCVFiles(**files).prepare(split.root, ConversionOptions(2, lambda _: None))
     return ffcv.make_loader(split, os_cache=True, **files)
 
 
 def test_ffcv_holds_the_same_images(digits_dir: str, tmp_path: Path) -> None:
     split = make_split(digits_dir, train=False, crop=32, batch_size=360)
     files = {"write_mode": "raw", "cache_dir": str(tmp_path)}
-    ffcv_files.prepare(digits_dir, {**FILES, **files}, ConversionOptions(1, lambda _: None))
+    FFCVFiles(**{**FILES, **files}).prepare(digits_dir, ConversionOptions(1, lambda _: None))
     # More workers than any machine has cores: as many threads as there can be.
     crowded = replace(split, num_workers=4096)
     ((ours, our_labels),) = list(ffcv.make_loader(crowded, os_cache=True, **{**FILES, **files}))
@@ -138,12 +138,12 @@ def test_a_dataset_can_be_converted_ahead(tmp_path: Path, run_cli: Any, photo_tr
 def test_ffcv_files_are_written_once_and_anew_when_the_folder_changes(digits_dir: str, tmp_path: Path) -> None:
     settings = {**FILES, "cache_dir": str(tmp_path / "cache")}
     said: list[str] = []
-    first = ffcv_files.prepare(digits_dir, settings, ConversionOptions(2, said.append))
+    first = FFCVFiles(**settings).prepare(digits_dir, ConversionOptions(2, said.append))
     stamps = [path.stat().st_mtime_ns for path in first]
-    assert ffcv_files.prepare(digits_dir, settings, ConversionOptions(2, said.append)) == first
+    assert FFCVFiles(**settings).prepare(digits_dir, ConversionOptions(2, said.append)) == first
     assert [path.stat().st_mtime_ns for path in first] == stamps
     assert len(said) == 1
-    other = ffcv_files.place_of(digits_dir, "val", {**settings, "jpeg_quality": 80})
+    other = replace(FFCVFiles(**settings), jpeg_quality=80).place_of(digits_dir, "val")
     assert other not in first
     assert not list((tmp_path / "cache").rglob("*.partial"))
 

@@ -10,8 +10,8 @@ from PIL import Image
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data.conversion.encode import encode
 from resnet_exp.data.ffcv.conversion import FFCVConversion
-from resnet_exp.data.streaming import files as mds_files
 from resnet_exp.data.streaming.conversion import MDSConversion
+from resnet_exp.data.streaming.files import MDSShards
 from support.loaders import shard_settings
 
 # 22.6 million pixels: more than the 2^26 bytes of FFCV's page for images that keep their size.
@@ -45,6 +45,6 @@ def test_a_page_of_ffcv_bounds_its_images(mode: str, large: Path, tmp_path: Path
 
 
 def test_the_longest_side_of_a_shard_is_that_of_a_jpeg(tmp_path: Path) -> None:
-    mds_files.check_settings(shard_settings(tmp_path, max_resolution=65_535))
+    MDSShards(**shard_settings(tmp_path, max_resolution=65_535)).check_settings()
     with pytest.raises(RequestError, match="max_resolution=65536 is out of range; use 1 to 65535"):
-        mds_files.check_settings(shard_settings(tmp_path, max_resolution=65_536))
+        MDSShards(**shard_settings(tmp_path, max_resolution=65_536)).check_settings()

@@ -23,8 +23,8 @@ from torchvision import transforms
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data import ffcv
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import layout
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.pages import held_pages
 from resnet_exp.data.kernels.batch import load, make_scratch, resized
 from resnet_exp.data.kernels.crops import logarithms, random_box
@@ -216,8 +216,8 @@ def test_numbers_are_even_and_streams_apart() -> None:
 
 def changed_file(photos: Path, mode: str, change: Callable[[bytearray, Any], None]) -> dict[str, Any]:
     """Settings that name a changed copy of the training file; `change` takes its bytes and what FFCV reads of it."""
-    ffcv_files.prepare(str(photos), file_settings(photos, mode), ConversionOptions(1, lambda _: None))
-    path = ffcv_files.place_of(str(photos), "train", file_settings(photos, mode))
+    FFCVFiles(**file_settings(photos, mode)).prepare(str(photos), ConversionOptions(1, lambda _: None))
+    path = FFCVFiles(**file_settings(photos, mode)).place_of(str(photos), "train")
     content = bytearray(path.read_bytes())
     change(content, Reader(str(path)))
     copy = path.with_name("changed.ffcv")

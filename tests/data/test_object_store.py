@@ -22,9 +22,9 @@ from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data import streaming
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.streaming import files as mds_files
 from resnet_exp.data.streaming import object_store
 from resnet_exp.data.streaming import upload as mds_upload
+from resnet_exp.data.streaming.files import MDSShards
 from support.commands import TINY, command
 from support.conversions import picture
 from support.loaders import epoch_of, same, shard_settings, split_of
@@ -123,15 +123,15 @@ def uploaded(photos: Path, cache: Path) -> dict[str, Any]:
     train, val = prepare(photos, cache / "local", images_per_shard=1)
     places = {"train": train, "val": val}
     there = shard_settings(cache / "far", remote="s3://shards/x")
-    mds_upload.upload(there, places, lambda _: None, lambda done, whole: None)
+    mds_upload.upload(MDSShards(**there), places, lambda _: None, lambda done, whole: None)
     return there
 
 
 def test_what_is_in_the_store_is_what_was_converted(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
     photos = photo_tree()
     there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, ConversionOptions(1, lambda _: None, classes=2))
-    train = mds_files.place_of("", "train", there)
+    MDSShards(**there).prepare("", ConversionOptions(1, lambda _: None, classes=2))
+    train = MDSShards(**there).place_of("", "train")
     assert list(train.glob("*.mds")) == [], "shards come when they are asked for"
     far = streaming.make_loader(split_of(photos, num_workers=2), **there)
     near = open_shards(photos, tmp_path / "local", {"images_per_shard": 1})
@@ -172,19 +172,19 @@ def test_an_upload_that_was_interrupted_goes_on(
     train, val = prepare(photos, tmp_path / "local", images_per_shard=1)
     places = {"train": train, "val": val}
     with pytest.raises(Interrupted):
-        mds_upload.upload(there, places, said.append, interrupt)
+        mds_upload.upload(MDSShards(**there), places, said.append, interrupt)
     first, *rest = noted()
     assert len(rest) == 3
     with pytest.raises(RequestError, match=r"has no train/index\.json"):
-        mds_files.prepare("", there, ConversionOptions(1, said.append))
+        MDSShards(**there).prepare("", ConversionOptions(1, said.append))
     store.delete_object(Bucket="shards", Key=f"x/train/{first}")
     caplog.clear()
-    mds_upload.upload(there, places, said.append, lambda done, whole: None)
+    mds_upload.upload(MDSShards(**there), places, said.append, lambda done, whole: None)
     put = re.findall(r"PUT /shards/x/train/(shard\.\d+\.mds)", caplog.text)
     assert first in put and not set(rest) & set(put), "what is there is not sent again, what was removed is"
     assert "are at s3://shards/x from an earlier try" in said[0]
     assert list(train.parent.glob(".*.uploaded")) == []
-    mds_files.prepare("", there, ConversionOptions(1, said.append, classes=2))
+    MDSShards(**there).prepare("", ConversionOptions(1, said.append, classes=2))
     far = streaming.make_loader(split_of(photos), **there)
     assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))
 
@@ -192,27 +192,27 @@ def test_an_upload_that_was_interrupted_goes_on(
 def test_a_damaged_object_is_refused(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
     photos = photo_tree()
     there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, ConversionOptions(1, lambda _: None))
+    MDSShards(**there).prepare("", ConversionOptions(1, lambda _: None))
     for number in range(32):
         store.put_object(Bucket="shards", Key=f"x/train/shard.{number:05d}.mds", Body=b"half")
     with pytest.raises(
         RunFailed, match=r"^s3://shards/x/train/shard\.\d+\.mds has 4 bytes, its index says [\d,]+; con"
     ):
         epoch_of(streaming.make_loader(split_of(photos), **there), 0)
-    assert list(mds_files.place_of("", "train", there).glob("*.mds")) == []
+    assert list(MDSShards(**there).place_of("", "train").glob("*.mds")) == []
 
 
 def test_shards_of_another_state_of_the_store_are_dropped(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
     photos = photo_tree()
     there = uploaded(photos, tmp_path)
-    mds_files.prepare("", there, ConversionOptions(1, lambda _: None))
+    MDSShards(**there).prepare("", ConversionOptions(1, lambda _: None))
     epoch_of(streaming.make_loader(split_of(photos), **there), 0)
     picture(64, 56).save(photos / "train" / "china" / "01.jpg")
     (photos / "train" / "china" / "new.jpg").touch()  # the folder's time, by which the cache knows it
     (photos / "train" / "china" / "new.jpg").unlink()
     uploaded(photos, tmp_path)
-    mds_files.prepare("", there, ConversionOptions(1, lambda _: None))
-    assert len(list(mds_files.place_of("", "train", there).glob("*.mds"))) == 31
+    MDSShards(**there).prepare("", ConversionOptions(1, lambda _: None))
+    assert len(list(MDSShards(**there).place_of("", "train").glob("*.mds"))) == 31
     far = streaming.make_loader(split_of(photos), **there)
     assert same(epoch_of(far, 0), epoch_of(open_shards(photos, tmp_path / "local", {"images_per_shard": 1}), 0))
 

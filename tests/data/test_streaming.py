@@ -27,7 +27,7 @@ from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import conversion, mds, shuffle
-from resnet_exp.data.streaming import files as mds_files
+from resnet_exp.data.streaming.files import MDSShards
 from support.conversions import damage, many_photos, processes_of, wait_for
 from support.loaders import epoch_of, open_loader, same, shard_settings, split_of
 from support.paths import TESTS
@@ -100,7 +100,7 @@ def test_we_read_shards_of_the_library(theirs: tuple[list[Any], Path, Path], tmp
     assert len(list((shards / "train").glob("*.mds"))) > 3
     columns = {"remote": str(shards), "image_column": "photo", "label_column": "label"}
     said: list[str] = []
-    mds_files.prepare("", shard_settings(tmp_path, **columns), ConversionOptions(1, said.append, classes=2))
+    MDSShards(**shard_settings(tmp_path, **columns)).prepare("", ConversionOptions(1, said.append, classes=2))
     assert [line.partition(" has ")[2] for line in said] == ["no manifest, so its classes are not known"] * 2
     found = open_shards(photos, tmp_path, columns, train=False)
     assert found.images == 32
@@ -115,7 +115,7 @@ def test_damage_of_a_shard_of_the_library_is_found(theirs: tuple[list[Any], Path
         damage(shard, 600)
     columns = {"remote": str(shards), "image_column": "photo", "label_column": "label"}
     with pytest.raises(RequestError, match=r"shard\.\d+\.mds is damaged: its bytes are not what was written; name an"):
-        mds_files.prepare("", shard_settings(tmp_path, **columns), ConversionOptions(1, print))
+        MDSShards(**shard_settings(tmp_path, **columns)).prepare("", ConversionOptions(1, print))
 
 
 @given(
@@ -344,7 +344,7 @@ def test_shards_in_a_folder_are_read_in_place(tmp_path: Path, photo_tree: PhotoT
     assert done.stdout.splitlines()[-1] == f"data.loader.remote={shared}"
     shutil.rmtree(tmp_path / "cache")
     there = shard_settings(tmp_path / "cache", remote=str(shared))
-    assert mds_files.prepare("", there, ConversionOptions(1, lambda _: None, classes=2)) == [
+    assert MDSShards(**there).prepare("", ConversionOptions(1, lambda _: None, classes=2)) == [
         shared / "train",
         shared / "val",
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from ffcv.reader import Reader
 
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
+from resnet_exp.data.ffcv.files import FFCVFiles
 
 SETTINGS = {
     "train_file": None,
@@ -24,7 +24,7 @@ Sample = tuple[int, int, int, int, bytes]
 def convert(root: Path, cache: Path, workers: int = 2, **changes: Any) -> tuple[Path, Path]:
     """The files of a tree: train, val."""
     wanted = {**SETTINGS, "cache_dir": str(cache), **changes}
-    train, val = ffcv_files.prepare(str(root), wanted, ConversionOptions(workers, lambda _: None))
+    train, val = FFCVFiles(**wanted).prepare(str(root), ConversionOptions(workers, lambda _: None))
     return train, val
 
 

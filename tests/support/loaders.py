@@ -11,8 +11,8 @@ import torch
 from resnet_exp.data import ffcv, imagefolder, streaming
 from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.ffcv import files as ffcv_files
-from resnet_exp.data.streaming import files as mds_files
+from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.streaming.files import MDSShards
 
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -43,10 +43,10 @@ def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) 
         return imagefolder.make_loader(split_of(photos, **changes))
     if kind == "streaming":
         shards = shard_settings(photos.parent / "cache")
-        mds_files.prepare(str(photos), shards, ConversionOptions(1, lambda _: None))
+        MDSShards(**shards).prepare(str(photos), ConversionOptions(1, lambda _: None))
         return streaming.make_loader(split_of(photos, **changes), **shards)
     files = file_settings(photos, kind)
-    ffcv_files.prepare(str(photos), files, ConversionOptions(1, lambda _: None))
+    FFCVFiles(**files).prepare(str(photos), ConversionOptions(1, lambda _: None))
     return ffcv.make_loader(split_of(photos, **changes), os_cache=os_cache, **files)
 
 

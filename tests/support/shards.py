@@ -10,13 +10,15 @@ from typing import Any
 
 from resnet_exp.data import streaming
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.streaming import files as mds_files
+from resnet_exp.data.streaming.files import MDSShards
 from support.loaders import shard_settings, split_of
 
 
 def prepare(photos: Path, cache: Path, **changes: Any) -> tuple[Path, Path]:
     """The folders of a tree: train, val."""
-    train, val = mds_files.prepare(str(photos), shard_settings(cache, **changes), ConversionOptions(2, lambda _: None))
+    train, val = MDSShards(**shard_settings(cache, **changes)).prepare(
+        str(photos), ConversionOptions(2, lambda _: None)
+    )
     return train, val
 
 

@@ -159,12 +159,12 @@ def numbered_tree(root: Path, images: int) -> Path:
 def test_ffcv_goes_on_within_an_epoch(tmp_path: Path) -> None:
     from resnet_exp.data import ffcv
     from resnet_exp.data.contract import Loader, Split
-    from resnet_exp.data.ffcv import files as ffcv_files
+    from resnet_exp.data.ffcv.files import FFCVFiles
 
     root, batches = numbered_tree(tmp_path / "images", 22), 4  # of 5 images; the last 2 are left out
     files = {"train_file": None, "val_file": None, "cache_dir": str(tmp_path), "write_mode": "raw"}
     files |= {"max_resolution": 16, "compress_probability": 0.5, "jpeg_quality": 90}
-    ffcv_files.prepare(str(root), files, ConversionOptions(1, print))
+    FFCVFiles(**files).prepare(str(root), ConversionOptions(1, print))
     split = Split(True, str(root), 22, 5, 16, 16, (0.5, 1.0), (1.0, 1.0), True, 17, 0, 1, 1, 2, False)
 
     def rest(loader: Loader) -> list[list[int]]:

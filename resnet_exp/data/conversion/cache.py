@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, TypeVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import image_tree
@@ -34,11 +35,19 @@ class ConvertedFormat:
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """What is to be converted: an image folder, by settings that have at least a kind's content and ``cache_dir``."""
+    """What is to be converted, and where to.
+
+    Attributes:
+        kind: the format.
+        root: the image folder.
+        cache_dir: folder of all that is converted.
+        content: the settings that what is written depends on, in the order of the format's.
+    """
 
     kind: ConvertedFormat
     root: str
-    settings: dict[str, Any]
+    cache_dir: str
+    content: dict[str, object]
 
     def place(self, split: str) -> Path:
         """Path of a split in the cache.
@@ -57,18 +66,52 @@ class ConversionRequest:
         return self._cache / f".{self._wanted}"
 
     @property
-    def content(self) -> dict[str, Any]:
-        """The settings that what is written depends on."""
-        return {name: self.settings[name] for name in self.kind.content}
-
-    @property
     def _cache(self) -> Path:
-        return Path(self.settings["cache_dir"]) / self.kind.name
+        return Path(self.cache_dir) / self.kind.name
 
     @property
     def _wanted(self) -> str:
         base = Path(self.root).resolve()
         return f"{base.name}-{_hash([str(base), list(self.content.values())])}"
+
+
+Files = TypeVar("Files", bound="FormatFiles")
+
+
+@dataclass(frozen=True)
+class FormatFiles:
+    """The files of a dataset in one format: the settings of its ``data.loader``, and where the cache is."""
+
+    kind: ClassVar[ConvertedFormat]
+
+    cache_dir: str
+
+    @classmethod
+    def of(cls: type[Files], loader: Mapping[str, object], cache_dir: str) -> Files:
+        """What ``data.loader`` says.
+
+        Raises:
+            RequestError: a setting is unknown, missing or of no use.
+        """
+        known = [each.name for each in fields(cls) if each.name != "cache_dir"]
+        given = {name: value for name, value in loader.items() if name != "_target_"}
+        for name in given:
+            if name not in known:
+                raise RequestError(f"data.loader.{name} is not a setting; data.loader has {', '.join(known)}")
+        for each in fields(cls):
+            if each.name in known and each.default is MISSING and each.name not in given:
+                raise RequestError(f"data.loader.{each.name} is not set; conf/data has a value for it")
+        files = cls(cache_dir=cache_dir, **given)  # pyright: ignore[reportArgumentType] - `check_settings` checks them
+        files.check_settings()
+        return files
+
+    def check_settings(self) -> None:
+        """Raise `RequestError` on the first setting that cannot be used."""
+        raise NotImplementedError
+
+    def _request(self, root: str) -> ConversionRequest:
+        content = {name: getattr(self, name) for name in self.kind.content}
+        return ConversionRequest(self.kind, root, self.cache_dir, content)
 
 
 def _hash(value: object) -> str:

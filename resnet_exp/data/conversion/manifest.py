@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -113,11 +114,11 @@ def read_manifest(place: Path, of: type[Of]) -> Of | None:
         raise ManifestMismatch(f"{printable(path)} is of format {content.get('format')}; {fix}") from None
 
 
-def _seal(content: dict[str, Any]) -> str:
+def _seal(content: Mapping[str, object]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def check_origin(place: Path, manifest: Manifest, settings: dict[str, Any], classes: list[str]) -> None:
+def check_origin(place: Path, manifest: Manifest, settings: Mapping[str, object], classes: list[str]) -> None:
     """Check that images were converted with these settings from these classes, and that they are still the same.
 
     Raises:
@@ -165,7 +166,7 @@ def _difference(ours: list[str], theirs: list[str]) -> str:
     return f"number {number} is {printable(ours[number])} and {printable(theirs[number])}"
 
 
-def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, Any]:
+def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, object]:
     """What the record of a run says of a place; empty without a manifest."""
     manifest = read_manifest(place, of)
     if manifest is None:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,7 @@ def convert(request: ConversionRequest, missing: dict[str, Path], options: Conve
         RunFailed: the conversion failed; nothing is left in a split's place.
     """
     cache, unfinished = next(iter(missing.values())).parent, request.work_folder
-    with writing(f"data.cache_dir={request.settings['cache_dir']}"):
+    with writing(f"data.cache_dir={request.cache_dir}"):
         cache.mkdir(parents=True, exist_ok=True)
         lock = open_lock(unfinished / ".lock")
     with held_lock(lock, lambda: options.say(f"another process converts into {cache}; waiting for it")):
@@ -75,7 +75,7 @@ def convert(request: ConversionRequest, missing: dict[str, Path], options: Conve
                 for split, place in still
             ],
             "content": request.content,
-            "cache_dir": request.settings["cache_dir"],
+            "cache_dir": request.cache_dir,
             "workers": options.workers,
             "most_skipped": options.most_skipped,
             "patience_seconds": PATIENCE_SECONDS,
@@ -83,7 +83,7 @@ def convert(request: ConversionRequest, missing: dict[str, Path], options: Conve
         _run_writer(job, lock)
 
 
-def _run_writer(job: dict[str, Any], lock: int) -> None:
+def _run_writer(job: Mapping[str, Any], lock: int) -> None:
     """Run the writer in a process group of its own, which holds the lock until its last process has ended."""
     command = [sys.executable, "-m", "resnet_exp.data.writer", json.dumps(job)]
     process = subprocess.Popen(

@@ -14,7 +14,7 @@ import numpy as np
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data.contract import Loader, Split
 from resnet_exp.data.ffcv import layout
-from resnet_exp.data.ffcv.files import place_of
+from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.pages import held_pages
 from resnet_exp.data.kernels.batch import Samples
 from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader
@@ -101,7 +101,7 @@ def shuffled(split: Split, images: int, epoch: int) -> Indices:
     return order[: images // split.world_size * split.world_size][split.rank :: split.world_size]
 
 
-def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
+def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of the FFCV file of a split.
 
     Pipelines of Composer 0.7.1 ``composer/datasets/imagenet.py``: random resized crop and flip to train, center crop at
@@ -109,15 +109,15 @@ def make_loader(split: Split, os_cache: bool, **files: Any) -> Loader:
 
     Args:
         split: what to load.
-        os_cache: leave caching to the operating system (FFCV's ``os_cache``).
-        files: the settings of the file itself; see `resnet_exp.data.ffcv.files`.
+        settings: of `resnet_exp.data.ffcv.files.FFCVFiles`.
 
     Raises:
         RunFailed: the file cannot be opened.
     """
-    path = place_of(split.root, split.name, files)
+    files = FFCVFiles(**settings)
+    path = files.place_of(split.root, split.name)
     try:
-        file = FFCVFile(path, os_cache)
+        file = FFCVFile(path, files.os_cache)
     except (OSError, ValueError, IndexError) as error:
         raise RunFailed(f"FFCV file {path} cannot be opened ({error}); remove it to write it again") from error
     return ThreadLoader(split, file, partial(shuffled, split, len(file)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_text, writing
@@ -16,7 +17,7 @@ from resnet_exp.core.text import byte_size, printable
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
-from resnet_exp.data.conversion.cache import MAX_SIDE, ConversionRequest, ConvertedFormat, check_number
+from resnet_exp.data.conversion.cache import MAX_SIDE, ConvertedFormat, FormatFiles, check_number
 from resnet_exp.data.conversion.manifest import FIX
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import manifest as mds_manifest
@@ -35,87 +36,207 @@ MOST_IMAGES = 10**9
 FETCH_AGAIN = "remove it to fetch it again"
 
 
-def remote_of(settings: dict[str, Any]) -> Remote | None:
-    """Where shards are fetched from; None if they are on a disk of this node."""
-    url = settings["remote"]
-    return Remote(url.rstrip("/"), dict(settings["storage_options"])) if url and is_url(url) else None
+@dataclass(frozen=True)
+class MDSShards(FormatFiles):
+    """The MDS shards of a dataset: those that ``data.loader.remote`` names, or those in the cache.
 
-
-def place_of(root: str, split: str, settings: dict[str, Any]) -> Path:
-    """Folder of a split: below the one that the user named, else in the cache, for a URL or for an image folder."""
-    named = settings["remote"]
-    if not named:
-        return ConversionRequest(KIND, root, settings).place(split)
-    if not is_url(named):
-        return Path(named) / split
-    url = named.rstrip("/")
-    name = f"{url.rpartition('/')[2]}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
-    return Path(settings["cache_dir"]) / KIND.name / name / split
-
-
-def needs_folder(settings: dict[str, Any]) -> bool:
-    """Whether an image folder is read: not if the settings name shards."""
-    return not settings["remote"]
-
-
-def named(split: str, place: Path) -> str:
-    """The setting that names the folder of both splits, and the split."""
-    return f"data.loader.remote={place.parent}  {split}"
-
-
-def index_of(folder: Path, settings: dict[str, Any]) -> mds.Index:
-    """The index of a split's folder; raises `RequestError` if it cannot be used."""
-    return mds.read_index(folder / mds.INDEX, settings["image_column"], settings["label_column"])
-
-
-def store_of(root: str, split: str, settings: dict[str, Any]) -> ShardStore:
-    """The shards of a split, once `prepare` has checked them."""
-    folder = place_of(root, split, settings)
-    return ShardStore(folder, index_of(folder, settings), remote_of(settings), split)
-
-
-def prepare(root: str, settings: dict[str, Any], options: ConversionOptions) -> list[Path]:
-    """Check the shards of both splits; write those that are not there, or fetch their index.
-
-    Args:
-        root: the image folder; not needed if the settings name shards.
-        settings: of `resnet_exp.data.formats.settings_of`.
-        options: how images are converted.
-
-    Raises:
-        RequestError: shards are not what they should be, or the cache cannot be written or is too small.
-        RunFailed: the conversion failed, or the remote cannot be read.
+    The fields are the settings of ``data.loader``, which ``conf/data/streaming.yaml`` explains.
     """
-    places = {split: place_of(root, split, settings) for split in image_tree.SPLITS}
-    if (remote := remote_of(settings)) is not None:
+
+    kind: ClassVar[ConvertedFormat] = KIND
+
+    remote: str | None
+    storage_options: Mapping[str, object]
+    image_column: str
+    label_column: str
+    shuffle_block: int
+    canonical_nodes: int
+    max_resolution: int | None
+    jpeg_quality: int
+    images_per_shard: int
+
+    @property
+    def store(self) -> Remote | None:
+        """Where shards are fetched from; None if they are on a disk of this node."""
+        url = self.remote
+        return Remote(url.rstrip("/"), dict(self.storage_options)) if url and is_url(url) else None
+
+    def place_of(self, root: str, split: str) -> Path:
+        """Folder of a split: below the one that the user named, else in the cache, for a URL or for an image folder."""
+        named = self.remote
+        if not named:
+            return self._request(root).place(split)
+        if not is_url(named):
+            return Path(named) / split
+        url = named.rstrip("/")
+        name = f"{url.rpartition('/')[2]}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+        return Path(self.cache_dir) / KIND.name / name / split
+
+    def needs_folder(self) -> bool:
+        """Whether an image folder is read: not if the settings name shards."""
+        return not self.remote
+
+    @staticmethod
+    def named(split: str, place: Path) -> str:
+        """The setting that names the folder of both splits, and the split."""
+        return f"data.loader.remote={place.parent}  {split}"
+
+    def index_of(self, folder: Path) -> mds.Index:
+        """The index of a split's folder; raises `RequestError` if it cannot be used."""
+        return mds.read_index(folder / mds.INDEX, self.image_column, self.label_column)
+
+    def store_of(self, root: str, split: str) -> ShardStore:
+        """The shards of a split, once `prepare` has checked them."""
+        folder = self.place_of(root, split)
+        return ShardStore(folder, self.index_of(folder), self.store, split)
+
+    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
+        """Check the shards of both splits; write those that are not there, or fetch their index.
+
+        Args:
+            root: the image folder; not needed if the settings name shards.
+            options: how images are converted.
+
+        Raises:
+            RequestError: shards are not what they should be, or the cache cannot be written or is too small.
+            RunFailed: the conversion failed, or the remote cannot be read.
+        """
+        places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
+        if (remote := self.store) is not None:
+            for split, place in places.items():
+                self._fetch_index(remote, split, place)
+        elif not self.remote and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
+            process.convert(self._request(root), missing, options)
+        self._check(places, root, options)
+        if remote is not None:
+            self._check_space(places)
+        return list(places.values())
+
+    def _fetch_index(self, remote: Remote, split: str, place: Path) -> None:
+        """Fetch index and manifest of a split, and remove shards that have another content by now."""
+        index, manifest = remote.read(f"{split}/{mds.INDEX}"), remote.read(f"{split}.json")
+        if index is None:
+            raise RequestError(
+                f"data.loader.remote={remote.url} has no {split}/{mds.INDEX}; convert the dataset there first"
+            )
+        before = _known(place)
+        with writing(f"data.cache_dir={self.cache_dir}"):
+            place.mkdir(parents=True, exist_ok=True)
+            write_text(place / mds.INDEX, index.decode(errors="replace"))
+            if manifest is None:
+                manifests.path_of(place).unlink(missing_ok=True)
+            else:
+                write_text(manifests.path_of(place), manifest.decode(errors="replace"))
+        for shard in self.index_of(place).shards:
+            if before.get(shard.name, shard) != shard:
+                (place / shard.name).unlink(missing_ok=True)
+
+    def _check(self, places: dict[str, Path], root: str, options: ConversionOptions) -> None:
+        """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
+        found = {}
+        remote = self.store
         for split, place in places.items():
-            _fetch_index(remote, split, place, settings)
-    elif not settings["remote"] and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
-        process.convert(ConversionRequest(KIND, root, settings), missing, options)
-    _check(places, root, settings, options)
-    if remote is not None:
-        _check_space(places, settings)
-    return list(places.values())
+            fix = FETCH_AGAIN if remote else "name another folder" if self.remote else FIX
+            manifest = mds_manifest.read_manifest(place)
+            index = self.index_of(place)
+            if manifest is None:
+                options.say(f"note: {printable(place)} has no manifest, so its classes are not known")
+            else:
+                found[split] = manifest
+                mds_manifest.check_index(place, manifest, fix)
+                manifests.check_class_count(place, manifest, options.classes)
+            mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
+            if not self.remote and manifest is not None:
+                names = image_tree.class_names(Path(root) / split)
+                manifests.check_origin(place, manifest, self._request(root).content, names)
+        if len(found) == len(places):
+            manifests.check_classes_agree(*((places[split], found[split]) for split in image_tree.SPLITS))
 
+    def _check_space(self, places: dict[str, Path]) -> None:
+        """Refuse a cache that cannot hold the shards that this node has still to fetch."""
+        needed = 0
+        for place in places.values():
+            index = self.index_of(place)
+            needed += index.bytes - _there(place, index).bytes
+        free = shutil.disk_usage(next(iter(places.values()))).free
+        if needed > free:
+            raise RequestError(
+                f"data.cache_dir={self.cache_dir} has {byte_size(free)} free, the shards of {self.remote} "
+                f"need {byte_size(needed)} more; free some or set data.cache_dir=PATH"
+            )
 
-def _fetch_index(remote: Remote, split: str, place: Path, settings: dict[str, Any]) -> None:
-    """Fetch index and manifest of a split, and remove shards that have another content by now."""
-    index, manifest = remote.read(f"{split}/{mds.INDEX}"), remote.read(f"{split}.json")
-    if index is None:
-        raise RequestError(
-            f"data.loader.remote={remote.url} has no {split}/{mds.INDEX}; convert the dataset there first"
-        )
-    before = _known(place)
-    with writing(f"data.cache_dir={settings['cache_dir']}"):
-        place.mkdir(parents=True, exist_ok=True)
-        write_text(place / mds.INDEX, index.decode(errors="replace"))
+    def verify(self, root: str, split: str, tell: Callable[[int, int], None]) -> MDSManifest:
+        """Check every byte of a split's shards, and every image that they were made from.
+
+        `tell` takes how many bytes of how many have been read.
+
+        Raises:
+            RequestError: there are no shards, or no manifest to check them against.
+            ManifestMismatch: they are not what was written.
+            RunFailed: the remote cannot be read.
+        """
+        place = self.place_of(root, split)
+        if (remote := self.store) is not None:
+            self._fetch_index(remote, split, place)
+        if not (place / mds.INDEX).is_file():
+            raise RequestError(
+                f"{place} does not exist: there is nothing to verify; convert first, without verify=true"
+            )
+        manifest, index = mds_manifest.read_manifest(place), self.index_of(place)
         if manifest is None:
-            manifests.path_of(place).unlink(missing_ok=True)
-        else:
-            write_text(manifests.path_of(place), manifest.decode(errors="replace"))
-    for shard in index_of(place, settings).shards:
-        if before.get(shard.name, shard) != shard:
-            (place / shard.name).unlink(missing_ok=True)
+            raise RequestError(f"{place} has no manifest to verify it against; convert the dataset again")
+        mds_manifest.check_index(place, manifest, FIX)
+        # Those that are fetched are checked when they arrive.
+        self.store_of(root, split).ensure(range(len(index.shards)))
+        mds_manifest.check_fully(place, index, tell)
+        if not self.remote:
+            manifests.check_all_sources(place, manifest, sources.of_split(Path(root) / split))
+        return manifest
+
+    def given_manifest(self) -> MDSManifest | None:
+        """Manifest of the training shards that settings name; None where they name none, or those have none.
+
+        Raises:
+            RequestError: the manifest is damaged.
+            RunFailed: the remote cannot be read.
+        """
+        if not self.remote:
+            return None
+        place = self.place_of("", "train")
+        if (remote := self.store) is not None:
+            content = _manifest_at(remote.url, json.dumps(remote.options))
+            if content is None:
+                return None
+            with writing(f"data.cache_dir={self.cache_dir}"):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write_text(manifests.path_of(place), content.decode(errors="replace"))
+        return mds_manifest.read_manifest(place)
+
+    def facts(self, root: str) -> dict[str, object]:
+        """For ``environment.json``: place, images, origin and seal of each split, and the classes."""
+        found: dict[str, object] = {}
+        classes: object = None
+        for split in image_tree.SPLITS:
+            place = self.place_of(root, split)
+            summary = manifests.manifest_summary(place, MDSManifest)
+            classes = summary.pop("classes", None) or classes
+            found[split] = {"folder": self.remote or str(place), **summary}
+        return {**found, "classes": classes}
+
+    def check_settings(self) -> None:
+        """Check what shards are written and read with; see `FormatFiles.check_settings`."""
+        if self.max_resolution is not None:
+            check_number("max_resolution", self.max_resolution, (int,), 1, MAX_SIDE)
+        check_number("jpeg_quality", self.jpeg_quality, (int,), 1, 100)
+        for key in ("images_per_shard", "shuffle_block", "canonical_nodes"):
+            check_number(key, getattr(self, key), (int,), 1, MOST_IMAGES)
+        if not isinstance(self.storage_options, Mapping):
+            raise RequestError(
+                f"data.loader.storage_options={self.storage_options}: use +data.loader.storage_options.KEY=VALUE"
+            )
+        for key in ("remote", "image_column", "label_column"):
+            if not isinstance(value := getattr(self, key), str if key != "remote" else str | None):
+                raise RequestError(f"data.loader.{key}={value}: use a text")
 
 
 def _known(place: Path) -> dict[str, mds.Shard]:
@@ -126,125 +247,11 @@ def _known(place: Path) -> dict[str, mds.Shard]:
         return {}
 
 
-def _check(places: dict[str, Path], root: str, settings: dict[str, Any], options: ConversionOptions) -> None:
-    """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
-    found = {}
-    remote = remote_of(settings)
-    for split, place in places.items():
-        fix = FETCH_AGAIN if remote else "name another folder" if settings["remote"] else FIX
-        manifest = mds_manifest.read_manifest(place)
-        index = index_of(place, settings)
-        if manifest is None:
-            options.say(f"note: {printable(place)} has no manifest, so its classes are not known")
-        else:
-            found[split] = manifest
-            mds_manifest.check_index(place, manifest, fix)
-            manifests.check_class_count(place, manifest, options.classes)
-        mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
-        if not settings["remote"] and manifest is not None:
-            names = image_tree.class_names(Path(root) / split)
-            manifests.check_origin(place, manifest, ConversionRequest(KIND, root, settings).content, names)
-    if len(found) == len(places):
-        manifests.check_classes_agree(*((places[split], found[split]) for split in image_tree.SPLITS))
-
-
 def _there(place: Path, index: mds.Index) -> mds.Index:
     """The part of an index that has been fetched already."""
     return index.of([shard for shard in index.shards if (place / shard.name).is_file()])
 
 
-def _check_space(places: dict[str, Path], settings: dict[str, Any]) -> None:
-    """Refuse a cache that cannot hold the shards that this node has still to fetch."""
-    needed = 0
-    for place in places.values():
-        index = index_of(place, settings)
-        needed += index.bytes - _there(place, index).bytes
-    free = shutil.disk_usage(next(iter(places.values()))).free
-    if needed > free:
-        raise RequestError(
-            f"data.cache_dir={settings['cache_dir']} has {byte_size(free)} free, the shards of {settings['remote']} "
-            f"need {byte_size(needed)} more; free some or set data.cache_dir=PATH"
-        )
-
-
-def verify(root: str, split: str, settings: dict[str, Any], tell: Callable[[int, int], None]) -> MDSManifest:
-    """Check every byte of a split's shards, and every image that they were made from.
-
-    `tell` takes how many bytes of how many have been read.
-
-    Raises:
-        RequestError: there are no shards, or no manifest to check them against.
-        ManifestMismatch: they are not what was written.
-        RunFailed: the remote cannot be read.
-    """
-    place = place_of(root, split, settings)
-    if (remote := remote_of(settings)) is not None:
-        _fetch_index(remote, split, place, settings)
-    if not (place / mds.INDEX).is_file():
-        raise RequestError(f"{place} does not exist: there is nothing to verify; convert first, without verify=true")
-    manifest, index = mds_manifest.read_manifest(place), index_of(place, settings)
-    if manifest is None:
-        raise RequestError(f"{place} has no manifest to verify it against; convert the dataset again")
-    mds_manifest.check_index(place, manifest, FIX)
-    # Those that are fetched are checked when they arrive.
-    store_of(root, split, settings).ensure(range(len(index.shards)))
-    mds_manifest.check_fully(place, index, tell)
-    if not settings["remote"]:
-        manifests.check_all_sources(place, manifest, sources.of_split(Path(root) / split))
-    return manifest
-
-
-def given_manifest(settings: dict[str, Any]) -> MDSManifest | None:
-    """Manifest of the training shards that settings name; None where they name none, or those have none.
-
-    Raises:
-        RequestError: the manifest is damaged.
-        RunFailed: the remote cannot be read.
-    """
-    _check_reading(settings)
-    if not settings["remote"]:
-        return None
-    place = place_of("", "train", settings)
-    if (remote := remote_of(settings)) is not None:
-        content = _manifest_at(remote.url, json.dumps(remote.options))
-        if content is None:
-            return None
-        with writing(f"data.cache_dir={settings['cache_dir']}"):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_text(manifests.path_of(place), content.decode(errors="replace"))
-    return mds_manifest.read_manifest(place)
-
-
 @lru_cache
 def _manifest_at(url: str, options: str) -> bytes | None:
     return Remote(url, json.loads(options)).read("train.json")
-
-
-def facts(root: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What a run trains on, for its ``environment.json``: place, images, origin and seal of each split; the classes."""
-    found: dict[str, Any] = {}
-    for split in image_tree.SPLITS:
-        place = place_of(root, split, settings)
-        found[split] = {"folder": settings["remote"] or str(place), **manifests.manifest_summary(place, MDSManifest)}
-        found["classes"] = found[split].pop("classes", None) or found.get("classes")
-    return found
-
-
-def check_settings(settings: dict[str, Any]) -> None:
-    """Check what shards are written and read with; raises `RequestError` on the first one that cannot be used."""
-    if settings["max_resolution"] is not None:
-        check_number("max_resolution", settings["max_resolution"], (int,), 1, MAX_SIDE)
-    check_number("jpeg_quality", settings["jpeg_quality"], (int,), 1, 100)
-    for key in ("images_per_shard", "shuffle_block", "canonical_nodes"):
-        check_number(key, settings[key], (int,), 1, MOST_IMAGES)
-    _check_reading(settings)
-
-
-def _check_reading(settings: dict[str, Any]) -> None:
-    if not isinstance(settings["storage_options"], dict):
-        raise RequestError(
-            f"data.loader.storage_options={settings['storage_options']}: use +data.loader.storage_options.KEY=VALUE"
-        )
-    for key in ("remote", "image_column", "label_column"):
-        if not isinstance(settings[key], str if key != "remote" else str | None):
-            raise RequestError(f"data.loader.{key}={settings[key]}: use a text")

@@ -17,8 +17,8 @@ from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data.contract import Loader, Split
 from resnet_exp.data.kernels.batch import Samples
 from resnet_exp.data.kernels.jpeg import measure
-from resnet_exp.data.streaming import files as mds_files
 from resnet_exp.data.streaming import shuffle
+from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.data.streaming.mds import NUMBERS, Column
 from resnet_exp.data.streaming.shard_cache import ShardStore
 from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order, threads
@@ -152,24 +152,25 @@ def shuffled(split: Split, starts: Indices, block: int, nodes: int, epoch: int) 
     return shuffle.share(parts, split.rank, split.world_size, split.batch_size)
 
 
-def make_loader(split: Split, shuffle_block: int, canonical_nodes: int, **shards: Any) -> Loader:
+def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of the MDS shards of a split.
 
     Crops, flips and sizes are those of `resnet_exp.data.ffcv.loader`; evaluation has all images in their order.
 
     Args:
         split: what to load.
-        shuffle_block: samples that are mixed with each other.
-        canonical_nodes: parts of the shards; nodes that train need only theirs.
-        shards: where they are; see `resnet_exp.data.streaming.files`.
+        settings: of `resnet_exp.data.streaming.files.MDSShards`.
 
     Raises:
-        RequestError: the batch of all ranks is no multiple of `canonical_nodes`.
+        RequestError: the batch of all ranks is no multiple of ``canonical_nodes``.
     """
+    shards = MDSShards(**settings)
     whole = split.batch_size * split.world_size
-    if split.train and whole % canonical_nodes:
+    if split.train and whole % shards.canonical_nodes:
         raise RequestError(
-            f"data.loader.canonical_nodes={canonical_nodes} does not divide a batch of {whole}; use a number that does"
+            f"data.loader.canonical_nodes={shards.canonical_nodes} does not divide a batch of {whole}; "
+            "use a number that does"
         )
-    images = ShardImages(mds_files.store_of(split.root, split.name, shards), split.classes)
-    return ThreadLoader(split, images, partial(shuffled, split, images.starts, shuffle_block, canonical_nodes))
+    images = ShardImages(shards.store_of(split.root, split.name), split.classes)
+    order = partial(shuffled, split, images.starts, shards.shuffle_block, shards.canonical_nodes)
+    return ThreadLoader(split, images, order)

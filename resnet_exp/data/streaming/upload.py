@@ -8,14 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core import files
 from resnet_exp.core.text import byte_size
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import Say
 from resnet_exp.data.streaming import mds
-from resnet_exp.data.streaming.files import index_of, remote_of
+from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.data.streaming.object_store import Remote
 from resnet_exp.data.streaming.shard_cache import AT_ONCE
 
@@ -36,7 +35,7 @@ class _Upload:
         """JSON lines beside the folder: a hash of target and shards, then a line for each uploaded shard."""
         return self.place.with_name(f".{self.place.name}.uploaded")
 
-    def head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, str]:
         """The first line of the journal, which identifies this upload."""
         # A hash, since options may be secrets.
         where = hashlib.sha256(json.dumps([self.remote.url, self.remote.options]).encode())
@@ -67,22 +66,22 @@ class _Upload:
         self.journal.unlink()
 
 
-def check_target(settings: dict[str, Any]) -> None:
+def check_target(shards: MDSShards) -> None:
     """Check the store before the conversion, which can take hours.
 
     Raises:
         RequestError: the URL or an option is wrong, or there is no right to read.
         RunFailed: it cannot be reached.
     """
-    if (remote := remote_of(settings)) is not None:
+    if (remote := shards.store) is not None:
         remote.read(f"train/{mds.INDEX}")
 
 
-def upload(settings: dict[str, Any], places: dict[str, Path], say: Say, tell: Tell) -> None:
-    """Upload shards to where the settings say, the index of a split last: nobody reads an incomplete split.
+def upload(shards: MDSShards, places: dict[str, Path], say: Say, tell: Tell) -> None:
+    """Upload shards to their remote, the index of a split last: nobody reads an incomplete split.
 
     Args:
-        settings: of `resnet_exp.data.formats.settings_of`.
+        shards: with the remote.
         places: the folder of each split.
         say: takes a line for the user.
         tell: takes how many bytes of how many have been uploaded.
@@ -90,16 +89,17 @@ def upload(settings: dict[str, Any], places: dict[str, Path], say: Say, tell: Te
     Raises:
         RunFailed: the store cannot be written.
     """
-    remote = Remote(settings["remote"].rstrip("/"), dict(settings["storage_options"]))
-    uploads = [_Upload(remote, split, place, index_of(place, settings)) for split, place in places.items()]
+    assert shards.remote is not None
+    remote = Remote(shards.remote.rstrip("/"), dict(shards.storage_options))
+    uploads = [_Upload(remote, split, place, shards.index_of(place)) for split, place in places.items()]
     missing = [one.missing() for one in uploads]
     whole = sum(one.index.bytes for one in uploads)
-    done = whole - sum(shard.bytes for shards in missing for shard in shards)
+    done = whole - sum(shard.bytes for left in missing for shard in left)
     if done:
         say(f"{byte_size(done)} of {byte_size(whole)} are at {remote.url} from an earlier try")
-    for one, shards in zip(uploads, missing, strict=True):
+    for one, left in zip(uploads, missing, strict=True):
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            for shard in threads.map(one.put, shards):
+            for shard in threads.map(one.put, left):
                 files.append_line(one.journal, {"shard": shard.name})
                 done += shard.bytes
                 tell(done, whole)
