@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from resnet_exp.config import identity
 from resnet_exp.config.hydra_errors import explain_error
-from resnet_exp.config.schema import RunConfig, run_config
+from resnet_exp.config.schema import PlainValues, RunConfig, plain_values, run_config
 from resnet_exp.config.validate import validate
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
@@ -49,7 +47,7 @@ def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
     return closed
 
 
-def fill_in(closed: DictConfig) -> dict[str, Any]:
+def fill_in(closed: DictConfig) -> PlainValues:
     """The second part of `finalize`: fill in what depends on the machine and the dataset, resolve; changes `closed`.
 
     It reads values as nodes of `closed` only, by which `resnet_exp.sweep.composition` observes what is read.
@@ -60,14 +58,12 @@ def fill_in(closed: DictConfig) -> dict[str, Any]:
     # First, for what is resolved from it, such as the places of trackers.
     closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
     try:
-        values = OmegaConf.to_container(closed, resolve=True, throw_on_missing=True)
+        return plain_values(closed, resolve=True)
     except OmegaConfBaseException as error:
         raise RequestError(explain_error(error)) from error
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
 
 
-def finish(filled: Mapping[str, Any]) -> RunConfig:
+def finish(filled: PlainValues) -> RunConfig:
     """The last part of `finalize`: absolute paths, validation, the run id; takes over what `filled` holds."""
     config = run_config(filled)
     _make_absolute(config)
@@ -154,6 +150,5 @@ def _class_names(composed: DictConfig) -> list[str]:
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:
-    data = OmegaConf.to_container(composed.data, resolve=True)
-    assert isinstance(data, dict)
+    data = plain_values(composed.data, resolve=True)
     return formats.given_manifest(data["loader"], data["cache_dir"])

@@ -15,7 +15,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from resnet_exp.config.schema import TARGET, Entry, RunConfig
 from resnet_exp.data import formats
@@ -71,8 +71,12 @@ def _plain(value: object, left_out: Collection[str], prefix: str) -> object:
     if is_dataclass(value):
         return _counted(value, left_out, prefix)
     if isinstance(value, dict):
-        return {name: _name(inner) if name == TARGET else _plain(inner, (), "") for name, inner in value.items()}
+        return _entry(cast(Entry, value))
     return value
+
+
+def _entry(entry: Entry) -> Entry:
+    return {name: _name(value) if name == TARGET else _plain(value, (), "") for name, value in entry.items()}
 
 
 def _name(target: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from resnet_exp.config.schema import (
     AdaptiveConfig,
@@ -28,16 +29,42 @@ def _scaled_pixels(pixels: int, image_scale: float) -> int:
     return max(4, 4 * round(pixels * image_scale / 4))
 
 
-def _scaled_batch(images: int, batch_scale: float) -> int:
-    return max(1, round(images * batch_scale))
-
-
 def _default_cache(runs_dir: str) -> str:
     """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs where there is no home to write to, as on some clusters."""
     home = Path(os.environ.get("HOME") or "/nonexistent")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     return str(cache) if os.access(existing, os.W_OK) else os.path.abspath(os.path.join(runs_dir, ".cache"))
+
+
+def _px(pixels: int, _root_: DictConfig) -> int:
+    return _scaled_pixels(pixels, _root_.dataset.image_scale)
+
+
+def _eval_px(pixels: int, _root_: DictConfig) -> int:
+    return _scaled_pixels(pixels, _root_.dataset.eval_scale)
+
+
+def _batch(images: int, _root_: DictConfig) -> int:
+    return max(1, round(images * _root_.dataset.batch_scale))
+
+
+def _lr(lr: float, _root_: DictConfig) -> float:
+    return lr * _root_.dataset.lr_scale
+
+
+def _cache_dir(_root_: DictConfig) -> str:
+    return _default_cache(_root_.runs_dir)
+
+
+# OmegaConf hands the whole configuration to a parameter of this name.
+RESOLVERS: dict[str, Callable[..., object]] = {
+    "px": _px,
+    "eval_px": _eval_px,
+    "batch": _batch,
+    "lr": _lr,
+    "cache_dir": _cache_dir,
+}
 
 
 def register() -> None:
@@ -56,14 +83,5 @@ def register() -> None:
     store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
     store.store(group="hydra/sweeper", name="basic", node=GridConfig)
     store.store(group="hydra/sweeper", name="adaptive", node=AdaptiveConfig)
-    OmegaConf.register_new_resolver(
-        "px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.image_scale), replace=True
-    )
-    OmegaConf.register_new_resolver(
-        "eval_px", lambda pixels, _root_: _scaled_pixels(pixels, _root_.dataset.eval_scale), replace=True
-    )
-    OmegaConf.register_new_resolver(
-        "batch", lambda images, _root_: _scaled_batch(images, _root_.dataset.batch_scale), replace=True
-    )
-    OmegaConf.register_new_resolver("cache_dir", lambda _root_: _default_cache(_root_.runs_dir), replace=True)
-    OmegaConf.register_new_resolver("lr", lambda lr, _root_: lr * _root_.dataset.lr_scale, replace=True)
+    for name, resolver in RESOLVERS.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from resnet_exp.core import cost
 from resnet_exp.runs.folder import RunFolder
@@ -27,6 +27,8 @@ TARGET = "_target_"
 Entry = dict[str, Any]
 # A group of them by name.
 Entries = dict[str, Any]
+# A whole configuration, or a part of it, as OmegaConf and YAML have it.
+PlainValues = dict[str, Any]
 
 
 @dataclass
@@ -39,7 +41,7 @@ class ModelConfig:
     num_classes: int = MISSING
     groups: int = 1
     width_per_group: int = 64
-    initializers: list[str] = field(default_factory=list)
+    initializers: list[str] = field(default_factory=list[str])
     loss: str = "soft_cross_entropy"
     sync_batchnorm: bool = False
 
@@ -107,7 +109,7 @@ class DataConfig:
     prefetch_factor: int = 2
     cache_dir: str = MISSING
     decode: str = "full"
-    loader: Entry = field(default_factory=dict)
+    loader: Entry = field(default_factory=Entry)
 
 
 @dataclass
@@ -186,9 +188,9 @@ class RunConfig:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    algorithms: Entries = field(default_factory=dict)
-    callbacks: Entries = field(default_factory=dict)
-    loggers: Entries = field(default_factory=dict)
+    algorithms: Entries = field(default_factory=Entry)
+    callbacks: Entries = field(default_factory=Entry)
+    loggers: Entries = field(default_factory=Entry)
     trace: bool = False
     runs_dir: str = "runs"
     run_id: str | None = None
@@ -197,7 +199,7 @@ class RunConfig:
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """Everything that has a ``_target_``, each with its key."""
-        found = [("data.loader", self.data.loader)]
+        found: list[tuple[str, Any]] = [("data.loader", self.data.loader)]
         found += [(f"{group}.{name}", entry) for group in OPEN_GROUPS for name, entry in getattr(self, group).items()]
         return ((key, entry) for key, entry in found if isinstance(entry, dict) and TARGET in entry)
 
@@ -206,6 +208,12 @@ class RunConfig:
         """Folder of the run."""
         assert self.run_id is not None, "only a finalized configuration has a run id"
         return RunFolder(Path(self.runs_dir).absolute() / self.run_id)
+
+
+def plain_values(composed: DictConfig, resolve: bool) -> PlainValues:
+    """A composed configuration as nested plain values; raises OmegaConf's error where one is missing."""
+    values = OmegaConf.to_container(composed, resolve=resolve, throw_on_missing=True)
+    return cast(PlainValues, values)
 
 
 def run_config(values: Mapping[str, Any]) -> RunConfig:
@@ -282,7 +290,7 @@ class SlurmLauncherConfig:
     setup: list[str] | None = None
     container: list[str] | None = None
     srun_args: list[str] | None = None
-    additional_parameters: dict[str, Any] = field(default_factory=dict)
+    additional_parameters: Entry = field(default_factory=Entry)
 
 
 LauncherConfig = BasicLauncherConfig | LocalLauncherConfig | SlurmLauncherConfig

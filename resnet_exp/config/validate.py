@@ -91,7 +91,7 @@ def _validate_batches(config: RunConfig) -> None:
 
 def notes(config: RunConfig) -> list[str]:
     """What a user should know about a valid request before it costs time."""
-    remarks = []
+    remarks: list[str] = []
     ssr = config.ssr
     above, up_to = config.recipe_info.ssr_above, config.recipe_info.ssr_up_to
     if ssr < above or (up_to is not None and ssr > up_to):

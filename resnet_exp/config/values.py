@@ -5,10 +5,20 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict
+from typing import Any, cast
 
 from resnet_exp.config import import_check
 from resnet_exp.config.hydra_errors import switched_off
-from resnet_exp.config.schema import OPEN_GROUPS, DataConfig, DatasetConfig, Entries, Entry, ResolutionConfig, RunConfig
+from resnet_exp.config.schema import (
+    OPEN_GROUPS,
+    TARGET,
+    DataConfig,
+    DatasetConfig,
+    Entries,
+    Entry,
+    ResolutionConfig,
+    RunConfig,
+)
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 
@@ -95,14 +105,15 @@ def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _check_open_groups(config: RunConfig) -> None:
+    entries = dict(config.entries())
     for group in OPEN_GROUPS:
-        for name, entry in getattr(config, group).items():
-            if not isinstance(entry, dict) or "_target_" not in entry:
+        for name in getattr(config, group):
+            if f"{group}.{name}" not in entries:
                 raise RequestError(switched_off(group, name))
-            check_target(f"{group}.{name}", entry["_target_"])
-    if "_target_" not in config.data.loader:
+            check_target(f"{group}.{name}", entries[f"{group}.{name}"][TARGET])
+    if "data.loader" not in entries:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")
-    check_target("data.loader", config.data.loader["_target_"])
+    check_target("data.loader", config.data.loader[TARGET])
     for name, entry in config.loggers.items():
         check_logger(name, entry)
     for name, entry in config.algorithms.items():
@@ -206,7 +217,7 @@ def _check_wandb(key: str, entry: Entry) -> None:
     artifacts = entry.get("artifacts", [])
     if not isinstance(artifacts, list):
         raise RequestError(f"{key}.artifacts={artifacts}: use a list such as [{ARTIFACTS[0]}]")
-    for artifact in artifacts:
+    for artifact in cast(list[Any], artifacts):
         _one_of(f"{key}.artifacts", artifact, ARTIFACTS)
     for wait in ("init_seconds", "finish_seconds"):
         seconds = entry.get(wait, 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 
 from resnet_exp.config import import_check, validate
 from resnet_exp.config.hydra_errors import explain_error
-from resnet_exp.config.schema import TARGET, RunConfig, run_config
+from resnet_exp.config.schema import TARGET, RunConfig, plain_values, run_config
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes, write_text
 from resnet_exp.runs.folder import RunFolder
@@ -48,14 +48,13 @@ def read_config(run: RunFolder) -> RunConfig:
     """
     try:
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(run.config))
-        values = OmegaConf.to_container(typed, throw_on_missing=True)
+        assert isinstance(typed, DictConfig)
+        config = run_config(plain_values(typed, resolve=False))
     except (FileNotFoundError, NotADirectoryError):
         raise RequestError(f"{run.path} is no run folder: it has no config.yaml") from None
     except Exception as error:
         # OmegaConf, YAML and the decoder each raise their own.
         raise RequestError(f"{run.config} is damaged ({explain_error(error)}); start the run again") from error
-    assert isinstance(values, dict)
-    config = run_config({str(key): value for key, value in values.items()})
     _refuse_earlier(run, config)
     validate.validate(config)
     return config

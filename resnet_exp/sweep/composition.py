@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config.finalize import fill_in
+from resnet_exp.config.schema import PlainValues
 from resnet_exp.core.errors import RequestError
 
 # Names a resolver that reports what is read.
@@ -34,14 +35,14 @@ class Composition:
         self._converted: dict[str | None, Any] = {}
         # For each set of keys that runs set, those of them that are read, in each of their cases.
         self._reads: dict[frozenset[str], set[frozenset[str]]] = {}
-        self._resolved: dict[object, dict[str, Any]] = {}
+        self._resolved: dict[object, PlainValues] = {}
 
     def can_set(self, override: Override) -> bool:
         """Whether an override replaces one value by another, and no mapping or list."""
         node = OmegaConf.select(self._closed, override.key_or_group, default=self._closed)
         return not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
 
-    def resolve(self, overrides: Sequence[Override]) -> dict[str, Any]:
+    def resolve(self, overrides: Sequence[Override]) -> PlainValues:
         """The configuration with these values, as of `resnet_exp.config.finalize.fill_in`.
 
         Raises:
@@ -73,7 +74,7 @@ class Composition:
             self._converted[line] = OmegaConf.select(self._scratch, override.key_or_group)
         return self._converted[line]
 
-    def _observe(self, values: Values) -> tuple[dict[str, Any], frozenset[str]]:
+    def _observe(self, values: Values) -> tuple[PlainValues, frozenset[str]]:
         """Resolve, and tell which keys are read by anything else than themselves.
 
         What is done depends on what is read alone: it is the same for all runs with the same values of these keys.
@@ -98,7 +99,7 @@ class Composition:
         alone = {key for key in keys if counts[key] == 1 and _is_observed(closed, resolved, key)}
         return resolved, frozenset(keys) - alone
 
-    def _fill_in(self, values: Values, closed: DictConfig | None = None) -> dict[str, Any]:
+    def _fill_in(self, values: Values, closed: DictConfig | None = None) -> PlainValues:
         closed = copy.deepcopy(self._closed) if closed is None else closed
         for key, value in values.items():
             OmegaConf.update(closed, key, value)
@@ -119,7 +120,7 @@ def _case(values: Values, read: Iterable[str]) -> object:
     return frozenset(values), frozenset((key, repr(values[key])) for key in read)
 
 
-def _place(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+def _place(config: PlainValues, key: str) -> tuple[PlainValues, str]:
     """The mapping that holds `key`; raises `KeyError` or `TypeError` if a list does, or none."""
     *parents, name = key.split(".")
     for parent in parents:
@@ -129,7 +130,7 @@ def _place(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     return config, name
 
 
-def _is_observed(closed: DictConfig, resolved: dict[str, Any], key: str) -> bool:
+def _is_observed(closed: DictConfig, resolved: PlainValues, key: str) -> bool:
     """Whether `key` still is what it was set to, and `_place` finds it."""
     try:
         _place(resolved, key)
