@@ -151,7 +151,9 @@ class Conversion(ABC):
         if most_skipped == 0:
             raise RunFailed(event.reason)
         if len(self.refused) > most_skipped:
-            raise RunFailed(f"more than max_skipped={most_skipped} images cannot be converted; the last: {event.reason}")
+            raise RunFailed(
+                f"more than max_skipped={most_skipped} images cannot be converted; the last: {event.reason}"
+            )
 
 
 TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 30.0
