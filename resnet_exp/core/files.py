@@ -26,7 +26,7 @@ def is_full(folder: Path) -> bool:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of a file; `OSError` if it is none, so that no pipe or device blocks its reader forever."""
+    """The content of a regular file; raises `OSError` for a pipe or device, which could block its reader forever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -29,7 +29,7 @@ REFUSED = object()
 
 @dataclass(frozen=True)
 class Check:
-    """What a value must be, in words, and what becomes of a value: `REFUSED` of one that is something else."""
+    """What a value must be, in words, and a function that converts it, or returns `REFUSED` if it is something else."""
 
     wanted: str
     convert: Callable[[Any], Any]

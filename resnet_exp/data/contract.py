@@ -41,7 +41,7 @@ class Split:
     side_at: Callable[[int, int, int], int] | None = None
 
     def side(self, epoch: int, batch: int, batches: int) -> int:
-        """Side in pixels of the images of a batch of an epoch that has so many `batches`."""
+        """Side in pixels of the images of a batch of an epoch of `batches` batches."""
         return self.crop if self.side_at is None else self.side_at(epoch, batch, batches)
 
     @property

@@ -49,7 +49,7 @@ class Source(Protocol):
 
         Args:
             batches: the images of each.
-            lag: when a batch is asked for, the one that is so many before it is no longer in use.
+            lag: when a batch is requested, the one `lag` batches before it is no longer in use.
 
         Raises:
             RunFailed: an image cannot be had; names the file.

@@ -212,7 +212,7 @@ def test_images_that_cannot_be_converted_are_left_out_on_request(
     line = (*where, "data.loader.jpeg_quality=80", "on_error=skip", "max_skipped=2")
     refused = run_cli(*line, module="resnet_exp.convert")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert "more than max_skipped=2 images are of no use; the last: image " in refused.stderr
+    assert "more than max_skipped=2 images cannot be converted; the last: image " in refused.stderr
 
 
 @pytest.mark.parametrize(

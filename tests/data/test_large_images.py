@@ -1,4 +1,4 @@
-"""What of an image can be stored is a matter of the format: pages of FFCV bound its pixels, shards do not."""
+"""The format decides how large an image may be: pages of FFCV bound its pixels, shards do not."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Conversion(ABC):
 
         Args:
             workers: processes at most.
-            most_skipped: so many images that cannot be converted are left out.
+            most_skipped: number of images that may be left out because they cannot be converted.
             patience: seconds without a message from any worker after which the conversion fails.
 
         Raises:
@@ -151,7 +151,9 @@ class Conversion(ABC):
         if most_skipped == 0:
             raise RunFailed(event.reason)
         if len(self.refused) > most_skipped:
-            raise RunFailed(f"more than max_skipped={most_skipped} images are of no use; the last: {event.reason}")
+            raise RunFailed(
+                f"more than max_skipped={most_skipped} images cannot be converted; the last: {event.reason}"
+            )
 
 
 TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 30.0

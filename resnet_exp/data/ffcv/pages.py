@@ -25,7 +25,7 @@ def held_pages(path: Path, page_bytes: int, needed: Sequence[Numbers], lag: int)
         path: the file.
         page_bytes: size of a page; a multiple of that of the system's.
         needed: numbers of the pages that each batch needs.
-        lag: when a batch is asked for, the one that is so many before it is no longer in use.
+        lag: when a batch is requested, the one `lag` batches before it is no longer in use.
 
     Raises:
         RunFailed: the file cannot be read, or is larger than the memory.
