@@ -75,8 +75,8 @@ def test_a_conversion_that_is_killed_goes_on(
     assert files_in(tmp_path / "cache") == [".lock", "train.ffcv", "train.ffcv.json", "val.ffcv", "val.ffcv.json"]
 
 
-def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    many_photos(photo_tree())
+def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
+    many_photos(photo_tree(), 100, picture(3600, 2400))  # so large that workers are hardly ever between two of them
     content = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
     places = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
     how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
@@ -85,7 +85,8 @@ def test_a_worker_that_hangs_ends_the_conversion(tmp_path: Path, photo_tree: Pho
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: journaled(tmp_path) >= 1)
-        os.kill(psutil.Process(started.pid).children()[0].pid, signal.SIGSTOP)
+        for worker in psutil.Process(started.pid).children():
+            worker.suspend()
         _, errors = started.communicate(timeout=40)
     finally:
         started.kill()

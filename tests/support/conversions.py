@@ -51,10 +51,10 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.broadcast_to(columns[None, :, None], (height, width, 3)).copy())
 
 
-def many_photos(photos: Path, count: int = 900) -> None:
+def many_photos(photos: Path, count: int = 900, large: Image.Image | None = None) -> None:
     """Enough work that a conversion can be interrupted in its middle."""
+    large = large or picture(900, 700)
     for name in ("china", "flower"):
-        large = picture(900, 700)
         large.save(photos / "train" / name / "large.jpg", quality=95)
         for number in range(count // 2):
             os.link(photos / "train" / name / "large.jpg", photos / "train" / name / f"large{number:04d}.jpg")

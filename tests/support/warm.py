@@ -71,6 +71,7 @@ class WarmPython:
 
     def close(self) -> None:
         """End the interpreter; it does so by itself when this process ends."""
+        self.socket.shutdown(socket.SHUT_RDWR)  # closing is no end while a fork of this process has it open
         self.socket.close()
         self.process.wait(timeout=30)
 

@@ -86,8 +86,9 @@ class WorkerPool:
         while open_members:
             heard = wait(list(open_members), timeout=patience)
             if not heard:
-                silent = next(iter(open_members.values()))
-                raise WorkerLost(f"said nothing for {patience:g} s", self._image_of(silent))
+                held = (self._image_of(member) for member in open_members.values())
+                stuck = next((number for number in held if number is not None), None)
+                raise WorkerLost(f"said nothing for {patience:g} s", stuck)
             for ready in heard:
                 assert isinstance(ready, Connection)
                 member = open_members[ready]
