@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from resnet_exp.core import cost
+from resnet_exp.core.records import is_object
 from resnet_exp.runs.folder import RunFolder
 
 # Groups whose entries are mappings of name to {_target_, kwargs}.
@@ -201,7 +202,7 @@ class RunConfig:
         """Everything that has a ``_target_``, each with its key."""
         found: list[tuple[str, Any]] = [("data.loader", self.data.loader)]
         found += [(f"{group}.{name}", entry) for group in OPEN_GROUPS for name, entry in getattr(self, group).items()]
-        return ((key, entry) for key, entry in found if isinstance(entry, dict) and TARGET in entry)
+        return ((key, entry) for key, entry in found if is_object(entry) and TARGET in entry)
 
     @property
     def folder(self) -> RunFolder:

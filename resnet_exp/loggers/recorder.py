@@ -14,8 +14,6 @@ from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.runs import folder
 
-pass
-
 
 def current_lr(state: State) -> float:
     """Learning rate of the first parameter group."""
