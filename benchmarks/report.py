@@ -21,6 +21,7 @@ from scale import RESULT, measure, report
 
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.result import Result, result_json
+from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 
 RECIPES = {"baseline": 0.762, "mild": 0.766, "medium": 0.776, "hot": 0.789}
 SSRS = tuple(number / 10 for number in range(1, 11))
@@ -31,14 +32,14 @@ EVALUATIONS = 16
 def write_runs(runs: Path, count: int) -> None:
     """Finished runs of recipes x lengths x hardware, as many seeds of each as it takes; some others among them."""
     draw = random.Random(0)
-    rows = []
+    listed = []
     for number in range(count):
         seed, kind = divmod(number, len(RECIPES) * len(SSRS) * len(HARDWARE))
         recipe = tuple(RECIPES)[kind % 4]
         ssr = SSRS[kind // 4 % len(SSRS)]
         hardware = tuple(HARDWARE)[kind // 4 // len(SSRS)]
         run_id = f"{recipe}-ssr{ssr}-{hardware}-s{seed}-{number:08x}"
-        rows.append({"run_id": run_id, "overrides": [f"seed={seed}"], "job": None})
+        listed.append(SweepRun(run_id, (f"seed={seed}",)))
         folder = runs / run_id
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "config.yaml").write_text("recipe: mild\n" * 240)
@@ -54,7 +55,7 @@ def write_runs(runs: Path, count: int) -> None:
                 top1 = result.top1 * (1 - 0.6 * (1 - share) ** 2)
                 row = {"epoch": part, "batches": part * 625, "train_seconds": seconds * share, "top1": top1}
                 file.write(json.dumps({**row, "top5": min(1.0, top1 + 0.15), "loss": 2.5 - top1}) + "\n")
-    sweep_manifest.write_manifest(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+    sweep_manifest.write_manifest(runs, SweepManifest(sweep="big", launcher="basic", runs=tuple(listed)))
 
 
 def _result(run_id: str, recipe: str, ssr: float, hardware: str, seed: int, kind: int, draw: random.Random) -> Result:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.result import Evaluation, Result, ResultHardware, Timing, result_json
+from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 
 # As the launchers do it, after Hydra's start.
 COMPOSE = """
@@ -59,10 +60,10 @@ KINDS = ("done", "done", "done", "failed", "stopped", "missing")
 
 def write_runs(runs: Path, count: int) -> None:
     """Run folders as a sweep leaves them: half of them done, the others failed, stopped or missing."""
-    rows = []
+    listed = []
     for number in range(count):
         run_id = f"mild-ssr0.36-a100x8-s{number}-{number:08x}"
-        rows.append({"run_id": run_id, "overrides": [f"seed={number}"], "job": None})
+        listed.append(SweepRun(run_id, (f"seed={number}",)))
         kind = KINDS[number % len(KINDS)]
         if kind == "missing":
             continue
@@ -78,7 +79,7 @@ def write_runs(runs: Path, count: int) -> None:
             (folder / "failure.json").write_text(json.dumps({"error": "ValueError: no", "traceback": "x" * 3000}))
         else:
             (folder / "checkpoints" / "latest-rank0.pt").write_bytes(b"")
-    sweep_manifest.write_manifest(runs, {"sweep": "big", "launcher": "basic", "runs": rows})
+    sweep_manifest.write_manifest(runs, SweepManifest(sweep="big", launcher="basic", runs=tuple(listed)))
 
 
 def measure(command: list[str]) -> tuple[float, float]:

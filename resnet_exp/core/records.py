@@ -1,6 +1,7 @@
 """Dataclasses read from JSON: every value checked, none repaired. Standard library only.
 
-The type of a field says what it may hold, such as `Fraction` or ``Text | None``. A field with a default may be missing.
+The type of a field says what it may hold, such as `Fraction`, ``Text | None``, another dataclass, or a tuple of them. A
+field with a default may be missing.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def from_json(kind: type[T], values: object, name: str = "") -> T:
     """The dataclass `kind` from a JSON object; keys that it does not have are left out.
 
     Args:
-        kind: a dataclass of the types above, of others like it, and of those or None.
+        kind: a dataclass of the types above, of others like it, of tuples of others, and of those or None.
         values: the object.
         name: what the object is called where it is part of another.
 
@@ -163,12 +164,21 @@ def _field(field: dataclasses.Field[Any], hint: Any) -> _Field:
     if dataclasses.is_dataclass(one):
         record = typing.cast("type[Any]", one)
         return _Field(field.name, None, partial(_nested, record, field.name), nullable, needed)
+    if typing.get_origin(one) is tuple and dataclasses.is_dataclass(item := typing.get_args(one)[0]):
+        record = typing.cast("type[Any]", item)
+        return _Field(field.name, _PLAIN[tuple], partial(_each_nested, record, field.name), nullable, needed)
     check = _check(one)
     return _Field(field.name, check, check.convert, nullable, needed)
 
 
 def _nested(kind: type[Any], name: str, value: object) -> Any:
     return from_json(kind, value, name)
+
+
+def _each_nested(kind: type[Any], name: str, value: object) -> Any:
+    if not _is_list(value):
+        return REFUSED
+    return tuple([from_json(kind, each, f"{name}[{number}]") for number, each in enumerate(value)])
 
 
 def _check(hint: Any) -> Check:

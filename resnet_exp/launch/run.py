@@ -26,7 +26,8 @@ from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs import checkpoints, environment
-from resnet_exp.runs.environment import Command, read_environment, write_environment
+from resnet_exp.runs.command import Command
+from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.failure import Failure, current_failure, read_failure
 from resnet_exp.runs.folder import FULL, RunFolder, acquire
 from resnet_exp.runs.result import read_result

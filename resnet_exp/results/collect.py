@@ -143,12 +143,7 @@ def _add_once(found: list[Any], one: Any, path: Path | str, seen: set[object]) -
 
 def _names(runs_dir: Path) -> list[str]:
     """Runs that have a folder, and those that some sweep wants."""
-    try:
-        listed = {run["run_id"] for record in sweep_manifest.read_manifests(runs_dir) for run in record["runs"]}
-    except (KeyError, TypeError):
-        raise RequestError(
-            f"{runs_dir / sweep_manifest.FOLDER} holds files that are no manifests; remove them"
-        ) from None
+    listed = {run.run_id for manifest in sweep_manifest.read_manifests(runs_dir) for run in manifest.runs}
     with os.scandir(runs_dir) as entries:
         folders = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     return sorted(listed.union(name for name in folders if name in listed or is_run(runs_dir / name)))

@@ -5,42 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import socket
-import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import psutil
 
 from resnet_exp.core import files
 from resnet_exp.core.devices import usable_cpus, visible_gpus
-from resnet_exp.core.records import Number, Text, from_json, read_record
+from resnet_exp.core.records import Number, from_json, read_record
+from resnet_exp.runs.command import Command, Git, this_command
 from resnet_exp.runs.folder import RunFolder
 
 PACKAGES = ("torch", "torchvision", "mosaicml", "ffcv", "hydra-core", "omegaconf", "numpy", "numba", "pillow")
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
-
-
-@dataclass(frozen=True)
-class Git:
-    """The code of a checkout: its commit, and whether it has changes that no commit has."""
-
-    commit: Text
-    dirty: bool
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command that somebody has given: when, with which words, where, with which code (None outside a checkout)."""
-
-    time: str
-    command: tuple[str, ...]
-    host: str
-    git: Git | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +58,7 @@ class Environment:
     device: str | None = None
     driver: str | None = None
     submitted: Command | None = None
-    data: dict[str, Any] | None = None
+    data: dict[str, object] | None = None
 
 
 def read_environment(run: RunFolder) -> Environment:
@@ -97,7 +75,7 @@ def write_environment(run: RunFolder, environment: Environment) -> None:
     files.write_json(run.environment, environment_json(environment))
 
 
-def environment_json(environment: Environment) -> dict[str, Any]:
+def environment_json(environment: Environment) -> dict[str, object]:
     """With what a run was made, as a JSON object without what is not known."""
     known = {name: value for name, value in asdict(environment).items() if value is not None}
     return {"schema": files.SCHEMA, **known}
@@ -110,11 +88,6 @@ def describe(run: RunFolder) -> None:
     if now.git is not None:
         commits, dirty = tuple(dict.fromkeys((*commits, now.git.commit))), dirty or now.git.dirty
     write_environment(run, replace(now, commits=commits, dirty=dirty, submitted=before.submitted))
-
-
-def this_command() -> Command:
-    """The command that this process carries out."""
-    return Command(time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(sys.argv), socket.gethostname(), git())
 
 
 def this_environment() -> Environment:
@@ -145,18 +118,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def git() -> Git | None:
-    """Commit of this checkout and whether it has changes; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit, status = (
-            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True, timeout=20).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Git(commit.strip(), bool(status.strip()))

@@ -10,7 +10,6 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 from resnet_exp.core import cost, files
 from resnet_exp.core.errors import RequestError
@@ -136,7 +135,7 @@ def read_result(run: RunFolder) -> Result | None:
     return read_record(run.result, result_of)
 
 
-def result_json(result: Result) -> dict[str, Any]:
+def result_json(result: Result) -> dict[str, object]:
     """A result as the JSON object that `result_of` reads."""
     return {"schema": files.SCHEMA, **asdict(result)}
 

@@ -93,21 +93,21 @@ def _know(runs: Path, scheduler: Scheduler) -> _Known:
         raise RequestError(f"{runs} is not a folder of runs; give the runs_dir of a sweep")
     records = sweep_manifest.read_manifests(runs)
     jobs = sweep_manifest.jobs(records) | submission.jobs(runs)
-    owned = [record for record in records if sweep_manifest.is_sweep_owned(runs, record["sweep"])]
+    owned = [record for record in records if sweep_manifest.is_sweep_owned(runs, record.sweep)]
     return _Known(
         jobs=jobs,
         queue=scheduler.in_queue() if jobs else {},
-        planned={run["run_id"] for record in owned for run in record["runs"]},
-        listed=[run["run_id"] for record in records for run in record["runs"]],
+        planned={run.run_id for record in owned for run in record.runs},
+        listed=[run.run_id for record in records for run in record.runs],
     )
 
 
 def _runs_of(runs: Path, sweep: str) -> list[str]:
     record = sweep_manifest.read_manifest(runs, sweep)
     if record is None:
-        known = ", ".join(sorted(record["sweep"] for record in sweep_manifest.read_manifests(runs))) or "none"
+        known = ", ".join(sorted(record.sweep for record in sweep_manifest.read_manifests(runs))) or "none"
         raise RequestError(f"--sweep {sweep}: {runs} has no sweep of that name; it has {known}")
-    return [run["run_id"] for run in record["runs"]]
+    return [run.run_id for run in record.runs]
 
 
 def _folders(runs: Path) -> list[str]:

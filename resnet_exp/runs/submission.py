@@ -7,25 +7,64 @@ Standard library only until then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core import slurm
-from resnet_exp.core.files import SCHEMA, read_json, write_json, writing
+from resnet_exp.core.files import SCHEMA, write_json, writing
+from resnet_exp.core.records import from_json, read_record
 from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.sweep_manifest import SweepManifest
 
 NAME = ".submission"
 
 
-def begin(runs_dir: Path, token: str, folder: Path, tasks: Sequence[dict[str, Any]], record: dict[str, Any]) -> None:
-    """Write down what is about to be submitted: one array of `tasks`, with submitit's files in `folder`.
+@dataclass
+class Task:
+    """One run of a submission.
 
-    `record` is the manifest of the sweep without these jobs.
+    Attributes:
+        folder: of the run.
+        max_requeues: how often its job may start again.
+        commit: of the code that submits it.
     """
-    described = {"token": token, "folder": str(folder.absolute()), "tasks": list(tasks)}
+
+    folder: str
+    max_requeues: int
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is about to be submitted: one array.
+
+    Attributes:
+        token: in its job's script.
+        folder: of submitit's files.
+        tasks: in the order of the array.
+        manifest: of the sweep, without these jobs.
+    """
+
+    token: str
+    folder: str
+    tasks: tuple[Task, ...]
+    manifest: SweepManifest
+
+
+def begin(runs_dir: Path, submission: Submission) -> None:
+    """Write down what is about to be submitted."""
     with writing(f"runs_dir={runs_dir}"):
-        write_json(submission_path(runs_dir), {"schema": SCHEMA, **described, "manifest": record})
+        write_json(submission_path(runs_dir), {"schema": SCHEMA, **asdict(submission)})
+
+
+def read_submission(runs_dir: Path) -> Submission | None:
+    """The submission under way, None if there is none.
+
+    Raises:
+        RequestError: its file is damaged.
+    """
+    return read_record(submission_path(runs_dir), partial(from_json, Submission))
 
 
 def end(runs_dir: Path) -> None:
@@ -35,7 +74,7 @@ def end(runs_dir: Path) -> None:
 
 def jobs(runs_dir: Path) -> dict[str, str]:
     """Jobs of a submission under way that are in the queue and in no manifest, by run id."""
-    found = read_json(submission_path(runs_dir))
+    found = read_submission(runs_dir)
     return queued_jobs(runs_dir, found) or {} if found else {}
 
 
@@ -44,16 +83,16 @@ def submission_path(runs_dir: Path) -> Path:
     return runs_dir / sweep_manifest.FOLDER / NAME
 
 
-def queued_jobs(runs_dir: Path, found: dict[str, Any]) -> dict[str, str] | None:
+def queued_jobs(runs_dir: Path, found: Submission) -> dict[str, str] | None:
     """The job of each run that is about to be submitted, nothing if they are not queued; None when unknown."""
-    scripts = slurm.scripts(found["manifest"]["sweep"])
+    scripts = slurm.scripts(found.manifest.sweep)
     if scripts is None:
         return None
     known = {job.partition("_")[0] for job in sweep_manifest.jobs(sweep_manifest.read_manifests(runs_dir)).values()}
-    ours = [job for job, script in scripts.items() if job not in known and _has(script, found["token"])]
+    ours = [job for job, script in scripts.items() if job not in known and _has(script, found.token)]
     if not ours:
         return {}
-    run_ids = [Path(task["folder"]).name for task in found["tasks"]]
+    run_ids = [Path(task.folder).name for task in found.tasks]
     return {run_id: ours[0] if len(run_ids) == 1 else f"{ours[0]}_{number}" for number, run_id in enumerate(run_ids)}
 
 

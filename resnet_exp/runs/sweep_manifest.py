@@ -10,16 +10,51 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import SCHEMA, read_json, write_json, writing
+from resnet_exp.core.files import SCHEMA, write_json, writing
 from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
+from resnet_exp.core.records import from_json, read_record
+from resnet_exp.runs.command import Git
 
 FOLDER = ".sweeps"
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """A run of a sweep: its id, its overrides, and its job in SLURM's queue if its latest start was a submission."""
+
+    run_id: str
+    overrides: tuple[str, ...] = ()
+    job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepManifest:
+    """What a sweep consists of.
+
+    Attributes:
+        sweep: its name.
+        time: of the command that started its latest runs, as all that follow are of that command.
+        command: its words.
+        host: where it was given.
+        git: the code of its checkout.
+        launcher: that starts the runs: ``basic``, ``submitit_local`` or ``slurm``.
+        runs: in the order in which they were asked for.
+    """
+
+    sweep: str
+    time: str | None = None
+    command: tuple[str, ...] = ()
+    host: str | None = None
+    git: Git | None = None
+    launcher: str | None = None
+    runs: tuple[SweepRun, ...]
 
 
 def path_of(runs_dir: Path, name: str) -> Path:
@@ -32,33 +67,44 @@ def default_name(run_ids: list[str]) -> str:
     return f"sweep-{hashlib.sha256(json.dumps(sorted(run_ids)).encode()).hexdigest()[:8]}"
 
 
-def write_manifest(runs_dir: Path, record: dict[str, Any]) -> None:
+def write_manifest(runs_dir: Path, manifest: SweepManifest) -> None:
     """Write the manifest of a sweep in place of an earlier one of its name.
 
     Raises:
         RequestError: the folder of the runs cannot be written.
     """
-    path = path_of(runs_dir, record["sweep"])
+    path = path_of(runs_dir, manifest.sweep)
     with writing(f"runs_dir={runs_dir}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"schema": SCHEMA, **record})
+        write_json(path, {"schema": SCHEMA, **asdict(manifest)})
 
 
-def read_manifest(runs_dir: Path, name: str) -> dict[str, Any] | None:
-    """Manifest of the sweep `name`, None if there is none."""
-    return read_json(path_of(runs_dir, name))
+def read_manifest(runs_dir: Path, name: str) -> SweepManifest | None:
+    """Manifest of the sweep `name`, None if there is none.
+
+    Raises:
+        RequestError: there is one, and it cannot be used.
+    """
+    return _read(path_of(runs_dir, name))
 
 
-def read_manifests(runs_dir: Path) -> list[dict[str, Any]]:
-    """Manifests of all sweeps of a folder of runs, oldest first."""
+def read_manifests(runs_dir: Path) -> list[SweepManifest]:
+    """Manifests of all sweeps of a folder of runs, oldest first.
+
+    Raises:
+        RequestError: one of them cannot be used.
+    """
     paths = sorted((runs_dir / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime)
-    records = (read_json(path) for path in paths)
-    return [record for record in records if record is not None]
+    return [manifest for manifest in map(_read, paths) if manifest is not None]
 
 
-def jobs(records: list[dict[str, Any]]) -> dict[str, str]:
-    """The job of each run whose latest start was a submission, by run id; `records` as of `read_all`."""
-    latest = {run["run_id"]: run.get("job") for record in records for run in record["runs"]}
+def _read(path: Path) -> SweepManifest | None:
+    return read_record(path, partial(from_json, SweepManifest))
+
+
+def jobs(manifests: Iterable[SweepManifest]) -> dict[str, str]:
+    """The job of each run whose latest start was a submission, by run id; `manifests` as of `read_manifests`."""
+    latest = {run.run_id: run.job for manifest in manifests for run in manifest.runs}
     return {run_id: job for run_id, job in latest.items() if job}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import filter_overrides
@@ -18,9 +18,11 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.config.values import RUN_ID
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import RequestError
-from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.command import this_command
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.states import RunState, Scheduler, collect_states
+from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 from resnet_exp.sweep.compose import RunComposer
 
 SWEEP_NAME = RUN_ID
@@ -135,18 +137,16 @@ def _same(key: str, values: Iterable[Value]) -> Value:
 
 
 def write_sweep(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> None:
-    """Write down what the sweep consists of; `jobs` as in `record`."""
-    sweep_manifest.write_manifest(sweep.runs_dir, sweep_record(sweep, launcher, jobs))
+    """Write down what the sweep consists of; `jobs` as in `manifest_of`."""
+    sweep_manifest.write_manifest(sweep.runs_dir, manifest_of(sweep, launcher, jobs))
 
 
-def sweep_record(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> dict[str, Any]:
+def manifest_of(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> SweepManifest:
     """What the sweep consists of; `jobs` are the jobs of runs that start anew, None of those without."""
     known = {**sweep_manifest.jobs(sweep_manifest.read_manifests(sweep.runs_dir)), **jobs}
-    before = (sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) or {}) if sweep.continued else {}
+    before = sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) if sweep.continued else None
     ours = {run.run_id for run in sweep.runs}
-    earlier = [row for row in before.get("runs", []) if row["run_id"] not in ours]
-    rows = [
-        {"run_id": run.run_id, "overrides": list(run.overrides), "job": known.get(run.run_id)} for run in sweep.runs
-    ]
-    described = {"sweep": sweep.name, **asdict(environment.this_command())}
-    return {**described, "launcher": launcher, "runs": [*earlier, *rows]}
+    earlier = [run for run in before.runs if run.run_id not in ours] if before is not None else []
+    runs = [SweepRun(run.run_id, run.overrides, known.get(run.run_id)) for run in sweep.runs]
+    command = vars(this_command())
+    return SweepManifest(sweep=sweep.name, **command, launcher=launcher, runs=(*earlier, *runs))

@@ -15,7 +15,7 @@ import pytest
 from resnet_exp.config import identity, schedule
 from resnet_exp.core.files import SCHEMA, write_json
 from resnet_exp.launch.run import freeze_run
-from resnet_exp.runs import environment
+from resnet_exp.runs.command import this_command
 from support.commands import RunCli
 from support.configs import make_config
 from support.original import original_size
@@ -55,7 +55,7 @@ def cells(output: str, label: str) -> list[str]:
 def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, images: int = 1437) -> Path:
     """A finished run in ``folder/runs``, with a result such as `resnet_exp.train` writes."""
     full = make_config(f"runs_dir={folder / 'runs'}", *overrides)
-    freeze_run(full, environment.this_command())
+    freeze_run(full, this_command())
     run = full.folder
     hardware = asdict(full.hardware)
     result = {

@@ -23,8 +23,10 @@ from resnet_exp.core.text import printable
 from resnet_exp.reporting import figures, table_files
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs.command import git
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_result
+from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 from support.run_folders import OTHER_COMMIT, OUR_COMMIT, result_of, rows_of, write_run, write_wandb_files
 from support.trained_sweep import USD_PER_HOUR, TrainedSweep
 
@@ -63,7 +65,7 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     assert first["group"] == second["group"] and (first["seed"], second["seed"]) == ("1", "2")
     assert first["algorithms"].split() == sorted(first["algorithms"].split()) and "mixup" in first["algorithms"].split()
     assert first["sweep"] == "two" and first["protocol"] == "32 px" and first["clock"] == "training"
-    code = environment.git()
+    code = git()
     assert first["commits"] == (code.commit if code else "")
     result = read_json(RunFolder(Path(first["path"])).result)
     assert result is not None
@@ -99,7 +101,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
 
 def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    now = environment.git()
+    now = git()
     ours = [now.commit] if now else []
     write_json(run.environment, {"commits": [OTHER_COMMIT], "dirty": True})
     environment.describe(run)
@@ -134,8 +136,8 @@ def test_all_runs_are_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
     for name in ("failed-1", "failed-2"):
         write_json(RunFolder(runs / name).failure, {"error": "RunFailed: loss is nan", "exit_code": 1})
     (runs / "notes").mkdir()
-    rows = [{"run_id": name, "overrides": [], "job": None} for name in ("done", "failed-1", "never")]
-    sweep_manifest.write_manifest(runs, {"sweep": "demo", "launcher": "basic", "runs": rows})
+    listed = tuple(SweepRun(name) for name in ("done", "failed-1", "never"))
+    sweep_manifest.write_manifest(runs, SweepManifest(sweep="demo", launcher="basic", runs=listed))
     holder = subprocess.Popen(
         [sys.executable, "-c", f"from resnet_exp.runs import folder; from pathlib import Path\n"
          f"folder.acquire(folder.RunFolder(Path('{runs / 'running'}'))); print('held', flush=True); input()"],
@@ -372,7 +374,7 @@ def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytes
         (["copied", "-o", "out"], "copied holds W&B's files alone, the results are in the run folder; give that, or "),
         (["copied/run-1", "-o", "out"], "copied/run-1 holds W&B's files alone, "),
         (["damaged", "-o", "out"], "is damaged ("),
-        (["odd", "-o", "out"], ".sweeps holds files that are no manifests; remove them"),
+        (["odd", "-o", "out"], ".sweeps/a.json: it has no sweep; remove it to run again"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -24,6 +24,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.slurm import QueuedJob, _tasks
 from resnet_exp.runs import states, status_table, sweep_manifest
 from resnet_exp.runs.states import RunState
+from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 from support.paths import ROOT
 from support.run_folders import result_of
 
@@ -57,8 +58,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def plan(runs: Path, *names: str, sweep: str = "sweep", jobs: dict[str, str] | None = None) -> None:
-    rows = [{"run_id": name, "overrides": [], "job": (jobs or {}).get(name)} for name in names]
-    sweep_manifest.write_manifest(runs, {"sweep": sweep, "launcher": "basic", "runs": rows})
+    listed = tuple(SweepRun(name, job=(jobs or {}).get(name)) for name in names)
+    sweep_manifest.write_manifest(runs, SweepManifest(sweep=sweep, launcher="basic", runs=listed))
 
 
 @dataclass

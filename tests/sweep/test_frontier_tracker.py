@@ -21,6 +21,7 @@ from resnet_exp.loggers import metric_names
 from resnet_exp.reporting import sweep_frontier
 from resnet_exp.results import collect, frontier
 from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.frontier_tracker import folder_of, tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
@@ -71,7 +72,7 @@ def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
     runs = [PlannedRun(RunConfig(run_id=run_id, runs_dir=str(runs_dir), loggers=loggers), (), ()) for run_id in run_ids]
-    sweep_manifest.write_manifest(runs_dir, {"sweep": "lengths", "runs": [{"run_id": run_id} for run_id in run_ids]})
+    sweep_manifest.write_manifest(runs_dir, SweepManifest(sweep="lengths", runs=tuple(map(SweepRun, run_ids))))
     return Sweep("lengths", runs_dir, runs, list(run_ids))
 
 

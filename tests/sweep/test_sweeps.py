@@ -173,7 +173,7 @@ def test_manifest_of_a_continued_sweep_keeps_its_earlier_runs(asked: Asked, tmp_
     write_sweep(replace(second, continued=True), "basic", {})
     record = sweep_manifest.read_manifest(tmp_path / "runs", "seeds")
     assert record is not None
-    assert [run["run_id"] for run in record["runs"]] == [first.requested_ids[0], *second.requested_ids]
+    assert [run.run_id for run in record.runs] == [first.requested_ids[0], *second.requested_ids]
 
 
 # What is changed in the own sweep, further arguments, and the line that answers.
@@ -225,7 +225,7 @@ def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
     assert "2 runs: 2 done" in first.stdout
     record = sweep_manifest.read_manifest(tmp_path / "runs", "demo")
     assert record is not None
-    results = [read_json(RunFolder(tmp_path / "runs" / run["run_id"]).result) for run in record["runs"]]
+    results = [read_json(RunFolder(tmp_path / "runs" / run.run_id).result) for run in record.runs]
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]
     stamps = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")]
     again = run_cli(*line, timeout=30)

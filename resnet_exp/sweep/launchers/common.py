@@ -12,7 +12,7 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from resnet_exp.runs import environment, status_table
-from resnet_exp.runs.environment import Git
+from resnet_exp.runs.command import Git, git
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
 
@@ -45,7 +45,7 @@ def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
 
 
 def _note_commits(done: list[PlannedRun]) -> None:
-    now = _commit(environment.git())
+    now = _commit(git())
     commits = {_commit(environment.read_environment(run.folder).git) for run in done}
     others = sorted(str(commit)[:12] for commit in commits - {now})
     if others:

@@ -99,8 +99,8 @@ def finished_runs(sweep: Sweep) -> list[RunRecord]:
     Raises:
         RequestError: the manifest cannot be read.
     """
-    record = sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) or {"runs": []}
-    folders = [sweep.runs_dir / row["run_id"] for row in record["runs"]]
+    manifest = sweep_manifest.read_manifest(sweep.runs_dir, sweep.name)
+    folders = [sweep.runs_dir / run.run_id for run in manifest.runs] if manifest is not None else []
     return collect.collect_runs([folder for folder in folders if collect.is_run(folder)]).runs
 
 

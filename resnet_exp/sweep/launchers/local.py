@@ -15,7 +15,8 @@ from resnet_exp.core import console, devices
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.processes import die_with_parent
 from resnet_exp.launch.run import freeze_run
-from resnet_exp.runs import environment, sweep_manifest
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.command import this_command
 from resnet_exp.runs.failure import failure_now, write_failure
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep
@@ -66,7 +67,7 @@ class Pool:
         return bool(self.running or (self.waiting and not self.stopping))
 
     def _start(self, run: PlannedRun, gpus: list[str]) -> subprocess.Popen[bytes]:
-        freeze_run(run.config, environment.this_command())
+        freeze_run(run.config, this_command())
         run.folder.failure.unlink(missing_ok=True)
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         if not gpus:

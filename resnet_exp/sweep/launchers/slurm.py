@@ -20,17 +20,17 @@ from typing import Any
 from resnet_exp.config.schema import HardwareConfig, SlurmLauncherConfig
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
-from resnet_exp.core.files import read_json, writing
+from resnet_exp.core.files import writing
 from resnet_exp.core.text import plural, span
 from resnet_exp.launch.run import freeze_run
-from resnet_exp.runs import environment, submission, sweep_manifest
-from resnet_exp.runs.environment import Command
-from resnet_exp.runs.submission import end, queued_jobs, submission_path
+from resnet_exp.runs import submission, sweep_manifest
+from resnet_exp.runs.command import Command, this_command
+from resnet_exp.runs.submission import Submission, end, queued_jobs, read_submission
 from resnet_exp.sweep.launchers import slurm_job
 from resnet_exp.sweep.launchers.common import end_sweep, runs_to_start
 from resnet_exp.sweep.launchers.frontier_tracker import tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
-from resnet_exp.sweep.planned import PlannedRun, Sweep, sweep_record, write_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep, manifest_of, write_sweep
 
 # A node's own processes need some of what a vendor counts as its memory.
 MEMORY_SHARE = 0.9
@@ -66,7 +66,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
             raise RequestError(f"hydra.launcher.{key}={given} must be {least} or more")
     token = uuid.uuid4().hex
     executor = _executor(planned, _one_hardware(todo), settings, token)
-    command = environment.this_command()
+    command = this_command()
     new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
     try:
@@ -78,9 +78,9 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
             tasks = [slurm_job.SlurmJob(str(run.folder.path), settings.max_requeues, commit) for run in part]
             with _undisturbed():
                 before = {run.run_id: jobs.get(run.run_id) for run in todo}
-                record = sweep_record(planned, "slurm", before)
-                described = [vars(task) for task in tasks]
-                submission.begin(planned.runs_dir, token, executor.folder, described, record)
+                manifest = manifest_of(planned, "slurm", before)
+                folder = str(executor.folder.absolute())
+                submission.begin(planned.runs_dir, Submission(token, folder, tuple(tasks), manifest))
                 jobs |= _submit(executor, [run.run_id for run in part], tasks)
                 write_sweep(planned, "slurm", {**before, **jobs})
                 submission.end(planned.runs_dir)
@@ -257,17 +257,16 @@ def recover(runs_dir: Path) -> None:
     Raises:
         RequestError: SLURM does not say whether there are any.
     """
-    found = read_json(submission_path(runs_dir))
+    found = read_submission(runs_dir)
     if found is None:
         return
     queued = queued_jobs(runs_dir, found)
     if queued is None:
         raise RequestError("an earlier submission was cut off, and squeue does not say whether it has jobs; try later")
     if queued:
-        record = found["manifest"]
-        record["runs"] = [{**row, "job": queued.get(row["run_id"], row["job"])} for row in record["runs"]]
-        for task in found["tasks"]:
-            slurm_job.SlurmJob(**task).keep(Path(found["folder"]), queued[Path(task["folder"]).name])
-        sweep_manifest.write_manifest(runs_dir, record)
+        runs = tuple(replace(run, job=queued.get(run.run_id, run.job)) for run in found.manifest.runs)
+        for task in found.tasks:
+            slurm_job.SlurmJob(**vars(task)).keep(Path(found.folder), queued[Path(task.folder).name])
+        sweep_manifest.write_manifest(runs_dir, replace(found.manifest, runs=runs))
         console.say(f"note: {len(queued)} runs of a submission that was cut off are in the queue")
     end(runs_dir)

@@ -30,9 +30,10 @@ from resnet_exp.core.errors import (
 from resnet_exp.core.files import move_into_place
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.launch.run import resume_run
-from resnet_exp.runs import environment
+from resnet_exp.runs.command import git
 from resnet_exp.runs.failure import current_failure, write_error
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.submission import Task
 
 STOP = (signal.SIGTERM, signal.SIGUSR2)
 # How long a requeued job waits for what is left of its earlier self, and a job for a controller that is away.
@@ -41,15 +42,8 @@ CONTROLLER_SECONDS = 600
 
 
 @dataclass
-class SlurmJob:
-    """Run the folder of one run, or the part of it that this node has.
-
-    `commit` is that of the submission, `max_requeues` how often the job may start again.
-    """
-
-    folder: str
-    max_requeues: int
-    commit: str | None
+class SlurmJob(Task):
+    """Run the folder of one run, or the part of it that this node has."""
 
     def __call__(self) -> str:
         """Run, and return how it ended.
@@ -89,7 +83,7 @@ class SlurmJob:
         return resume_run(run, read_config(run), PATIENCE_SECONDS)
 
     def _compare_commits(self) -> None:
-        code = environment.git()
+        code = git()
         now = code.commit if code is not None else None
         if self.commit and now != self.commit:
             console.say(f"note: submitted at commit {self.commit[:12]}, the code is now at {str(now)[:12]}")

@@ -1,0 +1,50 @@
+"""The command that this process carries out, and the code that it runs. Standard library only."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_exp.core.records import Text
+
+
+@dataclass(frozen=True)
+class Git:
+    """The code of a checkout: its commit, and whether it has changes that no commit has."""
+
+    commit: Text
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that somebody has given: when, with which words, where, with which code (None outside a checkout)."""
+
+    time: str
+    command: tuple[str, ...]
+    host: str
+    git: Git | None
+
+
+def this_command() -> Command:
+    """The command that this process carries out."""
+    return Command(time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(sys.argv), socket.gethostname(), git())
+
+
+def git() -> Git | None:
+    """Commit of this checkout and whether it has changes; None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True, timeout=20).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Git(commit.strip(), bool(status.strip()))
