@@ -50,16 +50,17 @@ def write_images(folder: Path, count: int) -> float:
 def ours(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:
     """This project's writer."""
     from resnet_exp.data import writer
+    from resnet_exp.data.conversion.process import WriterPlace, WriterRequest
     from resnet_exp.data.ffcv.files import KIND
 
-    settings = {"write_mode": mode, "max_resolution": longest, "compress_probability": 0.5, "jpeg_quality": 90}
-    request = {
-        "conversion": KIND.conversion,
-        "places": [[str(source), str(target), f"{target}.partial"]],
-        "content": settings,
-        "cache_dir": str(target.parent),
+    settings: dict[str, object] = {
+        "write_mode": mode,
+        "max_resolution": longest,
+        "compress_probability": 0.5,
+        "jpeg_quality": 90,
     }
-    writer.write({**request, "workers": workers, "most_skipped": 0, "patience_seconds": 60})
+    places = (WriterPlace(str(source), str(target), f"{target}.partial"),)
+    writer.write(WriterRequest(KIND.conversion, places, settings, str(target.parent), workers, 0, 60))
 
 
 def original(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:

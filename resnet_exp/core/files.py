@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,7 +109,7 @@ def append_line(path: Path, value: object) -> None:
         file.write(json.dumps(value, allow_nan=False) + "\n")
 
 
-def write_lines(path: Path, values: list[dict[str, Any]]) -> None:
+def write_lines(path: Path, values: Iterable[object]) -> None:
     """Write a JSON-lines file whole or not at all."""
     write_text(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
 
@@ -123,7 +123,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+def whole_lines(path: Path) -> Iterator[object]:
     """Yield records up to the first that is damaged, such as where the disk was full; none if there is no file."""
     with contextlib.suppress(OSError, ValueError):
         yield from read_lines(path)

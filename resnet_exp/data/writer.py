@@ -12,19 +12,19 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.core.records import from_json
 from resnet_exp.data.conversion import disk_space
-from resnet_exp.data.conversion.process import REASON
+from resnet_exp.data.conversion.process import REASON, WriterRequest
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write(request: dict[str, Any]) -> None:
-    """Convert splits; see `resnet_exp.data.conversion.process`.
+def write(request: WriterRequest) -> None:
+    """Convert splits.
 
     Raises:
         RequestError: nothing was begun: the images cannot be used, or the disk is too small.
@@ -32,25 +32,28 @@ def write(request: dict[str, Any]) -> None:
     """
     # Workers are forked, and a fork has none of its parent's threads: OpenCV would wait for its own forever.
     cv2.setNumThreads(0)
-    module, _, name = request["conversion"].rpartition(".")
+    module, _, name = request.conversion.rpartition(".")
     begin = getattr(importlib.import_module(module), name).begin
-    conversions = [begin(*map(Path, paths), content=request["content"]) for paths in request["places"]]
-    disk_space.check_space(conversions, request["workers"], request["cache_dir"])
+    conversions = [
+        begin(Path(place.folder), Path(place.target), Path(place.unfinished), request.content)
+        for place in request.places
+    ]
+    disk_space.check_space(conversions, request.workers, request.cache_dir)
     for conversion in conversions:
         try:
-            conversion.run(request["workers"], request["most_skipped"], request["patience_seconds"])
+            conversion.run(request.workers, request.most_skipped, request.patience_seconds)
         except OSError as error:
             if error.errno not in DISK_ERRORS:
                 raise RunFailed(f"{conversion.unfinished} cannot be written ({error.strerror})") from error
             raise RunFailed(
-                f"data.cache_dir={request['cache_dir']} is full; free some space, then the same command goes on"
+                f"data.cache_dir={request.cache_dir} is full; free some space, then the same command goes on"
             ) from error
 
 
 def main() -> int:
     """Carry out the request of the command line; returns the exit code."""
     try:
-        write(json.loads(sys.argv[1]))
+        write(from_json(WriterRequest, json.loads(sys.argv[1])))
     except (RequestError, RunFailed) as error:
         os.write(2, f"\n{REASON}{error}\n".encode(errors="backslashreplace"))
         return EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED

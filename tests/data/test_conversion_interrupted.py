@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 import pytest
 
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.data.conversion.process import WriterPlace, WriterRequest
 from resnet_exp.data.ffcv import files as ffcv_files
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from support.commands import left_running
@@ -77,11 +79,10 @@ def test_a_conversion_that_is_killed_goes_on(
 
 def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
     many_photos(photo_tree(), 100, picture(3600, 2400))  # so large that workers are hardly ever between two of them
-    content = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
-    places = [[str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")]]
-    how = {"workers": 2, "most_skipped": 0, "patience_seconds": 1.5, "cache_dir": str(tmp_path)}
-    request = {"conversion": ffcv_files.KIND.conversion, "places": places, "content": content, **how}
-    line = [sys.executable, "-m", WRITER, json.dumps(request)]
+    content: dict[str, object] = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
+    place = WriterPlace(*(str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")))
+    request = WriterRequest(ffcv_files.KIND.conversion, (place,), content, str(tmp_path), 2, 0, 1.5)
+    line = [sys.executable, "-m", WRITER, json.dumps(asdict(request))]
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: journaled(tmp_path) >= 1)

@@ -94,7 +94,7 @@ def test_verify_sees_every_image_of_the_source(tmp_path: Path, photo_tree: Photo
     (train,) = tmp_path.rglob("train.ffcv")
     manifest = ffcv_manifest.read_manifest(train)
     assert manifest is not None
-    known = {name for name, *_ in manifest.source["sampled"]}
+    known = {name for name, *_ in manifest.source.sampled}
     unseen = next(file for file in sorted(sampled.iterdir()) if f"flower/{file.name}" not in known)
     with unseen.open("r+b") as file:
         file.truncate(unseen.stat().st_size - 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from zlib import crc32
 
 from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.journal import Journal
+from resnet_exp.data.ffcv.layout import page_bytes
 from resnet_exp.data.ffcv.page_worker import Page, Row
 
 CONTENT = {"write_mode": "raw", "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
@@ -29,3 +31,21 @@ def test_checking_counts_to_the_number_of_pages_though_some_are_dropped(tmp_path
     again.check(lambda looked, of: told.append((looked, of)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert sorted(again.pages) == [1, 3]
+
+
+def test_a_journal_on_the_disk_is_read_and_written_again_to_the_byte(tmp_path: Path) -> None:
+    unfinished = tmp_path / "train.ffcv.partial"
+    unfinished.touch()
+    found = [Source(f"one/{number}.jpg", 0, 9, 9) for number in range(2)]
+    page = page_bytes(500)
+    rows = [[source.key, 1, 500, 375, 0, 562500] for source in found]
+    head = {"schema": 1, "layout": {"page_bytes": page, "pages_at": page, "settings": CONTENT}}
+    text = "".join(json.dumps(line) + "\n" for line in (head, {"number": 3, "checksum": 7, "rows": rows}))
+    written = tmp_path / "train.ffcv.partial.journal"
+    for cut_off in ("", '{"number": 4}\n', '{"number":'):
+        written.write_text(text + cut_off)
+        journal = Journal(unfinished, found, CONTENT)
+        journal.open()
+        journal.close()
+        assert written.read_text() == text
+        assert journal.pages == {3: Page(3, 7, [Row(number, 1, 500, 375, 0, 562500) for number in (0, 1)])}

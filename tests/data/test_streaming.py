@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.core.files import read_json, whole_lines
+from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.data import streaming
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import sources
@@ -206,7 +206,7 @@ def test_shards_of_an_interrupted_conversion_are_checked(tmp_path: Path, photo_t
     with pytest.raises(RunFailed, match=broken.name):
         prepare(train.parent, tmp_path / "cache", images_per_shard=2)
     (journal,) = tmp_path.rglob("train.partial.journal")
-    head, *noted = whole_lines(journal)
+    head, *noted = read_lines(journal)
     assert head["images"] == len(names) and len(noted) > 2
     damage(journal.with_suffix("") / noted[0]["entry"]["raw_data"]["basename"], 500)
     broken.write_bytes(good)

@@ -115,7 +115,7 @@ class Conversion(ABC):
         """Numbers that workers ask for."""
         return iter(())
 
-    def content(self, settings: dict[str, Any], labels: list[int]) -> Content:
+    def content(self, settings: dict[str, object], labels: list[int]) -> Content:
         """What the manifest says of images of these classes.
 
         Raises:
@@ -132,7 +132,7 @@ class Conversion(ABC):
             settings=settings,
             classes=classes,
             class_images=counts,
-            source=manifests.source_facts(self.folder, self.sources),
+            source=manifests.origin_of(self.folder, self.sources),
             skipped=[[self.sources[number].name, why] for number, why in sorted(self.refused.items())],
         )
 

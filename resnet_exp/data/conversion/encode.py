@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.records import Fraction
 from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.cache import MAX_SIDE
 from resnet_exp.data.image_file import Pixels, decode
@@ -31,7 +32,7 @@ class Settings:
 
     write_mode: str
     max_resolution: int | None
-    compress_probability: float
+    compress_probability: Fraction
     jpeg_quality: int
     most_pixels: int | None = None
 

@@ -11,10 +11,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
+from resnet_exp.core.records import from_json
 from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.sources import ABSENT, Source
 
@@ -29,6 +30,23 @@ class ManifestMismatch(RequestError):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What images were made from.
+
+    Attributes:
+        folder: of the image files.
+        images: how many they were.
+        fingerprint: as of `fingerprint`.
+        sampled: some of them: path below the folder, bytes, time of change.
+    """
+
+    folder: str
+    images: int
+    fingerprint: str
+    sampled: list[tuple[str, int, int]]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What manifests of every format say; times of change in nanoseconds. `title` begins what is said of a place."""
 
@@ -39,8 +57,8 @@ class Manifest:
     images: int
     classes: list[str]
     class_images: list[int]
-    settings: dict[str, Any]
-    source: dict[str, Any]
+    settings: dict[str, object]
+    source: Origin
     skipped: list[list[str]]
     checksum: str
 
@@ -52,10 +70,10 @@ Of = TypeVar("Of", bound=Manifest)
 class Content:
     """What a conversion says of its images, for the manifest; see `Manifest`."""
 
-    settings: dict[str, Any]
+    settings: dict[str, object]
     classes: list[str]
     class_images: list[int]
-    source: dict[str, Any]
+    source: Origin
     skipped: list[list[str]]
 
 
@@ -64,15 +82,15 @@ def path_of(place: Path) -> Path:
     return place.with_name(f"{place.name}.json")
 
 
-def source_facts(folder: Path, sources: list[Source]) -> dict[str, Any]:
+def origin_of(folder: Path, sources: list[Source]) -> Origin:
     """What images were made from: a hash of all names, sizes and times, and some of the images one by one."""
     step = max(1, len(sources) // SAMPLED_IMAGES)
-    return {
-        "folder": str(folder),
-        "images": len(sources),
-        "fingerprint": fingerprint(sources),
-        "sampled": [[source.name, source.size, source.changed] for source in sources[::step]],
-    }
+    return Origin(
+        folder=str(folder),
+        images=len(sources),
+        fingerprint=fingerprint(sources),
+        sampled=[(source.name, source.size, source.changed) for source in sources[::step]],
+    )
 
 
 def fingerprint(sources: list[Source]) -> str:
@@ -109,8 +127,8 @@ def read_manifest(place: Path, of: type[Of]) -> Of | None:
     if seal != _seal(content):
         raise ManifestMismatch(f"{printable(path)} is damaged (it is not what was sealed); {fix}")
     try:
-        return of(**content)
-    except TypeError:
+        return from_json(of, content)
+    except ValueError:
         raise ManifestMismatch(f"{printable(path)} is of format {content.get('format')}; {fix}") from None
 
 
@@ -171,8 +189,8 @@ def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, object]:
     manifest = read_manifest(place, of)
     if manifest is None:
         return {}
-    origin = manifest.source["fingerprint"]
-    return {"images": manifest.images, "source": origin, "seal": _seal(asdict(manifest)), "classes": manifest.classes}
+    source, seal = manifest.source.fingerprint, _seal(asdict(manifest))
+    return {"images": manifest.images, "source": source, "seal": seal, "classes": manifest.classes}
 
 
 def check_source(place: Path, manifest: Manifest) -> None:
@@ -181,8 +199,8 @@ def check_source(place: Path, manifest: Manifest) -> None:
     Raises:
         ManifestMismatch: names an image.
     """
-    folder, stale = Path(manifest.source["folder"]), _stale(place, manifest)
-    for name, size, changed in manifest.source["sampled"]:
+    folder, stale = Path(manifest.source.folder), _stale(place, manifest)
+    for name, size, changed in manifest.source.sampled:
         try:
             status = os.stat(folder / name)
         except OSError as error:
@@ -200,10 +218,10 @@ def check_all_sources(place: Path, manifest: Manifest, sources: list[Source]) ->
     Raises:
         ManifestMismatch: says how many there are.
     """
-    if fingerprint(sources) == manifest.source["fingerprint"]:
+    if fingerprint(sources) == manifest.source.fingerprint:
         return
     check_source(place, manifest)
-    folder, then, stale = printable(manifest.source["folder"]), manifest.source["images"], _stale(place, manifest)
+    folder, then, stale = printable(manifest.source.folder), manifest.source.images, _stale(place, manifest)
     if len(sources) != then:
         raise ManifestMismatch(f"{stale} {folder} had {then:,} images when it was written, now {len(sources):,}; {FIX}")
     raise ManifestMismatch(f"{stale} of the {then:,} images in {folder} some have another name, size or time; {FIX}")

@@ -8,16 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
 from resnet_exp.core.files import writing
 from resnet_exp.core.locks import held_lock, open_lock
 from resnet_exp.core.processes import die_with_parent
+from resnet_exp.core.records import Number
 from resnet_exp.core.text import printable
 from resnet_exp.data.conversion.cache import ConversionRequest
 
@@ -46,6 +46,38 @@ class ConversionOptions:
     classes: int | None = None
 
 
+@dataclass(frozen=True)
+class WriterPlace:
+    """One split: the folder of its images, what is made of it, and where that lies until it is whole."""
+
+    folder: str
+    target: str
+    unfinished: str
+
+
+@dataclass(frozen=True)
+class WriterRequest:
+    """What the writer's process is asked to do.
+
+    Attributes:
+        conversion: import path of a `resnet_exp.data.conversion.base.Conversion`.
+        places: the splits.
+        content: as of `ConversionRequest`.
+        cache_dir: as of `ConversionRequest`.
+        workers: as of `ConversionOptions`.
+        most_skipped: as of `ConversionOptions`.
+        patience_seconds: without a message from any worker, after which it fails.
+    """
+
+    conversion: str
+    places: tuple[WriterPlace, ...]
+    content: dict[str, object]
+    cache_dir: str
+    workers: int
+    most_skipped: int
+    patience_seconds: Number
+
+
 def convert(request: ConversionRequest, missing: dict[str, Path], options: ConversionOptions) -> None:
     """Write the splits that are missing; a second process that wants them waits for the first.
 
@@ -68,24 +100,25 @@ def convert(request: ConversionRequest, missing: dict[str, Path], options: Conve
         if not still:
             return
         options.say(f"writing {' and '.join(place.name for _, place in still)} into {cache} (once, then reused)")
-        job = {
-            "conversion": request.kind.conversion,
-            "places": [
-                [os.path.join(request.root, split), str(place), str(unfinished / f"{place.name}.partial")]
-                for split, place in still
-            ],
-            "content": request.content,
-            "cache_dir": request.cache_dir,
-            "workers": options.workers,
-            "most_skipped": options.most_skipped,
-            "patience_seconds": PATIENCE_SECONDS,
-        }
-        _run_writer(job, lock)
+        places = (
+            WriterPlace(os.path.join(request.root, split), str(place), str(unfinished / f"{place.name}.partial"))
+            for split, place in still
+        )
+        wanted = WriterRequest(
+            conversion=request.kind.conversion,
+            places=tuple(places),
+            content=request.content,
+            cache_dir=request.cache_dir,
+            workers=options.workers,
+            most_skipped=options.most_skipped,
+            patience_seconds=PATIENCE_SECONDS,
+        )
+        _run_writer(wanted, lock)
 
 
-def _run_writer(job: Mapping[str, Any], lock: int) -> None:
+def _run_writer(request: WriterRequest, lock: int) -> None:
     """Run the writer in a process group of its own, which holds the lock until its last process has ended."""
-    command = [sys.executable, "-m", "resnet_exp.data.writer", json.dumps(job)]
+    command = [sys.executable, "-m", "resnet_exp.data.writer", json.dumps(asdict(request))]
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -107,7 +140,7 @@ def _run_writer(job: Mapping[str, Any], lock: int) -> None:
     if process.returncode == EXIT_BAD_REQUEST:
         raise RequestError(reason)
     if process.returncode:
-        raise RunFailed(f"conversion of {printable(Path(job['places'][0][0]).parent)} failed: {reason}")
+        raise RunFailed(f"conversion of {printable(Path(request.places[0].folder).parent)} failed: {reason}")
 
 
 def _reason(errors: str, code: int) -> str:

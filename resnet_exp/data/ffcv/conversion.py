@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from mmap import mmap
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 from isal.isal_zlib import crc32
 
 from resnet_exp.core import console
+from resnet_exp.core.records import from_json
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.base import Conversion
@@ -37,11 +38,12 @@ class FFCVConversion(Conversion):
     journal: Journal
 
     @staticmethod
-    def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> FFCVConversion:
+    def begin(folder: Path, target: Path, unfinished: Path, content: Mapping[str, object]) -> FFCVConversion:
         """List the images, and check what an earlier try left; `content` are the settings to write with."""
         found = sources.of_split(folder)
+        settings = from_json(Settings, content)
         # Three bytes a pixel in the worst case, and no image is in two pages.
-        settings = Settings(**content, most_pixels=page_bytes(content["max_resolution"]) // 3)
+        settings = replace(settings, most_pixels=page_bytes(settings.max_resolution) // 3)
         journal = Journal(unfinished, found, content)
         journal.check(lambda done, of: console.status(f"{target.name}: checking what there is, {done} of {of} pages"))
         return FFCVConversion(folder, target, unfinished, settings, found, journal=journal)

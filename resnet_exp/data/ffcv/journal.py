@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from isal.isal_zlib import crc32
 
 from resnet_exp.core import files
+from resnet_exp.core.records import from_json
+from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.layout import page_bytes, pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
@@ -30,19 +31,36 @@ class Layout:
 
     page_bytes: int
     pages_at: int
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
     @staticmethod
-    def of(images: int, content: dict[str, Any]) -> Layout:
+    def of(images: int, content: Mapping[str, object]) -> Layout:
         """The layout of a new file; `content` are the settings that it is written with."""
-        page = page_bytes(content["max_resolution"])
-        return Layout(page, pages_at(images, page), content)
+        page = page_bytes(from_json(Settings, content).max_resolution)
+        return Layout(page, pages_at(images, page), dict(content))
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first line."""
+
+    schema: int
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Line:
+    """A further line: a page, and of each image in it the hash, then as `Row` has it."""
+
+    number: int
+    checksum: int
+    rows: list[tuple[str, int, int, int, int, int]]
 
 
 class Journal:
     """The pages of an unfinished file; `pages` are the intact ones, by number."""
 
-    def __init__(self, unfinished: Path, sources: list[Source], content: dict[str, Any]) -> None:
+    def __init__(self, unfinished: Path, sources: list[Source], content: Mapping[str, object]) -> None:
         """Read what an earlier try left of `unfinished`; `open` begins to write."""
         self.path = unfinished.with_name(f"{unfinished.name}.journal")
         self.unfinished = unfinished
@@ -56,17 +74,21 @@ class Journal:
         if not self.unfinished.exists():
             return
         lines = files.whole_lines(self.path)
-        first = next(lines, None)
-        if first is None or first.get("schema") != SCHEMA:
-            return
-        layout = Layout(**first["layout"])
-        if replace(layout, pages_at=self.layout.pages_at) != self.layout or layout.pages_at < self.layout.pages_at:
-            return
-        self.layout = layout
-        for line in lines:
-            rows = [Row(numbers[key], *row) for key, *row in line["rows"] if key in numbers]
-            if rows:
-                yield Page(line["number"], line["checksum"], rows)
+        # Up to the first that is none.
+        with contextlib.suppress(ValueError):
+            head = from_json(Head, next(lines, None))
+            if head.schema != SCHEMA or not self._fits(head.layout):
+                return
+            self.layout = head.layout
+            for line in (from_json(Line, each) for each in lines):
+                rows = [Row(numbers[key], *row) for key, *row in line.rows if key in numbers]
+                if rows:
+                    yield Page(line.number, line.checksum, rows)
+
+    def _fits(self, earlier: Layout) -> bool:
+        """Whether what was written with an earlier layout can stay: at most it has room for more images."""
+        ours = self.layout
+        return replace(earlier, pages_at=ours.pages_at) == ours and earlier.pages_at >= ours.pages_at
 
     def check(self, tell: Callable[[int, int], None]) -> None:
         """Drop the pages that the file does not hold as they were written: a crash of the machine may have lost them.
@@ -86,8 +108,8 @@ class Journal:
 
     def open(self) -> None:
         """Begin to write: first the intact pages, then those that are added."""
-        lines = [{"schema": SCHEMA, "layout": asdict(self.layout)}, *map(self._line, self.pages.values())]
-        files.write_lines(self.path, lines)
+        head = asdict(Head(SCHEMA, self.layout))
+        files.write_lines(self.path, [head, *(vars(self._line(page)) for page in self.pages.values())])
         self._file = self.path.open("a")
         with self.unfinished.open("ab"):
             pass
@@ -95,12 +117,12 @@ class Journal:
     def add(self, page: Page) -> None:
         """Note a page that is in the file."""
         self.pages[page.number] = page
-        self._file.write(json.dumps(self._line(page)) + "\n")
+        self._file.write(json.dumps(vars(self._line(page))) + "\n")
         self._file.flush()
 
-    def _line(self, page: Page) -> dict[str, Any]:
-        rows = [[self.keys[row.number], row.mode, row.width, row.height, row.offset, row.size] for row in page.rows]
-        return {"number": page.number, "checksum": page.checksum, "rows": rows}
+    def _line(self, page: Page) -> Line:
+        rows = [(self.keys[row.number], row.mode, row.width, row.height, row.offset, row.size) for row in page.rows]
+        return Line(page.number, page.checksum, rows)
 
     def close(self) -> None:
         """Stop writing."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from mmap import mmap
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.files import append_line, whole_lines, write_lines
+from resnet_exp.core.records import Count, from_json
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.base import Conversion
@@ -29,24 +31,43 @@ SCHEMA = 1
 MIXING_SEED = 0
 
 
+@dataclass(frozen=True)
+class Content:
+    """The settings that shards depend on; see ``conf/data/streaming.yaml``."""
+
+    max_resolution: int | None
+    jpeg_quality: int
+    images_per_shard: Count
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the journal but for the first: a shard, a hash of its images, and what the index says of it."""
+
+    number: int
+    key: str
+    entry: mds.ShardEntry
+
+
 @dataclass
 class MDSConversion(Conversion):
     """One split on its way into one folder of shards; `done` are those that are there, by number."""
 
     title: ClassVar[str] = mds_manifest.MDSManifest.title
 
-    written_with: dict[str, Any]
+    written_with: dict[str, object]
     shards: list[ShardTask]
     done: dict[int, Written] = field(default_factory=dict)
 
     @staticmethod
-    def begin(folder: Path, target: Path, unfinished: Path, content: dict[str, Any]) -> MDSConversion:
+    def begin(folder: Path, target: Path, unfinished: Path, content: Mapping[str, object]) -> MDSConversion:
         """List the images, and check what an earlier try left; `content` are the settings to write with."""
         found = sources.of_split(folder)
-        settings = Settings("jpg", content["max_resolution"], 0, content["jpeg_quality"])
-        conversion = MDSConversion(folder, target, unfinished, settings, found, written_with=content, shards=[])
+        wanted = from_json(Content, content)
+        settings = Settings("jpg", wanted.max_resolution, 0, wanted.jpeg_quality)
+        conversion = MDSConversion(folder, target, unfinished, settings, found, written_with=dict(content), shards=[])
         mixed = np.random.default_rng(MIXING_SEED).permutation(len(found)).tolist()
-        size = content["images_per_shard"]
+        size = wanted.images_per_shard
         for number, start in enumerate(range(0, len(found), size)):
             images = mixed[start : start + size]
             labels = [found[image].label for image in images]
@@ -69,17 +90,17 @@ class MDSConversion(Conversion):
         lines = whole_lines(self.journal)
         if next(lines, None) != self._head():
             return
-        for looked, line in enumerate(lines, start=1):
-            number, entry = line["number"], line["entry"]
-            if number >= len(self.shards) or line["key"] != self.key(self.shards[number]):
-                continue
-            console.status(f"{self.target.name}: checking what there is, {looked} shards")
-            raw = entry["raw_data"]
-            shard = mds.Shard(raw["basename"], raw["bytes"], entry["samples"], raw["hashes"])
-            if mds.fault(self.unfinished / shard.name, shard) is None:
-                yield Written(number, entry, self.shards[number].labels)
+        # Up to the first that is none.
+        with contextlib.suppress(ValueError):
+            for looked, line in enumerate((from_json(Line, each) for each in lines), start=1):
+                if line.number >= len(self.shards) or line.key != self.key(self.shards[line.number]):
+                    continue
+                console.status(f"{self.target.name}: checking what there is, {looked} shards")
+                shard = line.entry.shard
+                if mds.fault(self.unfinished / shard.name, shard) is None:
+                    yield Written(line.number, line.entry, self.shards[line.number].labels)
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self) -> dict[str, object]:
         return {"schema": SCHEMA, "content": self.written_with, "images": len(self.sources)}
 
     @property
@@ -93,10 +114,11 @@ class MDSConversion(Conversion):
         good = {self.shards[number].name for number in self.done}
         for stale in set(os.listdir(self.unfinished)) - good:
             (self.unfinished / stale).unlink()
-        write_lines(self.journal, [self._head(), *map(self._line, self.done.values())])
+        entries = ((part.number, part.entry) for part in self.done.values() if part.entry is not None)
+        write_lines(self.journal, [self._head(), *(self._line(number, entry) for number, entry in entries)])
 
-    def _line(self, part: Written) -> dict[str, Any]:
-        return {"number": part.number, "key": self.key(self.shards[part.number]), "entry": part.entry}
+    def _line(self, number: int, entry: mds.ShardEntry) -> dict[str, object]:
+        return asdict(Line(number, self.key(self.shards[number]), entry))
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -116,7 +138,7 @@ class MDSConversion(Conversion):
         self.done[part.number] = part
         # A shard that lacks images is not noted: the next try may not be allowed to skip them.
         if part.entry is not None and len(part.labels) == len(self.shards[part.number].jobs):
-            append_line(self.journal, self._line(part))
+            append_line(self.journal, self._line(part.number, part.entry))
 
     def finish(self) -> None:
         """Write index and manifest, and give the folder its name."""
@@ -134,4 +156,4 @@ class MDSConversion(Conversion):
     @property
     def bytes_there(self) -> int:
         """Bytes of the good shards."""
-        return sum(part.entry["raw_data"]["bytes"] for part in self.done.values() if part.entry is not None)
+        return sum(part.entry.raw_data.bytes for part in self.done.values() if part.entry is not None)

@@ -10,14 +10,15 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import read_json, write_json
+from resnet_exp.core.records import from_json
 from resnet_exp.core.text import printable
 
 VERSION = 2
@@ -32,16 +33,60 @@ MOST_BYTES = 2**32 - 1
 JPEGS = ("jpeg", "bytes")
 SIZES = (8, 16, 32, 64)
 NUMBERS = {"int": "<i8", **{f"{sign}int{bits}": f"<{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in SIZES}}
-COLUMNS = {
-    "column_encodings": ["jpeg", "int"],
-    "column_names": [IMAGE, LABEL],
-    "column_sizes": [None, 8],
-    "compression": None,
-    "format": "mds",
-    "hashes": [HASH],
-    "size_limit": None,
-    "version": VERSION,
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardHead:
+    """What the head of a shard says; the field names are MDS's own."""
+
+    column_encodings: list[str]
+    column_names: list[str]
+    column_sizes: list[int | None]
+    compression: str | None
+    format: str
+    hashes: tuple[str, ...] = ()
+    size_limit: int | None = None
+    version: int
+
+    @property
+    def columns(self) -> tuple[list[str], list[str], list[int | None]]:
+        """Names, encodings and sizes of the columns."""
+        return self.column_names, self.column_encodings, self.column_sizes
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """The file of a shard; `hashes` by the name of the algorithm."""
+
+    basename: str
+    bytes: int
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry(ShardHead):
+    """An entry of an index: what the head of a shard says, its file, and its number of samples."""
+
+    raw_data: ShardFile
+    samples: int
+    zip_data: dict[str, object] | None = None
+
+    @property
+    def shard(self) -> Shard:
+        """What a reader wants to know of it."""
+        return Shard(self.raw_data.basename, self.raw_data.bytes, self.samples, self.raw_data.hashes)
+
+
+# Of the shards that are written here.
+HEAD = ShardHead(
+    column_encodings=["jpeg", "int"],
+    column_names=[IMAGE, LABEL],
+    column_sizes=[None, 8],
+    compression=None,
+    format="mds",
+    hashes=(HASH,),
+    version=VERSION,
+)
 
 
 @dataclass(frozen=True)
@@ -109,17 +154,17 @@ def read_shards(path: Path) -> list[Shard]:
     return _parsed(path, lambda entries: [_shard(entry) for entry in entries])
 
 
-def _parsed(path: Path, parse: Callable[[list[dict[str, Any]]], Of]) -> Of:
+def _parsed(path: Path, parse: Callable[[list[ShardEntry]], Of]) -> Of:
     try:
         content = read_json(path)
         if content is None:
             raise _Unreadable("it does not exist")
         if not content["shards"]:
             raise _Unreadable("it names no shards")
-        return parse(content["shards"])
+        return parse([from_json(ShardEntry, entry) for entry in content["shards"]])
     except _Unreadable as error:
         raise RequestError(f"{printable(path)} cannot be used: {error}") from None
-    except (RequestError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (RequestError, KeyError, TypeError, ValueError) as error:
         raise RequestError(f"{printable(path)} is no index of MDS shards; name another folder") from error
 
 
@@ -127,17 +172,16 @@ class _Unreadable(Exception):
     """Why shards cannot be read; ends a message."""
 
 
-def _index(entries: list[dict[str, Any]], image: str, label: str) -> Index:
-    first = entries[0]
-    names, encodings, sizes = (first[f"column_{key}"] for key in ("names", "encodings", "sizes"))
+def _index(entries: list[ShardEntry], image: str, label: str) -> Index:
+    names, encodings, sizes = columns = entries[0].columns
     for entry in entries:
-        if (entry["format"], entry["version"]) != ("mds", VERSION):
-            raise _Unreadable(f"format {entry['format']} {entry['version']} cannot be read, only mds {VERSION}")
-        if entry["compression"] is not None:
-            raise _Unreadable(f"compression={entry['compression']} cannot be read; write the shards without")
-        if [entry[f"column_{key}"] for key in ("names", "encodings", "sizes")] != [names, encodings, sizes]:
+        if (entry.format, entry.version) != ("mds", VERSION):
+            raise _Unreadable(f"format {entry.format} {entry.version} cannot be read, only mds {VERSION}")
+        if entry.compression is not None:
+            raise _Unreadable(f"compression={entry.compression} cannot be read; write the shards without")
+        if entry.columns != columns:
             raise _Unreadable("its shards have different columns")
-    found = {}
+    found: dict[str, Column] = {}
     for key, name, allowed in (("image", image, JPEGS), ("label", label, tuple(NUMBERS))):
         if name not in names:
             raise _Unreadable(f"data.loader.{key}_column={name} is not in it; it has {', '.join(names)}")
@@ -153,12 +197,11 @@ def _index(entries: list[dict[str, Any]], image: str, label: str) -> Index:
     return Index(shards, found["image"], found["label"], sum(size is None for size in sizes))
 
 
-def _shard(entry: dict[str, Any]) -> Shard:
-    raw = entry["raw_data"]
-    name = str(raw["basename"])
+def _shard(entry: ShardEntry) -> Shard:
+    name = entry.raw_data.basename
     if os.path.isabs(name) or ".." in Path(name).parts:
         raise _Unreadable(f"shard {name} is outside the folder")
-    return Shard(name, int(raw["bytes"]), int(entry["samples"]), dict(raw["hashes"]))
+    return entry.shard
 
 
 def shard_bytes(samples: Sequence[tuple[bytes, int]]) -> bytes:
@@ -167,7 +210,7 @@ def shard_bytes(samples: Sequence[tuple[bytes, int]]) -> bytes:
     Raises:
         RunFailed: it would be too large.
     """
-    columns = json.dumps(COLUMNS, sort_keys=True).encode()
+    columns = json.dumps(asdict(HEAD), sort_keys=True).encode()
     encoded = [
         len(jpeg).to_bytes(4, "little") + jpeg + label.to_bytes(8, "little", signed=True) for jpeg, label in samples
     ]
@@ -180,16 +223,15 @@ def shard_bytes(samples: Sequence[tuple[bytes, int]]) -> bytes:
     return b"".join([struct.pack(f"<{len(samples) + 2}I", len(samples), *offsets), columns, *encoded])
 
 
-def entry_of(name: str, content: bytes, samples: int) -> dict[str, Any]:
+def entry_of(name: str, content: bytes, samples: int) -> ShardEntry:
     """What the index says of a shard."""
     hashes = {HASH: hashlib.new(HASH, content).hexdigest()}
-    raw = {"basename": name, "bytes": len(content), "hashes": hashes}
-    return {**COLUMNS, "raw_data": raw, "samples": samples, "zip_data": None}
+    return ShardEntry(**vars(HEAD), raw_data=ShardFile(name, len(content), hashes), samples=samples)
 
 
-def write_index(folder: Path, entries: list[dict[str, Any]]) -> None:
+def write_index(folder: Path, entries: Iterable[ShardEntry]) -> None:
     """Write the index of a folder."""
-    write_json(folder / INDEX, {"version": VERSION, "shards": entries})
+    write_json(folder / INDEX, {"version": VERSION, "shards": [asdict(entry) for entry in entries]})
 
 
 def fault(path: Path, shard: Shard) -> str | None:

@@ -26,7 +26,7 @@ class Remote:
     """A folder at `url`; `options` go to fsspec's file system, such as ``anon: true`` for a public bucket."""
 
     url: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict[str, object])
 
     def read(self, name: str) -> bytes | None:
         """Content of a small file; None if there is none.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data.conversion.worker import IMAGES_A_REPORT, NOTHING, TASK_DONE, ImageWorker, Job
@@ -31,7 +30,7 @@ class Written:
     """A shard that has been written: its entry in the index, None if none of its images could be converted."""
 
     number: int
-    entry: dict[str, Any] | None
+    entry: mds.ShardEntry | None
     labels: list[int]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_exp.core import files
+from resnet_exp.core.records import is_object
 from resnet_exp.core.text import byte_size
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import Say
@@ -45,7 +46,7 @@ class _Upload:
     def missing(self) -> list[mds.Shard]:
         """Shards that no earlier try has uploaded, or that have been removed since."""
         lines = files.whole_lines(self.journal)
-        noted = {line["shard"] for line in lines} if next(lines, None) == self.head() else set[str]()
+        noted = {line["shard"] for line in lines if is_object(line)} if next(lines, None) == self.head() else set[str]()
         sizes = self.remote.sizes(self.split) if noted else {}
         missing = [
             shard for shard in self.index.shards if shard.name not in noted or sizes.get(shard.name) != shard.bytes
