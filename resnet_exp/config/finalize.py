@@ -10,7 +10,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from resnet_exp.config import identity
 from resnet_exp.config.hydra_errors import explain_error
-from resnet_exp.config.schema import PlainValues, RunConfig, plain_values, run_config
+from resnet_exp.config.schema import DataConfig, PlainValues, RunConfig, part_config, plain_values, run_config
 from resnet_exp.config.validate import validate
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
@@ -150,5 +150,5 @@ def _class_names(composed: DictConfig) -> list[str]:
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:
-    data = plain_values(composed.data, resolve=True)
-    return formats.given_manifest(data["loader"], data["cache_dir"])
+    data = part_config(DataConfig, plain_values(composed.data, resolve=True))
+    return formats.given_manifest(data.loader, data.cache_dir)

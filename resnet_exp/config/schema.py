@@ -29,7 +29,7 @@ Entry = dict[str, Any]
 # A group of them by name.
 Entries = dict[str, Any]
 # A whole configuration, or a part of it, as OmegaConf and YAML have it.
-PlainValues = dict[str, Any]
+PlainValues = dict[str, object]
 
 
 @dataclass
@@ -217,7 +217,7 @@ def plain_values(composed: DictConfig, resolve: bool) -> PlainValues:
     return cast(PlainValues, values)
 
 
-def run_config(values: Mapping[str, Any]) -> RunConfig:
+def run_config(values: Mapping[str, object]) -> RunConfig:
     """A configuration from nested mappings, such as a ``config.yaml``, unchecked.
 
     What the schema does not know is left out, and what is not given has its default: the file may be of an earlier
@@ -229,7 +229,7 @@ def run_config(values: Mapping[str, Any]) -> RunConfig:
 Part = TypeVar("Part")
 
 
-def part_config(kind: type[Part], values: Mapping[str, Any]) -> Part:
+def part_config(kind: type[Part], values: Mapping[str, object]) -> Part:
     """One part of a configuration, such as `HardwareConfig`; see `run_config`."""
     return kind(**{name: make(values[name]) for name, make in _makers(kind) if name in values})
 

@@ -19,10 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_exp.config.finalize import fill_in
 from resnet_exp.config.schema import PlainValues
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.records import is_object
 
 # Names a resolver that reports what is read.
 OBSERVED = "resnet_exp_observed"
-Values = Mapping[str, Any]
+Values = Mapping[str, object]
 
 
 class Composition:
@@ -121,11 +122,14 @@ def _case(values: Values, read: Iterable[str]) -> object:
 
 
 def _place(config: PlainValues, key: str) -> tuple[PlainValues, str]:
-    """The mapping that holds `key`; raises `KeyError` or `TypeError` if a list does, or none."""
+    """The mapping that holds `key`; raises `KeyError` if a list does, or none."""
     *parents, name = key.split(".")
     for parent in parents:
-        config = config[parent]
-    if not isinstance(config, dict) or name not in config:
+        inner = config[parent]
+        if not is_object(inner):
+            raise KeyError(key)
+        config = inner
+    if name not in config:
         raise KeyError(key)
     return config, name
 
@@ -134,7 +138,7 @@ def _is_observed(closed: DictConfig, resolved: PlainValues, key: str) -> bool:
     """Whether `key` still is what it was set to, and `_place` finds it."""
     try:
         _place(resolved, key)
-    except (KeyError, TypeError):
+    except KeyError:
         return False
     parent, _, name = key.rpartition(".")
     return OmegaConf.is_interpolation(OmegaConf.select(closed, parent) if parent else closed, name)
