@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from composer.core import Callback, State
@@ -15,6 +14,7 @@ from composer.utils import dist
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.recorder import Recorder, current_lr
+from resnet_exp.runs.result import EvaluationRow
 
 
 class Measures(Callback):
@@ -68,23 +68,23 @@ class Measures(Callback):
         self._ended = time.perf_counter()
 
 
-def evaluation_metrics(rows: list[dict[str, Any]], hardware: HardwareConfig) -> dict[str, float]:
-    """Metrics of the last of a run's evaluations: rows of ``metrics.jsonl``, all that there were until then."""
+def evaluation_metrics(rows: Sequence[EvaluationRow], hardware: HardwareConfig) -> dict[str, float]:
+    """Metrics of the last of a run's evaluations; `rows` are all that there were until then."""
     last = rows[-1]
-    seconds = last["train_seconds"]
+    seconds = last.train_seconds
     row = {
-        metric_names.EPOCH: last["epoch"],
-        metric_names.BATCH: last["batches"],
-        metric_names.TOP1: last["top1"],
-        metric_names.TOP5: last["top5"],
-        metric_names.EVAL_LOSS: last["loss"],
-        metric_names.BEST_TOP1: max(row["top1"] for row in rows),
+        metric_names.EPOCH: last.epoch,
+        metric_names.BATCH: last.batches,
+        metric_names.TOP1: last.top1,
+        metric_names.TOP5: last.top5,
+        metric_names.EVAL_LOSS: last.loss,
+        metric_names.BEST_TOP1: max(row.top1 for row in rows),
         metric_names.TRAIN_SECONDS: seconds,
     }
     if (cost := hardware.price_usd(seconds)) is not None:
         row[metric_names.COST] = cost
     for target in metric_names.TARGETS:
-        reached = next((row["train_seconds"] for row in rows if row["top1"] >= target), None)
+        reached = next((row.train_seconds for row in rows if row.top1 >= target), None)
         if reached is not None:
             row[metric_names.seconds_to(target)] = reached
     return row

@@ -48,7 +48,7 @@ class ProgressFile(Callback):
             done=state.timestamp.get(unit).value,
             total=state.max_duration.value,
             unit="epochs" if unit.value == "ep" else "batches",
-            top1=evaluations[-1]["top1"] if evaluations else None,
+            top1=evaluations[-1].top1 if evaluations else None,
             eta_seconds=self._left(state, now),
             time=time.time(),
             attempt=slurm.attempt(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 from composer.core import Callback, State, Time
@@ -13,6 +14,7 @@ from composer.utils import dist
 from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.runs import folder
+from resnet_exp.runs.result import EvaluationRow
 
 
 def current_lr(state: State) -> float:
@@ -43,33 +45,33 @@ class Recorder(Callback):
         self.run, self.trace = run, trace
         self.eval_seconds = self.data_wait_seconds = 0.0
         self.resumed = 0
-        self.evaluations: list[dict[str, Any]] = []
+        self.evaluations: list[EvaluationRow] = []
         self._since = 0.0
-        self._row: dict[str, Any] = {}
+        self._row: dict[str, int] = {}
 
     @property
-    def last(self) -> dict[str, Any]:
+    def last(self) -> EvaluationRow:
         """The last evaluation."""
         return self.evaluations[-1]
 
     def state_dict(self) -> dict[str, Any]:
         """Clocks, in seconds, and evaluations to checkpoint."""
         clocks = {"eval": self.eval_seconds, "wait": self.data_wait_seconds}
-        return {**clocks, "resumed": self.resumed, "evaluations": self.evaluations}
+        return {**clocks, "resumed": self.resumed, "evaluations": list(map(asdict, self.evaluations))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Clocks and evaluations of the tries before this one."""
         self.eval_seconds, self.data_wait_seconds = state["eval"], state["wait"]
-        self.resumed, self.evaluations = state["resumed"] + 1, state["evaluations"]
+        self.resumed, self.evaluations = state["resumed"] + 1, [EvaluationRow(**row) for row in state["evaluations"]]
 
     def after_load(self, state: State, logger: Logger) -> None:
         """Forget what was recorded after the checkpoint that the run goes on from."""
         done = state.timestamp.batch.value
         if finished(state):
             # It is evaluated once more; see `resnet_exp.train`.
-            self.evaluations = [row for row in self.evaluations if row["batches"] < done]
+            self.evaluations = [row for row in self.evaluations if row.batches < done]
         if dist.get_global_rank() == 0:
-            files.write_lines(self.run.metrics, self.evaluations)
+            files.write_lines(self.run.metrics, map(asdict, self.evaluations))
             files.keep_lines(self.run.trace, lambda row: row["batch"] < done)
 
     def before_dataloader(self, state: State, logger: Logger) -> None:
@@ -104,10 +106,10 @@ class Recorder(Callback):
         if not math.isfinite(metrics["top1"]) or not math.isfinite(metrics["loss"]):
             raise RunFailed(f"evaluation gave top1={metrics['top1']}, loss={metrics['loss']}: no usable weights")
         now = state.timestamp
-        row = {"epoch": now.epoch.value, "batches": now.batch.value, "train_seconds": now.total_wct.total_seconds()}
-        self.evaluations.append({**row, **metrics})
+        seconds = now.total_wct.total_seconds()
+        self.evaluations.append(EvaluationRow(now.epoch.value, now.batch.value, seconds, **metrics))
         if dist.get_global_rank() == 0:
-            files.append_line(self.run.metrics, self.last)
+            files.append_line(self.run.metrics, asdict(self.last))
 
 
 def batches_of(state: State) -> int:

@@ -15,6 +15,8 @@ from resnet_exp.core import files
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.recorder import finished
 
+# By column: numbers, or what a CSV file has for them.
+Row = dict[str, float | str]
 COLUMNS = {
     "train": (metric_names.BATCH, *metric_names.BATCH_METRICS),
     "eval": (
@@ -53,12 +55,12 @@ class Rows(LoggerDestination):
             with self._paths[kind].open("a", newline="") as file:
                 file.write(self._line(kind, metrics))
 
-    def _line(self, kind: str, row: dict[str, Any]) -> str:
+    def _line(self, kind: str, row: Row) -> str:
         if self._format == "jsonl":
             return json.dumps(row) + "\n"
         return ",".join(str(row.get(column, "")) for column in COLUMNS[kind]) + "\n"
 
-    def _read(self, path: Path) -> list[dict[str, Any]]:
+    def _read(self, path: Path) -> list[Row]:
         if not path.exists():
             return []
         if self._format == "jsonl":
@@ -67,6 +69,6 @@ class Rows(LoggerDestination):
         # A last line that was cut off by a crash is left out.
         return list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
 
-    def _write(self, kind: str, rows: list[dict[str, Any]]) -> None:
+    def _write(self, kind: str, rows: list[Row]) -> None:
         head = "" if self._format == "jsonl" else ",".join(COLUMNS[kind]) + "\n"
         files.write_text(self._paths[kind], head + "".join(self._line(kind, row) for row in rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from composer.core import State
 from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
+from resnet_exp.config.schema import RunConfig, run_config
 from resnet_exp.core import console
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
 from resnet_exp.runs.environment import environment_json, read_environment
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.runs.result import Result, result_json
+from resnet_exp.runs.result import EvaluationRow, Result, result_json
 
 # What Composer logs by itself and `resnet_exp.loggers.metrics` under one name for all trackers.
 REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
@@ -45,7 +47,7 @@ class WeightsAndBiases(LoggerDestination):
     ) -> None:
         """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.values` checks what it says."""
         self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
-        self._settings: dict[str, Any] = {"project": project, "group": group, "entity": entity}
+        self._project, self._group, self._entity = project, group, entity
         self._folder = RunFolder(Path(runs_dir))
         self._run: BackgroundRun | None = None
         self._exit_code = 1
@@ -56,18 +58,21 @@ class WeightsAndBiases(LoggerDestination):
             return
         assert state.run_name is not None
         self._folder = RunFolder(Path(self._runs_dir).absolute() / state.run_name)
-        config = yaml.load(self._folder.config.read_text(), yaml.CSafeLoader)
+        values = yaml.load(self._folder.config.read_text(), yaml.CSafeLoader)
+        config = run_config(values)
         self._run = BackgroundRun(
             self._folder.path,
             console.say,
             *self._patience,
             id=state.run_name,
             name=state.run_name,
-            job_type=config["recipe"],
+            job_type=config.recipe,
             tags=tags(config),
-            config={**config, "environment": environment_json(read_environment(self._folder))},
+            config={**values, "environment": environment_json(read_environment(self._folder))},
             allow_val_change=True,
-            **self._settings,
+            project=self._project,
+            group=self._group,
+            entity=self._entity,
         )
         self._run.do(define_axes)
 
@@ -89,11 +94,12 @@ class WeightsAndBiases(LoggerDestination):
         if row:
             self._run.do(lambda run: run.log(row, step=step))
 
-    def log_result(self, result: Result, evaluations: list[dict[str, Any]]) -> None:
+    def log_result(self, result: Result, evaluations: Sequence[EvaluationRow]) -> None:
         """Put both files into the summary, for `resnet_exp.tracking.wandb_runs`; and the artifacts asked for."""
         self._exit_code = 0
         if self._run is not None:
-            self._run.do(lambda run: run.summary.update({"result": result_json(result), "evaluations": evaluations}))
+            summary = {"result": result_json(result), "evaluations": list(map(asdict, evaluations))}
+            self._run.do(lambda run: run.summary.update(summary))
             self._run.do(self._log_artifacts)
 
     def log_stop(self) -> None:
@@ -127,10 +133,10 @@ class WeightsAndBiases(LoggerDestination):
             run.log_artifact(artifact)
 
 
-def tags(config: dict[str, Any]) -> list[str]:
+def tags(config: RunConfig) -> list[str]:
     """Model, dataset, data format, hardware, and who started the run: ``local`` or ``slurm``."""
     launcher = "slurm" if "SLURM_JOB_ID" in os.environ else "local"
-    return [*(config[group]["name"] for group in ("model", "dataset", "data", "hardware")), launcher]
+    return [config.model.name, config.dataset.name, config.data.name, config.hardware.name, launcher]
 
 
 def define_axes(run: Any) -> None:

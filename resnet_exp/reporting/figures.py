@@ -16,6 +16,7 @@ from resnet_exp.results.record import RunRecord
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 # Okabe and Ito (2008) without its yellow, which is hardly seen on white: the color-blind tell them apart too.
 COLORS = {"baseline": "#000000", "mild": "#0072B2", "medium": "#E69F00", "hot": "#D55E00"}
@@ -34,7 +35,7 @@ STEPS = 16
 AXES: tuple[Axis, ...] = ("train_seconds", "cost_usd")
 FAINT, LINE = "#666666", "#555555"
 STYLE: Any = {"font.size": 9, "axes.axisbelow": True, "legend.frameon": False}
-Keys = dict[str, Any]
+Keys = dict[str, "Line2D"]
 Member = TypeVar("Member")
 
 
@@ -238,7 +239,7 @@ def _label(text: str) -> str:
     return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
 
-def _mark(color: str, marker: str = "o", filled: bool = True) -> Any:
+def _mark(color: str, marker: str = "o", filled: bool = True) -> Line2D:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=color, marker=marker, linestyle="none", markerfacecolor=color if filled else "white")

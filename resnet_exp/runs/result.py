@@ -40,6 +40,18 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class EvaluationRow:
+    """A line of ``metrics.jsonl``: one evaluation, after so many epochs, batches and seconds of training."""
+
+    epoch: int
+    batches: int
+    train_seconds: float
+    loss: float
+    top1: float
+    top5: float
+
+
+@dataclass(frozen=True)
 class Timing:
     """Seconds of training, of evaluations, from the start of the process to the first batch, of waiting for data."""
 

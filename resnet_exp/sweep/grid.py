@@ -35,7 +35,7 @@ def parse_overrides(loader: ConfigLoader, lines: Sequence[str]) -> dict[str, Ove
     return {override.get_key_element().lstrip("~+"): override for override in parsed}
 
 
-def override_lines(entry: Mapping[str, Any], place: str) -> list[str]:
+def override_lines(entry: Mapping[str, object], place: str) -> list[str]:
     """A mapping of a sweep's YAML as command-line overrides; `place` names it in errors.
 
     Raises:
@@ -44,7 +44,7 @@ def override_lines(entry: Mapping[str, Any], place: str) -> list[str]:
     return [_line(str(key), value, f"{place}.{key}") for key, value in entry.items()]
 
 
-def _line(key: str, value: Any, place: str) -> str:
+def _line(key: str, value: object, place: str) -> str:
     if value is None:
         return key if key.startswith("~") else f"{key}=null"
     if isinstance(value, bool):
@@ -55,7 +55,7 @@ def _line(key: str, value: Any, place: str) -> str:
 
 
 def expand_grid(
-    loader: ConfigLoader, params: Mapping[str, Any], grids: Sequence[Any], arguments: Sequence[str]
+    loader: ConfigLoader, params: Mapping[str, object], grids: Sequence[Any], arguments: Sequence[str]
 ) -> list[list[str]]:
     """Overrides of each run; all of `grids` once before `params` take their next values.
 

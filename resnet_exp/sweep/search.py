@@ -54,7 +54,9 @@ class Settings:
 class Space:
     """What is searched, in the syntax of Hydra's overrides, and what is the same for all runs."""
 
-    def __init__(self, loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str], digits: int) -> None:
+    def __init__(
+        self, loader: ConfigLoader, params: Mapping[str, object], arguments: Sequence[str], digits: int
+    ) -> None:
         asked = grid.parse_overrides(loader, arguments)
         ours = grid.parse_overrides(loader, grid.override_lines(params, grid.PARAMS))
         overrides = {key: override for key, override in ours.items() if key not in asked} | asked
@@ -66,11 +68,11 @@ class Space:
         self.distributions = {override.get_key_element(): _distribution(override) for override in searched}
         self.digits = digits
 
-    def overrides(self, values: Mapping[str, Any]) -> list[str]:
+    def overrides(self, values: Mapping[str, object]) -> list[str]:
         """Overrides of a point's run; numbers are rounded, so that near points are one run with a readable id."""
         return [*self.fixed, *(f"{key}={self.text(key, values[key])}" for key in self.distributions)]
 
-    def text(self, key: str, value: Any) -> str:
+    def text(self, key: str, value: object) -> str:
         """A value of the space as it is configured."""
         if not isinstance(value, float):
             return str(value)

@@ -12,6 +12,7 @@ its own client (``WANDB_BASE_URL``, ``WANDB_API_KEY``, ``wandb login``).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def run_folder_of(folder: Path) -> Path:
     )
 
 
-def _runs(summaries: dict[str, dict[str, Any]], where: str) -> Found:
+def _runs(summaries: Mapping[str, Mapping[str, object]], where: str) -> Found:
     runs, unreadable = [], []
     for name, summary in summaries.items():
         try:
@@ -86,7 +87,7 @@ def _finished(project: str) -> list[Any]:
         ) from error
 
 
-def _run(summary: dict[str, Any]) -> RunRecord:
+def _run(summary: Mapping[str, object]) -> RunRecord:
     if "result" not in summary:
         raise ValueError("it has no result")
     result = result_of(summary["result"])

@@ -53,7 +53,7 @@ class View:
     name: str
     title: str
     description: str
-    spec: dict[str, Any]
+    spec: dict[str, object]
 
     @property
     def what(self) -> str:
@@ -78,7 +78,7 @@ def views(recipes: Mapping[str, str]) -> list[View]:
     return [_workspace(colors), _report(colors)]
 
 
-def definition(found: Sequence[View]) -> dict[str, Any]:
+def definition(found: Sequence[View]) -> dict[str, object]:
     """Views as a file holds them."""
     return {view.what: asdict(view) for view in found}
 
@@ -185,22 +185,23 @@ def _frontier() -> list[Any]:
 
 
 def _curves() -> list[Any]:
-    grouped: dict[str, Any] = {
-        "groupby": reports.Metric("JobType"),
-        "groupby_aggfunc": "mean",
-        # The curve of each run behind the mean: runs of a recipe differ in their lengths.
-        "groupby_rangefunc": "samples",
-    }
     return [
-        _line("Top-1 against epochs", metric_names.EPOCH, "epoch", [metric_names.TOP1], **grouped),
-        _line(
-            "Top-1 against training time",
-            metric_names.TRAIN_SECONDS,
-            "training time (s)",
-            [metric_names.TOP1],
-            **grouped,
-        ),
+        _means("Top-1 against epochs", metric_names.EPOCH, "epoch"),
+        _means("Top-1 against training time", metric_names.TRAIN_SECONDS, "training time (s)"),
     ]
+
+
+def _means(title: str, x: str, x_title: str) -> reports.LinePlot:
+    return _line(
+        title,
+        x,
+        x_title,
+        [metric_names.TOP1],
+        groupby=reports.Metric("JobType"),
+        groupby_aggfunc="mean",
+        # The curve of each run behind the mean: runs of a recipe differ in their lengths.
+        groupby_rangefunc="samples",
+    )
 
 
 def _throughput() -> list[Any]:
@@ -247,6 +248,6 @@ def _name_panels(section: str, panels: Sequence[Any]) -> None:
         panel._id = f"{section.lower().replace(' ', '-')}-{number}"
 
 
-def _spec(model: Any) -> dict[str, Any]:
+def _spec(model: Any) -> dict[str, object]:
     """The content of a view as W&B's library sends it."""
     return json.loads(model.model_dump_json(by_alias=True, exclude_none=True))

@@ -57,7 +57,7 @@ class StandIn(ModuleType):
 class Additions(MetaPathFinder):
     """Sets on a module, once it is imported, what others have set on its stand-in."""
 
-    def __init__(self, module: str, additions: dict[str, Any]) -> None:
+    def __init__(self, module: str, additions: dict[str, object]) -> None:
         """`additions`: values by name."""
         self._module, self._additions = module, additions
 
@@ -128,7 +128,7 @@ def _imported(stand_in: StandIn) -> ModuleType:
     return importlib.import_module(stand_in.__name__)
 
 
-def _add(name: str, additions: dict[str, Any]) -> None:
+def _add(name: str, additions: dict[str, object]) -> None:
     """Set additions on a module, now or once it is imported."""
     if name in sys.modules:
         vars(sys.modules[name]).update(additions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ from resnet_exp.sweep.planned import Sweep
 
 # Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
 INTERVAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """Settings of a run's W&B logger that count for its sweep too; see ``conf/loggers/wandb.yaml``."""
+
+    project: str
+    entity: str | None
+    init_seconds: float
+    finish_seconds: float
 
 
 class SweepTracker:
@@ -61,19 +72,22 @@ class SweepTracker:
         self._run = self._run or self._open(self._settings)
         self._run.do(self._log)
 
-    def _open(self, settings: dict[str, Any]) -> BackgroundRun:
+    def _open(self, settings: TrackerSettings) -> BackgroundRun:
         """The W&B run of the sweep, begun or gone on with: its id is made from the sweep's name."""
         name = self._sweep.name
         return BackgroundRun(
             folder_of(self._sweep.runs_dir, name),
             # Said at the end: until then the terminal may show the sweep.
             self._said.append,
+            settings.init_seconds,
+            settings.finish_seconds,
             quiet=True,
             id=f"{metric_names.SWEEP_JOB}-{name}",
             name=name,
             group=name,
             job_type=metric_names.SWEEP_JOB,
-            **settings,
+            project=settings.project,
+            entity=settings.entity,
         )
 
     def _log(self, run: Any) -> None:
@@ -119,11 +133,11 @@ def tracked(sweep: Sweep, interval: float = INTERVAL_SECONDS) -> Iterator[SweepT
         tracker.close()
 
 
-def _settings(sweep: Sweep) -> dict[str, Any] | None:
-    """Those of the first run that logs to W&B, as far as they count here too."""
+def _settings(sweep: Sweep) -> TrackerSettings | None:
+    """Those of the first run that logs to W&B."""
     for run in sweep.runs:
         for entry in run.config.loggers.values():
             if entry.get("_target_") == WANDB:
-                waits = {key: entry.get(key, PATIENCE_SECONDS) for key in ("init_seconds", "finish_seconds")}
-                return {"project": entry.get("project"), "entity": entry.get("entity"), **waits}
+                waits = (entry.get(key, PATIENCE_SECONDS) for key in ("init_seconds", "finish_seconds"))
+                return TrackerSettings(entry["project"], entry.get("entity"), *waits)
     return None
