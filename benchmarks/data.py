@@ -173,8 +173,8 @@ def draw(found: Found, path: Path) -> None:
     middles = [statistics.median(passes) for passes in values]
     spread = [[middle - min(v) for middle, v in zip(middles, values, strict=True)],
               [max(v) - middle for middle, v in zip(middles, values, strict=True)]]  # fmt: skip
-    colours = ["#0072B2" if name.startswith("ours") else "#999999" for name in found]
-    axes.barh(list(found), middles, xerr=spread, color=colours, ecolor="#333333")
+    colors = ["#0072B2" if name.startswith("ours") else "#999999" for name in found]
+    axes.barh(list(found), middles, xerr=spread, color=colors, ecolor="#333333")
     axes.invert_yaxis()
     axes.set(xlabel="CPU milliseconds an image (median and range)")
     axes.grid(axis="x", alpha=0.3)

@@ -4,7 +4,7 @@ The closed parts are dataclasses, so that a misspelled key or a wrong type fails
 The open parts (algorithms, callbacks, loggers, the data loader) are mappings of name to ``{_target_, kwargs}``.
 
 Hydra composes against these classes, and `resnet_exp.config.finalize` makes instances of them: plain values, complete,
-valid. They are not changed afterwards but replaced (`dataclasses.replace`).
+valid. They are not changed afterward but replaced (`dataclasses.replace`).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[
 
 
 class _Signals:
-    """Counts the signals that ask to stop, and restores the handlers afterwards.
+    """Counts the signals that ask to stop, and restores the handlers afterward.
 
     The handler only counts: `_wait` acts between two polls, not in the middle of whatever runs.
     """

@@ -184,7 +184,7 @@ def _explain_loss(state: RunState, endings: dict[str, str]) -> RunState:
     ending = endings.get(state.job or "", "")
     if ending and ending.split()[0] not in slurm.ENDED:
         return replace(state, kind="queued", why=ending.lower())  # between two places of the queue
-    cancelled = ending.startswith("CANCELLED")
-    what = "was cancelled" if cancelled else "ended without a word" + (f" (SLURM: {ending})" if ending else "")
-    kind = "stopped" if cancelled else "failed"
+    canceled = ending.startswith("CANCELLED")
+    what = "was canceled" if canceled else "ended without a word" + (f" (SLURM: {ending})" if ending else "")
+    kind = "stopped" if canceled else "failed"
     return replace(state, kind=kind, why=f"job {state.job} {what}; the same command goes on")

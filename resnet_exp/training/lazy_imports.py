@@ -81,7 +81,7 @@ class Additions(MetaPathFinder):
 def without_unused() -> Iterator[None]:
     """Let imports get stand-ins for the modules of `UNUSED`, unless they are not installed or imported already.
 
-    Who has got one keeps it; afterwards nobody gets one any more.
+    Who has got one keeps it; afterward nobody gets one any more.
     """
     stand_ins = {name: stand_in for name in UNUSED if name not in sys.modules and (stand_in := _stand_in(name))}
     given = {name: set(vars(stand_in)) for name, stand_in in stand_ins.items()}

@@ -48,7 +48,7 @@ def build_schedule(config: ScheduleConfig) -> CosineAnnealingWithWarmupScheduler
 
 
 class Training:
-    """A trainer, with the parts that `resnet_exp.train` asks afterwards."""
+    """A trainer, with the parts that `resnet_exp.train` asks afterward."""
 
     def __init__(self, config: RunConfig, run: RunFolder) -> None:
         """Build everything, and load the latest checkpoint if there is one."""

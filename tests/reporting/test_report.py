@@ -475,7 +475,7 @@ def test_names_in_the_picture_do_not_cover_anything(tmp_path: Path) -> None:
             assert not any(box.contains(x, y) for points in marks for x, y in points)
 
 
-def test_many_marks_are_pixels_and_many_recipes_share_a_colour(tmp_path: Path) -> None:
+def test_many_marks_are_pixels_and_many_recipes_share_a_color(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, f"{n}", group=f"{n}", recipe=f"r{n % 9}", seed=n) for n in range(600)]
     figure = figures.draw_frontier(groups_of(tmp_path))
     assert all(line.get_rasterized() for line in figure.axes[0].lines if line.get_marker() == "o")

@@ -191,10 +191,10 @@ def test_a_search_runs_as_jobs_and_goes_on(played: Scenario) -> None:
     assert len(played.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=adaptive").split()) == 2
 
 
-def test_a_cancelled_run_is_stopped_and_goes_on(played: Scenario) -> None:
-    state = played.seen["cancelled"]["51"]
+def test_a_canceled_run_is_stopped_and_goes_on(played: Scenario) -> None:
+    state = played.seen["canceled"]["51"]
     assert (state["kind"], played.slurm.state(state["job"])) == ("stopped", "CANCELLED")
-    assert (played.folder_of("cancelled", "51") / "checkpoints" / "latest-rank0.pt").exists()
+    assert (played.folder_of("canceled", "51") / "checkpoints" / "latest-rank0.pt").exists()
 
 
 def test_nothing_is_left_running(played: Scenario) -> None:
