@@ -170,7 +170,7 @@ class Adaptive(_Sweeper):
 
         jobs = self.starter.launch(points, initial_job_idx=earlier)
         if self.task.codes[-1] == EXIT_BAD_REQUEST:
-            raise RequestError("the search stops, since a run was refused; put it right, then the same command goes on")
+            raise RequestError("the search stops, since a run was refused; fix it, then rerun the same command")
         return jobs
 
 

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if not PROJECT.fullmatch(options.project):
-            raise RequestError(f"{options.project} names no project; give ENTITY/PROJECT")
+            raise RequestError(f"{options.project}: use ENTITY/PROJECT")
         if options.dry_run is not None:
             write_definition(options.dry_run)
             console.say(f"wrote {options.dry_run}")

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _collect(options: argparse.Namespace) -> Content:
     target = options.target
     if target is not None and not 0 < target < 1:
-        raise RequestError(f"--target {target:g} is no fraction; use --target 0.766 for 76.6 %")
+        raise RequestError(f"--target {target:g} is not a fraction; use --target 0.766 for 76.6 %")
     if options.output.exists() and not options.output.is_dir():
         raise RequestError(f"-o {options.output} is a file; give a folder")
     try:

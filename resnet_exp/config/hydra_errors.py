@@ -31,7 +31,7 @@ def explain_error(error: Exception) -> str:
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read as key=value; quote what the shell or Hydra would take apart"
+        return f"{error.override} cannot be read as key=value; quote characters that are special to the shell or Hydra"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _missing_option(error)
     text = str(error.__cause__ or error)
@@ -53,7 +53,7 @@ def switched_off(group: str, name: str) -> str:
     if name in options:
         return f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
     return (
-        f"{group}.{name} has settings but nothing says what it is{_did_you_mean(name, options)}; add "
+        f"{group}.{name} has settings but no _target_{_did_you_mean(name, options)}; add "
         f"+{group}.{name}._target_=package.module.Name, or +{group}={name} for a file of yours"
     )
 
@@ -68,7 +68,7 @@ def _unknown_key(full: str, found: object) -> str:
     siblings = OmegaConf.select(schema, parent) if parent else schema
     known = [str(name) for name in siblings] if OmegaConf.is_dict(siblings) else []
     if isinstance(found, DictConfig) and not found:
-        return f"{full} is not there yet; +{full}=VALUE adds it"
+        return f"{full} is not set yet; add it with +{full}=VALUE"
     if not known:
         return f"{full} is not a setting; --cfg job shows them all"
     return (
@@ -88,14 +88,14 @@ def _unknown_setting(full: str, found: object) -> str:
         return f"{full} is not a setting; {parent} takes one value and has no settings of its own"
     # Files name what recipes set, not all that a class takes.
     more = _did_you_mean(leaf, known)
-    extra = "" if more else f"; +{full}=VALUE hands it to {group}.{name} all the same"
+    extra = "" if more else f"; +{full}=VALUE passes it to {group}.{name} anyway"
     return f"{full} is not a setting{more}; {parent} has {', '.join(known) or 'none'}{extra}"
 
 
 def _missing_option(error: MissingConfigException) -> str:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if not group:
-        return f"--config-name {option} is not there; give a file of the folder named with --config-dir"
+        return f"--config-name {option} does not exist; give a file of the folder named with --config-dir"
     # Hydra lists no options for a group of which several are chosen.
     options = [str(name) for name in error.options or []] or _options(group)
     if not options:

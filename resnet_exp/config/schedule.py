@@ -98,7 +98,7 @@ def duration(text: str, key: str) -> tuple[int, str]:
     """Split ``90ep`` into 90 and ``ep``; `key` names the setting in the error."""
     match = DURATION.fullmatch(text)
     if match is None:
-        raise RequestError(f"{key}={text} is no duration; use whole epochs (90ep) or batches (56250ba)")
+        raise RequestError(f"{key}={text} is not a duration; use whole epochs (90ep) or batches (56250ba)")
     return int(match[1]), match[2]
 
 

@@ -120,7 +120,7 @@ def check_devices(hardware: HardwareConfig) -> None:
     gpus, wanted = devices.visible_gpus(), hardware.devices
     if len(gpus) < wanted:
         raise RequestError(
-            f"hardware={hardware.name} wants {plural(wanted, 'GPU')}, this machine shows {len(gpus)}; "
+            f"hardware={hardware.name} needs {plural(wanted, 'GPU')}, this machine has {len(gpus)}; "
             "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
         )
     if hardware.precision == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):

@@ -51,7 +51,7 @@ def read_config(run: RunFolder) -> RunConfig:
         assert isinstance(typed, DictConfig)
         config = run_config(plain_values(typed, resolve=False))
     except (FileNotFoundError, NotADirectoryError):
-        raise RequestError(f"{run.path} is no run folder: it has no config.yaml") from None
+        raise RequestError(f"{run.path} is not a run folder: it has no config.yaml") from None
     except Exception as error:
         # OmegaConf, YAML and the decoder each raise their own.
         raise RequestError(f"{run.config} is damaged ({explain_error(error)}); start the run again") from error
@@ -66,6 +66,6 @@ def _refuse_earlier(run: RunFolder, config: RunConfig) -> None:
         target = str(entry[TARGET])
         if target.startswith(OURS) and not import_check.exists(target):
             raise RequestError(
-                f"{run.path} was written by an earlier version ({key}.{TARGET}={target} is not there any more); "
-                "give its command again, which starts it anew"
+                f"{run.path} was written by an earlier version ({key}.{TARGET}={target} no longer exists); "
+                "rerun its command to start it over"
             )

@@ -143,7 +143,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: C
 def _explain(folder: RunFolder, rank: int, number: signal.Signals, alone: bool) -> None:
     """Write ``failure.json`` for a rank that was ended by a signal; `alone` if it is the only one of the run."""
     hint = " (out of memory?)" if number == signal.SIGKILL else ""
-    line = f"rank {rank} was ended by {number.name}{hint}; the same command goes on from the last checkpoint"
+    line = f"rank {rank} was ended by {number.name}{hint}; rerun the same command to continue from the last checkpoint"
     # NCCL ends a rank that has lost another by SIGABRT.
     lost = number == signal.SIGABRT and not alone
     ended: Ended = "lost peer" if lost else "signal"

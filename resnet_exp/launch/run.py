@@ -49,7 +49,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     """
     folder = config.folder
     if (result := read_result(folder)) is not None:
-        console.say(f"done already: {folder.path}")
+        console.say(f"already done: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     validate.check_devices(config.hardware)
@@ -148,7 +148,7 @@ def _report(folder: RunFolder, code: int) -> int:
     """Say how a run ended whose ranks ended with `code`; returns the exit code."""
     console.status("")
     if code == EXIT_INTERRUPTED:
-        console.say(f"stopped; the same command goes on from here: {folder.path}")
+        console.say(f"stopped; rerun the same command to continue: {folder.path}")
         return code
     result = read_result(folder)
     if code == EXIT_DONE and result is not None:

@@ -225,7 +225,7 @@ def _at_once(left: list[_Outlook], launcher: LauncherConfig) -> tuple[int | None
         return allowed or 1, f"with {allowed or 1} at a time"
     there = len(devices.visible_gpus())
     if there < wanted:
-        return None, f"as a run wants {wanted} GPUs and this machine shows {there}"
+        return None, f"as a run wants {wanted} GPUs and this machine has {there}"
     fit = min(allowed or there, there // wanted)
     return fit, f"with {fit} at a time"
 

@@ -18,13 +18,13 @@ AXES: tuple[tuple[str, Axis], ...] = (("cheapest", "cost_usd"), ("fastest", "tra
 
 
 def parse_target(text: str) -> float:
-    """A target such as ``0.766``; raises `RequestError` if it is no fraction."""
+    """A target such as ``0.766``; raises `RequestError` if it is not a fraction."""
     try:
         target = float(text)
     except ValueError:
         target = -1.0
     if not 0 < target < 1:
-        raise RequestError(f"target_top1={text} is no fraction between 0 and 1; 76.6 % is target_top1=0.766")
+        raise RequestError(f"target_top1={text} is not a fraction between 0 and 1; 76.6 % is target_top1=0.766")
     return target
 
 

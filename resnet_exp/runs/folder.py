@@ -18,7 +18,7 @@ from resnet_exp.core.locks import open_lock, try_lock
 
 # Set for ranks whose launcher holds the lock of the run folder.
 OWNED = "RESNET_EXP_OWNED"
-FULL = "runs_dir={} is full; free some space, then the same command goes on from the last checkpoint"
+FULL = "runs_dir={} is full; free some space, then rerun the same command to continue from the last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def acquire(run: RunFolder) -> int:
     if not locked:
         owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         os.close(descriptor)
-        raise OwnedByOther(f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it")
+        raise OwnedByOther(f"{run.path} is already running (by {owner or 'another process'}); wait for it or stop it")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor

@@ -140,8 +140,8 @@ def _state(run: RunFolder, known: _Known) -> RunState:
     if job and run.path.is_dir():
         return RunState(name, "failed", run.path, LOST, _epochs(run), job=job)
     if run.latest_checkpoint.exists() or (run.path.is_dir() and name not in known.listed):
-        return RunState(name, "stopped", run.path, "the same command goes on from here", _epochs(run), job=job)
-    return RunState(name, "missing", run.path, "nobody is going to run it; the same command does")
+        return RunState(name, "stopped", run.path, "rerun the same command to continue", _epochs(run), job=job)
+    return RunState(name, "missing", run.path, "neither queued nor running; rerun the same command to start it")
 
 
 def _has_progress(run: RunFolder, job: QueuedJob) -> bool:
@@ -185,6 +185,6 @@ def _explain_loss(state: RunState, endings: dict[str, str]) -> RunState:
     if ending and ending.split()[0] not in slurm.ENDED:
         return replace(state, kind="queued", why=ending.lower())  # between two places of the queue
     canceled = ending.startswith("CANCELLED")
-    what = "was canceled" if canceled else "ended without a word" + (f" (SLURM: {ending})" if ending else "")
+    what = "was canceled" if canceled else "ended without an explanation" + (f" (SLURM: {ending})" if ending else "")
     kind = "stopped" if canceled else "failed"
-    return replace(state, kind=kind, why=f"job {state.job} {what}; the same command goes on")
+    return replace(state, kind=kind, why=f"job {state.job} {what}; rerun the same command to continue")

@@ -73,7 +73,7 @@ def own_sweep(runs_dir: Path, name: str) -> Generator[None]:
         descriptor = open_lock(path_of(runs_dir, name).with_suffix(".lock"))
     try:
         if not try_lock(descriptor):
-            raise RequestError(f"sweep={name} in {runs_dir} is running already; wait for it or stop it")
+            raise RequestError(f"sweep={name} in {runs_dir} is already running; wait for it or stop it")
         yield
     finally:
         os.close(descriptor)

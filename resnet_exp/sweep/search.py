@@ -220,7 +220,7 @@ class Search:
             self.study.set_user_attr(_run_of(trial), self.run_id(point))
             self.study.tell(trial.number, [result.top1, result.timing.train_seconds])
         elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
-            raise RequestError(f"{job.working_dir} is running already; wait for it, then the same command goes on")
+            raise RequestError(f"{job.working_dir} is already running; wait for it, then rerun the same command")
         else:
             self.study.tell(trial.number, state=TrialState.FAIL)
 

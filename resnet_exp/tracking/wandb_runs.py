@@ -36,7 +36,7 @@ def read_project(project: str) -> Found:
         RequestError: there is no such project, no login, or no way to W&B.
     """
     if not PROJECT.fullmatch(project):
-        raise RequestError(f"--wandb {project} names no project; use --wandb ENTITY/PROJECT")
+        raise RequestError(f"--wandb {project}: use --wandb ENTITY/PROJECT")
     summaries = {f"{project}/{found.id}": found.summary_metrics or {} for found in _finished(project)}
     return _runs(summaries, "its summary on W&B")
 

@@ -105,7 +105,7 @@ def test_a_full_disk_is_refused_before_anything_starts(key, run_cli: RunCli, tmp
 def test_a_disk_that_fills_up_costs_no_checkpoint(run_cli: RunCli, photo_tree, tiny, small_disk):
     runs = small_disk("runs", "150m")  # room for one checkpoint of 97 MB
     done = run_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
-    line = f"runs_dir={runs} is full; free some space, then the same command goes on from the last checkpoint"
+    line = f"runs_dir={runs} is full; free some space, then rerun the same command to continue from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
     run = RunFolder(runs / "mine")
     failure = read_json(run.failure)
@@ -188,7 +188,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     wait_for(run.latest_checkpoint.exists)
     rival = run_cli(*args, timeout=60)
     assert (rival.returncode, rival.stderr.count("\n")) == (2, 1)
-    assert f"{run.path} is running already (by process {first.launcher.pid} on " in rival.stderr
+    assert f"{run.path} is already running (by process {first.launcher.pid} on " in rival.stderr
     assert first.launcher.poll() is None and not ended(rank)
 
     rank.kill()

@@ -103,7 +103,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     assert read_json(cut.failure) is None
 
     killed = train("cut", *HOT, fault="13:SIGKILL:1")
-    said = "rank 1 was ended by SIGKILL (out of memory?); the same command goes on from the last checkpoint"
+    said = "rank 1 was ended by SIGKILL (out of memory?); rerun the same command to continue from the last checkpoint"
     assert (killed.returncode, killed.stderr) == (1, said + "\n"), killed.stdout
     assert failure_of(cut)["rank"] == 1
     assert time.time() - cut.trace.stat().st_mtime < 15
@@ -132,7 +132,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     again = run_cli(str(whole.path), module="resnet_exp.train", timeout=60)
-    assert again.returncode == 0 and "of 7 images, each seen once" in again.stdout, "done already"
+    assert again.returncode == 0 and "of 7 images, each seen once" in again.stdout, "already done"
 
 
 def failure_of(run: RunFolder) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
     done = subprocess.run(
         [sys.executable, *words[1:]], cwd=trained, capture_output=True, text=True, check=True, timeout=60
     )
-    assert f"done already: {run.path}" in done.stdout
+    assert f"already done: {run.path}" in done.stdout
 
 
 def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> None:
@@ -366,9 +366,9 @@ def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytes
         (["runs", "-o", "/proc/out"], "-o /proc/out cannot be written ("),
         (["runs", "-o", "taken"], "-o taken cannot be written (Is a directory); give another folder"),
         (["empty", "-o", "out", "--no-published"], "0 runs: nothing to report; leave out --no-published"),
-        (["runs", "-o", "out", "--target", "76.6"], "--target 76.6 is no fraction; use --target 0.766 for 76.6 %"),
-        (["runs", "-o", "out", "--target", "nan"], "--target nan is no fraction"),
-        (["runs", "-o", "out", "--wandb", "project"], "--wandb project names no project; use --wandb ENTITY/PROJECT"),
+        (["runs", "-o", "out", "--target", "76.6"], "--target 76.6 is not a fraction; use --target 0.766 for 76.6 %"),
+        (["runs", "-o", "out", "--target", "nan"], "--target nan is not a fraction"),
+        (["runs", "-o", "out", "--wandb", "project"], "--wandb project: use --wandb ENTITY/PROJECT"),
         (["copied", "-o", "out"], "copied holds W&B's files alone, the results are in the run folder; give that, or "),
         (["copied/run-1", "-o", "out"], "copied/run-1 holds W&B's files alone, "),
         (["damaged", "-o", "out"], "is damaged ("),

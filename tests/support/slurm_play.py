@@ -14,7 +14,7 @@ from support.slurm_scenario import Scenario, interrupt, read, rest
 SIX = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more", "sweep=six")
 # SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s.
 SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")
-STOPPED = "stopped; the same command"
+STOPPED = "stopped; rerun the same command"
 HOLD = "+hydra.launcher.additional_parameters.hold=true"
 # For runs that mostly wait: beside those that do not.
 SMALL = "hydra.launcher.cpus_per_task=2"

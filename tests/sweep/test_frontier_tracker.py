@@ -271,7 +271,7 @@ def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path, offline: 
 
 @pytest.mark.slow
 def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
-    """One is done already, one ends, one fails."""
+    """One is already done, one ends, one fails."""
     sweep = sweep_of(tmp_path, "before", "good", "bad")
     write_run(tmp_path, "before", group="b")
 

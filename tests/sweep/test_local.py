@@ -31,7 +31,7 @@ def test_two_at_a_time_and_again(trained_sweep: TrainedSweep) -> None:
     assert max(begun) < min(ended)
     again = trained_sweep.train()
     assert again.returncode == 0
-    assert "2 of 2 runs are done already" in again.stdout
+    assert "2 of 2 runs are already done" in again.stdout
 
 
 def test_a_run_that_cannot_start_says_why(run_cli, tmp_path):

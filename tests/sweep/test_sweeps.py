@@ -229,5 +229,5 @@ def test_demo_is_trained_once(run_cli: RunCli, tmp_path: Path) -> None:
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]
     stamps = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")]
     again = run_cli(*line, timeout=30)
-    assert again.returncode == 0 and "2 of 2 runs are done already and are skipped" in again.stdout
+    assert again.returncode == 0 and "2 of 2 runs are already done and are skipped" in again.stdout
     assert [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")] == stamps

@@ -180,7 +180,7 @@ def test_what_is_sent_is_the_definition_and_the_colors(tmp_path: Path, wandb: Wa
 def test_no_project_is_named(project: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert dashboard.main([project]) == 2
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", f"{project} names no project; give ENTITY/PROJECT\n")
+    assert (said.out, said.err) == ("", f"{project}: use ENTITY/PROJECT\n")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_goes_on_to_the_same_end(
         assert f"-ba{saved}-" in run.latest_checkpoint.resolve().name
         assert read_json(run.result) is None
         if code != -9:
-            assert "the same command goes on from " in cut.stdout + cut.stderr
+            assert "rerun the same command to continue" in cut.stdout + cut.stderr
     last = train(tmp_path / "cut")
     assert last.returncode == DONE, last.stderr + last.stdout
     uninterrupted, resumed = only_run(tmp_path / "whole"), only_run(tmp_path / "cut")
@@ -139,7 +139,7 @@ def assert_done_already(train: Command, runs: Path) -> None:
     train.environment.delenv("PYTHONPROFILEIMPORTTIME")
     assert again.returncode == DONE
     result = json.loads(only_run(runs).result.read_text())
-    assert "done already" in again.stdout and f"{result['top1']:.2%}" in again.stdout
+    assert "already done" in again.stdout and f"{result['top1']:.2%}" in again.stdout
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in again.stderr.splitlines()}
     assert "resnet_exp" in imported and "torch" not in imported
 

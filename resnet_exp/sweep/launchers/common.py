@@ -34,7 +34,7 @@ def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
         kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", "running", "queued")
     }
     if by_kind["done"]:
-        console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are done already and are skipped")
+        console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are already done and are skipped")
         _note_commits(by_kind["done"])
     there = [states[run.run_id] for kind in ("running", "queued") for run in by_kind[kind]]
     for state in there[:SHOWN]:

@@ -160,8 +160,8 @@ def load_job(submitit_folder: Path, job: str) -> SlurmJob:
 
 def _exhausted(most: int) -> RunFailed:
     return RunFailed(
-        f"requeued {most} times, as often as hydra.launcher.max_requeues={most} allows; the same command goes on from "
-        "the last checkpoint"
+        f"requeued {most} times, as often as hydra.launcher.max_requeues={most} allows; rerun the same command to "
+        "continue from the last checkpoint"
     )
 
 
@@ -171,7 +171,7 @@ def _requeue(job: str) -> None:
     Raises:
         RunFailed: that is not possible.
     """
-    goes_on = "the same command goes on from the last checkpoint"
+    goes_on = "rerun the same command to continue from the last checkpoint"
     if shutil.which("scontrol") is None:
         raise RunFailed(f"job {job} cannot be requeued: no scontrol here, nor in its container; {goes_on}")
     deadline = time.monotonic() + CONTROLLER_SECONDS
