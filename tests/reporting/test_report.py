@@ -174,7 +174,7 @@ def test_all_runs_are_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         ({"recipe": "\ud800"}, "must be a text"),
         ({"algorithms": "ema"}, "algorithms='ema' must be a list of texts"),
         ({"evaluation__eval_crop": None}, "evaluation.eval_crop=None must be"),
-        ({"schema": 2}, "it is no result of this version"),
+        ({"schema": 2}, "it is not a result of this version"),
     ],
     ids=str,
 )
