@@ -1,4 +1,4 @@
-"""The front's half of a run: own the folder, prepare the data, start the ranks, see them end."""
+"""The front's half of a run: lock the folder, prepare the data, start the ranks, wait for them."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ FIRST_NODE_SECONDS = 600
 
 
 def launch_run(config: RunConfig, patience: float = 0) -> int:
-    """Carry out a finalized configuration and return the exit code.
+    """Run a finalized configuration and return the exit code.
 
-    A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
+    A finished run is not run again: its result is shown. A failed one resumes from its last checkpoint.
 
     Args:
-        config: of `resnet_exp.config.finalize.finalize`.
+        config: from `resnet_exp.config.finalize.finalize`.
         patience: seconds to wait for another process that owns the run folder.
 
     Raises:
@@ -78,7 +78,7 @@ def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int
 
 
 def freeze_run(config: RunConfig, command: Command) -> None:
-    """Write a run folder whose run starts later, as it is configured now, by a command that submits it.
+    """Write the folder of a run that is submitted now and starts later: its configuration is frozen.
 
     Raises:
         RequestError: the folder cannot be written.
@@ -91,7 +91,7 @@ def freeze_run(config: RunConfig, command: Command) -> None:
 
 
 def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
-    """Run the ranks of a node that is not the first, which owns the folder and talks to the user."""
+    """Run the ranks of any node but the first; the first node holds the folder's lock and talks to the user."""
     prepare_data(config)
     deadline = time.monotonic() + FIRST_NODE_SECONDS
     while not folder.config.exists():
@@ -108,18 +108,18 @@ def _own(folder: RunFolder, patience: float) -> int:
             with writing(f"runs_dir={folder.path.parent}"):
                 return acquire(folder)
         except OwnedByOther:
-            # A job that was moved can start while its processes on the other node are being killed.
+            # A requeued job can start while its old processes on another node are still being killed.
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
         except RequestError:
             with contextlib.suppress(OSError):
-                folder.path.rmdir()  # which removes only an empty one
+                folder.path.rmdir()  # removes the folder only if it is empty
             raise
 
 
 def _make_ready(folder: RunFolder, config: RunConfig, new: bool) -> None:
-    """Prepare the data and write what the ranks read; a `new` folder goes if that is refused."""
+    """Prepare the data and write what the ranks read; if that is refused, a `new` folder is removed."""
     try:
         prepare_data(config)
         with writing(f"runs_dir={folder.path.parent}"):
@@ -132,20 +132,20 @@ def _make_ready(folder: RunFolder, config: RunConfig, new: bool) -> None:
 
 
 def _discard(folder: RunFolder, new: bool) -> None:
-    """Remove the folder of a refused run, unless an earlier try has left something in it."""
+    """Remove the folder of a refused run, unless an earlier attempt left files in it."""
     if new and not folder.latest_checkpoint.exists():
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def _announce(folder: RunFolder, config: RunConfig, place: Rendezvous) -> None:
-    """Say what is about to be trained, and forget why an earlier try failed."""
+    """Print what is about to be trained, and remove the failure of an earlier attempt."""
     console.say(summary.header(config, folder, console.width()))
     _forget_failure(folder, place)
-    console.status("starting: importing torch and composer takes some seconds")
+    console.status("starting: importing torch and composer takes a few seconds")
 
 
 def _report(folder: RunFolder, code: int) -> int:
-    """Say how a run ended whose ranks ended with `code`; returns the exit code."""
+    """Print how a run ended whose ranks ended with `code`; returns the exit code."""
     console.status("")
     if code == EXIT_INTERRUPTED:
         console.say(f"stopped; rerun the same command to continue: {folder.path}")
@@ -162,7 +162,7 @@ def _report(folder: RunFolder, code: int) -> int:
 
 
 def _forget_failure(folder: RunFolder, place: Rendezvous) -> None:
-    """Remove the reason why an earlier try failed, but not that of another node in this one."""
+    """Remove the failure of an earlier attempt, but not one that another node reported in this attempt."""
     if place.nodes == 1 or current_failure(folder) is None:
         folder.failure.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """The submission in progress in a folder of runs, so that its jobs are known even if the submitting process is killed.
 
-Between sbatch's answer and the write of the manifest, SLURM has jobs that no file records. So they are
-recorded before, in ``RUNS/.sweeps/.submission``. The next submission asks SLURM for jobs whose script has that submission's token.
+Between sbatch's answer and the write of the manifest, SLURM has jobs that no file records. So they are recorded
+before, in ``RUNS/.sweeps/.submission``. The next submission asks SLURM for jobs whose script has that submission's
+token.
 Standard library only until then.
 """
 
