@@ -1,7 +1,8 @@
 """Import Composer in two thirds of the time: without modules that we never use, and without garbage collection.
 
 Importing Composer runs 4,700 modules. Among them are the client of MosaicML's platform, for their own logger, and
-SciPy's signal processing, to which torchmetrics adds back a function that SciPy removed. Our training uses none of them.
+SciPy's signal processing, to which torchmetrics adds back a function that SciPy removed. Our training uses none of
+them.
 """
 
 from __future__ import annotations
