@@ -172,7 +172,7 @@ def test_search_refuses_what_it_cannot_compare(tmp_path: Path) -> None:
         bench.search().carry_on()
     damaged = tmp_path / "damaged.journal"
     damaged.write_text("{\n" + bench.path.read_text())
-    with pytest.raises(RequestError, match=r"damaged.journal is damaged \(.*\); remove it to search anew"):
+    with pytest.raises(RequestError, match=r"damaged.journal is damaged \(.*\); remove it to start a new search"):
         open_study(damaged, "bench")
 
 

@@ -168,7 +168,7 @@ def test_a_rank_that_is_killed_on_the_second_node_is_no_lost_node(played: Scenar
 
 def test_a_run_that_lost_one_of_two_nodes_requeues_itself(played: Scenario) -> None:
     log = job_log(played, "dual", "41")
-    assert "a node of this job was lost: no rank has said why it ended\n" in log
+    assert "a node of this job was lost: no rank has reported why it ended\n" in log
     assert log.count("requeued\n") == 1
 
 
