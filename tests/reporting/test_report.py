@@ -350,7 +350,7 @@ def test_hostile_names_are_data(tmp_path: Path, text: str, capsys: pytest.Captur
 def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runs").mkdir()
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
-    assert "note: no finished runs: this shows what others published" in capsys.readouterr().out
+    assert "note: no finished runs: this shows only published ones" in capsys.readouterr().out
     published = sections_of(tmp_path / "out")["Published runs"]
     assert "mosaicml-mild-2022" in published and "27.0 min" in published and "\\$14.77" in published
     assert set(FILES) <= set(path.name for path in (tmp_path / "out").iterdir())
