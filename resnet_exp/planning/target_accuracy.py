@@ -1,4 +1,4 @@
-"""``plan target_top1=0.766``: the cheapest and the fastest known way to a top-1, of own runs and published ones."""
+"""``plan target_top1=0.766``: the cheapest and the fastest known way to a top-1, from your own and published runs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def parse_target(text: str) -> float:
 
 
 def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Line]:
-    """The answer, for each dataset and way of evaluation in which a run reached the target.
+    """The answer for each dataset and evaluation protocol in which a run reached the target.
 
     Args:
         target: top-1 as a fraction.
-        runs_dir: folder of own runs.
-        dataset: the only one to look at, or None for all.
+        runs_dir: folder of your own runs.
+        dataset: the dataset to look at, or None for all.
     """
     own = collect.collect_runs([runs_dir]).runs if runs_dir.is_dir() else []
     runs = [run for run in (*own, *published()) if dataset in (None, run.dataset)]
@@ -68,7 +68,7 @@ def _answer(target: float, key: tuple[str, str], groups: Sequence[Group]) -> lis
         shown.add(best)
         line = [frontier.point_of(group, axis) for group in frontier.of_one_line(groups, groups[best].runs[0])]
         if (cost := frontier.cost_at(line, target)) is not None and cost != points[best].cost:
-            rows.append(("between", f"{_amount(axis, cost)}, read off between two of its lengths"))
+            rows.append(("between", f"{_amount(axis, cost)}, interpolated between two of its lengths"))
     dataset, protocol = key
     return [f"{target:.2%} top-1 on {dataset}, evaluated at {protocol}", *rows] if rows else []
 
@@ -88,7 +88,7 @@ def _way(name: str, group: Group) -> list[Line]:
     if not run.command:
         return [(name, text)]
     planned = run.command.replace("-m resnet_exp ", "-m resnet_exp.plan ", 1)
-    return [(name, text), ("command", run.command), ("elsewhere", f"{planned}    has the prices of other hardware")]
+    return [(name, text), ("command", run.command), ("elsewhere", f"{planned}    shows the prices of other hardware")]
 
 
 def _amount(axis: Axis, value: float) -> str:
