@@ -372,7 +372,7 @@ def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytes
         (["copied", "-o", "out"], "copied has only W&B's files, the results are in the run folder; give that, or "),
         (["copied/run-1", "-o", "out"], "copied/run-1 has only W&B's files, "),
         (["damaged", "-o", "out"], "is damaged ("),
-        (["odd", "-o", "out"], ".sweeps holds files that are no manifests; remove them"),
+        (["odd", "-o", "out"], ".sweeps has files that are not manifests; remove them"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
