@@ -481,7 +481,7 @@ def test_many_marks_are_pixels_and_many_recipes_share_a_color(tmp_path: Path) ->
     assert all(line.get_rasterized() for line in figure.axes[0].lines if line.get_marker() == "o")
     assert figures.OTHER in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     curves = figures.draw_curves(collect.collect_runs([tmp_path]).runs)
-    assert curves.get_suptitle() == f"{figures.MAX_CURVES} of {len(runs)} runs, of each configuration some"
+    assert curves.get_suptitle() == f"{figures.MAX_CURVES} of {len(runs)} runs, some of each configuration"
 
 
 def test_curves_without_evaluations(tmp_path: Path) -> None:
