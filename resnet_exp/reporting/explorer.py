@@ -149,7 +149,7 @@ def _hash(script: bytes) -> str:
 
 @cache
 def _plotly() -> tuple[str, str]:
-    """Plotly's script, compressed, and its hash; read without importing plotly, which would take longer than the page."""
+    """Plotly's script, compressed, and its hash; read without importing plotly, which takes longer than the page."""
     found = importlib.util.find_spec("plotly")
     assert found is not None and found.origin is not None
     script = (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()

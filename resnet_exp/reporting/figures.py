@@ -180,7 +180,7 @@ def _draw_marks(
     zorder: float,
     rasterized: bool,
 ) -> None:
-    """Marks of one look, with standard errors."""
+    """Draw marks of one color and shape, with standard errors."""
     costs = [group.train_seconds if axis == "train_seconds" else group.cost_usd for group in groups]
     panel.errorbar(
         [cost.mean / divisor for cost in costs if cost],

@@ -30,7 +30,7 @@ class Spot:
 
 
 def write_names(panel: Axes, spots: Sequence[Spot], color: str) -> None:
-    """Write the names of spots, the first ones first, each where it covers neither a mark nor another name.
+    """Write the names of spots in order, each where it covers neither a mark nor another name.
 
     A name for which there is no such place is left out. The figure must have been laid out.
     """

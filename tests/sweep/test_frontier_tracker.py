@@ -323,7 +323,7 @@ def tables_of(folder: Path) -> list[list[dict[str, Any]]]:
 def test_a_real_sweep(trained_sweep: TrainedSweep) -> None:
     folder, *_ = sorted(folder_of(trained_sweep.runs, NAME).glob(f"wandb/offline-run-*-sweep-{NAME}"))
     tables = tables_of(folder)
-    # Runs that differ in nothing but the seed are one row.
+    # Runs that differ only in the seed are one row.
     assert [row["n"] for row in tables[-1]] == [2]
     assert all(len(table) == 1 for table in tables)
 
