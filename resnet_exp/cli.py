@@ -59,12 +59,12 @@ class HydraTask:
 
     def __call__(self, composed: DictConfig) -> None:
         """Run one composed configuration."""
-        with _full_error(self.full_error), _errors_said(self.codes, self.full_error):
+        with _full_error(self.full_error), _errors_reported(self.codes, self.full_error):
             self.codes.append(self.job(self._finalized(composed)))
 
     def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
         """Run a sweep with its launcher, or run by run if this program has no job for sweeps."""
-        sweep = self._described(sweep)
+        sweep = self._with_commands(sweep)
         with _full_error(self.full_error):
             self.codes.append(self._carry_out(sweep, launcher))
         if self.codes[-1] == EXIT_INTERRUPTED:
@@ -77,7 +77,7 @@ class HydraTask:
             return in_turn(sweep, lambda config: _attempt(self.job, config, self.full_error))
         raise RequestError(f"hydra/launcher={launcher.name}: this command only runs here; use hydra/launcher=basic")
 
-    def _described(self, sweep: Sweep) -> Sweep:
+    def _with_commands(self, sweep: Sweep) -> Sweep:
         """The sweep with its name and each run's own command in the configurations."""
         options = command_line.options_here(self.words)
         runs = []
@@ -133,13 +133,13 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
 def _attempt(job: Job, config: RunConfig, full_error: str | None = None) -> int:
     """The exit code of one run of a sweep: its errors do not end the other runs."""
     codes: list[int] = []
-    with _errors_said(codes, full_error):
+    with _errors_reported(codes, full_error):
         codes.append(job(config))
     return codes[0]
 
 
 @contextlib.contextmanager
-def _errors_said(codes: list[int], full_error: str | None) -> Iterator[None]:
+def _errors_reported(codes: list[int], full_error: str | None) -> Iterator[None]:
     """Print an error in a block and add its exit code; re-raise it if `full_error` requests tracebacks."""
     try:
         yield

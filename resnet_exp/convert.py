@@ -103,7 +103,7 @@ def convert(config: RunConfig, most_skipped: int = 0) -> int:
     prepare_data(replace(config, data=local, train_batch_size=1), most_skipped)
     places = {split: _files(local).place_of(config.dataset.root, split) for split in image_tree.SPLITS}
     if remote is not None:
-        mds_upload.upload(remote, places, console.say, _told("written"))
+        mds_upload.upload(remote, places, console.say, _progress_printer("written"))
         console.say(f"data.loader.remote={remote.remote}")
         return EXIT_DONE
     for split, place in places.items():
@@ -115,7 +115,7 @@ def _bytes(place: Path) -> int:
     return sum(file.stat().st_size for file in (place.iterdir() if place.is_dir() else [place]))
 
 
-def _told(what: str) -> Callable[[int, int], None]:
+def _progress_printer(what: str) -> Callable[[int, int], None]:
     return lambda done, whole: console.status(f"{byte_size(done)} of {byte_size(whole)} {what}")
 
 
@@ -132,7 +132,7 @@ def verify(config: RunConfig) -> int:
 def _verify_split(files: ConvertedFiles, root: str, split: str) -> int:
     place = files.place_of(root, split)
     try:
-        manifest = files.verify(root, split, _told(f"of {place.name} checked"))
+        manifest = files.verify(root, split, _progress_printer(f"of {place.name} checked"))
     except manifests.ManifestMismatch as error:
         console.complain(str(error))
         return EXIT_FAILED

@@ -24,7 +24,7 @@ def size_at(config: RunConfig, elapsed: float) -> int:
     resizing = config.algorithms.get("progressive_resizing")
     if resizing is None:
         return side
-    scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _grown(resizing, elapsed)
+    scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _growth(resizing, elapsed)
     step = resizing["size_increment"]
     pinned = round(side * scale / step) * step
     # Rounded as torch rounds a scale factor. Images are never enlarged: 167 px, which rounds up to 168, stays 167.
@@ -51,7 +51,7 @@ def loaded_size(config: RunConfig, epoch: int, batch: int, batches: int) -> int:
     return next(side for side in range(wanted, full + 1) if int(left * side) == wanted)
 
 
-def _grown(resizing: Entry, elapsed: float) -> float:
+def _growth(resizing: Entry, elapsed: float) -> float:
     delay = resizing["delay_fraction"]
     growing = 1 - delay - resizing["finetune_fraction"]
     if elapsed < delay:

@@ -55,10 +55,10 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     validate.check_devices(config.hardware)
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
-        return _follow(folder, config, place)
+        return _run_other_node(folder, config, place)
     checkpoints.check_checkpoint(folder)
     new = not folder.path.exists()
-    owner = _own(folder, patience)
+    owner = _lock_folder(folder, patience)
     try:
         _make_ready(folder, config, new)
         _announce(folder, config, place)
@@ -90,7 +90,7 @@ def freeze_run(config: RunConfig, command: Command) -> None:
         write_environment(folder, replace(read_environment(folder), submitted=command))
 
 
-def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
+def _run_other_node(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
     """Run the ranks of any node but the first; the first node holds the folder's lock and talks to the user."""
     prepare_data(config)
     deadline = time.monotonic() + FIRST_NODE_SECONDS
@@ -101,7 +101,7 @@ def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
     return run_ranks(folder, config.hardware.ranks_per_node, place, None)
 
 
-def _own(folder: RunFolder, patience: float) -> int:
+def _lock_folder(folder: RunFolder, patience: float) -> int:
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -154,7 +154,7 @@ def _report(folder: RunFolder, code: int) -> int:
     if code == EXIT_DONE and result is not None:
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
-    failure = read_failure(folder) or Failure(_unexplained(folder, code))
+    failure = read_failure(folder) or Failure(_failure_without_reason(folder, code))
     console.complain(failure.error)
     if failure.exit_code != EXIT_BAD_REQUEST:
         console.say(f"log: {folder.rank_log(failure.rank or 0)}")
@@ -167,7 +167,7 @@ def _forget_failure(folder: RunFolder, place: Rendezvous) -> None:
         folder.failure.unlink(missing_ok=True)
 
 
-def _unexplained(folder: RunFolder, code: int) -> str:
+def _failure_without_reason(folder: RunFolder, code: int) -> str:
     if is_full(folder.path):
         return FULL.format(folder.path.parent)
     return f"the run ended without a result (exit code {code})"

@@ -31,7 +31,7 @@ class Host:
         loader_bound: images/s at which its CPUs were the bottleneck, None if they never were.
     """
 
-    said: str
+    citation: str
     threads: int
     speeds: dict[int, float]
     cold_seconds: float
@@ -123,13 +123,13 @@ def _alike(config: RunConfig) -> list[Host]:
     family = (hardware.gpu or "").split(" ")[0]
     rows = [row for row in _rows() if all(row[key] == value for key, value in mine.items())]
     rows = [row for row in rows if row["gpu"].split(" ")[0] == family]
-    return [_host([row for row in rows if row["said"] == said]) for said in dict.fromkeys(row["said"] for row in rows)]
+    return [_host([row for row in rows if row["said"] == each]) for each in dict.fromkeys(row["said"] for row in rows)]
 
 
 def _host(rows: list[dict[str, str]]) -> Host:
     bound = [float(row["images_per_second"]) for row in rows if row["limit"] == "loader"]
     return Host(
-        said=rows[0]["said"],
+        citation=rows[0]["said"],
         threads=int(rows[0]["threads"]),
         speeds={int(row["px"]): float(row["images_per_second"]) for row in rows},
         cold_seconds=float(rows[0]["cold_seconds"]),

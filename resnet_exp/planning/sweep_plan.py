@@ -52,7 +52,7 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
         RequestError: a run would be refused.
     """
     history = History(sweep.runs_dir)
-    outlooks = [_look(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
+    outlooks = [_outlook_of(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
     left = [outlook for outlook in outlooks if not outlook.done]
     where = f"with hydra/launcher={launcher.name} in {below_here(sweep.runs_dir)}"
     if sweep.search:
@@ -66,7 +66,7 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
             *([("left", f"{_count(left)}, {_wall_clock(left, launcher)}")] if left else []),
             ("cost", _cost(outlooks, left)),
             ("disk", _disk(outlooks)),
-            *_courses(outlooks),
+            *_schedules(outlooks),
             *other_hardware.other_hardware_lines([outlook.run.config for outlook in left], history),
         ]
     return [
@@ -88,7 +88,7 @@ def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
     ]
 
 
-def _look(run: PlannedRun, state: RunState, history: History) -> _Outlook:
+def _outlook_of(run: PlannedRun, state: RunState, history: History) -> _Outlook:
     if state.train_seconds is not None:
         return _Outlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
     return _Outlook(run, state, training_time.estimate_time(run.config, history))
@@ -254,7 +254,7 @@ def _disk(outlooks: list[_Outlook]) -> str:
     return f"up to {byte_size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
 
 
-def _courses(outlooks: list[_Outlook]) -> list[Line]:
+def _schedules(outlooks: list[_Outlook]) -> list[Line]:
     """Image sizes and learning rate of the longest run of each recipe."""
     longest: dict[str, RunConfig] = {}
     for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config.ssr):
@@ -282,7 +282,7 @@ def _commands(outlooks: list[_Outlook], history: History, command: Command) -> l
     unknown: dict[str, _Outlook] = {}
     for outlook in outlooks:
         if outlook.time is None:
-            unknown.setdefault(training_time.likeness(outlook.run.config), outlook)
+            unknown.setdefault(training_time.speed_key(outlook.run.config), outlook)
     rows: list[Line] = []
     for outlook in list(unknown.values())[:COMMANDS]:
         config = outlook.run.config

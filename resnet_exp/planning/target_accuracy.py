@@ -42,7 +42,7 @@ def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Lin
     for group in frontier.aggregate(_at_todays_prices(runs)):
         keyed.setdefault(frontier.frontier_key(group.runs[0]), []).append(group)
     answers = [row for key, groups in sorted(keyed.items()) for row in _answer(target, key, groups)]
-    return answers or [_none(target, runs, dataset)]
+    return answers or [_not_reached(target, runs, dataset)]
 
 
 def _at_todays_prices(runs: Iterable[RunRecord]) -> list[RunRecord]:
@@ -64,16 +64,16 @@ def _answer(target: float, key: tuple[str, str], groups: Sequence[Group]) -> lis
         best = frontier.cheapest_reaching(points, target)
         if best is None:
             continue
-        rows += [(name, "the same")] if best in shown else _way(name, groups[best])
+        rows += [(name, "the same")] if best in shown else _answer_rows(name, groups[best])
         shown.add(best)
-        line = [frontier.point_of(group, axis) for group in frontier.of_one_line(groups, groups[best].runs[0])]
+        line = [frontier.point_of(group, axis) for group in frontier.all_lengths_of(groups, groups[best].runs[0])]
         if (cost := frontier.cost_at(line, target)) is not None and cost != points[best].cost:
             rows.append(("between", f"{_amount(axis, cost)}, interpolated between two of its lengths"))
     dataset, protocol = key
     return [f"{target:.2%} top-1 on {dataset}, evaluated at {protocol}", *rows] if rows else []
 
 
-def _way(name: str, group: Group) -> list[Line]:
+def _answer_rows(name: str, group: Group) -> list[Line]:
     run = group.runs[0]
     cost = _amount("cost_usd", group.cost_usd.mean) if group.cost_usd else "no price"
     time = _amount("train_seconds", group.train_seconds.mean) if group.train_seconds else "no time"
@@ -95,7 +95,7 @@ def _amount(axis: Axis, value: float) -> str:
     return dollars(value) if axis == "cost_usd" else span(value)
 
 
-def _none(target: float, runs: Sequence[RunRecord], dataset: str | None) -> str:
+def _not_reached(target: float, runs: Sequence[RunRecord], dataset: str | None) -> str:
     where = f" on dataset={dataset}" if dataset else ""
     best = max((run.top1 for run in runs), default=None)
     known = "no run is known" if best is None else f"the best known is {best:.2%}"

@@ -66,14 +66,14 @@ class History:
 
     def alike(self, config: RunConfig) -> list[Result]:
         """Results of finished runs that should be as fast as this one, the newest first."""
-        alike = f"{likeness(config)} {schedule.mean_area(config):.0f}"
+        alike = f"{speed_key(config)} {schedule.mean_area(config):.0f}"
         if alike not in self._alike:
             found = self._finished.get(_kind_of(config), [])[:NEWEST]
-            self._alike[alike] = [result for run, result in found if _agrees(run, config)]
+            self._alike[alike] = [result for run, result in found if _has_same_settings(run, config)]
         return self._alike[alike]
 
 
-def likeness(config: RunConfig) -> str:
+def speed_key(config: RunConfig) -> str:
     """A key shared by runs that should be equally fast."""
     return json.dumps([_kind_of(config), _pace(config)], sort_keys=True)
 
@@ -100,7 +100,7 @@ def _newest_first(runs_dir: Path) -> list[RunFolder]:
     return [run for *_, run in sorted(results, key=lambda found: found[:2], reverse=True)]
 
 
-def _agrees(run: RunFolder, config: RunConfig) -> bool:
+def _has_same_settings(run: RunFolder, config: RunConfig) -> bool:
     """Whether a run of the same kind also had the same settings, as far as they affect its speed."""
     try:
         its = stored_config(run)
@@ -200,7 +200,7 @@ def estimate_time(config: RunConfig, history: History) -> Estimate | None:
 def _host_basis(time: published_speeds.HostTime) -> str:
     speeds = ", ".join(f"{speed:,.0f} images/s at {side} px" for side, speed in sorted(time.host.speeds.items()))
     cold = f", {span(time.cold_seconds)} more for a first epoch from a cold disk" if time.cold_seconds else ""
-    return f"{speeds}{cold} ({time.host.said})"
+    return f"{speeds}{cold} ({time.host.citation})"
 
 
 def _own_basis(speed: float, alike: list[Result], runs_dir: Path) -> str:

@@ -162,7 +162,7 @@ def _answer(groups: Sequence[Group], target: float) -> str:
         name = cell(f"recipe={run.recipe} ssr={_number(run.ssr)} on {_hardware(run)}")
         lines.append(
             f"{word} to {target:.1%}: {name}, {_percent(group.top1)} % in {text(points[index].cost)}."
-            f"{_between(frontier.of_one_line(groups, run), axis, target, text)}"
+            f"{_between(frontier.all_lengths_of(groups, run), axis, target, text)}"
         )
     return "\n".join(f"- {line}" for line in lines)
 

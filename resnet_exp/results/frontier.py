@@ -81,7 +81,7 @@ def hardware_key(run: RunRecord) -> tuple[str, str | None, int, int, int | None]
     return run.hardware, run.gpu, run.devices, run.nodes, None if run.devices else run.cpus
 
 
-def of_one_line(groups: Sequence[Group], run: RunRecord) -> list[Group]:
+def all_lengths_of(groups: Sequence[Group], run: RunRecord) -> list[Group]:
     """The groups that differ from a run only in length: interpolation is valid only between these."""
     return [group for group in groups if _line_key(group.runs[0]) == _line_key(run)]
 

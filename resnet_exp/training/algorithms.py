@@ -183,17 +183,17 @@ def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torc
 
     After training, the model holds EMA's or the raw weights, depending on whether Composer saved last.
     """
-    weights = {_bare(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
+    weights = {_unwrapped_name(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
     for algorithm in algorithms:
         # Before it starts, EMA holds the initial weights.
         if isinstance(algorithm, ComposerEMA) and algorithm.ema_started and not algorithm.ema_weights_active:
             assert algorithm.ema_model is not None
             averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
-            weights |= {_bare(name): value for name, value in averaged.items() if name.startswith("module.")}
+            weights |= {_unwrapped_name(name): value for name, value in averaged.items() if name.startswith("module.")}
     return {name: value.detach().cpu().clone() for name, value in weights.items()}
 
 
-def _bare(name: str) -> str:
+def _unwrapped_name(name: str) -> str:
     """Name of a weight without the ``module.`` prefixes of ComposerClassifier and of DistributedDataParallel."""
     while name.startswith("module."):
         name = name.removeprefix("module.")

@@ -58,7 +58,7 @@ def run_rank(run: RunFolder) -> int:
             traceback.print_exc()
         # Tell the trackers now: at exit their threads are gone. Closing the trainer would wait for the other ranks.
         if training is not None:
-            _tell(training, "log_failure")
+            _call_trackers(training, "log_failure")
         return code
 
 
@@ -106,7 +106,7 @@ def _build(run: RunFolder) -> Training:
 def _stop(run: RunFolder, training: Training) -> int:
     """Save a checkpoint now, between two batches; returns the exit code."""
     _save_stopped(run, training)
-    _tell(training, "log_stop")
+    _call_trackers(training, "log_stop")
     training.trainer.close()
     return EXIT_INTERRUPTED
 
@@ -119,7 +119,7 @@ def _finish(run: RunFolder, training: Training, startup_seconds: float) -> int:
         _save_weights(run, training)
         result = _result(run, training, startup_seconds)
         write_result(run, result)
-        _tell(training, "log_result", result, training.recorder.evaluations)
+        _call_trackers(training, "log_result", result, training.recorder.evaluations)
         checkpoints.remove_stale(run)
     training.trainer.close()
     return EXIT_DONE
@@ -196,7 +196,7 @@ def _result(run: RunFolder, training: Training, startup_seconds: float) -> Resul
     )
 
 
-def _tell(training: Training, what: str, *facts: Any) -> None:
+def _call_trackers(training: Training, what: str, *facts: Any) -> None:
     """Call a method on the trackers that have it."""
     for destination in training.trainer.logger.destinations:
         if (method := getattr(destination, what, None)) is not None:

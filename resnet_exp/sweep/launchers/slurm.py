@@ -76,7 +76,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
             part = todo[start : start + size]
             commit = command.git.commit if command.git is not None else None
             tasks = [slurm_job.SlurmJob(str(run.folder.path), settings.max_requeues, commit) for run in part]
-            with _undisturbed():
+            with _signals_blocked():
                 before = {run.run_id: jobs.get(run.run_id) for run in todo}
                 record = sweep_record(planned, "slurm", before)
                 described = [vars(task) for task in tasks]
@@ -108,7 +108,7 @@ def _freeze(runs: list[PlannedRun], command: Command) -> None:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Block signals, in sbatch too: a signal between its answer and the manifest would leave unrecorded jobs."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
@@ -146,7 +146,7 @@ def resources(hardware: HardwareConfig) -> Resources:
     return Resources(hardware.nodes, hardware.gpus_per_node or None, hardware.cpus, mem_gb)
 
 
-def _asked(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
+def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
     """The resources of `hardware`, unless the settings override them."""
     names = ("gpus_per_node", "cpus_per_task", "mem_gb")
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
@@ -157,7 +157,7 @@ def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherC
     # Imported late: only submission needs it.
     import submitit
 
-    asked = _asked(hardware, settings)
+    asked = _requested(hardware, settings)
     site = {name: value for name in SITE if (value := getattr(settings, name)) is not None}
     try:
         executor = submitit.SlurmExecutor(settings.submitit_folder, max_num_timeout=settings.max_requeues)
