@@ -61,7 +61,7 @@ def test_jobs_of_a_killed_submission_are_found(played: Scenario) -> None:
 
 
 def test_ctrl_c_leaves_the_jobs_running_and_says_so(played: Scenario) -> None:
-    assert "left; the jobs go on" in played.seen["interrupted"]
+    assert "left; the jobs keep running" in played.seen["interrupted"]
     assert "scancel --name=six" in played.seen["interrupted"]
     assert played.seen["after ctrl-c"] == ["from the site"] * 6
 
@@ -180,7 +180,7 @@ def test_a_requeue_waits_for_the_controller(played: Scenario) -> None:
 
 def test_a_search_runs_as_jobs_and_goes_on(played: Scenario) -> None:
     first, second = played.seen["search"]
-    assert "left; the jobs go on" in first
+    assert "left; the jobs keep running" in first
     assert second.startswith("trial 2 of 2: ")
     assert "note: left alone: " in second
     assert "sweep adaptive: 2 trials; no run is both better and faster" in second

@@ -244,7 +244,7 @@ def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
         return end_sweep(ended)
     except KeyboardInterrupt:
         if submitted:
-            console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")
+            console.say(f"left; the jobs keep running: {STATUS} {sweep.runs_dir} shows them")
             console.say(f"scancel --name={sweep.name} ends them")
         else:
             console.say("stopped before all runs were submitted; the same command submits the rest")
