@@ -32,7 +32,7 @@ Train = Callable[..., Finished]
 
 @pytest.fixture
 def train(
-    run_cli: RunCli, tiny: list[str], photo_tree: PhotoTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_cli: RunCli, tiny: list[str], photo_tree: PhotoTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Train]:
     """Train on 32 images and evaluate 7, which are no multiple of 2 or 3; nothing may be left running."""
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
@@ -42,7 +42,7 @@ def train(
 
     def run(runs: str, *args: str, fault: str = "-1::-1") -> Finished:
         monkeypatch.setenv("FAULT", fault)
-        done = run_cli(*tiny, *MINE, f"dataset.dir={tree}", f"runs_dir={tmp_path / runs}", *args, timeout=300)
+        done = train_cli(*tiny, *MINE, f"dataset.dir={tree}", f"runs_dir={tmp_path / runs}", *args, timeout=300)
         assert left_running(tmp_path) == []
         return done
 
