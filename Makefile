@@ -49,9 +49,10 @@ bench: setup ## Measure loaders and conversions, and how sweeps and reports scal
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: lint
-lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, imports between packages, and types
+lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, spelling, imports between packages, and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/codespell
 	.venv/bin/lint-imports --no-logo
 	$(PY) scripts/draw_architecture.py --check
 	$(PY) -m pyright

@@ -1,14 +1,14 @@
-"""How much of a processor the loaders take: CPU time an image, ours against what others offer.
+"""CPU time per image of our data loaders, compared with others.
 
     python benchmarks/data.py                       a table; about 10 minutes on two cores
     python benchmarks/data.py -o docs/loading.svg   and its picture
     python benchmarks/data.py --cold                the same for images that are not in the page cache
     python benchmarks/data.py --startup             the time to the first batch
 
-Each loader lives in a process of its own and works through the same generated photographs (500x375 pixels, JPEG) in
-turn with the others, one pass a round, without help of other processes. The CPU time is that of all its threads. The
-first pass of each, which compiles, is not counted; ``--startup`` measures what comes before it. With ``--cold`` each
-pass has a new process, which has loaded other images before, and files that are not in memory: the clock of the wall.
+Each loader runs in its own process and loads the same generated photographs (500x375 pixels, JPEG) in
+turn with the others, one pass per round, without worker processes. CPU time covers all its threads. The
+first pass of each, which compiles, is not counted; ``--startup`` measures it. With ``--cold`` each
+pass runs in a new process, warmed up on other images, on files that are not in the page cache, and measures wall time.
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ def draw(found: Found, path: Path) -> None:
     middles = [statistics.median(passes) for passes in values]
     spread = [[middle - min(v) for middle, v in zip(middles, values, strict=True)],
               [max(v) - middle for middle, v in zip(middles, values, strict=True)]]  # fmt: skip
-    colours = ["#0072B2" if name.startswith("ours") else "#999999" for name in found]
-    axes.barh(list(found), middles, xerr=spread, color=colours, ecolor="#333333")
+    colors = ["#0072B2" if name.startswith("ours") else "#999999" for name in found]
+    axes.barh(list(found), middles, xerr=spread, color=colors, ecolor="#333333")
     axes.invert_yaxis()
     axes.set(xlabel="CPU milliseconds an image (median and range)")
     axes.grid(axis="x", alpha=0.3)

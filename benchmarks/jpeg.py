@@ -1,10 +1,10 @@
-"""What restart markers cost and spare: libjpeg-turbo's time for JPEGs without them, with them, and for crops of these.
+"""Cost and benefit of restart markers: libjpeg-turbo's time for JPEGs without them, with them, and for crops.
 
     python benchmarks/jpeg.py
 
 CPU time an image, over the photographs of ``benchmarks/data.py`` encoded again with quality 90, as in FFCV files. Crops
-are those of a training epoch of ``benchmarks/data.py``; finding and copying what they need counts. At an eighth of the
-size eight by eight pixels are one: all Huffman codes are read, and next to nothing else is done.
+are those of a training epoch of ``benchmarks/data.py``; finding and copying their segments is included. At an eighth of
+the size, a block of eight by eight pixels becomes one: all Huffman codes are read, and little else is done.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def main() -> int:
     console.say(f"{len(files[0])} photographs; bytes on average:")
     for interval, size in sizes.items():
         console.say(f"interval {interval}: {size:,.0f}, {100 * (size / sizes[0] - 1):+.1f} %")
-    ways = {
+    variants = {
         "whole, no markers": whole(files[0], EIGHTHS),
         "whole, no markers, at 1/8": whole(files[0], 1),
         **{f"whole, interval {interval}": whole(files[interval], EIGHTHS) for interval in (ours, 1)},
         **{f"crops, interval {interval}": crops(files[interval]) for interval in (ours, 1)},
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[float]] = {name: [] for name in variants}
     # The first pass compiles.
     for number in range(ROUNDS + 1):
-        for name, work in ways.items():
+        for name, work in variants.items():
             began = time.process_time()
             work()
             if number:

@@ -1,4 +1,4 @@
-"""How well plans fit: predicted against published minutes, and against those of own runs.
+"""How accurate plans are: predicted minutes compared with published ones, and with those of your own runs.
 
     python benchmarks/plan.py                 published ImageNet runs, whose total times the prediction does not use
     python benchmarks/plan.py --runs RUNS     and each finished run of a folder, predicted from those of another length

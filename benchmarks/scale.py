@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py compose --runs 1000       no SLURM needed: to compose and check every run
     python benchmarks/scale.py status --runs 10000       nor here
-    python benchmarks/scale.py submit --runs 1000        on a machine with SLURM; the jobs are held, then cancelled
+    python benchmarks/scale.py submit --runs 1000        on a machine with SLURM; the jobs are held, then canceled
 
 Clocks cover the whole command, from the start of Python to its end, but for `compose`: CPU time of the planning alone.
 Memory is the peak resident set of the process.
@@ -128,7 +128,7 @@ def compose(sizes: list[int], repeat: int) -> None:
 
 
 def submit(sizes: list[int], repeat: int) -> None:
-    """Time the submission of sweeps of held jobs, and the same command again; all are cancelled."""
+    """Time the submission of sweeps of held jobs, and the same command again; all are canceled."""
     held = ["+hydra.launcher.additional_parameters.hold=true", "hydra.launcher.wait=false", "hydra/launcher=slurm"]
     for size in sizes:
         first, again = [], []

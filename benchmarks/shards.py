@@ -1,11 +1,11 @@
-"""Keepers of shards: MDS read by this project and by mosaicml-streaming, WebDataset and LitData, without decoding.
+"""Compare shard formats: MDS read by this project and by mosaicml-streaming, WebDataset and LitData, without decoding.
 
     pip install webdataset litdata
     python benchmarks/shards.py
 
-The same JPEGs in shards of each, read in mixed order in a process of its own, in turn, one pass a round. The first
-pass is not counted. CPU time is that of all threads of the process; the start is the wall's, from a new reader to its
-first sample, once more with three quarters of the epoch behind it (a run that goes on).
+The same JPEGs in shards of each format, read in shuffled order in separate processes, in turn, one pass per round. The
+first pass is not counted. CPU time covers all threads of the process. Start-up is wall time from a new reader to its
+first sample, measured again at three quarters of the epoch (a resumed run).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class _Others:
             state = self._data.state_dict(skip, 0, BATCH)
             self._data.load_state_dict(state)
         for number, _ in enumerate(self._data):
-            # WebDataset has no place to go to: what is behind is read and thrown away.
+            # WebDataset cannot seek: earlier samples are read and discarded.
             if number >= skip or self._name != "WebDataset":
                 yield 1
 

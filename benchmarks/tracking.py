@@ -2,8 +2,8 @@
 
     python benchmarks/tracking.py --rounds 5
 
-Each round trains the same short run on the digits without W&B, with W&B offline, and with W&B led to a socket on this
-machine that takes connections and never answers. The clock is the run's own ``train_seconds``: batches and the wait for
+Each round trains the same short run on the digits without W&B, with W&B offline, and with W&B pointed at a local socket
+that accepts connections and never answers. The clock is the run's own ``train_seconds``: batches and the wait for
 their data. The whole command's time has the waits at the start and the end too. Then 20,000 rows are handed to a W&B
 run of that kind, and each call is timed. Run it on an idle machine.
 """

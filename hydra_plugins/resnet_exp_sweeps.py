@@ -1,6 +1,6 @@
-"""The launchers and sweepers of resnet_exp; Hydra accepts such classes from this namespace only.
+"""The launchers and sweepers of resnet_exp; Hydra finds such classes only in this namespace.
 
-Imported at every start of every Hydra program in this environment: whatever costs time is imported in functions.
+Every Hydra program in this environment imports this file at every start, so slow imports are inside functions.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 class _Launcher(Launcher):
-    """Plans the whole sweep, and gives it to the program's task to carry out in the launcher's way."""
+    """Plans the whole sweep, and passes it to the program's task, which runs it with this launcher."""
 
-    config_class = ""  # of `resnet_exp.config.schema`, which has the settings
-    search: str | None = None  # the space of a sweep that is only planned: the runs to launch stand for others
+    config_class = ""  # name of the class in `resnet_exp.config.schema` with the settings
+    search: str | None = None  # search space, if a search is only planned: the launched runs are then examples
 
     def __init__(self, **settings: Any) -> None:
         self.settings = {name: _plain(value) for name, value in settings.items()}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra hands over."""
+        """Keep what Hydra passes in."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Carry out the runs; what became of each is in its folder, and the exit code with the task."""
+        """Run the sweep; each run's outcome is in its folder, and the task keeps the exit code."""
         from resnet_exp.config import schema
         from resnet_exp.sweep.planned import plan_sweep
 
@@ -49,7 +49,7 @@ class _Launcher(Launcher):
 
 
 def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
-    """The result of each run, None of one that has none."""
+    """The result of each run, None if it has none."""
     from resnet_exp.runs.result import read_result
 
     folders = {run.run_id: run.folder for run in planned.runs}
@@ -81,13 +81,13 @@ class Slurm(_Launcher):
 
 
 class _Sweeper(Sweeper):
-    """Has the launcher that the configuration names."""
+    """Uses the launcher that the configuration names."""
 
     def __init__(self, params: DictConfig | None = None) -> None:
         self.params = _plain(params) or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra hands over."""
+        """Keep what Hydra passes in."""
         self.loader, self.master = hydra_context.config_loader, config
         self.task: Any = task_function  # a `resnet_exp.cli.HydraTask`
         self.starter: Any = Plugins.instance().instantiate_launcher(
@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
 class Grid(_Sweeper):
     """``hydra/sweeper=basic``: every combination, and with ``grids`` those of several grids; docs/sweeps.md.
 
-    Unlike Hydra's it leaves it to our launchers to compose each run, once, and to write down what was asked for.
+    Unlike Hydra's own, it lets our launchers compose each run once, and record what was requested.
     """
 
     def __init__(self, params: DictConfig | None = None, grids: ListConfig | None = None) -> None:
@@ -126,7 +126,7 @@ class Adaptive(_Sweeper):
         self.settings = {"n_trials": n_trials, "parallel": parallel, "seed": seed, "digits": digits}
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Launch batch after batch, until there are ``n_trials``."""
+        """Launch batches of runs until there are ``n_trials``."""
         from resnet_exp.core import console
         from resnet_exp.runs import sweep_manifest
         from resnet_exp.sweep.compose import RunComposer
@@ -142,7 +142,7 @@ class Adaptive(_Sweeper):
 
         name, runs_dir = self._place()
         if not (self.task.writes and self.task.sweep_job):
-            # As many runs as the search will make, at random points: they can be counted and checked.
+            # The plan counts and checks as many runs as the search will make, at random points.
             preview = search(None)
             self.starter.search = space.described
             return self.starter.launch(preview.overrides(preview.ask(settings.n_trials)), initial_job_idx=0)
@@ -170,18 +170,18 @@ class Adaptive(_Sweeper):
 
         jobs = self.starter.launch(points, initial_job_idx=earlier)
         if self.task.codes[-1] == EXIT_BAD_REQUEST:
-            raise RequestError("the search stops, since a run was refused; put it right, then the same command goes on")
+            raise RequestError("the search stops because a run was refused; fix it, then rerun the same command")
         return jobs
 
 
 class SweepFolder(SearchPathPlugin):
-    """``-cn NAME`` finds a file of our sweeps; one of the user's own ``--config-dir`` comes before it."""
+    """Lets ``-cn NAME`` find our sweeps; a file in the user's ``--config-dir`` takes precedence."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add the folder to the search path of resnet_exp, and of no other program."""
+        """Add the folder to the search path of resnet_exp only, not of other Hydra programs."""
         from resnet_exp.core import paths
 
         main = str(paths.conf_dir())
         if any(element.provider == "main" and element.path == main for element in search_path.get_path()):
-            # Hydra puts --config-dir before the first of this provider, and later ones give way to earlier ones.
+            # Hydra inserts --config-dir before the first entry of this provider, and earlier entries win.
             search_path.append("schema", f"file://{paths.sweeps_dir()}")

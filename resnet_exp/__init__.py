@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 
 class _MovedModule(ModuleType):
-    """A module that only pickles of queued jobs still name: those of before the packages were made."""
+    """Stand-in for a module that has moved: pickles of jobs that were queued before the move still name it."""
 
     def __getattr__(self, name: str) -> type:
         if name != "SlurmJob":

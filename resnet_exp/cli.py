@@ -1,4 +1,4 @@
-"""The command line: Hydra composes the configuration, and a job carries it out, such as `launch_run`."""
+"""The command line: Hydra composes the configuration, and a job such as `launch_run` runs it."""
 
 from __future__ import annotations
 
@@ -41,30 +41,30 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Train or sweep as the words of a command line say, by default those of this process; returns the exit code."""
+    """Train or sweep as a command line says, by default that of this process; returns the exit code."""
     return run_hydra(sys.argv[1:] if words is None else words, launch_run, _carry_out_sweep)
 
 
 class HydraTask:
-    """What Hydra calls for one run, and our launchers for a sweep; keeps the exit codes.
+    """Called by Hydra for one run, and by our launchers for a sweep; keeps the exit codes.
 
-    `writes` is read by our sweeper: without it, no file says what a sweep was asked for.
+    Our sweeper reads `writes`: if false, it records nothing about a sweep.
     """
 
     def __init__(self, words: Sequence[str], job: Job, sweep_job: SweepJob | None, writes: bool) -> None:
         self.words, self.job, self.sweep_job, self.writes = words, job, sweep_job, writes
-        # As the user set it, not as Hydra is run with.
+        # The user's own setting, not the one Hydra runs with.
         self.full_error = os.environ.get(FULL_ERROR)
         self.codes: list[int] = []
 
     def __call__(self, composed: DictConfig) -> None:
-        """Carry out one composed configuration."""
-        with _full_error(self.full_error), _errors_said(self.codes, self.full_error):
+        """Run one composed configuration."""
+        with _full_error(self.full_error), _errors_reported(self.codes, self.full_error):
             self.codes.append(self.job(self._finalized(composed)))
 
     def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
-        """Carry out a sweep as its launcher does, or run by run if this program has no job for sweeps."""
-        sweep = self._described(sweep)
+        """Run a sweep with its launcher, or run by run if this program has no job for sweeps."""
+        sweep = self._with_commands(sweep)
         with _full_error(self.full_error):
             self.codes.append(self._carry_out(sweep, launcher))
         if self.codes[-1] == EXIT_INTERRUPTED:
@@ -75,10 +75,10 @@ class HydraTask:
             return self.sweep_job(sweep, launcher)
         if isinstance(launcher, BasicLauncherConfig):
             return in_turn(sweep, lambda config: _attempt(self.job, config, self.full_error))
-        raise RequestError(f"hydra/launcher={launcher.name}: this command runs here only; use hydra/launcher=basic")
+        raise RequestError(f"hydra/launcher={launcher.name}: this command only runs here; use hydra/launcher=basic")
 
-    def _described(self, sweep: Sweep) -> Sweep:
-        """The sweep whose runs know its name, and each its own command."""
+    def _with_commands(self, sweep: Sweep) -> Sweep:
+        """The sweep with its name and each run's own command in the configurations."""
         options = command_line.options_here(self.words)
         runs = []
         for run in sweep.runs:
@@ -91,19 +91,19 @@ class HydraTask:
         overrides = list(HydraConfig.get().overrides.task)
         chosen_anew = any(override.startswith("algorithms=") for override in overrides)
         for name in [] if chosen_anew else unused_settings(composed, overrides):
-            console.say(f"note: settings of algorithms.{name} are left out, since it is not switched on")
+            console.say(f"note: settings of algorithms.{name} are ignored, since it is not switched on")
         command = command_line.command_of([*command_line.options_here(self.words), *overrides])
         return replace(finalize(composed, overrides), command=command)
 
 
 def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None, writes: bool = True) -> int:
-    """Compose the configuration of a command line and give it to `job`, or all of a sweep's to `sweep_job`.
+    """Compose the configuration of a command line and pass it to `job`, or those of a sweep to `sweep_job`.
 
     Args:
-        words: of the command line.
-        job: carries out one run and returns its exit code.
-        sweep_job: the same for a sweep, as its launcher wants it; None gives each of its runs to `job`.
-        writes: False for a program that leaves nothing behind.
+        words: arguments of the command line.
+        job: runs one configuration and returns its exit code.
+        sweep_job: the same for a sweep; None passes each of its runs to `job`.
+        writes: False for a program that writes no files.
 
     Returns:
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
@@ -112,7 +112,7 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     version.setbase("1.3")
     task = HydraTask(words, job, sweep_job, writes)
     try:
-        # What `hydra.main` does with the words of this process.
+        # As `hydra.main` does with the arguments of this process.
         with _terminable(), _full_error("1"):
             _run_hydra(
                 args=command_line.parse(words),
@@ -131,16 +131,16 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
 
 
 def _attempt(job: Job, config: RunConfig, full_error: str | None = None) -> int:
-    """The exit code of one run of a sweep: what goes wrong in it does not end the others."""
+    """The exit code of one run of a sweep: its errors do not end the other runs."""
     codes: list[int] = []
-    with _errors_said(codes, full_error):
+    with _errors_reported(codes, full_error):
         codes.append(job(config))
     return codes[0]
 
 
 @contextlib.contextmanager
-def _errors_said(codes: list[int], full_error: str | None) -> Iterator[None]:
-    """Say what goes wrong in a block and add its exit code; raise it where `full_error` asks for tracebacks."""
+def _errors_reported(codes: list[int], full_error: str | None) -> Iterator[None]:
+    """Print an error in a block and add its exit code; re-raise it if `full_error` requests tracebacks."""
     try:
         yield
     except KeyboardInterrupt:
@@ -163,17 +163,17 @@ def _refused(error: Exception) -> int:
     elif isinstance(error, HydraException | OmegaConfBaseException):
         console.complain(explain_error(error))
     else:
-        # Hydra's own, such as of a sweep's folder that it cannot make.
+        # Hydra's own errors, such as for a sweep folder that it cannot create.
         console.complain(f"{one_line(error)}; {FULL_ERROR}=1 shows where")
     return EXIT_BAD_REQUEST
 
 
 @contextlib.contextmanager
 def _full_error(value: str | None) -> Iterator[None]:
-    """Set Hydra's variable in a block, or leave it out.
+    """Set Hydra's variable in a block, or unset it.
 
-    Hydra prints errors over many lines and exits; with the variable it raises them to us. Jobs and the processes that
-    they start have it as the user set it.
+    By default Hydra prints errors over many lines and exits; with the variable set it raises them to us. Jobs and the
+    processes that they start see the user's own setting.
     """
     before = os.environ.pop(FULL_ERROR, None)
     try:
@@ -188,10 +188,10 @@ def _full_error(value: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C in a block.
+    """Treat SIGTERM like Ctrl-C in a block.
 
-    A scheduler sends it where a person presses keys: data that is being prepared is left so that it can go on, and the
-    launcher of ranks, which handles both by itself, has them save a checkpoint.
+    A scheduler sends SIGTERM where a user presses Ctrl-C. An interrupted conversion can then be resumed; the launcher
+    of ranks handles both signals itself and lets the ranks save a checkpoint.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -211,7 +211,7 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
 def _refuse_slurm_without_sweep() -> None:
     launcher = HydraConfig.get().launcher._target_
     if launcher.rpartition(".")[2] == "Slurm":
-        raise RequestError("hydra/launcher=slurm submits sweeps, of one run too: add -m")
+        raise RequestError("hydra/launcher=slurm submits sweeps, even of one run: add -m")
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ Converts an image folder, train and val, to FFCV files or MDS shards that every 
   data.loader.images_per_shard=512            of data=streaming, whose images are all JPEGs
   data.loader.remote=URL                      of data=streaming: copy the shards there, and read them there
   data.cache_dir=PATH                         where the files go
-  on_error=stop|skip                          what an image does that cannot be converted; stop, unless said otherwise
-  max_skipped=100                             with on_error=skip: more than so many stop the conversion after all
+  on_error=stop|skip                          what to do with an image that cannot be converted (default: stop)
+  max_skipped=100                             with on_error=skip: stop after more skipped images than this
   verify=true                                 writes nothing: checks every byte of the files, and every image's state
 
-A conversion that was interrupted goes on when the same command is given again. docs/data.md says what becomes of each
-kind of image, and what is in the manifest beside each file.
+Rerun the same command to resume an interrupted conversion. docs/data.md says how each kind of image is treated, and
+what is in the manifest beside each file.
 
 Exit code: 0 done, 1 an image cannot be converted, the disk filled up, or a file is damaged, 2 the request is wrong."""
 ON_ERROR, MAX_SKIPPED, VERIFY = "on_error", "max_skipped", "verify"
@@ -83,27 +83,27 @@ def _most_skipped(words: dict[str, str]) -> int:
 
 
 def convert(config: RunConfig, most_skipped: int = 0) -> int:
-    """Write what a run of this configuration would write, and say how to name it.
+    """Write the files that a run of this configuration would write, and print how to name them.
 
     Args:
-        config: of `resnet_exp.config.finalize.finalize`.
-        most_skipped: so many images that cannot be converted are left out.
+        config: from `resnet_exp.config.finalize.finalize`.
+        most_skipped: up to this many images that cannot be converted are skipped.
 
     Raises:
-        RequestError: nothing is converted for the configuration's data format, or its dataset is of no use.
+        RequestError: the configuration's data format has no conversion, or its dataset is invalid.
         RunFailed: the conversion failed.
     """
     files, local = _files(config.data), config.data
     remote = files if isinstance(files, MDSShards) and files.remote else None
     if remote is not None:
         mds_upload.check_target(remote)
-        # What a run would read there is what this command writes.
+        # A run would read the remote shards; this command writes them.
         local = replace(local, loader={**local.loader, "remote": None})
-    # A training batch is of no concern here, nor are its default 2,048 images to a smaller dataset.
+    # The batch size does not matter here, and its default of 2,048 images could exceed a small dataset.
     prepare_data(replace(config, data=local, train_batch_size=1), most_skipped)
     places = {split: _files(local).place_of(config.dataset.root, split) for split in image_tree.SPLITS}
     if remote is not None:
-        mds_upload.upload(remote, places, console.say, _told("written"))
+        mds_upload.upload(remote, places, console.say, _progress_printer("written"))
         console.say(f"data.loader.remote={remote.remote}")
         return EXIT_DONE
     for split, place in places.items():
@@ -115,7 +115,7 @@ def _bytes(place: Path) -> int:
     return sum(file.stat().st_size for file in (place.iterdir() if place.is_dir() else [place]))
 
 
-def _told(what: str) -> Callable[[int, int], None]:
+def _progress_printer(what: str) -> Callable[[int, int], None]:
     return lambda done, whole: console.status(f"{byte_size(done)} of {byte_size(whole)} {what}")
 
 
@@ -123,7 +123,7 @@ def verify(config: RunConfig) -> int:
     """Check every byte of the files of this configuration, and every image that they were made from.
 
     Raises:
-        RequestError: there is no such file, or no manifest to check it against.
+        RequestError: a file or its manifest does not exist.
     """
     files = _files(config.data)
     return max(_verify_split(files, config.dataset.root, split) for split in image_tree.SPLITS)
@@ -132,7 +132,7 @@ def verify(config: RunConfig) -> int:
 def _verify_split(files: ConvertedFiles, root: str, split: str) -> int:
     place = files.place_of(root, split)
     try:
-        manifest = files.verify(root, split, _told(f"of {place.name} checked"))
+        manifest = files.verify(root, split, _progress_printer(f"of {place.name} checked"))
     except manifests.ManifestMismatch as error:
         console.complain(str(error))
         return EXIT_FAILED

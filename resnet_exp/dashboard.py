@@ -13,9 +13,9 @@ from resnet_exp.tracking.wandb_runs import PROJECT
 
 EPILOG = """\
 The workspace has the frontier (accuracy against time and cost), the curves of each recipe, throughput and data wait,
-the schedule, and the system; the report has the frontier's table and pictures as sweeps log them. Called again, it
-writes both anew: what was changed in them by hand is lost unless it was saved as another view, and runs since then get
-the colors of their recipes. Address and login are those of W&B's client: WANDB_BASE_URL, WANDB_API_KEY, wandb login.
+the schedule, and the system; the report has the frontier's table and plots as sweeps log them. Running it again
+overwrites both: manual changes are lost unless they were saved as another view, and newer runs get the colors of their
+recipes. Address and login are those of W&B's client: WANDB_BASE_URL, WANDB_API_KEY, wandb login.
 
 exit code: 0 written, 2 the request is wrong"""
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if not PROJECT.fullmatch(options.project):
-            raise RequestError(f"{options.project} names no project; give ENTITY/PROJECT")
+            raise RequestError(f"{options.project}: use ENTITY/PROJECT")
         if options.dry_run is not None:
             write_definition(options.dry_run)
             console.say(f"wrote {options.dry_run}")
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are")
-    parser.add_argument("--dry-run", type=Path, metavar="FILE", help="write what would be sent as JSON; asks nobody")
+    parser.add_argument("--dry-run", type=Path, metavar="FILE", help="write what would be sent as JSON; no network")
     return parser
 
 

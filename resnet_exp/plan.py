@@ -25,14 +25,13 @@ nor the GPUs.
   python -m resnet_exp.plan -m recipe=mild,hot ssr=0.1,0.2 seed=17,18,19
   python -m resnet_exp.plan target_top1=0.766 [dataset=imagenet]      the cheapest and the fastest known way there
 
-Put .plan behind resnet_exp in the command line that is to be planned. python -m resnet_exp --help shows what it may
-hold.
+To plan a command line, put .plan after resnet_exp in it. python -m resnet_exp --help shows its options.
 
-Times are of training alone, without evaluation and start-up. Each rests, in this order, on
+Times cover training only, without evaluation and start-up. Each is based on the first of these that exists:
   1. finished runs of the same kind in runs_dir: their mean images/s;
-  2. published speeds by image size on GPUs of the same kind, of the host whose number of threads is nearest;
-  3. nothing: then it is unknown, and a command is shown that measures it in a few epochs.
-A cost is that time at the price of hardware=NAME, of the date that is shown.
+  2. published speeds by image size on the same kind of GPUs, from the host with the closest number of threads.
+Otherwise the time is unknown, and the plan shows a command that measures it in a few epochs.
+A cost is that time at the price of hardware=NAME on the date shown.
 
 Exit code: 0 planned, 2 the request is wrong."""
 

@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.report RUNS... -o DIR``: what was learned, in what time, for how much."""
+"""``python -m resnet_exp.report RUNS... -o DIR``: accuracy, time and cost of finished runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from resnet_exp.results.collect import Collected
 from resnet_exp.tracking import wandb_runs
 
 EPILOG = """\
-RUNS are run folders, or folders of them; what is still running or failed is counted and named. Written into DIR, each
-file whole or not at all: runs.csv and runs.parquet (finished runs), unfinished.csv (the others, and why), frontier.md,
+RUNS are run folders, or folders of them; running and failed runs are counted and listed. Written atomically into DIR:
+runs.csv and runs.parquet (finished runs), unfinished.csv (the others, and why), frontier.md,
 frontier.svg and .png (top-1 against time and cost), curves.svg (top-1 while training), explorer.html (all of it to
 explore, in any browser, without network).
 
@@ -52,19 +52,25 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="*", type=Path, metavar="RUNS", help="run folders, folders of them, or wandb folders"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="where to write; made if needed"
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="where to write; created if needed"
     )
-    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="finished runs of a Weights & Biases project too")
-    parser.add_argument("--no-published", action="store_true", help="leave out what others published")
-    parser.add_argument("--baseline", default="baseline", metavar="RECIPE", help="compare with it (default: baseline)")
-    parser.add_argument("--target", type=float, metavar="TOP1", help="who reaches this top-1 first, such as 0.766")
+    parser.add_argument(
+        "--wandb", metavar="ENTITY/PROJECT", help="also include finished runs of a Weights & Biases project"
+    )
+    parser.add_argument("--no-published", action="store_true", help="leave out published runs")
+    parser.add_argument(
+        "--baseline", default="baseline", metavar="RECIPE", help="baseline of speed-ups (default: baseline)"
+    )
+    parser.add_argument(
+        "--target", type=float, metavar="TOP1", help="show what reaches this top-1 first, such as 0.766"
+    )
     return parser
 
 
 def _collect(options: argparse.Namespace) -> Content:
     target = options.target
     if target is not None and not 0 < target < 1:
-        raise RequestError(f"--target {target:g} is no fraction; use --target 0.766 for 76.6 %")
+        raise RequestError(f"--target {target:g} is not a fraction; use --target 0.766 for 76.6 %")
     if options.output.exists() and not options.output.is_dir():
         raise RequestError(f"-o {options.output} is a file; give a folder")
     try:
@@ -87,7 +93,7 @@ def _collect_runs(folders: list[Path], project: str | None) -> Collected:
 def _notes(content: Content) -> list[str]:
     runs, baseline = content.collected.runs, content.wanted.baseline
     if not runs:
-        return ["no finished runs: this shows what others published"]
+        return ["no finished runs: this shows only published ones"]
     if all(run.recipe != baseline for run in runs):
         return [f"no finished run has recipe={baseline}: no speed-ups; --baseline RECIPE compares with another"]
     return []

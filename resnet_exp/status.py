@@ -12,7 +12,7 @@ from resnet_exp.core.console import complain
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.runs import states, status_table
 
-EPILOG = "exit code: 0 if nothing failed or is missing, 1 if something did, 2 if the folder is none of runs"
+EPILOG = "exit code: 0 if no run failed or is missing, 1 if any did, 2 if the folder is not a folder of runs"
 
 
 def main(arguments: list[str] | None = None) -> int:

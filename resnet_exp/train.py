@@ -1,7 +1,7 @@
 """The worker: turns a run folder into a result. ``python -m resnet_exp.train RUN_DIR``.
 
-With ``RANK`` in the environment (from the launcher, ``composer`` or ``torchrun``) this process is that rank; without,
-it starts the ranks. ``RANK=0 python -m resnet_exp.train RUN_DIR`` trains in this very process, as a debugger wants it.
+With ``RANK`` in the environment (from the launcher, ``composer`` or ``torchrun``) this process is that rank; without
+it, it starts the ranks. ``RANK=0 python -m resnet_exp.train RUN_DIR`` trains in this same process, for debugging.
 """
 
 from __future__ import annotations

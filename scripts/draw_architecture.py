@@ -90,7 +90,7 @@ def draw() -> Figure:
     axes.set(xlim=(0, WIDTH + 440), ylim=(height, 0))
     axes.set_axis_off()
     _draw_layers(
-        axes, outer, MARGIN, WIDTH - 2 * MARGIN, "imports point downwards; boxes in a row do not know each other"
+        axes, outer, MARGIN, WIDTH - 2 * MARGIN, "imports point downward; boxes in a row do not know each other"
     )
     _draw_layers(axes, inner, WIDTH + 30, 390, "inside data")
     _draw_key(axes, WIDTH + 30, 40 + ROW * (len(inner) + 1))

@@ -114,8 +114,8 @@ install_with_apt() {
         apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
     log=$(mktemp)
     say "installing with apt: $*"
-    # One unreachable third-party list must not stop what the other lists can give. The set-up lock (9)
-    # is closed for apt, whose hooks may leave daemons behind that would hold it.
+    # One unreachable third-party list must not block the others. The set-up lock (descriptor 9) is closed
+    # for apt, whose hooks may leave daemons running that would hold it.
     "${apt[@]}" update >"$log" 2>&1 9>&- || say "apt-get update failed; going on with the lists there are"
     "${apt[@]}" install --no-install-recommends -y "$@" >>"$log" 2>&1 9>&- </dev/null || status=$?
     ((status == 0)) || tail -n 20 "$log" >&2
@@ -154,8 +154,8 @@ PY
 
 build() {
     local uv=.venv/bin/uv
-    # Without a stamp .venv is missing, half made or foreign; with another interpreter or place it is of no
-    # use. Either way it starts afresh, which uv's cache makes cheap.
+    # Without a stamp, .venv is missing, incomplete or not ours; with another interpreter or path it does not
+    # work. Either way it is rebuilt, which uv's cache makes cheap.
     if [[ -s $stamp && $(<"$stamp") == "${key%% *} "* ]] && .venv/bin/python -c '' 2>/dev/null; then
         rm -f "$stamp"
     else
@@ -176,7 +176,7 @@ build() {
         requirements.lock
     if ! ffcv_loads; then
         # A build kept in uv's cache is bound to the system libraries of its day.
-        say "building FFCV anew for this system's libraries"
+        say "rebuilding FFCV for this system's libraries"
         locked ffcv >.venv/ffcv.txt
         "$uv" pip install --python .venv/bin/python --require-hashes --no-deps --no-build-isolation \
             --refresh-package ffcv --reinstall-package ffcv -r .venv/ffcv.txt
@@ -196,7 +196,7 @@ if ! up_to_date; then
             say "waiting for another set-up of this checkout"
             flock 9
         }
-        # The one waited for may have done the work, or replaced the interpreter chosen above.
+        # The other set-up may have done the work, or replaced the interpreter chosen above.
         choose_python
     fi
     if ! up_to_date; then

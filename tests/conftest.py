@@ -14,7 +14,9 @@ from support.commands import TINY, Finished, RunCli, command
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
 from support.trained_sweep import trained_sweep as trained_sweep
+from support.warm import train_cli as train_cli
 from support.warm import warm_python as warm_python
+from support.warm import warm_training as warm_training
 
 # Files of minutes, the longest first: none of them shall begin when the others are done. `test_loaders` compiles what
 # the runs of others need then.

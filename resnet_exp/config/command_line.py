@@ -1,6 +1,6 @@
-"""Command lines of ``python -m resnet_exp`` and of the commands like it: how they are read, and such as users can copy.
+"""Read command lines of ``python -m resnet_exp`` and its sibling commands, and write ones that users can copy.
 
-The words of a command line are what follows the name of the program.
+The words of a command line are its arguments, without the name of the program.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         refuse("--experimental-rerun is not an option")
     if unknown := [word for word in rest if word.startswith("-")]:
         refuse(f"{unknown[0]} is not an option")
-    # argparse takes only the first group of overrides: those after `-m` would be unknown to it.
+    # argparse accepts only the first group of overrides; it would report those after `-m` as unknown.
     parsed.overrides += rest
     return parsed
 
@@ -50,14 +50,14 @@ def words_of(command: str) -> list[str]:
 
 
 def options_here(words: Sequence[str]) -> list[str]:
-    """Options with which the overrides of one run of a command line are carried out by themselves, on this machine."""
+    """Options that make the overrides of one run a command of its own, on this machine."""
     files = _files(words)
-    # Else a file that is a sweep would sweep.
+    # Otherwise a file that defines a sweep would start that sweep.
     return [*files, *(["hydra.mode=RUN"] if files else [])]
 
 
 def options_on_slurm(words: Sequence[str]) -> list[str]:
-    """The same as a sweep of one run, of no name so that it does not take the place of the planned one."""
+    """Options that submit one run as a sweep, without a name so that it does not replace the planned sweep."""
     files = _files(words)
     hydra = [word for word in parse(words).overrides if word.lstrip("+~").startswith("hydra")]
     return [*files, "-m", *hydra, *(["hydra.sweeper.grids=null", "sweep=null"] if files else [])]

@@ -1,4 +1,4 @@
-"""Fill in what depends on the machine, and check the whole. Nothing is written."""
+"""Fill in what depends on the machine, and check the configuration. Nothing is written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.manifest import Manifest
 
-# The recipes' 2,048 images over 8 devices. A device with more takes them in parts, which fit its memory and have the
-# original's BatchNorm statistics.
+# The recipes' 2,048 images over 8 devices. A device with a larger share splits it into microbatches of this size: they
+# fit its memory, and BatchNorm sees as many images as in the original.
 ORIGINAL_DEVICE_BATCH = 256
 
 
@@ -27,19 +27,19 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunCon
 
     Args:
         composed: what Hydra composed.
-        overrides: the command line's overrides, to tell settings that a user asked for from a recipe's leftovers.
+        overrides: the command line's overrides, to tell the user's settings from unused ones of a recipe.
 
     Returns:
         The configuration of a run, plain values only, with a ``run_id``.
 
     Raises:
-        RequestError: a value is missing, of no use, or at odds with another one.
+        RequestError: a value is missing, invalid, or in conflict with another one.
     """
     return finish(fill_in(close(composed, overrides or [])))
 
 
 def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """The first part of `finalize`: a copy that holds only what the schema knows, without a recipe's leftovers."""
+    """The first part of `finalize`: a copy with only the keys of the schema, without unused settings of a recipe."""
     closed = _closed(composed)
     with open_dict(closed.algorithms):
         for name in unused_settings(closed, overrides):
@@ -50,12 +50,12 @@ def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
 def fill_in(closed: DictConfig) -> PlainValues:
     """The second part of `finalize`: fill in what depends on the machine and the dataset, resolve; changes `closed`.
 
-    It reads values as nodes of `closed` only, by which `resnet_exp.sweep.composition` observes what is read.
+    It reads values only as nodes of `closed`, so that `resnet_exp.sweep.composition` can observe which keys are read.
     """
     _require(closed)
     _find_hardware(closed)
     _count_classes(closed)
-    # First, for what is resolved from it, such as the places of trackers.
+    # First, because other values are resolved from it, such as the folders of trackers.
     closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
     try:
         return plain_values(closed, resolve=True)
@@ -64,7 +64,7 @@ def fill_in(closed: DictConfig) -> PlainValues:
 
 
 def finish(filled: PlainValues) -> RunConfig:
-    """The last part of `finalize`: absolute paths, validation, the run id; takes over what `filled` holds."""
+    """The last part of `finalize`: absolute paths, validation, the run id; it may reuse objects of `filled`."""
     config = run_config(filled)
     _make_absolute(config)
     if config.dataset.name == "digits":
@@ -75,7 +75,7 @@ def finish(filled: PlainValues) -> RunConfig:
 
 
 def _make_absolute(config: RunConfig) -> None:
-    """A run folder must mean the same from every working directory, and its id the same images."""
+    """Make paths absolute: neither a run folder nor the images of an id may depend on the working directory."""
     dataset, data = config.dataset, config.data
     dataset.dir = dataset.dir and os.path.abspath(dataset.dir)
     data.cache_dir = data.cache_dir and os.path.abspath(data.cache_dir)
@@ -85,7 +85,7 @@ def _make_absolute(config: RunConfig) -> None:
 
 
 def _closed(composed: DictConfig) -> DictConfig:
-    """A copy in which only what the schema knows can be: Hydra's ``+key=value`` adds anything."""
+    """A copy that accepts only keys of the schema: Hydra's ``+key=value`` can add any key."""
     try:
         closed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.to_container(composed))
     except OmegaConfBaseException as error:
@@ -103,9 +103,9 @@ def _require(composed: DictConfig) -> None:
 
 
 def unused_settings(composed: DictConfig, overrides: list[str]) -> list[str]:
-    """Algorithms that some file has settings for and none switches on, such as those of a recipe that this one extends.
+    """Algorithms with settings in some file that are not switched on, such as those of a recipe that this one extends.
 
-    Settings that the command line itself gives are no leftovers but a mistake, which `validate` refuses.
+    Settings from the command line itself are a mistake instead, which `validate` refuses.
     """
     asked = {re.split(r"[.=]", override.lstrip("+~"))[1] for override in overrides if "algorithms." in override}
     off = [name for name, entry in composed.algorithms.items() if OmegaConf.is_dict(entry) and "_target_" not in entry]

@@ -1,4 +1,4 @@
-"""Errors of Hydra and OmegaConf in one line: the key, the value, the fix."""
+"""Hydra's and OmegaConf's errors as one line: the key, the value, the fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_exp.core import paths
 if TYPE_CHECKING:
     from hydra.errors import MissingConfigException
 
-# What OmegaConf says of a value of the wrong type, and what would be right.
+# OmegaConf's message for a value of the wrong type, and our fix.
 WANTED = {
     r"could not be converted to Integer": "use a whole number",
     r"could not be converted to Float": "use a number",
@@ -27,11 +27,11 @@ WANTED = {
 
 def explain_error(error: Exception) -> str:
     """One line for an error of Hydra or OmegaConf."""
-    # Imported late: every rank reads its configuration, and none needs Hydra for that.
+    # Imported late: every rank reads its configuration, without needing Hydra.
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read as key=value; quote what the shell or Hydra would take apart"
+        return f"{error.override} cannot be read as key=value; quote characters that are special to the shell or Hydra"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _missing_option(error)
     text = str(error.__cause__ or error)
@@ -48,18 +48,18 @@ def explain_error(error: Exception) -> str:
 
 
 def switched_off(group: str, name: str) -> str:
-    """What to say of settings in an open group for something that is not switched on."""
+    """The error for settings in an open group whose entry is not switched on."""
     options = _options(group)
     if name in options:
         return f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
     return (
-        f"{group}.{name} has settings but nothing says what it is{_did_you_mean(name, options)}; add "
+        f"{group}.{name} has settings but no _target_{_did_you_mean(name, options)}; add "
         f"+{group}.{name}._target_=package.module.Name, or +{group}={name} for a file of yours"
     )
 
 
 def _unknown_key(full: str, found: object) -> str:
-    """What to say of a key that the configuration does not have; `found` is the mapping that lacks it."""
+    """The error for a key that the configuration does not have; `found` is the mapping that lacks it."""
     group = full.partition(".")[0]
     parent, _, leaf = full.rpartition(".")
     if group in OPEN_GROUPS and parent:
@@ -68,7 +68,7 @@ def _unknown_key(full: str, found: object) -> str:
     siblings = OmegaConf.select(schema, parent) if parent else schema
     known = [str(name) for name in siblings] if OmegaConf.is_dict(siblings) else []
     if isinstance(found, DictConfig) and not found:
-        return f"{full} is not there yet; +{full}=VALUE adds it"
+        return f"{full} is not set yet; add it with +{full}=VALUE"
     if not known:
         return f"{full} is not a setting; --cfg job shows them all"
     return (
@@ -77,7 +77,7 @@ def _unknown_key(full: str, found: object) -> str:
 
 
 def _unknown_setting(full: str, found: object) -> str:
-    """The same of a key in an open group: there, only what is switched on has settings."""
+    """The same for a key in an open group, where only entries that are switched on have settings."""
     group, name, *below = full.split(".")
     keys = [str(key) for key in found] if isinstance(found, DictConfig) else []
     if not below or (len(below) == 1 and "_target_" not in keys):
@@ -86,17 +86,17 @@ def _unknown_setting(full: str, found: object) -> str:
     known = [key for key in keys if key != "_target_"]
     if len(below) > 1 and not known:
         return f"{full} is not a setting; {parent} takes one value and has no settings of its own"
-    # Files name what recipes set, not all that a class takes.
+    # The files list only settings that recipes use; the class may accept more.
     more = _did_you_mean(leaf, known)
-    extra = "" if more else f"; +{full}=VALUE hands it to {group}.{name} all the same"
+    extra = "" if more else f"; +{full}=VALUE passes it to {group}.{name} anyway"
     return f"{full} is not a setting{more}; {parent} has {', '.join(known) or 'none'}{extra}"
 
 
 def _missing_option(error: MissingConfigException) -> str:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if not group:
-        return f"--config-name {option} is not there; give a file of the folder named with --config-dir"
-    # Hydra lists no options for a group of which several are chosen.
+        return f"--config-name {option} does not exist; give a file of the folder named with --config-dir"
+    # Hydra lists no options for a group that allows several.
     options = [str(name) for name in error.options or []] or _options(group)
     if not options:
         return f"{group}={option}: there is no group {group}"

@@ -3,9 +3,9 @@
 The id depends neither on where code lies nor on keys that a later version adds:
 
 - A key of the schema, or of a data format's loader, counts where it differs from its default, and always if it has
-  none. So a key that is added needs a default, under which runs stay what they were; and a default never changes.
-- An entry (an algorithm, a callback, the loader) counts by its name, its settings and what ``_target_`` names. Of that,
-  the modules between the package and the name do not count for resnet_exp and Composer: ``composer.MixUp``.
+  none. So a new key needs a default that leaves existing runs unchanged, and a default never changes.
+- An entry (an algorithm, a callback, the loader) counts by its name, its settings and its ``_target_``. For resnet_exp
+  and Composer, only package and name of the target count, not the modules between them: ``composer.MixUp``.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ NOT_OUTCOME = frozenset(
         *("data.cache_dir", "dataset.title", "dataset.min_images_per_class"),
     )
 )
-# These two name themselves; of any other dataset only the folder says which images it is.
+# These two are identified by name; any other dataset only by its folder.
 NAMED_DATASETS = ("digits", "imagenet")
-# Packages whose names are told apart without their modules.
+# Packages whose classes are identified without their modules.
 OWN_NAMES = ("resnet_exp", "composer")
 
 
@@ -50,7 +50,7 @@ def _loader(loader: Entry) -> Entry:
 
 
 def _counted(part: object, left_out: Collection[str], prefix: str) -> dict[str, object]:
-    """What counts of a dataclass; `left_out` are dotted keys, and that of the dataclass begins them with `prefix`."""
+    """The values of a dataclass that count; `left_out` has dotted keys, whose prefix here is `prefix`."""
     return {
         name: _plain(value, left_out, f"{prefix}{name}.")
         for name, default in _defaults(type(part))
@@ -80,7 +80,7 @@ def _entry(entry: Entry) -> Entry:
 
 
 def _name(target: str) -> str:
-    """What a ``_target_`` names, without the modules between where those do not count."""
+    """The name in a ``_target_``, without the modules in between where those do not count."""
     package, _, rest = target.partition(".")
     return f"{package}.{rest.rpartition('.')[2]}" if package in OWN_NAMES else target
 
@@ -91,12 +91,12 @@ def digest(config: RunConfig) -> str:
 
 
 def group(config: RunConfig) -> str:
-    """The same 8 hex digits for runs that differ in nothing but the seed, as far as `outcome` goes."""
+    """8 hex digits shared by all runs whose `outcome` differs only in the seed."""
     return _hash(outcome(config), without=("seed",))
 
 
 def family(config: RunConfig) -> str:
-    """The same for runs that differ in nothing but seed and length."""
+    """8 hex digits shared by all runs whose `outcome` differs only in seed and length."""
     return _hash(outcome(config), without=("seed", "ssr"))
 
 

@@ -1,4 +1,4 @@
-"""Whether a ``_target_`` can be imported, found out without importing it: composer takes ten seconds."""
+"""Check whether a ``_target_`` can be imported without importing it: importing Composer takes ten seconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def missing_package(target: str) -> str | None:
 
 @cache
 def exists(target: str) -> bool:
-    """Whether the dotted name `target` leads to something; in doubt (compiled modules, star imports) it does."""
+    """Whether the dotted name `target` exists; True where that is unclear (compiled modules, star imports)."""
     module, _, attribute = target.rpartition(".")
     spec = _find(module)
     if spec is None or not attribute.isidentifier():
@@ -35,7 +35,7 @@ def _find(module: str) -> ModuleSpec | None:
     name, path, spec = "", None, None
     for part in module.split("."):
         name = f"{name}.{part}" if name else part
-        # The current folder is where `python -m` finds a user's own modules.
+        # `python -m` finds a user's own modules in the current folder.
         spec = PathFinder.find_spec(name, path if name != part else [str(Path.cwd()), *sys.path])
         if spec is None:
             return None
@@ -44,7 +44,7 @@ def _find(module: str) -> ModuleSpec | None:
 
 
 def _names(source: Path) -> set[str]:
-    """Names that a module may define, wherever in it."""
+    """Names that a module may define anywhere in its code."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source.read_bytes())):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -1,4 +1,4 @@
-"""The schema and the resolvers that YAML files use, as Hydra is told of them."""
+"""Register the schema and the resolvers of the YAML files with Hydra."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from resnet_exp.core.paths import sweeps_dir as sweeps_dir
 def _scaled_pixels(pixels: int, image_scale: float) -> int:
     if image_scale == 1:
         return pixels
-    # Progressive resizing works in steps of 4 pixels: any other full size would never be reached.
+    # Progressive resizing works in steps of 4 pixels; it would never reach any other full size.
     return max(4, 4 * round(pixels * image_scale / 4))
 
 
 def _default_cache(runs_dir: str) -> str:
-    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs where there is no home to write to, as on some clusters."""
+    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs if the home is not writable, as on some clusters."""
     home = Path(os.environ.get("HOME") or "/nonexistent")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
@@ -57,7 +57,7 @@ def _cache_dir(_root_: DictConfig) -> str:
     return _default_cache(_root_.runs_dir)
 
 
-# OmegaConf hands the whole configuration to a parameter of this name.
+# OmegaConf passes the whole configuration to a parameter of this name.
 RESOLVERS: dict[str, Callable[..., object]] = {
     "px": _px,
     "eval_px": _eval_px,
@@ -74,7 +74,7 @@ def register() -> None:
     dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
     digits) each is the number itself.
     """
-    # Loads the plugins, which store their own `basic` and `submitit_local` that ours replace in this program.
+    # This loads the plugins first. They register their own `basic` and `submitit_local`, which ours then replace.
     Plugins.instance()
     store = ConfigStore.instance()
     store.store(name="schema", node=RunConfig)

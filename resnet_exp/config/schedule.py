@@ -1,4 +1,4 @@
-"""The course of a run, as Composer will have it: image size and learning rate over its length.
+"""The schedule of a run as Composer computes it: image size and learning rate over its length.
 
 Sources: composer 0.32.1 ``algorithms/progressive_resizing``, ``algorithms/colout``, ``optim/scheduler.py``; the tests
 hold it against the original system's record.
@@ -12,29 +12,29 @@ import re
 from resnet_exp.config.schema import Entry, RunConfig
 from resnet_exp.core.errors import RequestError
 
-# Steps that a mean over the run is made of.
+# Number of steps for a mean over the run.
 SAMPLED = 2000
 
 
 def size_at(config: RunConfig, elapsed: float) -> int:
-    """Side in pixels of the training images once a fraction `elapsed` of the run is over."""
+    """Side in pixels of the training images after a fraction `elapsed` of the run."""
     side = config.resolution.train
     if colout := config.algorithms.get("colout"):
         side = int((1 - colout["p_col"]) * side)
     resizing = config.algorithms.get("progressive_resizing")
     if resizing is None:
         return side
-    scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _grown(resizing, elapsed)
+    scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _growth(resizing, elapsed)
     step = resizing["size_increment"]
     pinned = round(side * scale / step) * step
-    # As torch rounds a scale factor; and nothing is ever enlarged: 167 px, which rounds up to 168, stays as it is.
+    # Rounded as torch rounds a scale factor. Images are never enlarged: 167 px, which rounds up to 168, stays 167.
     return min(side, math.floor(side * (pinned / side)))
 
 
 def loaded_size(config: RunConfig, epoch: int, batch: int, batches: int) -> int:
     """Side in pixels at which images are loaded with ``data.decode=scheduled``, for a batch of an epoch.
 
-    ColOut cuts it down to `size_at` of that moment: nothing is left for progressive resizing to shrink.
+    ColOut cuts it down to the current `size_at`, so nothing is left for progressive resizing to shrink.
 
     Args:
         config: the run's.
@@ -51,7 +51,7 @@ def loaded_size(config: RunConfig, epoch: int, batch: int, batches: int) -> int:
     return next(side for side in range(wanted, full + 1) if int(left * side) == wanted)
 
 
-def _grown(resizing: Entry, elapsed: float) -> float:
+def _growth(resizing: Entry, elapsed: float) -> float:
     delay = resizing["delay_fraction"]
     growing = 1 - delay - resizing["finetune_fraction"]
     if elapsed < delay:
@@ -62,16 +62,16 @@ def _grown(resizing: Entry, elapsed: float) -> float:
 def sizes(config: RunConfig) -> list[int]:
     """Side in pixels of the training images in each epoch, or batch where the schedule counts batches.
 
-    Composer measures the elapsed part in the schedule's unit: within an epoch the size stays.
+    Composer measures progress in the schedule's unit: the size stays constant within an epoch.
     """
     length, _ = scaled_duration(config)
     return [size_at(config, step / length) for step in range(length)]
 
 
 def mean_area(config: RunConfig) -> float:
-    """Mean area of the training images over the run, in pixels: what an image costs grows with it.
+    """Mean area of the training images over the run, in pixels: the cost of an image grows with it.
 
-    Of a schedule in batches, which has tens of thousands, as many steps are looked at as tell it.
+    A schedule in batches has tens of thousands of steps; a sample of them is averaged.
     """
     length, _ = scaled_duration(config)
     steps = range(0, length, math.ceil(length / SAMPLED))
@@ -79,13 +79,13 @@ def mean_area(config: RunConfig) -> float:
 
 
 def learning_rate(config: RunConfig, elapsed: float) -> float:
-    """Learning rate once `elapsed` epochs (or batches, as the schedule counts) are over: warm-up, then a cosine."""
+    """Learning rate after `elapsed` epochs (or batches, in the schedule's unit): warm-up, then a cosine."""
     schedule, peak = config.schedule, config.optimizer.lr
     length, _ = scaled_duration(config)
     warmup, _ = duration(schedule.warmup, "schedule.warmup")
     if elapsed < warmup:
         return peak * elapsed / warmup
-    # At the end of a run that is all warm-up there is nothing left to fall.
+    # A run that is all warm-up has no decay.
     fraction = (elapsed - warmup) / (length - warmup) if length > warmup else 0.0
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
     return peak * (schedule.alpha_f + (1 - schedule.alpha_f) * cosine)
@@ -98,7 +98,7 @@ def duration(text: str, key: str) -> tuple[int, str]:
     """Split ``90ep`` into 90 and ``ep``; `key` names the setting in the error."""
     match = DURATION.fullmatch(text)
     if match is None:
-        raise RequestError(f"{key}={text} is no duration; use whole epochs (90ep) or batches (56250ba)")
+        raise RequestError(f"{key}={text} is not a duration; use whole epochs (90ep) or batches (56250ba)")
     return int(match[1]), match[2]
 
 

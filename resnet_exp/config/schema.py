@@ -4,7 +4,7 @@ The closed parts are dataclasses, so that a misspelled key or a wrong type fails
 The open parts (algorithms, callbacks, loggers, the data loader) are mappings of name to ``{_target_, kwargs}``.
 
 Hydra composes against these classes, and `resnet_exp.config.finalize` makes instances of them: plain values, complete,
-valid. They are not changed afterwards but replaced (`dataclasses.replace`).
+valid. They are not changed afterward but replaced (`dataclasses.replace`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from resnet_exp.core import cost
 from resnet_exp.core.records import is_object
 from resnet_exp.runs.folder import RunFolder
 
-# Groups whose entries are mappings of name to {_target_, kwargs}.
+# Open groups: mappings of name to {_target_, kwargs}.
 OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
 TARGET = "_target_"
-# One of them: ``_target_``, and what it is called with. Only the class that it names knows more.
+# One entry: ``_target_`` and its arguments. Only the class itself knows their types.
 Entry = dict[str, Any]
-# A group of them by name.
+# The entries of a group by name.
 Entries = dict[str, Any]
-# A whole configuration, or a part of it, as OmegaConf and YAML have it.
+# A whole or partial configuration, as OmegaConf and YAML represent it.
 PlainValues = dict[str, object]
 
 
@@ -78,7 +78,7 @@ class ResolutionConfig:
 
 @dataclass
 class DatasetConfig:
-    """What is learned. The four scales fit the recipes' ImageNet numbers to a small dataset."""
+    """The dataset. The four scales fit the recipes' ImageNet numbers to a small dataset."""
 
     name: str = MISSING
     title: str | None = None
@@ -97,7 +97,7 @@ class DatasetConfig:
 
     @property
     def root(self) -> str:
-        """The image folder; empty where none is read."""
+        """The image folder; empty if none is read."""
         return self.dir or ""
 
 
@@ -136,33 +136,33 @@ class HardwareConfig:
 
     @property
     def ranks_per_node(self) -> int:
-        """Processes that a node runs: one a device; on a CPU one, unless ``devices`` asks for more."""
+        """Ranks on each node: one per device; on a CPU one, unless ``devices`` asks for more."""
         return max(1, self.devices)
 
     @property
     def world_size(self) -> int:
-        """Ranks of a run."""
+        """Number of ranks of a run."""
         return self.ranks_per_node * self.nodes
 
     @property
     def gpus_per_node(self) -> int:
-        """GPUs that a node gives to a run."""
+        """GPUs that a run uses on each node."""
         return self.devices if self.device == "gpu" else 0
 
     @property
     def microbatch(self) -> int | str | None:
-        """Images that a device takes at a time, "auto" for as many as fit; None for its whole share of a batch."""
+        """Microbatch size of a device; "auto" for as many images as fit, None for its whole share of a batch."""
         size = self.device_train_microbatch_size
         return int(size) if size is not None and size.isdigit() else size
 
     def price_usd(self, seconds: float) -> float | None:
-        """What this costs for that long, in dollars; None without a price."""
+        """Cost of this hardware for `seconds`, in dollars; None without a price."""
         return cost.cost_usd(seconds, self.usd_per_node_hour, self.nodes)
 
 
 @dataclass
 class RecipeInfo:
-    """Where a recipe comes from and what it is for; shown to the user, never part of a run's identity."""
+    """Source and purpose of a recipe; shown to the user, never part of a run's identity."""
 
     source: str = ""
     ssr_above: float = 0.0
@@ -212,7 +212,7 @@ class RunConfig:
 
 
 def plain_values(composed: DictConfig, resolve: bool) -> PlainValues:
-    """A composed configuration as nested plain values; raises OmegaConf's error where one is missing."""
+    """A composed configuration as nested plain values; raises OmegaConf's error if one is missing."""
     values = OmegaConf.to_container(composed, resolve=resolve, throw_on_missing=True)
     return cast(PlainValues, values)
 
@@ -220,7 +220,7 @@ def plain_values(composed: DictConfig, resolve: bool) -> PlainValues:
 def run_config(values: Mapping[str, object]) -> RunConfig:
     """A configuration from nested mappings, such as a ``config.yaml``, unchecked.
 
-    What the schema does not know is left out, and what is not given has its default: the file may be of an earlier
+    Unknown keys are dropped, and missing keys get their defaults, because the file may be of an earlier
     version.
     """
     return part_config(RunConfig, values)
@@ -236,7 +236,7 @@ def part_config(kind: type[Part], values: Mapping[str, object]) -> Part:
 
 @cache
 def _makers(kind: type[Any]) -> list[tuple[str, Callable[[Any], Any]]]:
-    """The fields of a dataclass, each with what makes its value: another part, or the value as it is."""
+    """The fields of a dataclass, each with the function that makes its value: a nested part, or the value itself."""
     return [(each.name, _maker(each.default_factory)) for each in fields(kind)]
 
 
@@ -256,7 +256,7 @@ class BasicLauncherConfig:
 
 @dataclass
 class LocalLauncherConfig:
-    """``hydra/launcher=submitit_local``: ``parallel`` runs at a time; None: as many as have GPUs of their own."""
+    """``hydra/launcher=submitit_local``: ``parallel`` runs at a time; None: as many as the GPUs allow."""
 
     name: ClassVar[str] = "submitit_local"
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Local"
@@ -265,7 +265,7 @@ class LocalLauncherConfig:
 
 @dataclass
 class SlurmLauncherConfig:
-    """Types of ``conf/hydra/launcher/slurm.yaml``, which has the values and what they mean."""
+    """Types of ``conf/hydra/launcher/slurm.yaml``, which has the defaults and explains them."""
 
     name: ClassVar[str] = "slurm"
     _target_: str = MISSING
@@ -299,7 +299,7 @@ LauncherConfig = BasicLauncherConfig | LocalLauncherConfig | SlurmLauncherConfig
 
 @dataclass
 class GridConfig:
-    """``hydra/sweeper=basic``: every combination of the values that are given with commas, for each of ``grids``."""
+    """``hydra/sweeper=basic``: every combination of comma-separated values, for each of ``grids``."""
 
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Grid"
     params: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Validate a composed configuration and fill in what depends on the machine. Nothing is written."""
+"""Validate a resolved configuration. Nothing is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resnet_exp.core.text import plural
 from resnet_exp.data import formats
 
 PRECISIONS = ("fp32", "amp_fp16", "amp_bf16")
-MAX_SSR = 1000  # 90,000 epochs: more is a slip of the keyboard
+MAX_SSR = 1000  # 90,000 epochs: more must be a typo
 MAX_SEED = 2**32 - 1  # composer.utils.reproducibility.MAX_SEED
 
 
@@ -90,7 +90,7 @@ def _validate_batches(config: RunConfig) -> None:
 
 
 def notes(config: RunConfig) -> list[str]:
-    """What a user should know about a valid request before it costs time."""
+    """Warnings about a valid request, before it costs time."""
     remarks: list[str] = []
     ssr = config.ssr
     above, up_to = config.recipe_info.ssr_above, config.recipe_info.ssr_up_to
@@ -114,13 +114,13 @@ def notes(config: RunConfig) -> list[str]:
 
 
 def check_devices(hardware: HardwareConfig) -> None:
-    """Check that this machine has what the configuration wants; raises `RequestError` if not."""
+    """Check that this machine has the devices that the configuration needs; raises `RequestError` if not."""
     if hardware.device != "gpu":
         return
     gpus, wanted = devices.visible_gpus(), hardware.devices
     if len(gpus) < wanted:
         raise RequestError(
-            f"hardware={hardware.name} wants {plural(wanted, 'GPU')}, this machine shows {len(gpus)}; "
+            f"hardware={hardware.name} needs {plural(wanted, 'GPU')}, this machine has {len(gpus)}; "
             "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
         )
     if hardware.precision == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):

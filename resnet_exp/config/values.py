@@ -23,15 +23,15 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 
 BLOCKS = ("basic", "bottleneck")
-# Names in ``composer.loss``, and of ``composer.models.Initializer``: a test compares them.
+# Names in ``composer.loss`` and ``composer.models.Initializer``; a test compares them with Composer's.
 LOSSES = ("soft_cross_entropy", "binary_cross_entropy_with_logits")
 INITIALIZERS = (
     "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
     "linear_log_constant_bias",
 )  # fmt: skip
-# Where the algorithms are that this package knows; a class of the user's own may have the same name.
+# Modules of the algorithms that this package knows; a user's own class may have the same name.
 KNOWN_ALGORITHMS = ("composer.algorithms.", "resnet_exp.training.algorithms.")
-# What these take, by class and setting: (above 0 or not, at most). They check little themselves, and late.
+# Ranges by class and setting: (whether above 0, at most). The classes themselves check little, and late.
 RANGES: dict[tuple[str | None, str], tuple[bool, float]] = {
     ("MixUp", "alpha"): (True, math.inf),
     ("CutMix", "alpha"): (True, math.inf),
@@ -45,7 +45,7 @@ RANGES: dict[tuple[str | None, str], tuple[bool, float]] = {
     ("SAM", "rho"): (True, math.inf),
     ("SAM", "interval"): (True, math.inf),
 }
-# How big the loader makes images to train on: at full size, or as progressive resizing will have them.
+# Size at which training images are loaded: full, or the size of progressive resizing.
 DECODES = ("full", "scheduled")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -164,7 +164,7 @@ def _check_data(data: DataConfig, algorithms: Entries) -> None:
 
 
 def _algorithm(entry: Entry) -> str | None:
-    """The class of an algorithm that this package knows; None for one of the user's own."""
+    """The class of an algorithm that this package knows; None for a user's own algorithm."""
     target: str = entry["_target_"]
     return target.rpartition(".")[2] if target.startswith(KNOWN_ALGORITHMS) else None
 
@@ -182,7 +182,7 @@ def _check_ranges(name: str, entry: Entry) -> None:
 
 
 def check_target(key: str, target: object) -> None:
-    """Check a ``_target_`` without importing it; raises `RequestError` if it cannot be used, which names `key`."""
+    """Check a ``_target_`` without importing it; raises a `RequestError` that names `key` if it cannot be used."""
     if not isinstance(target, str) or not import_check.exists(target):
         raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
     if package := import_check.missing_package(target):
@@ -201,7 +201,7 @@ ARTIFACTS = ("result", "weights", "checkpoint")
 FORMATS = ("csv", "jsonl")
 
 
-# Longer than anybody waits, and short enough for the clocks that wait.
+# A day: longer than anyone waits, and within the limits of Python's timeouts.
 MOST_SECONDS = 86400
 
 
@@ -222,6 +222,6 @@ def _check_wandb(key: str, entry: Entry) -> None:
     for wait in ("init_seconds", "finish_seconds"):
         seconds = entry.get(wait, 1)
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
-        # W&B's client takes 0 seconds to finish for no end of them.
+        # W&B's client treats a finish timeout of 0 seconds as no timeout.
         if not is_number or not 0 < seconds <= MOST_SECONDS:
             raise RequestError(f"{key}.{wait}={seconds}: use a number of seconds above 0, at most {MOST_SECONDS}")

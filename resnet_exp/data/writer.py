@@ -46,7 +46,7 @@ def write(request: WriterRequest) -> None:
             if error.errno not in DISK_ERRORS:
                 raise RunFailed(f"{conversion.unfinished} cannot be written ({error.strerror})") from error
             raise RunFailed(
-                f"data.cache_dir={request.cache_dir} is full; free some space, then the same command goes on"
+                f"data.cache_dir={request.cache_dir} is full; free some space, then rerun the same command"
             ) from error
 
 

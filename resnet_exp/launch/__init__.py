@@ -1,1 +1,1 @@
-"""One run: own its folder, prepare its data, start its ranks, see them end."""
+"""One run: lock its folder, prepare its data, start its ranks, wait for them."""

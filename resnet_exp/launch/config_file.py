@@ -1,4 +1,4 @@
-"""``config.yaml`` of a run folder: how it is written, how it is read."""
+"""Write and read ``config.yaml`` of a run folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OURS = "resnet_exp."
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Ten times as fast as `OmegaConf.to_yaml`, and quotes every text that OmegaConf would read as something else."""
+    """Ten times as fast as `OmegaConf.to_yaml`; quotes every string that OmegaConf would read as another type."""
 
     yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
 
 
 def write_config(folder: RunFolder, config: RunConfig) -> None:
-    """Write the configuration of a run, whole or not at all."""
+    """Write the configuration of a run atomically."""
     text = yaml.dump(asdict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     write_text(folder.config, text)
 
 
 def stored_config(run: RunFolder) -> RunConfig:
-    """The configuration of a run that is over, unchecked: it may be of an earlier version.
+    """The configuration of a finished run, unchecked: it may be from an earlier version.
 
     Raises:
         OSError: it cannot be read.
@@ -44,16 +44,16 @@ def read_config(run: RunFolder) -> RunConfig:
     """Read and validate the configuration of a run folder.
 
     Raises:
-        RequestError: there is none, it is damaged, or of an earlier version.
+        RequestError: it is missing, damaged, or from an earlier version.
     """
     try:
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(run.config))
         assert isinstance(typed, DictConfig)
         config = run_config(plain_values(typed, resolve=False))
     except (FileNotFoundError, NotADirectoryError):
-        raise RequestError(f"{run.path} is no run folder: it has no config.yaml") from None
+        raise RequestError(f"{run.path} is not a run folder: it has no config.yaml") from None
     except Exception as error:
-        # OmegaConf, YAML and the decoder each raise their own.
+        # OmegaConf, YAML and the decoder each raise their own errors.
         raise RequestError(f"{run.config} is damaged ({explain_error(error)}); start the run again") from error
     _refuse_earlier(run, config)
     validate.validate(config)
@@ -61,11 +61,11 @@ def read_config(run: RunFolder) -> RunConfig:
 
 
 def _refuse_earlier(run: RunFolder, config: RunConfig) -> None:
-    """Refuse a folder that names what has moved since: what is ours is not the user's to put right."""
+    """Refuse a folder that names one of our classes that has moved: the user could not fix such a target."""
     for key, entry in config.entries():
         target = str(entry[TARGET])
         if target.startswith(OURS) and not import_check.exists(target):
             raise RequestError(
-                f"{run.path} was written by an earlier version ({key}.{TARGET}={target} is not there any more); "
-                "give its command again, which starts it anew"
+                f"{run.path} was written by an earlier version ({key}.{TARGET}={target} no longer exists); "
+                "rerun its command to start it over"
             )

@@ -1,4 +1,4 @@
-"""Make the data of a run ready: checks, and what is written once."""
+"""Prepare the data of a run: check it, and write what is written once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from resnet_exp.runs.folder import RunFolder
 
 
 def describe_data(folder: RunFolder, config: RunConfig) -> None:
-    """Note in ``environment.json`` which converted images a run uses, and the names of their classes."""
+    """Record in ``environment.json`` which converted images a run uses, and the names of their classes."""
     if (files := formats.files_of(config.data.loader, config.data.cache_dir)) is not None:
         facts = files.facts(config.dataset.root)
         write_environment(folder, replace(read_environment(folder), data=facts))
@@ -25,11 +25,11 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     """Check the dataset, and write what is written once: the digits, converted images.
 
     Args:
-        config: of `resnet_exp.config.finalize.finalize`.
-        most_skipped: so many images that cannot be converted are left out of a conversion; 0 leaves out none.
+        config: from `resnet_exp.config.finalize.finalize`.
+        most_skipped: up to this many images that cannot be converted are skipped.
 
     Raises:
-        RequestError: the data is not what the configuration says, or there is no room for it.
+        RequestError: the data does not match the configuration, or there is no room for it.
         RunFailed: the conversion failed.
     """
     data, dataset = config.data, config.dataset
@@ -37,7 +37,7 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
         return
     if dataset.name == "digits":
         digits.prepare(data.cache_dir)
-    # Formats of users look after their data themselves.
+    # A user's own format prepares its data itself.
     if formats.needs_folder(data.loader, data.cache_dir):
         _check_tree(config)
     if (files := formats.files_of(data.loader, data.cache_dir)) is not None:

@@ -1,4 +1,4 @@
-"""Start the ranks of one node as fresh processes, pass signals on, and leave nothing running."""
+"""Start the ranks of one node as fresh processes, forward signals, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder
 
-# Ours replace those of a launcher in which this process may run.
+# We set these, so that a launcher around this process cannot affect the ranks.
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 GRACE_SECONDS = 10.0
-# By the signal itself, or by the handler that Composer has while it builds its trainer.
+# Exit codes of a rank that was ended by the signal itself, or by Composer's handler while it builds its trainer.
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 POLL_SECONDS = 0.1
 
@@ -30,8 +30,8 @@ POLL_SECONDS = 0.1
 def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | None) -> int:
     """Run `ranks` processes of ``resnet_exp.train`` on this node and return one exit code for them all.
 
-    Each rank is a fresh interpreter in the launcher's own new process group and holds a copy of `owner`, the folder's
-    lock, so that the folder stays owned while any of them lives. On all nodes but the first there is none.
+    Each rank is a fresh interpreter in its own process group and inherits a copy of `owner`, the folder's
+    lock, so the folder stays locked while any of them lives. `owner` is None on all nodes but the first.
     """
     world = {"WORLD_SIZE": str(ranks * place.nodes), "LOCAL_WORLD_SIZE": str(ranks), "NODE_RANK": str(place.node)}
     world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port)}
@@ -48,8 +48,8 @@ def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | Non
             _kill(processes)
     rank = place.node * ranks + local
     if signals.received and code in TERMINATED:
-        # Stopped before there was anything to save: no failure, though another rank may have called it one. Of several
-        # nodes it may be another that has failed, which srun answers with the same signal.
+        # Stopped before there was anything to save: not a failure, though another rank may have reported one. But with
+        # several nodes, srun sends the same signal when another node has failed: keep its report.
         if place.nodes == 1:
             folder.failure.unlink(missing_ok=True)
         return EXIT_INTERRUPTED
@@ -60,7 +60,7 @@ def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | Non
 
 
 def _report(folder: RunFolder, place: Rendezvous, processes: list[subprocess.Popen[bytes]]) -> None:
-    """Say, where there are several nodes, how the ranks of this one have ended: a node that is lost says nothing."""
+    """With several nodes, report how the ranks of this node ended: a lost node is the one without a report."""
     if place.nodes > 1:
         write_report(folder, place.node, [process.poll() for process in processes])
 
@@ -80,7 +80,7 @@ def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=[*([] if owner is None else [owner]), *terminal],
-            # Else a terminal's Ctrl-C would go to ranks and data workers directly; here it comes through `_wait`.
+            # Otherwise a terminal would send Ctrl-C to ranks and data workers directly; `_wait` forwards it instead.
             start_new_session=True,
             preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )
@@ -90,9 +90,9 @@ def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[
 
 
 class _Signals:
-    """Counts the signals that ask to stop, and restores the handlers afterwards.
+    """Counts the signals that ask to stop, and restores the handlers afterward.
 
-    The handler only counts: `_wait` acts between two polls, not in the middle of whatever runs.
+    The handler only counts; `_wait` acts on it between two polls, so no code is interrupted halfway.
     """
 
     def __enter__(self) -> _Signals:
@@ -110,15 +110,15 @@ class _Signals:
 
 
 def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: Callable[[], None]) -> tuple[int, int]:
-    """Wait for all ranks, or for the first to fail: a local rank and the exit code of all.
+    """Wait for all ranks, or for the first to fail; returns that local rank and the exit code for all.
 
-    `report` is called before any of them is ended.
+    `report` is called before any rank is ended.
     """
     forwarded = 0
     while True:
         if signals.received > forwarded:
             forwarded = signals.received
-            # At once: srun, which asks like this when another node has failed, may kill this process next.
+            # Report immediately: if srun sent this signal because another node failed, it may kill this process next.
             report()
             if forwarded > 2:
                 console.say("killed; the last checkpoint stays")
@@ -126,12 +126,12 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: C
             hint = " (twice more Ctrl-C to kill)" if console.width() else ""
             console.say(f"stopping: saving a checkpoint first{hint}")
             for process in processes:
-                # The rank alone: its data workers must live until it has saved.
+                # Signal only the rank, not its process group: its data workers must live until it has saved.
                 process.send_signal(signal.SIGTERM)
         codes = [process.poll() for process in processes]
         failed = [rank for rank, code in enumerate(codes) if code not in (None, EXIT_DONE, EXIT_INTERRUPTED)]
         if failed:
-            # A killed rank, whose code is negative, cannot say so itself, and its peers fail for having lost it.
+            # A killed rank (negative exit code) cannot report itself, and its peers fail because they lost it.
             report()
             first = min(failed, key=lambda rank: codes[rank] or 0)
             return first, codes[first] or EXIT_FAILED
@@ -143,8 +143,8 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: C
 def _explain(folder: RunFolder, rank: int, number: signal.Signals, alone: bool) -> None:
     """Write ``failure.json`` for a rank that was ended by a signal; `alone` if it is the only one of the run."""
     hint = " (out of memory?)" if number == signal.SIGKILL else ""
-    line = f"rank {rank} was ended by {number.name}{hint}; the same command goes on from the last checkpoint"
-    # NCCL ends a rank that has lost another by SIGABRT.
+    line = f"rank {rank} was ended by {number.name}{hint}; rerun the same command to continue from the last checkpoint"
+    # NCCL ends a rank that lost a peer with SIGABRT.
     lost = number == signal.SIGABRT and not alone
     ended: Ended = "lost peer" if lost else "signal"
     write_failure(folder, failure_now(line, type=number.name, rank=rank, ended=ended))
@@ -157,7 +157,7 @@ def _signal(processes: list[subprocess.Popen[bytes]], number: signal.Signals) ->
 
 
 def _kill(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Leave no process behind, whatever happened."""
+    """Kill all processes of the ranks, whatever happened."""
     _signal(processes, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < deadline and any(process.poll() is None for process in processes):

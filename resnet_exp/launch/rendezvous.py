@@ -1,4 +1,4 @@
-"""Which node of a run this process is on, and where its ranks meet."""
+"""Which node of a run this process is on, and the address at which its ranks connect."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core import slurm
 from resnet_exp.core.errors import RequestError
 
-# Ports of jobs: below those that Linux hands out by itself (32768 and up).
+# Ports for jobs: below Linux's ephemeral ports (32768 and up).
 FIRST_PORT, PORTS = 20000, 12000
 
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """This node among those of a run, and the address at which the ranks meet."""
+    """This node among those of a run, and the address at which the ranks connect."""
 
     nodes: int
     node: int
@@ -25,13 +25,13 @@ class Rendezvous:
 
 
 def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
-    """The place of this process in a run on `hardware`.
+    """The rendezvous of this process in a run on `hardware`.
 
-    On several nodes SLURM says it, with one task a node: the ranks meet on the first host, at a port made of the
-    job's number, so that two jobs on one host do not meet.
+    With several nodes, it comes from SLURM, with one task per node: the ranks connect to the first host, at a port
+    derived from the job id, so that two jobs on one host do not collide.
 
     Raises:
-        RequestError: the run wants several nodes, and this is not a SLURM job with as many.
+        RequestError: the run needs several nodes, and this is not a SLURM job with that many.
     """
     nodes = hardware.nodes
     if nodes == 1:
@@ -51,7 +51,7 @@ def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
 
 
 def _first_host() -> str:
-    # Imported late: a third of a second that runs on one node need not pay.
+    # Imported late: it takes a third of a second, which runs on one node need not pay.
     from submitit.slurm.slurm import SlurmJobEnvironment
 
     return str(SlurmJobEnvironment().hostnames[0])

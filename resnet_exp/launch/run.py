@@ -1,4 +1,4 @@
-"""The front's half of a run: own the folder, prepare the data, start the ranks, see them end."""
+"""The front's half of a run: lock the folder, prepare the data, start the ranks, wait for them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ FIRST_NODE_SECONDS = 600
 
 
 def launch_run(config: RunConfig, patience: float = 0) -> int:
-    """Carry out a finalized configuration and return the exit code.
+    """Run a finalized configuration and return the exit code.
 
-    A finished run is not run again: its result is shown. A broken one goes on from its last checkpoint.
+    A finished run is not run again: its result is shown. A failed one resumes from its last checkpoint.
 
     Args:
-        config: of `resnet_exp.config.finalize.finalize`.
+        config: from `resnet_exp.config.finalize.finalize`.
         patience: seconds to wait for another process that owns the run folder.
 
     Raises:
@@ -50,16 +50,16 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     """
     folder = config.folder
     if (result := read_result(folder)) is not None:
-        console.say(f"done already: {folder.path}")
+        console.say(f"already done: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     validate.check_devices(config.hardware)
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
-        return _follow(folder, config, place)
+        return _run_other_node(folder, config, place)
     checkpoints.check_checkpoint(folder)
     new = not folder.path.exists()
-    owner = _own(folder, patience)
+    owner = _lock_folder(folder, patience)
     try:
         _make_ready(folder, config, new)
         _announce(folder, config, place)
@@ -79,7 +79,7 @@ def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int
 
 
 def freeze_run(config: RunConfig, command: Command) -> None:
-    """Write a run folder whose run starts later, as it is configured now, by a command that submits it.
+    """Write the folder of a run that is submitted now and starts later: its configuration is frozen.
 
     Raises:
         RequestError: the folder cannot be written.
@@ -91,8 +91,8 @@ def freeze_run(config: RunConfig, command: Command) -> None:
         write_environment(folder, replace(read_environment(folder), submitted=command))
 
 
-def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
-    """Run the ranks of a node that is not the first, which owns the folder and talks to the user."""
+def _run_other_node(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
+    """Run the ranks of any node but the first; the first node holds the folder's lock and talks to the user."""
     prepare_data(config)
     deadline = time.monotonic() + FIRST_NODE_SECONDS
     while not folder.config.exists():
@@ -102,25 +102,25 @@ def _follow(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
     return run_ranks(folder, config.hardware.ranks_per_node, place, None)
 
 
-def _own(folder: RunFolder, patience: float) -> int:
+def _lock_folder(folder: RunFolder, patience: float) -> int:
     deadline = time.monotonic() + patience
     while True:
         try:
             with writing(f"runs_dir={folder.path.parent}"):
                 return acquire(folder)
         except OwnedByOther:
-            # A job that was moved can start while its processes on the other node are being killed.
+            # A requeued job can start while its old processes on another node are still being killed.
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
         except RequestError:
             with contextlib.suppress(OSError):
-                folder.path.rmdir()  # which removes only an empty one
+                folder.path.rmdir()  # removes the folder only if it is empty
             raise
 
 
 def _make_ready(folder: RunFolder, config: RunConfig, new: bool) -> None:
-    """Prepare the data and write what the ranks read; a `new` folder goes if that is refused."""
+    """Prepare the data and write what the ranks read; if that is refused, a `new` folder is removed."""
     try:
         prepare_data(config)
         with writing(f"runs_dir={folder.path.parent}"):
@@ -133,29 +133,29 @@ def _make_ready(folder: RunFolder, config: RunConfig, new: bool) -> None:
 
 
 def _discard(folder: RunFolder, new: bool) -> None:
-    """Remove the folder of a refused run, unless an earlier try has left something in it."""
+    """Remove the folder of a refused run, unless an earlier attempt left files in it."""
     if new and not folder.latest_checkpoint.exists():
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def _announce(folder: RunFolder, config: RunConfig, place: Rendezvous) -> None:
-    """Say what is about to be trained, and forget why an earlier try failed."""
+    """Print what is about to be trained, and remove the failure of an earlier attempt."""
     console.say(summary.header(config, folder, console.width()))
     _forget_failure(folder, place)
-    console.status("starting: importing torch and composer takes some seconds")
+    console.status("starting: importing torch and composer takes a few seconds")
 
 
 def _report(folder: RunFolder, code: int) -> int:
-    """Say how a run ended whose ranks ended with `code`; returns the exit code."""
+    """Print how a run ended whose ranks ended with `code`; returns the exit code."""
     console.status("")
     if code == EXIT_INTERRUPTED:
-        console.say(f"stopped; the same command goes on from here: {folder.path}")
+        console.say(f"stopped; rerun the same command to continue: {folder.path}")
         return code
     result = read_result(folder)
     if code == EXIT_DONE and result is not None:
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
-    failure = read_failure(folder) or Failure(_unexplained(folder, code))
+    failure = read_failure(folder) or Failure(_failure_without_reason(folder, code))
     console.complain(failure.error)
     if failure.exit_code != EXIT_BAD_REQUEST:
         console.say(f"log: {folder.rank_log(failure.rank or 0)}")
@@ -163,12 +163,12 @@ def _report(folder: RunFolder, code: int) -> int:
 
 
 def _forget_failure(folder: RunFolder, place: Rendezvous) -> None:
-    """Remove the reason why an earlier try failed, but not that of another node in this one."""
+    """Remove the failure of an earlier attempt, but not one that another node reported in this attempt."""
     if place.nodes == 1 or current_failure(folder) is None:
         folder.failure.unlink(missing_ok=True)
 
 
-def _unexplained(folder: RunFolder, code: int) -> str:
+def _failure_without_reason(folder: RunFolder, code: int) -> str:
     if is_full(folder.path):
         return FULL.format(folder.path.parent)
     return f"the run ended without a result (exit code {code})"

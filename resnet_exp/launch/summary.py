@@ -1,4 +1,4 @@
-"""The first and the last lines of a run, for people."""
+"""The first and the last lines that a run prints."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NAME_WIDTH = 9
 
 
 def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> str:
-    """What is about to be trained, on what, for how long, where; and how to train on ImageNet.
+    """The rows printed before training: model, data, devices, folder; and how to train on ImageNet.
 
-    Rows are wrapped to `width` characters, None leaves them as they are.
+    Rows are wrapped to `width` characters; None does not wrap.
     """
     rows = [*description(config), ("folder", str(folder.path))]
     if folder.latest_checkpoint.exists():
@@ -32,7 +32,7 @@ def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> st
 
 
 def description(config: RunConfig) -> list[tuple[str, str]]:
-    """What a run trains, on what, for how long, how: rows of a name and a text."""
+    """Training, data, devices and methods of a run: rows of a name and a text."""
     length, unit = schedule.scaled_duration(config)
     hardware, dataset = config.hardware, config.dataset
     long_unit = "epochs" if unit == "ep" else "batches"
@@ -50,7 +50,7 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
 def row(name: str, text: str, width: int | None) -> str:
     """One named row of a summary, wrapped to `width` characters unless that is None."""
     line = f"  {name:<{NAME_WIDTH}}  {text}"
-    # A command or a path that is broken into lines cannot be copied.
+    # A wrapped command or path could not be copied.
     if width is None or name in ("ImageNet", "folder", "measure", "command"):
         return line
     indent = " " * (NAME_WIDTH + 4)
@@ -58,7 +58,7 @@ def row(name: str, text: str, width: int | None) -> str:
 
 
 def devices(hardware: HardwareConfig) -> str:
-    """The devices of a run, for people: ``8 x A100 40GB``."""
+    """The devices of a run as text: ``8 x A100 40GB``."""
     if hardware.device == "cpu":
         return f"{usable_cpus()} CPU cores"
     nodes = f"{hardware.nodes} nodes of " if hardware.nodes > 1 else ""
@@ -90,7 +90,7 @@ def _cost_row(result: Result) -> list[tuple[str, str]]:
 
 
 def hourly(hardware: Priced) -> str:
-    """The price of a node's hour and its date, for people."""
+    """The hourly price of a node and its date, as text."""
     nodes = f" for each of {hardware.nodes} nodes" if hardware.nodes > 1 else ""
     dated = f" (price of {hardware.price_date})" if hardware.price_date else ""
     return f"${hardware.usd_per_node_hour:.2f} an hour{nodes}{dated}"

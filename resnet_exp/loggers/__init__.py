@@ -1,1 +1,1 @@
-"""What a run writes while it trains."""
+"""Loggers and trackers of a run."""

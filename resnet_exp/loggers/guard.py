@@ -1,4 +1,4 @@
-"""A tracker that fails must not end a run: it is left out from then on, and that is said once."""
+"""A failing tracker must not end a run: its error is reported once, and it is not called again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from composer.loggers import LoggerDestination
 from resnet_exp.core import console
 from resnet_exp.core.text import one_line
 
-# Through these Composer and `resnet_exp.train` talk to a tracker.
+# The methods through which Composer and `resnet_exp.train` call a tracker.
 CALLED = (
     *("run_event", "close", "post_close", "log_metrics", "log_hyperparameters", "log_table", "log_images"),
     *("log_traces", "upload_file", "log_result", "log_stop", "log_failure"),
@@ -19,7 +19,7 @@ CALLED = (
 
 
 def guard(name: str, tracker: LoggerDestination) -> LoggerDestination:
-    """Have whatever `tracker`, which the configuration calls `name`, raises said instead, and no more asked of it."""
+    """Report the first exception of `tracker` instead of raising it, and do not call it again; `name` is its key."""
     lost = False
 
     def guarded(method: Callable[..., Any]) -> Callable[..., Any]:

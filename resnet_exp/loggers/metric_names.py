@@ -1,11 +1,11 @@
-"""Names of what trackers are given, in the order of their charts. Dashboards use them too."""
+"""Names of the logged metrics, in the order of their charts. Dashboards use them too."""
 
 from __future__ import annotations
 
 # Horizontal axes: batches and epochs since the start of training.
 BATCH, EPOCH = "batch", "epoch"
 
-# One value a batch.
+# One value per batch.
 LOSS = "train/loss"
 LEARNING_RATE = "train/lr"
 IMAGE_SIZE = "train/image_size"
@@ -14,18 +14,18 @@ DATA_WAIT_SHARE = "train/data_wait_share"
 GPU_MEMORY = "train/gpu_memory_gib"
 BATCH_METRICS = (LOSS, LEARNING_RATE, IMAGE_SIZE, IMAGES_PER_SECOND, DATA_WAIT_SHARE, GPU_MEMORY)
 
-# One value an evaluation; accuracies are fractions, times seconds of training alone, costs those so far.
+# One value per evaluation: accuracies as fractions, seconds of training so far, their cost.
 TOP1, TOP5, EVAL_LOSS = "eval/top1", "eval/top5", "eval/loss"
 BEST_TOP1 = "eval/best_top1"
 TRAIN_SECONDS = "eval/train_seconds"
 COST = "eval/cost_usd"
 EVAL_METRICS = (TOP1, TOP5, EVAL_LOSS, BEST_TOP1, TRAIN_SECONDS, COST)
 
-# What the parent of a sweep logs to a run of its own, of this job type; those of the others are their recipes.
+# What the parent of a sweep logs to its own W&B run, which has this job type; other runs have their recipe.
 SWEEP_JOB = "sweep"
 FRONTIER_TABLE, FRONTIER_PICTURE, FRONTIER_RUNS = "frontier/table", "frontier/picture", "frontier/runs"
 
-# Top-1 whose time is noted when an evaluation first reaches it: what MLPerf asks of a ResNet-50, and of the recipes.
+# Target top-1 whose time is logged when first reached: MLPerf's target for ResNet-50, and the recipes'.
 TARGETS = (0.759, 0.766)
 
 

@@ -1,4 +1,4 @@
-"""What every tracker is given: a row of metrics a batch, and one an evaluation; `metric_names` has their names."""
+"""What every tracker gets: one row of metrics per batch and per evaluation, named as in `metric_names`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from resnet_exp.runs.result import EvaluationRow
 class Measures(Callback):
     """Log metrics to all trackers of the run.
 
-    Speeds are those of rank 0, of a batch from its end to that of the one before, evaluations left out. The first batch
-    of a try waits for what is done once, and has none.
+    Speeds are rank 0's, from the end of one batch to the end of the next, without evaluations. The first batch
+    of an attempt has none, since it waits for one-time work.
     """
 
     def __init__(self, recorder: Recorder, config: RunConfig) -> None:
@@ -31,7 +31,7 @@ class Measures(Callback):
         self._asked = self._waited = 0.0
 
     def fit_start(self, state: State, logger: Logger) -> None:
-        """Log the configuration to the trackers that have not read it themselves."""
+        """Log the configuration to the trackers that do not read it themselves."""
         for tracker in logger.destinations:
             if not getattr(tracker, "reads_config", False):
                 tracker.log_hyperparameters(flatten(asdict(self._config)))
@@ -69,7 +69,7 @@ class Measures(Callback):
 
 
 def evaluation_metrics(rows: Sequence[EvaluationRow], hardware: HardwareConfig) -> dict[str, float]:
-    """Metrics of the last of a run's evaluations; `rows` are all that there were until then."""
+    """Metrics of the last evaluation of a run, from all rows of ``metrics.jsonl`` so far."""
     last = rows[-1]
     seconds = last.train_seconds
     row = {
@@ -91,7 +91,7 @@ def evaluation_metrics(rows: Sequence[EvaluationRow], hardware: HardwareConfig) 
 
 
 def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """A nested configuration as one mapping of dotted keys, as they are on the command line."""
+    """A nested configuration as one mapping with dotted keys, as on the command line."""
     found: dict[str, object] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:

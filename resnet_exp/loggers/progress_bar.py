@@ -17,11 +17,11 @@ from resnet_exp.loggers.recorder import batches_of, current_lr, top1_top5_loss
 
 PLAIN_LINE_SECONDS = 30.0
 SMOOTHING = 0.1
-ROOM_FOR_CTRL_C = 2  # a terminal shows it as ^C, which must not begin another line
+ROOM_FOR_CTRL_C = 2  # a terminal echoes it as ^C, which must not start another line
 
 
 class Pace:
-    """Images a second, smoothed, and the time that is left at the mean pace since the first batch of this try."""
+    """Smoothed images per second, and the time left at the mean speed since the first batch of this attempt."""
 
     def __init__(self) -> None:
         self.images_per_second = 0.0
@@ -35,7 +35,7 @@ class Pace:
     def batch_ends(self, images: int, done: int) -> None:
         """Stop it; `done` counts batches since the start of training."""
         now = time.monotonic()
-        # The first batch waits for what is done once (worker processes, compiled pipelines): no pace.
+        # The first batch waits for one-time work (worker processes, compilation), so it is not timed.
         if self._first is None:
             self._first = now, done
             return
@@ -44,7 +44,7 @@ class Pace:
         self.images_per_second = old + SMOOTHING * (rate - old)
 
     def remaining(self, done: int, total: int) -> str:
-        """Time left, for people."""
+        """Time left, as text."""
         if self._first is None or done == self._first[1]:
             return "-"
         began, first = self._first
@@ -52,7 +52,7 @@ class Pace:
 
 
 class Progress(LoggerDestination):
-    """A bar with epoch, loss, lr, image size, images/s and ETA on a terminal; plain lines elsewhere."""
+    """A bar with epoch, loss, lr, image size, images/s and ETA on a terminal; plain lines otherwise."""
 
     def __init__(self) -> None:
         self._bar: tqdm[NoReturn] | None = None
@@ -87,7 +87,7 @@ class Progress(LoggerDestination):
         done, total = state.timestamp.batch.value, batches_of(state)
         eta = self._pace.remaining(done, total)
         shape = f"{_position(state)} |{{bar}}| {self._numbers(state)} ETA {eta:>8}"
-        with contextlib.suppress(OSError):  # the terminal is gone; the run goes on
+        with contextlib.suppress(OSError):  # the terminal is gone; the run continues
             columns = (console.width() or 80) - ROOM_FOR_CTRL_C
             if self._bar is None:
                 console.status("")
@@ -107,7 +107,7 @@ class Progress(LoggerDestination):
         return f"loss {loss:.3f} lr {current_lr(state):.4f} {size} px {speed:>6} images/s"
 
     def eval_start(self, state: State, logger: Logger) -> None:
-        """Say why the bar stands still."""
+        """Show that the bar waits for an evaluation."""
         if self._bar is not None:
             with contextlib.suppress(OSError):
                 self._bar.bar_format = f"{_position(state)} |{{bar}}| evaluating"
@@ -116,7 +116,7 @@ class Progress(LoggerDestination):
             console.status("evaluating")
 
     def eval_end(self, state: State, logger: Logger) -> None:
-        """One line an evaluation."""
+        """Print one line per evaluation."""
         if self._shown:
             metrics = top1_top5_loss(state)
             shares = f"top-1 {metrics['top1']:7.2%}  top-5 {metrics['top5']:7.2%}"
@@ -130,7 +130,7 @@ class Progress(LoggerDestination):
             self._bar.write(line, file=self._stream)
 
     def close(self, state: State, logger: Logger) -> None:
-        """Take the bar away; the lines stay."""
+        """Remove the bar; the lines stay."""
         if self._bar is not None:
             with contextlib.suppress(OSError):
                 self._bar.close()
@@ -138,7 +138,7 @@ class Progress(LoggerDestination):
 
 
 def _position(state: State) -> str:
-    """``epoch  3/16`` or ``batch  120/9000``, as the run's length is given; the epoch is that of the last batch."""
+    """``epoch  3/16`` or ``batch  120/9000``, in the unit of the run's length; the epoch is that of the last batch."""
     now, end = state.timestamp, state.max_duration
     assert end is not None
     epochs = end.unit.value == "ep"

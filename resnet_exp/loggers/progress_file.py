@@ -1,4 +1,4 @@
-"""How far a run is, in a file, so that others can tell: the table of a sweep, ``python -m resnet_exp.status``."""
+"""A run's progress in a file, for the table of a sweep and for ``python -m resnet_exp.status``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_SECONDS = 5.0
 
 
 class ProgressFile(Callback):
-    """Write ``progress.json``: position, last top-1, seconds left at the mean pace of this try."""
+    """Write ``progress.json``: position, last top-1, seconds left at the mean speed of this attempt."""
 
     def __init__(self, run: RunFolder, recorder: Recorder) -> None:
         self.run, self.recorder = run, recorder
@@ -25,17 +25,17 @@ class ProgressFile(Callback):
         self._first: tuple[float, int] | None = None
 
     def batch_end(self, state: State, logger: Logger) -> None:
-        """Write, unless that was done a moment ago."""
+        """Write, unless it was written very recently."""
         now = time.monotonic()
         if self._first is None:
-            # The first batch waits for what is done once: no pace.
+            # The first batch waits for one-time work, so it is not timed.
             self._first = now, state.timestamp.batch.value
         if now - self._written >= EVERY_SECONDS:
             self._written = now
             self._write(state, now)
 
     def eval_end(self, state: State, logger: Logger) -> None:
-        """Write, since there is a new top-1."""
+        """Write the new top-1."""
         self._write(state, time.monotonic())
 
     def _write(self, state: State, now: float) -> None:

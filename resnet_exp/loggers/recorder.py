@@ -1,4 +1,4 @@
-"""What a run records: evaluations, clocks, a trace."""
+"""What a run records: evaluations, times, a trace."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def top1_top5_loss(state: State) -> dict[str, float]:
 
 
 def finished(state: State) -> bool:
-    """Whether training is at its end: a checkpoint of that moment needs no more than the evaluation."""
+    """Whether training is complete: a checkpoint of this state only needs its evaluation."""
     assert isinstance(state.max_duration, Time)
     return state.timestamp.get(state.max_duration.unit) >= state.max_duration
 
 
 class Recorder(Callback):
-    """Write ``metrics.jsonl`` (one line an evaluation), ``trace.jsonl`` if asked, and keep the clocks.
+    """Write ``metrics.jsonl`` (one line per evaluation), ``trace.jsonl`` if requested, and measure times.
 
-    Clocks and evaluations are part of the checkpoint, so that a resumed run reports the whole of its time, and each
+    Times and evaluations are part of the checkpoint, so that a resumed run reports its total time, and each
     evaluation once.
     """
 
     def __init__(self, run: folder.RunFolder, trace: bool) -> None:
-        """`trace` adds a line a batch: epoch, batch, height, width, lr, loss."""
+        """`trace` adds one line per batch: epoch, batch, height, width, lr, loss."""
         self.run, self.trace = run, trace
         self.eval_seconds = self.data_wait_seconds = 0.0
         self.resumed = 0
@@ -55,20 +55,20 @@ class Recorder(Callback):
         return self.evaluations[-1]
 
     def state_dict(self) -> dict[str, Any]:
-        """Clocks, in seconds, and evaluations to checkpoint."""
+        """Times in seconds and evaluations, for the checkpoint."""
         clocks = {"eval": self.eval_seconds, "wait": self.data_wait_seconds}
         return {**clocks, "resumed": self.resumed, "evaluations": list(map(asdict, self.evaluations))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Clocks and evaluations of the tries before this one."""
+        """Restore times and evaluations of earlier attempts."""
         self.eval_seconds, self.data_wait_seconds = state["eval"], state["wait"]
         self.resumed, self.evaluations = state["resumed"] + 1, [EvaluationRow(**row) for row in state["evaluations"]]
 
     def after_load(self, state: State, logger: Logger) -> None:
-        """Forget what was recorded after the checkpoint that the run goes on from."""
+        """Drop what was recorded after the checkpoint that the run resumes from."""
         done = state.timestamp.batch.value
         if finished(state):
-            # It is evaluated once more; see `resnet_exp.train`.
+            # A finished run is evaluated once more; see `resnet_exp.training.worker`.
             self.evaluations = [row for row in self.evaluations if row.batches < done]
         if dist.get_global_rank() == 0:
             files.write_lines(self.run.metrics, map(asdict, self.evaluations))
@@ -83,7 +83,7 @@ class Recorder(Callback):
         self.data_wait_seconds += time.perf_counter() - self._since
 
     def batch_start(self, state: State, logger: Logger) -> None:
-        """Note what enters the model."""
+        """Record the image size that enters the model."""
         if self.trace:
             height, width = state.batch_get_item(0).shape[-2:]
             now = state.timestamp
@@ -113,7 +113,7 @@ class Recorder(Callback):
 
 
 def batches_of(state: State) -> int:
-    """Batches of the whole run."""
+    """Number of batches of the whole run."""
     assert state.max_duration is not None and state.dataloader_len is not None
     length = state.max_duration.value
     return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)

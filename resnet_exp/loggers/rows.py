@@ -1,4 +1,4 @@
-"""Metrics as files in the run folder, for spreadsheets and scripts: a row a batch, and a row an evaluation."""
+"""Metrics as files in the run folder, for spreadsheets and scripts: one row per batch and per evaluation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = {
 
 
 class Rows(LoggerDestination):
-    """``train.csv`` and ``eval.csv``, or ``.jsonl``, as the run goes on; one that is resumed goes on with its files."""
+    """Append to ``train.csv`` and ``eval.csv``, or ``.jsonl``; a resumed run continues its files."""
 
     def __init__(self, runs_dir: str, format: str) -> None:
         """`format` is ``csv`` or ``jsonl``."""
@@ -37,19 +37,19 @@ class Rows(LoggerDestination):
         self._paths: dict[str, Path] = {}
 
     def after_load(self, state: State, logger: Logger) -> None:
-        """Forget the rows after the checkpoint that the run goes on from; all, where it begins."""
+        """Drop the rows after the checkpoint that the run resumes from; all rows if it starts from scratch."""
         if dist.get_global_rank() != 0:
             return
         assert state.run_name is not None
         self._paths = {kind: self._runs_dir / state.run_name / f"{kind}.{self._format}" for kind in COLUMNS}
         done = state.timestamp.batch.value
         for kind, path in self._paths.items():
-            # A run that was at its end is evaluated once more.
+            # A finished run is evaluated once more.
             last = done - (kind == "eval" and finished(state))
             self._write(kind, [row for row in self._read(path) if int(row[metric_names.BATCH]) <= last])
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Append a row of `resnet_exp.loggers.metrics`; what others log is not for these files."""
+        """Append a row of `resnet_exp.loggers.metrics`; other metrics are ignored."""
         kind = "eval" if metric_names.TOP1 in metrics else "train"
         if self._paths and metric_names.BATCH in metrics:
             with self._paths[kind].open("a", newline="") as file:
@@ -66,7 +66,7 @@ class Rows(LoggerDestination):
         if self._format == "jsonl":
             return list(files.read_lines(path))
         text = path.read_text()
-        # A last line that was cut off by a crash is left out.
+        # A last line that a crash truncated is dropped.
         return list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
 
     def _write(self, kind: str, rows: list[Row]) -> None:

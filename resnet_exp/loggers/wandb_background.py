@@ -1,7 +1,7 @@
-"""A Weights & Biases run in a thread of its own: nothing that W&B does, or waits for, holds up who logs to it.
+"""A Weights & Biases run in its own thread: logging never waits for W&B.
 
-The client (wandb 0.31) answers at once while a run goes on, whatever its server does; but it starts a run only after
-the server has answered, and ends one only after all is uploaded. Importing it takes seconds.
+During a run, the client (wandb 0.31) returns at once, whatever its server does. But it starts a run only after
+the server has answered, and ends one only after everything is uploaded. Importing it takes seconds.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 
 from resnet_exp.core.text import one_line
 
-# Of a logger that names no other wait, at the start and at the end.
+# Default timeouts of a logger, at the start and at the end.
 PATIENCE_SECONDS = 30.0
 Action = Callable[[Any], None]
-# By this variable the client finds a process of its own that is there already.
+# Through this variable the client finds its own service process if one is already running.
 SERVICE = "WANDB_SERVICE"
-# Of a file of the client that has no record yet: its header alone.
+# Size of a client's file that has no record yet, only its header.
 EMPTY_BYTES = 7
-# A client that gets no answer was seen to give up after two to three times the wait that it is given.
+# A client without an answer was observed to give up after two to three times its timeout.
 INIT_TRIES = 4
 
 
 class BackgroundRun:
-    """One W&B run, started at once, recorded offline where nobody is logged in or W&B cannot be reached.
+    """One W&B run, started immediately; recorded offline without a login or if W&B cannot be reached.
 
-    Whatever fails is said once, and nothing is raised.
+    Errors are reported once and never raised.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class BackgroundRun:
         """Start it.
 
         Args:
-            folder: where ``wandb/``, the client's own files, goes; made if needed.
+            folder: where the client puts its own files, in ``wandb/``; created if needed.
             say: prints a line to the user.
-            init_seconds: longest wait for a server that is asked whether it knows the run.
-            finish_seconds: longest wait at the end for what is not uploaded yet.
-            quiet: the client prints nothing, and leaves what others print alone; else it prints to standard error,
-                and W&B gets what this process prints.
+            init_seconds: timeout of the request whether the server knows the run.
+            finish_seconds: timeout of the remaining uploads at the end.
+            quiet: the client prints nothing and captures no output; otherwise it prints to standard error,
+                and W&B gets the output of this process.
             settings: those of ``wandb.init``.
         """
         self._folder, self._say, self._settings = folder, say, settings
@@ -63,15 +63,15 @@ class BackgroundRun:
         self._thread.start()
 
     def do(self, action: Action) -> None:
-        """Have `action` called with the ``wandb.Run``, after those before it."""
+        """Queue `action`, to be called with the ``wandb.Run``."""
         if not self._lost:
             self._actions.put(action)
 
     def finish(self, exit_code: int = 0) -> None:
-        """Upload what is left, and return when that is done or the time for it is over."""
+        """Upload what is left; return when that is done or has timed out."""
         self._exit_code = exit_code
         self._actions.put(None)
-        # A start that is still waiting for its server ends first; its client asks more than once.
+        # A start that still waits for its server must end first; the client asks more than once.
         self._thread.join(INIT_TRIES * self._init_seconds + self._finish_seconds)
         if self._thread.is_alive():
             self._say(
@@ -92,7 +92,7 @@ class BackgroundRun:
                 f"W&B has not taken everything; to upload the rest: wandb sync --include-online {_folder_of(run)}"
             )
         except Exception as error:
-            # Its client raises errors of many kinds; none of them is the run's.
+            # The client raises many kinds of errors; none of them may end the run.
             self._lost = True
             self._say(f"W&B gets nothing more of this run ({_reason(error)})")
 
@@ -103,7 +103,7 @@ class BackgroundRun:
             return self._init(wandb, os.environ.get("WANDB_MODE"))
         except Exception as error:
             reason = _reason(error)
-        # What is left of the first try would say that the run is in use.
+        # Otherwise leftovers of the first try would mark the run as in use.
         wandb.teardown()
         run = self._init(wandb, "offline")
         self._say(f"W&B is recorded offline ({reason}); to upload it: wandb sync {_folder_of(run)}")
@@ -117,14 +117,14 @@ class BackgroundRun:
             login_timeout=self._init_seconds,
             finish_timeout=self._finish_seconds,
             finish_timeout_raises=True,
-            # What a killed run has logged stays, but for its last second.
+            # A killed run keeps what it logged, except for the last second.
             x_transaction_log_flush_interval=1.0,
         )
         return wandb.init(dir=self._folder, mode=mode, resume="allow", settings=settings, **self._settings)
 
 
 def _start_client(wandb: Any, settings: Any) -> None:
-    """Start the client's own process for this one alone, not for those that this one starts, such as runs."""
+    """Start the client's service process for this process only, not for its children, such as runs."""
     shared = os.environ.get(SERVICE)
     wandb.setup(settings)
     if shared is None:
@@ -132,7 +132,7 @@ def _start_client(wandb: Any, settings: Any) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove what a try left that was killed before anything was written: ``wandb sync`` would stop at it."""
+    """Remove leftovers of a start that was killed before it wrote anything: ``wandb sync`` would fail on them."""
     for path in folder.glob("wandb/*run-*/run-*.wandb"):
         if path.stat().st_size <= EMPTY_BYTES:
             shutil.rmtree(path.parent)

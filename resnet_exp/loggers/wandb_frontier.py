@@ -12,7 +12,7 @@ from resnet_exp.loggers import metric_names
 
 @dataclass(frozen=True)
 class FrontierState:
-    """What is logged: a table, its picture as a PNG, and of how many finished runs they are."""
+    """What is logged: a table, its plot as a PNG, and the number of finished runs in them."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -32,6 +32,6 @@ def log_frontier(run: Any, state: FrontierState, step: int) -> None:
             metric_names.FRONTIER_RUNS: state.runs,
         },
         step=step,
-        # Else it would be sent with the next one only.
+        # Otherwise W&B would send it only with the next step.
         commit=True,
     )

@@ -1,4 +1,4 @@
-"""Weights & Biases through its own client; Composer 0.32.1's logger asks wandb 0.31 for what it no longer has."""
+"""Weights & Biases through its own client; Composer 0.32.1's logger uses an API that wandb 0.31 removed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from resnet_exp.runs.environment import environment_json, read_environment
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import EvaluationRow, Result, result_json
 
-# What Composer logs by itself and `resnet_exp.loggers.metrics` under one name for all trackers.
+# Metrics that Composer logs itself, and that `resnet_exp.loggers.metrics` logs under our own names.
 REPEATED = ("loss/train/", "metrics/eval/", "time/", "trainer/", "progressive_resizing/")
 
 
 class WeightsAndBiases(LoggerDestination):
     """One W&B run for each run, whatever happens to it: its id is the run id.
 
-    Only rank 0 talks to W&B, and in another thread. The step of a metric is the batch.
+    Only rank 0 talks to W&B, in another thread. The step of a metric is the batch.
     """
 
-    # As nested keys, at its start.
+    # It sends the configuration itself at its start, as nested keys.
     reads_config = True
 
     def __init__(
@@ -45,7 +45,7 @@ class WeightsAndBiases(LoggerDestination):
         init_seconds: float = PATIENCE_SECONDS,
         finish_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.values` checks what it says."""
+        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.values` checks these settings."""
         self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
         self._project, self._group, self._entity = project, group, entity
         self._folder = RunFolder(Path(runs_dir))
@@ -53,7 +53,7 @@ class WeightsAndBiases(LoggerDestination):
         self._exit_code = 1
 
     def init(self, state: State, logger: Logger) -> None:
-        """Begin, or go on."""
+        """Start or resume the W&B run."""
         if dist.get_global_rank() != 0:
             return
         assert state.run_name is not None
@@ -85,7 +85,7 @@ class WeightsAndBiases(LoggerDestination):
         """Log numbers at a batch."""
         if self._run is None:
             return
-        # A tensor may be another one by the time that the thread looks at it.
+        # Convert now: a tensor may have changed by the time the thread reads it.
         row = {
             name: value.item() if isinstance(value, torch.Tensor) else value
             for name, value in metrics.items()
@@ -95,7 +95,7 @@ class WeightsAndBiases(LoggerDestination):
             self._run.do(lambda run: run.log(row, step=step))
 
     def log_result(self, result: Result, evaluations: Sequence[EvaluationRow]) -> None:
-        """Put both files into the summary, for `resnet_exp.tracking.wandb_runs`; and the artifacts asked for."""
+        """Put both files into the summary, for `resnet_exp.tracking.wandb_runs`, and upload the requested artifacts."""
         self._exit_code = 0
         if self._run is not None:
             summary = {"result": result_json(result), "evaluations": list(map(asdict, evaluations))}
@@ -103,16 +103,16 @@ class WeightsAndBiases(LoggerDestination):
             self._run.do(self._log_artifacts)
 
     def log_stop(self) -> None:
-        """Say that the run will go on later."""
+        """Mark the run as stopped, to be resumed later."""
         if self._run is not None:
             self._run.do(lambda run: run.mark_preempting())
 
     def log_failure(self) -> None:
-        """Say that the run has failed."""
+        """Mark the run as failed."""
         self.post_close()
 
     def post_close(self) -> None:
-        """Write what is left."""
+        """Finish the W&B run: upload what is left."""
         if self._run is not None:
             self._run.finish(self._exit_code)
 
@@ -140,7 +140,7 @@ def tags(config: RunConfig) -> list[str]:
 
 
 def define_axes(run: Any) -> None:
-    """Have metrics of batches drawn against the batch, those of evaluations against the epoch."""
+    """Plot batch metrics against the batch, evaluation metrics against the epoch."""
     for axis, names in (
         (metric_names.BATCH, metric_names.BATCH_METRICS),
         (metric_names.EPOCH, metric_names.EVAL_METRICS),

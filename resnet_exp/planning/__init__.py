@@ -1,1 +1,1 @@
-"""What a run or a sweep would take."""
+"""Plans: time, cost, accuracy and disk space of a run or a sweep."""

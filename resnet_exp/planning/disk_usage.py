@@ -7,16 +7,16 @@ from resnet_exp.core.text import byte_size
 from resnet_exp.data import formats
 
 BYTES_PER_WEIGHT = 4
-# Channels of the four stages, and what a bottleneck widens them by (He et al. 2016, as torchvision 0.22 builds it).
+# Channels of the four stages, and the expansion factor of a bottleneck (He et al. 2016, as in torchvision 0.22).
 STAGES, EXPANSION, STEM, IMAGE_CHANNELS = (64, 128, 256, 512), {"basic": 1, "bottleneck": 4}, 64, 3
-# The last checkpoint stays until the next one is whole.
+# The last checkpoint stays until the next one is complete.
 CHECKPOINTS = 2
 # https://docs.ffcv.io/benchmarks.html: ImageNet at 512 px, half of it JPEG of quality 90; the default here is 500 px.
 IMAGENET_FFCV_GB = 202
 
 
 def parameters(model: ModelConfig) -> int:
-    """Weights of the ResNet that ``model`` describes, those of batch norm included."""
+    """Number of weights of the ResNet that ``model`` describes, including those of batch norm."""
     expansion = EXPANSION[model.block]
     total = IMAGE_CHANNELS * STEM * 7 * 7 + 2 * STEM
     channels = STEM
@@ -44,7 +44,7 @@ def run_bytes(config: RunConfig) -> int:
 
 
 def disk_text(config: RunConfig) -> str:
-    """What a run needs on disk, in words."""
+    """What a run needs on disk, as text."""
     needed = f"up to {byte_size(run_bytes(config))} in the run folder"
     if formats.format_of(config.data.loader) is formats.FFCV and config.dataset.name == "imagenet":
         return f"{needed}; about {IMAGENET_FFCV_GB} GB of FFCV files in data.cache_dir, written once"

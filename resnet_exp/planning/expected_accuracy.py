@@ -1,4 +1,4 @@
-"""What top-1 a planned run should reach, as far as runs like it have shown."""
+"""The top-1 that a planned run should reach, based on similar runs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.folder import RunFolder
 
 Known = dict[int, list[float]]
-# Runs that end at the first evaluation that reaches a top-1 do not say what the whole schedule reaches.
+# Runs that stop at the first evaluation that reaches a target do not show what the whole schedule reaches.
 FIRST_HIT = "to "
 
 
 def top1_text(config: RunConfig, history: History, changed: bool) -> str:
-    """The expected top-1 in words: own runs first, published ones next, else that nothing is known.
+    """The expected top-1 as text, from your own runs, else from published ones, else unknown.
 
-    Only what was trained for as many epochs counts, or else what lies on both sides of it.
+    Only runs of the same number of epochs count, or else the closest ones below and above it.
 
     Args:
         config: of the planned run.
         history: of finished runs.
-        changed: whether it is no longer the recipe that was published.
+        changed: whether the run differs from the published recipe.
     """
     length, unit = schedule.scaled_duration(config)
     if unit != "ep":
@@ -38,7 +38,7 @@ def top1_text(config: RunConfig, history: History, changed: bool) -> str:
     if text := _around(_own(config, history), length, "yours"):
         return text
     if changed:
-        return "not known: its settings are not those of the recipe, and no run of yours is like it"
+        return "not known: its settings differ from the recipe's, and none of your runs is like it"
     return _around(_published(config), length, "published") or "not known: no run like it"
 
 
@@ -53,7 +53,7 @@ def _around(known: Known, epochs: int, whose: str) -> str | None:
 
 
 def _own(config: RunConfig, history: History) -> Known:
-    """Own runs that differ at most in seed and length."""
+    """Your own runs that differ at most in seed and length."""
     known: Known = defaultdict(list)
     family = identity.family(config)
     for result in history.alike(config):
@@ -84,5 +84,5 @@ def _mean(values: list[float], whose: str) -> str:
     if len(values) == 1 or low == high:
         return f"{mean:.2%}"
     if whose != "yours":
-        return f"{low:.2%} to {high:.2%}"  # others rounded them, each in a way of their own
+        return f"{low:.2%} to {high:.2%}"  # published values are rounded differently
     return f"{mean:.2%} ± {100 * statistics.stdev(values) / len(values) ** 0.5:.2f}"

@@ -1,4 +1,4 @@
-"""The same runs on every hardware that has a price: how long, for how much."""
+"""Time and cost of the same runs on every hardware preset that has a price."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from resnet_exp.planning import training_time
 from resnet_exp.planning.training_time import History
 from resnet_exp.results import prices
 
-# Kinds of runs that are reckoned for each hardware; of more it would take minutes.
+# Most kinds of runs to estimate for each hardware; more would take minutes.
 MOST = 100
 
 
 def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list[str]:
     """A table by rising cost, and a line that names the hardware on which the time of a run is unknown.
 
-    Empty where that is so on all of it, and for more than `MOST` kinds of runs.
+    Empty if the time is unknown on all hardware, or for more than `MOST` kinds of runs.
 
     Args:
-        configs: of the runs, whose times add up.
+        configs: of the runs, whose times are added.
         history: of finished runs.
     """
     kinds = {identity.group(config): config for config in configs}

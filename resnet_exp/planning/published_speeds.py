@@ -1,4 +1,4 @@
-"""Published training speeds by image size, and the time of a run that follows from them."""
+"""Published training speeds by image size, and a run's time estimated from them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from resnet_exp.config.schema import Entries, RunConfig
 from resnet_exp.results import published_runs
 
 PUBLISHED = Path(published_runs.__file__).parent / "published" / "rates.csv"
-# Their settings change what is learned and not how long it takes.
+# Settings of these algorithms change what is learned, not the speed.
 FREE_ALGORITHMS = ("label_smoothing", "mixup", "cutmix")
-# Their effect on the time is reckoned from their settings.
+# The effect of these algorithms on the speed is computed from their settings.
 RECKONED_ALGORITHMS = ("progressive_resizing", "sam")
 
 
@@ -27,11 +27,11 @@ class Host:
     Attributes:
         threads: hardware threads of its CPUs.
         speeds: training images/s by the side of the images in pixels.
-        cold_seconds: what its first epoch took longer, with nothing in the page cache.
-        loader_bound: speed at which its CPUs were at their limit, None if they never were.
+        cold_seconds: how much longer its first epoch took, with a cold page cache.
+        loader_bound: images/s at which its CPUs were the bottleneck, None if they never were.
     """
 
-    said: str
+    citation: str
     threads: int
     speeds: dict[int, float]
     cold_seconds: float
@@ -48,15 +48,15 @@ class HostTime:
 
 
 def times(config: RunConfig, images_per_epoch: int, epochs: float) -> list[HostTime]:
-    """Training time of a run on each published host that is like its own; none where there is nothing alike.
+    """Training time of a run on each published host that is like its own; empty if there is none.
 
-    A host whose number of threads is known is likest to the one that has the nearest number. With fewer threads than
-    that, the loader may be the limit: its speed is taken to grow with the threads.
+    If the run's number of threads is known, the host with the closest number is used. With fewer threads than
+    that host, the loader may be the bottleneck: its speed is assumed proportional to the threads.
 
     Args:
-        config: of `resnet_exp.config.finalize.finalize`.
-        images_per_epoch: those of the full batches.
-        epochs: of the run, not whole where its schedule counts batches.
+        config: from `resnet_exp.config.finalize.finalize`.
+        images_per_epoch: images in full batches.
+        epochs: of the run; fractional if its schedule counts batches.
     """
     hosts = _alike(config)
     threads = config.hardware.cpus
@@ -80,7 +80,7 @@ def _warm_seconds(config: RunConfig, host: Host, bound: float, images_per_epoch:
 
 
 def _seconds_per_image(host: Host, side: int) -> float | None:
-    """Between two measured sizes the time of an image grows with its area; outside of them nothing is known."""
+    """Interpolate the time per image by area between two measured sizes; outside of them it is unknown."""
     measured = sorted(host.speeds)
     if side in host.speeds:
         return 1 / host.speeds[side]
@@ -95,19 +95,19 @@ def _seconds_per_image(host: Host, side: int) -> float | None:
 def _sam_factor(algorithms: Entries) -> float:
     """SAM passes through the network twice in every `interval`-th step.
 
-    At interval 10 that is 1.10; Composer's method card (v0.7.1) has measured 7 % less throughput, which is 1.075.
+    At interval 10 that is 1.10; Composer's method card (v0.7.1) measured 7 % less throughput, which is 1.075.
     """
     sam = algorithms.get("sam")
     return 1 + 1 / sam["interval"] if sam else 1.0
 
 
 def _loader_bound(hosts: Iterable[Host], threads: int) -> float:
-    """Images/s that so many threads can load, by the hosts that were at that limit."""
+    """Images/s that `threads` CPU threads can load, from the hosts where the loader was the bottleneck."""
     return min((host.loader_bound / host.threads * threads for host in hosts if host.loader_bound), default=math.inf)
 
 
 def _alike(config: RunConfig) -> list[Host]:
-    """Published hosts with these GPUs, that trained this model from this format with algorithms as costly as these."""
+    """Published hosts with these GPUs that trained this model from this format with algorithms of the same cost."""
     hardware = config.hardware
     if hardware.nodes != 1:
         return []
@@ -123,13 +123,13 @@ def _alike(config: RunConfig) -> list[Host]:
     family = (hardware.gpu or "").split(" ")[0]
     rows = [row for row in _rows() if all(row[key] == value for key, value in mine.items())]
     rows = [row for row in rows if row["gpu"].split(" ")[0] == family]
-    return [_host([row for row in rows if row["said"] == said]) for said in dict.fromkeys(row["said"] for row in rows)]
+    return [_host([row for row in rows if row["said"] == each]) for each in dict.fromkeys(row["said"] for row in rows)]
 
 
 def _host(rows: list[dict[str, str]]) -> Host:
     bound = [float(row["images_per_second"]) for row in rows if row["limit"] == "loader"]
     return Host(
-        said=rows[0]["said"],
+        citation=rows[0]["said"],
         threads=int(rows[0]["threads"]),
         speeds={int(row["px"]): float(row["images_per_second"]) for row in rows},
         cold_seconds=float(rows[0]["cold_seconds"]),

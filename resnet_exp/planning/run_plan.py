@@ -1,4 +1,4 @@
-"""The plan of a run, in words."""
+"""The plan of a run, as text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from resnet_exp.runs import states
 from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import Sweep
 
-# Keys that make a run another one than its recipe says.
+# Keys that make a run differ from its published recipe.
 TRAINING = (
     "optimizer",
     "algorithms",
@@ -52,14 +52,14 @@ def _changed() -> bool:
 
 
 def show_target(config: RunConfig, goal: float) -> int:
-    """Say how a top-1 of `goal` is reached for the least money and in the least time; returns the exit code."""
+    """Print the cheapest and the fastest way to reach a top-1 of `goal`; returns the exit code."""
     named = any(word.startswith("dataset=") for word in HydraConfig.get().overrides.task)
     _print(target_accuracy.target_lines(goal, _runs_dir(config.runs_dir), config.dataset.name if named else None))
     return EXIT_DONE
 
 
 def show_run(config: RunConfig, picture: Path | None = None) -> int:
-    """Say what one run would do, and draw its course into `picture`; returns the exit code.
+    """Print what one run would do, and draw its schedule into `picture`; returns the exit code.
 
     Raises:
         RequestError: the run would be refused.
@@ -90,7 +90,7 @@ def show_run(config: RunConfig, picture: Path | None = None) -> int:
 
 
 def show_sweep(sweep: Sweep, launcher: LauncherConfig, words: Sequence[str]) -> int:
-    """Say what a sweep would do that `launcher` carries out, asked for with `words`; returns the exit code."""
+    """Print what a sweep with `launcher` and the arguments `words` would do; returns the exit code."""
     _runs_dir(str(sweep.runs_dir))
     on_slurm = isinstance(launcher, SlurmLauncherConfig)
     options = command_line.options_on_slurm(words) if on_slurm else command_line.options_here(words)

@@ -1,4 +1,4 @@
-"""The schedule of a run in words and as a picture."""
+"""The schedule of a run as text and as a plot."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 UNITS = {"ep": ("epoch", "epochs"), "ba": ("batch", "batches")}
 
 
-# Sizes that are listed one by one; of more, the first, the last and what lies between.
+# Most sizes to list one by one; with more, list the first, the range between, and the last.
 LISTED = 3
 
 
-# Points of the drawn learning rate.
+# Number of points of the learning rate curve.
 POINTS = 200
 
 
 def sizes_text(config: RunConfig) -> str:
-    """The sizes in words: ``88 px for 13 epochs, 92 to 172 px for 12 epochs, 176 px for 7 epochs``."""
+    """The sizes as text: ``88 px for 13 epochs, 92 to 172 px for 12 epochs, 176 px for 7 epochs``."""
     _, unit = scaled_duration(config)
     runs = [(side, len(list(same))) for side, same in groupby(sizes(config))]
     if len(runs) > LISTED:
@@ -44,7 +44,7 @@ def _counted(count: int, unit: str) -> str:
 
 
 def learning_rate_text(config: RunConfig) -> str:
-    """The learning rate in words."""
+    """The learning rate schedule as text."""
     schedule, peak = config.schedule, config.optimizer.lr
     length, unit = scaled_duration(config)
     warmup, _ = duration(schedule.warmup, "schedule.warmup")

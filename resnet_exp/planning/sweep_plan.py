@@ -1,4 +1,4 @@
-"""The plan of a sweep: its runs by recipe, what they take, what is left. Few lines, however many runs."""
+"""The plan of a sweep: its runs by recipe, their time and cost, what is left. Few lines, however many runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.runs.states import KINDS, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep
 
-# At most so many lines of each kind.
+# Most lines of each kind.
 GROUPS, BASES, COMMANDS = 8, 4, 3
 HEAD = ("recipe", "runs", "done", "ssr", "seeds", "length", "time", "cost")
 
@@ -29,7 +29,7 @@ Command = Callable[[PlannedRun, float], str]
 
 @dataclass(frozen=True)
 class _Outlook:
-    """One run of a sweep: its state, and its training time where that is known or can be estimated."""
+    """One run of a sweep: its state, and its training time if it is known or can be estimated."""
 
     run: PlannedRun
     state: RunState
@@ -44,15 +44,15 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
     """The plan of a sweep: lines of text, and rows of a name and a text.
 
     Args:
-        sweep: what is planned.
-        launcher: what carries it out.
+        sweep: the sweep to plan.
+        launcher: the launcher that would run it.
         command: the command line of a run at another ssr.
 
     Raises:
         RequestError: a run would be refused.
     """
     history = History(sweep.runs_dir)
-    outlooks = [_look(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
+    outlooks = [_outlook_of(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
     left = [outlook for outlook in outlooks if not outlook.done]
     where = f"with hydra/launcher={launcher.name} in {below_here(sweep.runs_dir)}"
     if sweep.search:
@@ -66,7 +66,7 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
             *([("left", f"{_count(left)}, {_wall_clock(left, launcher)}")] if left else []),
             ("cost", _cost(outlooks, left)),
             ("disk", _disk(outlooks)),
-            *_courses(outlooks),
+            *_schedules(outlooks),
             *other_hardware.other_hardware_lines([outlook.run.config for outlook in left], history),
         ]
     return [
@@ -78,7 +78,7 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
 
 
 def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
-    """Of the runs that a search will choose, no more is known than of others in the same ranges."""
+    """The plan of a search: its runs are not chosen yet, so random points of the same ranges are shown instead."""
     random = f"{_count(outlooks)} at random points of these ranges: "
     return [
         f"{sweep.name}: a search of {len(sweep.requested_ids):,} trials {where}",
@@ -88,7 +88,7 @@ def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
     ]
 
 
-def _look(run: PlannedRun, state: RunState, history: History) -> _Outlook:
+def _outlook_of(run: PlannedRun, state: RunState, history: History) -> _Outlook:
     if state.train_seconds is not None:
         return _Outlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
     return _Outlook(run, state, training_time.estimate_time(run.config, history))
@@ -104,7 +104,7 @@ def _states(outlooks: list[_Outlook]) -> str:
 
 
 def _grouped(outlooks: list[_Outlook]) -> dict[str, list[_Outlook]]:
-    """The runs by recipe, and by whatever else of model, dataset and hardware is not the same in all of them."""
+    """The runs by recipe, and by model, dataset and hardware where these differ."""
     names = [
         [config.recipe, config.model.name, config.dataset.name, config.hardware.name]
         for config in (outlook.run.config for outlook in outlooks)
@@ -157,7 +157,7 @@ Rate = Callable[[_Outlook], float | None]
 
 
 def _summed(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> tuple[str, int]:
-    """The sum of all times, each at the run's own rate; and of how many runs the time or the rate is unknown."""
+    """The sum of all times, each times the run's own rate; and the number of runs whose time or rate is unknown."""
     known = [(time, each) for outlook, time in _known(outlooks) if (each := rate(outlook)) is not None]
     low, high = sum(time.low * each for time, each in known), sum(time.high * each for time, each in known)
     return between(low, high, show), len(outlooks) - len(known)
@@ -187,7 +187,7 @@ def _usd_per_second(outlook: _Outlook) -> float | None:
 
 
 def _gpus(outlook: _Outlook) -> int:
-    """GPUs of a run on all of its nodes."""
+    """Total GPUs of a run on all its nodes."""
     return _gpus_of_node(outlook) * outlook.run.config.hardware.nodes
 
 
@@ -208,12 +208,12 @@ def _wall_clock(left: list[_Outlook], launcher: LauncherConfig) -> str:
         return f"unknown how long, {words}"
     low, high = (_makespan(times, at_once) for times in ([time.low for time in known], [time.high for time in known]))
     least = f" for {len(known)} of them" if len(known) < len(left) else ""
-    begun = ", those begun counted from their beginning" if any(outlook.state.epochs for outlook in left) else ""
+    begun = ", started runs counted in full" if any(outlook.state.epochs for outlook in left) else ""
     return f"about {between(low, high, span)} of training{least}, {words}{begun}"
 
 
 def _at_once(left: list[_Outlook], launcher: LauncherConfig) -> tuple[int | None, str]:
-    """How many runs the launcher has at a time, and that in words; None if this machine cannot tell."""
+    """How many runs the launcher runs at a time, also as text; None if this machine cannot tell."""
     if isinstance(launcher, BasicLauncherConfig):
         return 1, "one after the other"
     if isinstance(launcher, SlurmLauncherConfig):
@@ -225,7 +225,7 @@ def _at_once(left: list[_Outlook], launcher: LauncherConfig) -> tuple[int | None
         return allowed or 1, f"with {allowed or 1} at a time"
     there = len(devices.visible_gpus())
     if there < wanted:
-        return None, f"as a run wants {wanted} GPUs and this machine shows {there}"
+        return None, f"as a run needs {wanted} GPUs and this machine has {there}"
     fit = min(allowed or there, there // wanted)
     return fit, f"with {fit} at a time"
 
@@ -254,7 +254,7 @@ def _disk(outlooks: list[_Outlook]) -> str:
     return f"up to {byte_size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
 
 
-def _courses(outlooks: list[_Outlook]) -> list[Line]:
+def _schedules(outlooks: list[_Outlook]) -> list[Line]:
     """Image sizes and learning rate of the longest run of each recipe."""
     longest: dict[str, RunConfig] = {}
     for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config.ssr):
@@ -282,7 +282,7 @@ def _commands(outlooks: list[_Outlook], history: History, command: Command) -> l
     unknown: dict[str, _Outlook] = {}
     for outlook in outlooks:
         if outlook.time is None:
-            unknown.setdefault(training_time.likeness(outlook.run.config), outlook)
+            unknown.setdefault(training_time.speed_key(outlook.run.config), outlook)
     rows: list[Line] = []
     for outlook in list(unknown.values())[:COMMANDS]:
         config = outlook.run.config

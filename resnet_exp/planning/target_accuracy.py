@@ -1,4 +1,4 @@
-"""``plan target_top1=0.766``: the cheapest and the fastest known way to a top-1, of own runs and published ones."""
+"""``plan target_top1=0.766``: the cheapest and the fastest known way to a top-1, from your own and published runs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ AXES: tuple[tuple[str, Axis], ...] = (("cheapest", "cost_usd"), ("fastest", "tra
 
 
 def parse_target(text: str) -> float:
-    """A target such as ``0.766``; raises `RequestError` if it is no fraction."""
+    """A target such as ``0.766``; raises `RequestError` if it is not a fraction."""
     try:
         target = float(text)
     except ValueError:
         target = -1.0
     if not 0 < target < 1:
-        raise RequestError(f"target_top1={text} is no fraction between 0 and 1; 76.6 % is target_top1=0.766")
+        raise RequestError(f"target_top1={text} is not a fraction between 0 and 1; 76.6 % is target_top1=0.766")
     return target
 
 
 def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Line]:
-    """The answer, for each dataset and way of evaluation in which a run reached the target.
+    """The answer for each dataset and evaluation protocol in which a run reached the target.
 
     Args:
         target: top-1 as a fraction.
-        runs_dir: folder of own runs.
-        dataset: the only one to look at, or None for all.
+        runs_dir: folder of your own runs.
+        dataset: the dataset to look at, or None for all.
     """
     own = collect.collect_runs([runs_dir]).runs if runs_dir.is_dir() else []
     runs = [run for run in (*own, *published()) if dataset in (None, run.dataset)]
@@ -42,7 +42,7 @@ def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Lin
     for group in frontier.aggregate(_at_todays_prices(runs)):
         keyed.setdefault(frontier.frontier_key(group.runs[0]), []).append(group)
     answers = [row for key, groups in sorted(keyed.items()) for row in _answer(target, key, groups)]
-    return answers or [_none(target, runs, dataset)]
+    return answers or [_not_reached(target, runs, dataset)]
 
 
 def _at_todays_prices(runs: Iterable[RunRecord]) -> list[RunRecord]:
@@ -64,16 +64,16 @@ def _answer(target: float, key: tuple[str, str], groups: Sequence[Group]) -> lis
         best = frontier.cheapest_reaching(points, target)
         if best is None:
             continue
-        rows += [(name, "the same")] if best in shown else _way(name, groups[best])
+        rows += [(name, "the same")] if best in shown else _answer_rows(name, groups[best])
         shown.add(best)
-        line = [frontier.point_of(group, axis) for group in frontier.of_one_line(groups, groups[best].runs[0])]
+        line = [frontier.point_of(group, axis) for group in frontier.all_lengths_of(groups, groups[best].runs[0])]
         if (cost := frontier.cost_at(line, target)) is not None and cost != points[best].cost:
-            rows.append(("between", f"{_amount(axis, cost)}, read off between two of its lengths"))
+            rows.append(("between", f"{_amount(axis, cost)}, interpolated between two of its lengths"))
     dataset, protocol = key
     return [f"{target:.2%} top-1 on {dataset}, evaluated at {protocol}", *rows] if rows else []
 
 
-def _way(name: str, group: Group) -> list[Line]:
+def _answer_rows(name: str, group: Group) -> list[Line]:
     run = group.runs[0]
     cost = _amount("cost_usd", group.cost_usd.mean) if group.cost_usd else "no price"
     time = _amount("train_seconds", group.train_seconds.mean) if group.train_seconds else "no time"
@@ -88,14 +88,14 @@ def _way(name: str, group: Group) -> list[Line]:
     if not run.command:
         return [(name, text)]
     planned = run.command.replace("-m resnet_exp ", "-m resnet_exp.plan ", 1)
-    return [(name, text), ("command", run.command), ("elsewhere", f"{planned}    has the prices of other hardware")]
+    return [(name, text), ("command", run.command), ("elsewhere", f"{planned}    shows the prices of other hardware")]
 
 
 def _amount(axis: Axis, value: float) -> str:
     return dollars(value) if axis == "cost_usd" else span(value)
 
 
-def _none(target: float, runs: Sequence[RunRecord], dataset: str | None) -> str:
+def _not_reached(target: float, runs: Sequence[RunRecord], dataset: str | None) -> str:
     where = f" on dataset={dataset}" if dataset else ""
     best = max((run.top1 for run in runs), default=None)
     known = "no run is known" if best is None else f"the best known is {best:.2%}"

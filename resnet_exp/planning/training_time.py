@@ -1,7 +1,7 @@
-"""How long a run would train, and on what grounds. Nothing is written.
+"""How long a run would train, and the basis of that estimate. Nothing is written.
 
-Grounds, the best first: finished runs of the same kind in the same folder, published speeds of hosts like the run's
-own. Without either there is no estimate.
+The basis is finished runs of the same kind in the same folder, or else published speeds of similar hosts. Without
+either there is no estimate.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from resnet_exp.planning import published_speeds
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result, read_result
 
-# Training images of datasets that are known by their names, if they have all of their classes.
+# Training images of well-known datasets, if they have all of their classes.
 KNOWN_SIZES = {("digits", 10): 1437, ("imagenet", 1000): 1281167}
-# Files of an image folder that are counted; of a larger one the size counts as unknown, as counting takes too long.
+# Most files of an image folder to count; the size of a larger one is unknown, as counting would take too long.
 COUNTED_FILES = 200_000
-# Mean areas of images that are called equal: with progressive resizing a short run may have small ones only.
+# Tolerance for equal mean image areas: with progressive resizing, a short run may only have small images.
 SAME_AREA = 0.08
-# Finished runs of one kind that an estimate rests on: the newest.
+# Most finished runs for one estimate: the newest.
 NEWEST = 100
 SHAPE = ("block", "layers", "groups", "width_per_group", "sync_batchnorm")
 # A first epoch of 100 batches, for a schedule in batches of a dataset whose size is unknown.
@@ -44,7 +44,7 @@ MEASURED_BATCHES = 100
 
 @dataclass(frozen=True)
 class Estimate:
-    """Training time in seconds, from `low` to `high` (often the same), and what it rests on."""
+    """Training time in seconds, from `low` to `high` (often the same), and the basis of the estimate."""
 
     low: float
     high: float
@@ -59,33 +59,33 @@ class History:
         self._finished: dict[str, list[tuple[RunFolder, Result]]] = {}
         self._alike: dict[str, list[Result]] = {}
         for run in _newest_first(runs_dir):
-            # A result that cannot be read is the business of that run.
+            # A result that cannot be read is reported when that run is used.
             with contextlib.suppress(RequestError):
                 if result := read_result(run):
                     self._finished.setdefault(_kind_of_result(result), []).append((run, result))
 
     def alike(self, config: RunConfig) -> list[Result]:
         """Results of finished runs that should be as fast as this one, the newest first."""
-        alike = f"{likeness(config)} {schedule.mean_area(config):.0f}"
+        alike = f"{speed_key(config)} {schedule.mean_area(config):.0f}"
         if alike not in self._alike:
             found = self._finished.get(_kind_of(config), [])[:NEWEST]
-            self._alike[alike] = [result for run, result in found if _agrees(run, config)]
+            self._alike[alike] = [result for run, result in found if _has_same_settings(run, config)]
         return self._alike[alike]
 
 
-def likeness(config: RunConfig) -> str:
-    """Text that is the same for runs that should be equally fast."""
+def speed_key(config: RunConfig) -> str:
+    """A key shared by runs that should be equally fast."""
     return json.dumps([_kind_of(config), _pace(config)], sort_keys=True)
 
 
 def _kind_of(config: RunConfig) -> str:
-    """What a configuration and a result both say of the speed: recipe, model, data, devices."""
+    """What affects speed and is in both a configuration and a result: recipe, model, data, devices."""
     names, hardware = [config.recipe, config.model.name, config.dataset.name, config.data.name], config.hardware
     return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
 def _kind_of_result(result: Result) -> str:
-    """As `_kind_of` its configuration."""
+    """The same as `_kind_of` of the run's configuration."""
     hardware, names = result.hardware, [result.recipe, result.model, result.dataset, result.data]
     return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
@@ -100,13 +100,13 @@ def _newest_first(runs_dir: Path) -> list[RunFolder]:
     return [run for *_, run in sorted(results, key=lambda found: found[:2], reverse=True)]
 
 
-def _agrees(run: RunFolder, config: RunConfig) -> bool:
-    """Whether a run of the same kind had the same settings too, wherever they matter for its speed."""
+def _has_same_settings(run: RunFolder, config: RunConfig) -> bool:
+    """Whether a run of the same kind also had the same settings, as far as they affect its speed."""
     try:
         its = stored_config(run)
         return _pace(its) == _pace(config) and _same_sizes(its, config)
     except FileNotFoundError:
-        return True  # a result that was copied without its configuration says enough
+        return True  # a result that was copied without its configuration is accepted
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return False
 
@@ -132,7 +132,7 @@ def _pace(config: RunConfig) -> dict[str, object]:
 
 
 def train_images(config: RunConfig, history: History) -> int | None:
-    """Training images of the dataset; None where nobody knows without a long look."""
+    """Number of training images of the dataset; None if counting them would take long."""
     dataset, loader = config.dataset, config.data.loader
     if formats.format_of(config.data.loader) is formats.SYNTHETIC:
         return int(loader["train_images"])
@@ -154,10 +154,10 @@ def _count(split_dir: str) -> int | None:
 
 
 def batches_per_epoch(config: RunConfig, images: int | None) -> int | None:
-    """Batches of an epoch of so many images; the last one is left out unless it is full.
+    """Batches per epoch of `images` images; an incomplete last batch is dropped.
 
     Raises:
-        RequestError: there is not one.
+        RequestError: there is no full batch.
     """
     batch = config.train_batch_size
     if images is None:
@@ -172,7 +172,7 @@ def batches_per_epoch(config: RunConfig, images: int | None) -> int | None:
 
 
 def batches(config: RunConfig, per_epoch: int | None) -> int | None:
-    """Batches of the whole run; None where that of an epoch is unknown and needed."""
+    """Batches of the whole run; None if the batches per epoch are needed and unknown."""
     length, unit = schedule.scaled_duration(config)
     if unit == "ba":
         return length
@@ -180,7 +180,7 @@ def batches(config: RunConfig, per_epoch: int | None) -> int | None:
 
 
 def estimate_time(config: RunConfig, history: History) -> Estimate | None:
-    """Training time of a finalized configuration; None where nothing like it is known."""
+    """Training time of a finalized configuration; None if nothing similar is known."""
     per_epoch = batches_per_epoch(config, train_images(config, history))
     total = batches(config, per_epoch)
     alike = history.alike(config)
@@ -200,7 +200,7 @@ def estimate_time(config: RunConfig, history: History) -> Estimate | None:
 def _host_basis(time: published_speeds.HostTime) -> str:
     speeds = ", ".join(f"{speed:,.0f} images/s at {side} px" for side, speed in sorted(time.host.speeds.items()))
     cold = f", {span(time.cold_seconds)} more for a first epoch from a cold disk" if time.cold_seconds else ""
-    return f"{speeds}{cold} ({time.host.said})"
+    return f"{speeds}{cold} ({time.host.citation})"
 
 
 def _own_basis(speed: float, alike: list[Result], runs_dir: Path) -> str:
@@ -213,7 +213,7 @@ def _own_basis(speed: float, alike: list[Result], runs_dir: Path) -> str:
 
 
 def measuring_ssr(config: RunConfig, per_epoch: int | None) -> float:
-    """The shortest ssr that tells how fast a run is: one epoch, or as many as have its mix of image sizes."""
+    """The shortest ssr that measures a run's speed: one epoch, or as many as have its mix of image sizes."""
     full, unit = schedule.duration(config.schedule.max_duration, "schedule.max_duration")
     length, _ = schedule.scaled_duration(config)
     wanted = 1 if unit == "ep" else per_epoch or MEASURED_BATCHES

@@ -1,1 +1,1 @@
-"""Draws and writes what `resnet_exp.results` computes."""
+"""Plot and write what `resnet_exp.results` computes."""

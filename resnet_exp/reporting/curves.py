@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMATS = (".svg", ".png", ".pdf")
 
 
-# Metadata without the date: the same picture is the same file.
+# Metadata without the date: the same plot gives the same file.
 DATELESS = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
@@ -45,7 +45,7 @@ def collect_curve(run: RunFolder) -> Curve:
 
 
 def draw_curves(curves: list[Curve]) -> Figure:
-    """Draw top-1 in percent against training time, one line a run with its last value."""
+    """Plot top-1 in percent against training time, one line per run, labeled with its last value."""
     from matplotlib.figure import Figure
 
     unit, divisor = time_unit(max(curve.seconds[-1] for curve in curves))
@@ -62,7 +62,7 @@ def draw_curves(curves: list[Curve]) -> Figure:
 
 
 def output_path(text: str, name: str) -> Path:
-    """The file that an option `name` asks a picture for; raises `RequestError` if it cannot be one."""
+    """Path of the plot given by option `name`; raises `RequestError` if it cannot be written as a plot."""
     path = Path(text)
     if path.suffix not in FORMATS:
         raise RequestError(f"{name} has no known ending; use {', '.join(FORMATS)}")
@@ -74,10 +74,10 @@ def output_path(text: str, name: str) -> Path:
 
 
 def save(figure: Figure, path: Path, name: str) -> None:
-    """Write a picture whole or not at all.
+    """Write a plot atomically.
 
     Raises:
-        RequestError: it cannot be written; `name` is the option that asked for it.
+        RequestError: it cannot be written; `name` is the option that requested it.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:

@@ -1,8 +1,8 @@
 """``explorer.html``: all runs on one page that needs no server and no network.
 
-The page holds its chart library (plotly.js, from the ``plotly`` package) and its data gzipped, and inflates both with
-the browser's own ``DecompressionStream`` (Chrome 80, Firefox 113, Safari 16.4 or later). It lets no script run but its
-own two, known by their hashes, so that nothing that a run is called can become one.
+The page contains its chart library (plotly.js, from the ``plotly`` package) and its data, both gzipped, and inflates
+them with the browser's ``DecompressionStream`` (Chrome 80, Firefox 113, Safari 16.4 or later). Its security policy
+allows only its own two scripts, by hash, so the name of a run can never run as a script.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from resnet_exp.results.record import RunRecord
 
 PAGE = Path(__file__).parent / "explorer_page"
 MAIN, STYLES, TEMPLATE = "main.js", ("style.css", "parts.css"), "page.html"
-# What a page may weigh; mail and chat take such files. Configurations are left out first, then points of curves.
+# Size limit of a page, which mail and chat accept. Configurations are left out first, then points of curves.
 MAX_BYTES = 5_500_000
-# More would take longer to pack than all the rest.
+# More would take longer to compress than everything else.
 MAX_CONFIG_CHARACTERS = 8_000_000
-# Points of a curve: more than a picture of that size shows; and of all curves.
+# Most points per curve, more than a plot of that size shows; and most points of all curves.
 MAX_CURVE, MAX_CURVES = 40, 150_000
-# Fast rather than small: the page is written with every report.
+# Fast rather than small, because the page is written with every report.
 LEVEL = 4
 NUMBERS = tuple(
     field.name for field in dataclasses.fields(RunRecord) if "float" in str(field.type) and field.name != "curve"
@@ -52,7 +52,7 @@ def write_page(
     Args:
         runs: own and published ones.
         prices: of the hardware presets, by name.
-        counts: how many runs there are of each state.
+        counts: number of runs in each state.
         path: the file.
         configs: resolved YAML by run id, as far as known.
     """
@@ -74,7 +74,7 @@ def write_page(
 
 
 def page_data(runs: Sequence[RunRecord], prices: Mapping[str, Price], counts: Mapping[str, int]) -> dict[str, object]:
-    """What the page shows, but for configurations and curves: ``Content`` in ``types.d.ts``, ready for JSON."""
+    """What the page shows, without configurations and curves: ``Content`` in ``types.d.ts``, ready for JSON."""
     rows = [vars(run) for run in runs]
     columns = {name: [row[name] for row in rows] for name in OTHERS}
     columns |= {name: [_known(row[name]) for row in rows] for name in NUMBERS}
@@ -93,7 +93,7 @@ def _known(value: float | None) -> float | None:
 
 
 def _details(runs: Sequence[RunRecord], configs: Mapping[str, str], room: int) -> dict[str, str]:
-    """Configurations and curves as far as there is room for them, and what is left out in words."""
+    """Configurations and curves as far as there is room, and a sentence about what is left out."""
     longest = max((len(run.curve) for run in runs), default=0)
     limit = max(2, min(MAX_CURVE, MAX_CURVES // max(1, len(runs))))
     curves = _pack(_curves(runs, limit))
@@ -113,7 +113,7 @@ def _details(runs: Sequence[RunRecord], configs: Mapping[str, str], room: int) -
 
 
 def _curves(runs: Sequence[RunRecord], limit: int) -> list[list[int]]:
-    """For each run milliseconds and thousandths of a percent, by turns: whole numbers are quick to write and small."""
+    """For each run, milliseconds and thousandths of a percent alternate: integers are fast to write and small."""
     return [
         [
             number
@@ -129,7 +129,7 @@ def _thinned(curve: Sequence[tuple[float, float]], limit: int) -> Sequence[tuple
     if limit == 0:
         return ()
     step = math.ceil(len(curve) / limit)
-    # Counted from the end: the last evaluation stays.
+    # Counted from the end, to keep the last evaluation.
     return curve[::-1][::step][::-1] if step > 1 else curve
 
 
@@ -139,7 +139,7 @@ def _pack(content: object) -> str:
 
 
 def _packed(content: bytes) -> str:
-    # Without a time: the same content gives the same page.
+    # Without a timestamp: the same content gives the same page.
     return base64.b64encode(gzip.compress(content, LEVEL, mtime=0)).decode()
 
 
@@ -149,7 +149,7 @@ def _hash(script: bytes) -> str:
 
 @cache
 def _plotly() -> tuple[str, str]:
-    """Plotly's script, packed, and its hash; found without importing plotly, which takes longer than the whole page."""
+    """Plotly's script, compressed, and its hash; read without importing plotly, which takes longer than the page."""
     found = importlib.util.find_spec("plotly")
     assert found is not None and found.origin is not None
     script = (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()

@@ -1,4 +1,4 @@
-"""The pictures of a report: top-1 against training time and cost, and top-1 while training."""
+"""The plots of a report: top-1 against training time and cost, and top-1 while training."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-# Okabe and Ito (2008) without its yellow, which is hardly seen on white: the color-blind tell them apart too.
+# The color-blind-safe palette of Okabe and Ito (2008), without yellow, which is hard to see on white.
 COLORS = {"baseline": "#000000", "mild": "#0072B2", "medium": "#E69F00", "hot": "#D55E00"}
 MORE_COLORS = ("#009E73", "#CC79A7", "#56B4E9")
 OTHER, OTHER_COLOR = "other recipes", "#8C6D31"
 GRAY = "#999999"
 MARKERS = "os^DvPX*"
-# With more marks than this they are pixels in an SVG too, where thousands of shapes are slow to show.
+# Above this number, marks are rasterized in SVGs too: thousands of shapes render slowly.
 MAX_SHAPES = 500
-# Nobody can follow one of more.
+# More curves are unreadable.
 MAX_CURVES = 200
-# Values that differ by more than this factor are on a logarithmic axis.
+# Values that differ by more than this factor get a logarithmic axis.
 LINEAR_SPAN = 10
-# Straight between two points of a front is not straight on a logarithmic axis.
+# Points per segment of a front: a straight segment is curved on a logarithmic axis.
 STEPS = 16
 AXES: tuple[Axis, ...] = ("train_seconds", "cost_usd")
 FAINT, LINE = "#666666", "#555555"
@@ -52,11 +52,11 @@ class Look:
 
 
 def choose_look(runs: Iterable[RunRecord]) -> Look:
-    """Fixed colors for our recipes, the next ones for the most frequent others; markers for all protocols."""
+    """Fixed colors for our recipes, then colors for the most frequent others; markers for all protocols."""
     runs = list(runs)
     recipes = [run.recipe for run in runs if not run.published]
     more = sorted(set(recipes) - set(COLORS), key=lambda recipe: (-recipes.count(recipe), recipe))
-    # Own protocols come first: theirs is the circle.
+    # Our own runs' protocols come first and get the circle.
     ordered = sorted({(run.published, run.protocol) for run in runs})
     protocols = dict.fromkeys(protocol for _, protocol in ordered)
     return Look(
@@ -66,7 +66,7 @@ def choose_look(runs: Iterable[RunRecord]) -> Look:
 
 
 def draw_frontier(groups: Sequence[Group]) -> Figure:
-    """Top-1 against training time and against cost, a row for each dataset, with the fronts of own runs."""
+    """Top-1 against training time and against cost, one row per dataset, with the fronts of our own runs."""
     from matplotlib import rc_context
 
     look = choose_look(group.runs[0] for group in groups)
@@ -76,7 +76,7 @@ def draw_frontier(groups: Sequence[Group]) -> Figure:
         figure, grid = _figure({name: 1 + has for name, has in costs.items()})
         panels: list[tuple[Axes, Axis, list[Group]]] = []
         for members, row in zip(rows.values(), grid, strict=True):
-            panels.extend(zip(row, AXES, itertools.repeat(members)))  # a lone panel is that of the times
+            panels.extend(zip(row, AXES, itertools.repeat(members)))  # a single panel shows times
         for panel, axis, members in panels:
             _draw_groups(panel, members, axis, look)
         for row in grid:
@@ -84,7 +84,7 @@ def draw_frontier(groups: Sequence[Group]) -> Figure:
                 row[0].set_title("no costs: no run recorded a price", loc="right", size="small", color=FAINT)
         _put_legend(figure, _frontier_keys(groups, look))
         figure.draw_without_rendering()
-        # Names go where there is room: from here on everything stays where it is.
+        # Names go where there is room, so the layout must not change from here on.
         figure.set_layout_engine("none")
         for panel, axis, members in panels:
             write_names(panel, _spots(members, axis), FAINT)
@@ -92,7 +92,7 @@ def draw_frontier(groups: Sequence[Group]) -> Figure:
 
 
 def draw_curves(runs: Sequence[RunRecord]) -> Figure:
-    """Top-1 against training time, a row for each dataset, a line for each run, but `MAX_CURVES` at most."""
+    """Top-1 against training time, one row per dataset, one line per run, `MAX_CURVES` at most."""
     from matplotlib import rc_context
     from matplotlib.collections import LineCollection
 
@@ -112,7 +112,7 @@ def draw_curves(runs: Sequence[RunRecord]) -> Figure:
             panel.autoscale_view()
             panel.set(xlabel=f"training time ({unit}, evaluation left out)", ylabel="top-1 (%)", xlim=(0, None))
         if len(shown) < len(drawable):
-            figure.suptitle(f"{len(shown)} of {len(drawable):,} runs, of each configuration some", size="small")
+            figure.suptitle(f"{len(shown)} of {len(drawable):,} runs, some of each configuration", size="small")
         if not shown:
             figure.suptitle("no run has evaluations to show")
         _put_legend(figure, _recipe_keys(shown, look))
@@ -127,7 +127,7 @@ def _by_dataset(members: Iterable[Member], run_of: Callable[[Member], RunRecord]
 
 
 def _figure(columns: dict[str, int]) -> tuple[Figure, list[list[Axes]]]:
-    """A row of panels for each title, and so many of them; a lone one is as wide as the others together."""
+    """One row of panels per title; a single panel is as wide as the others together."""
     from matplotlib.figure import Figure
 
     most = max(columns.values(), default=1)
@@ -165,7 +165,7 @@ def _draw_groups(panel: Axes, groups: Sequence[Group], axis: Axis, look: Look) -
         kinds.setdefault((not run.published, look.color(run), look.markers[run.protocol], group.n == 1), []).append(
             group
         )
-    # Published ones lie below the others.
+    # Draw published runs below the others.
     for (own, color, marker, hollow), members in sorted(kinds.items()):
         _draw_marks(panel, members, axis, divisor, color, marker, hollow, 3 if own else 2, len(placed) > MAX_SHAPES)
 
@@ -181,7 +181,7 @@ def _draw_marks(
     zorder: float,
     rasterized: bool,
 ) -> None:
-    """Marks of one look, with standard errors."""
+    """Draw marks of one color and shape, with standard errors."""
     costs = [group.train_seconds if axis == "train_seconds" else group.cost_usd for group in groups]
     panel.errorbar(
         [cost.mean / divisor for cost in costs if cost],
@@ -211,7 +211,7 @@ def _make_logarithmic(panel: Axes, span: float) -> None:
 
 
 def _front_line(front: Sequence[Group], axis: Axis) -> tuple[list[float], list[float]]:
-    """Costs and top-1 along a front, as `frontier.cost_at` has it between the points."""
+    """Costs and top-1 along a front, interpolated between its points as in `frontier.cost_at`."""
     points = [frontier.point_of(group, axis) for group in front]
     shares = [step / STEPS for step in range(STEPS)]
     xs = [low.cost + share * (high.cost - low.cost) for low, high in itertools.pairwise(points) for share in shares]
@@ -220,7 +220,7 @@ def _front_line(front: Sequence[Group], axis: Axis) -> tuple[list[float], list[f
 
 
 def _spots(groups: Sequence[Group], axis: Axis) -> list[Spot]:
-    """Where the marks of a panel are; of each published recipe the best one on a front of theirs has a name."""
+    """Positions of the marks of a panel; the best one of each published recipe on its front gets a name."""
     placed = [group for group in groups if frontier.point_of(group, axis).counts]
     fronts = frontier.fronts([group for group in placed if group.runs[0].published], axis)
     named = {group.runs[0].recipe: group for front in fronts.values() for group in front}
@@ -233,7 +233,7 @@ def _spots(groups: Sequence[Group], axis: Axis) -> list[Spot]:
 
 
 def _label(text: str) -> str:
-    """A text that Matplotlib shows as it is: no formula, no name that hides itself from legends, not too long."""
+    """Escape a text for Matplotlib: no formula, not hidden from legends by a leading underscore, not too long."""
     text = printable(text)
     text = text if len(text) <= 40 else text[:39] + "…"
     return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")

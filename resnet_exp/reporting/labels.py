@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 SIZE_POINTS = 6.5
-# Half the side of a mark, and the gap between it and its name, in pixels of a figure of 100 dpi.
+# Half the side of a mark, and the gap between mark and name, in pixels at 100 dpi.
 HALF_MARK, GAP = 4, 6
-# Where a name may be, as shifts in its own width and height, and in gaps: right, left, above, below, then askew.
+# Candidate positions of a name, as shifts by its width and height, and by gaps: right, left, above, below, diagonal.
 PLACES = (
     (0.0, -0.5, 1, 0), (-1.0, -0.5, -1, 0), (-0.5, 0.0, 0, 1), (-0.5, -1.0, 0, -1),
     (0.0, 0.0, 0.7, 0.7), (-1.0, 0.0, -0.7, 0.7), (0.0, -1.0, 0.7, -0.7), (-1.0, -1.0, -0.7, -0.7),
@@ -22,7 +22,7 @@ PLACES = (
 
 @dataclass(frozen=True)
 class Spot:
-    """A mark in the units of its panel, and what it is called; an empty name is none."""
+    """A mark in the units of its panel, and its name; empty for no name."""
 
     x: float
     y: float
@@ -30,7 +30,7 @@ class Spot:
 
 
 def write_names(panel: Axes, spots: Sequence[Spot], color: str) -> None:
-    """Write the names of spots, the first ones first, each where it covers neither a mark nor another name.
+    """Write the names of spots in order, each where it covers neither a mark nor another name.
 
     A name for which there is no such place is left out. The figure must have been laid out.
     """
@@ -58,7 +58,7 @@ def write_names(panel: Axes, spots: Sequence[Spot], color: str) -> None:
 
 
 def _places(x: float, y: float, extent: Bbox) -> list[tuple[Bbox, tuple[float, float]]]:
-    """Boxes in which a name of that size can be, and the corner from which it is written."""
+    """Candidate boxes of a name of this size, and the corner at which it is anchored."""
     from matplotlib.transforms import Bbox
 
     found = []

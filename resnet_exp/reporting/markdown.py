@@ -1,4 +1,4 @@
-"""``frontier.md``: which configurations are worth their time and their price, in tables for people."""
+"""``frontier.md``: tables of the configurations that are worth their time and cost."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from resnet_exp.results.record import RunRecord
 
 # Rows of a table beyond its front; all runs are in runs.csv.
 MAX_OTHERS = 100
-# Reasons why runs are missing, in the file.
+# Most reasons for missing runs in the file.
 MAX_REASONS = 50
-# With more runs than this only those on the front are drawn anew for an interval: 1,000 times all would take minutes.
+# With more runs than this, only runs on the front are resampled for an interval: 1,000 times all would take minutes.
 MAX_RESAMPLED = 500
 NONE = "–"
 HEAD = ("front", "recipe", "model", "ssr", "epochs", "hardware", "n", "top-1 (%)", "time", "cost", "speed-up", "saving")
 HEAD_PUBLISHED = ("name", "recipe", "model", "hardware", "n", "top-1 (%)", "time", "what it covers", "cost", "source")
 WORDS = r"""
-Means ± standard error over n runs that differ in nothing but the seed; n = 1 has no error that could be known. Time is
-training alone, without evaluation and start-up, and cost is that time at the price that the run recorded. **t** and
-**\$** mark the configurations than which none is both better and faster, or both better and cheaper. Runs of other
-datasets or evaluated in another way are in tables of their own. Speed-up and saving compare with {baseline} at the same
-top-1 on the same hardware; ≥ says that {baseline} does not get there, and that its best is compared.
+Means ± standard error over n runs that differ only in the seed; with n = 1 the error is unknown. Time covers training
+only, without evaluation and start-up. Cost is that time at the price that the run recorded. **t** and **\$** mark the
+configurations on the front of time and of cost: no other one is both better and faster, or both better and cheaper.
+Other datasets and evaluation protocols have separate tables. Speed-up and saving compare with {baseline} at the same
+top-1 on the same hardware; ≥ means that {baseline} does not reach it, and its best is used.
 """.strip()
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asks of the tables: the recipe that others are compared with, a top-1 to reach (a fraction)."""
+    """What the user requests: the baseline recipe, and a target top-1 (a fraction)."""
 
     baseline: str
     target: float | None = None
 
 
 def frontier_table(collected: Collected, published: Sequence[RunRecord], wanted: Wanted, today: str) -> str:
-    """The whole file: `today` is the day that it is of."""
+    """The whole file; `today` is its date."""
     groups = frontier.aggregate(collected.runs)
     keyed: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
@@ -74,7 +74,7 @@ def summary(collected: Collected) -> str:
 
 
 def reasons(collected: Collected, most: int) -> list[str]:
-    """Why runs are not among the finished ones: a line for each reason, the most frequent first, `most` at most."""
+    """Why runs are not finished: one line per reason, the most frequent first, at most `most` lines."""
     found: dict[tuple[str, str], list[str]] = {}
     for path, why in collected.unreadable:
         found.setdefault(("unreadable", why), []).append(path.name)
@@ -90,12 +90,12 @@ def reasons(collected: Collected, most: int) -> list[str]:
 
 
 def cell(text: str) -> str:
-    """A text that Markdown shows as it is, in one cell of a table."""
+    """Escape a text for one cell of a Markdown table."""
     return re.sub(r"([\\`*_|<>\[\]~&$])", r"\\\1", printable(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown; the cells are Markdown already."""
+    """A Markdown table; the cells are already Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -146,7 +146,7 @@ def _ratios(groups: Sequence[Group], baseline: str, axis: Axis) -> dict[int, Rat
 
 
 def _answer(groups: Sequence[Group], target: float) -> str:
-    """The fastest and the cheapest configuration that reaches a top-1, and what the front says of just that top-1."""
+    """The fastest and the cheapest configuration that reaches a top-1, and the interpolation for exactly that top-1."""
     lines = []
     questions: tuple[tuple[str, Axis, Callable[[float], str]], ...] = (
         ("Fastest", "train_seconds", _time),
@@ -162,13 +162,13 @@ def _answer(groups: Sequence[Group], target: float) -> str:
         name = cell(f"recipe={run.recipe} ssr={_number(run.ssr)} on {_hardware(run)}")
         lines.append(
             f"{word} to {target:.1%}: {name}, {_percent(group.top1)} % in {text(points[index].cost)}."
-            f"{_between(frontier.of_one_line(groups, run), axis, target, text)}"
+            f"{_between(frontier.all_lengths_of(groups, run), axis, target, text)}"
         )
     return "\n".join(f"- {line}" for line in lines)
 
 
 def _between(groups: Sequence[Group], axis: Axis, target: float, text: Callable[[float], str]) -> str:
-    """What exactly `target` costs by the straight line between two lengths of one recipe, with its interval."""
+    """Cost of exactly `target`, interpolated between two lengths of one recipe, with its interval."""
     cost = _cost_at(groups, axis, target)
     if cost is None:
         return ""
@@ -188,7 +188,7 @@ def _what(axis: Axis) -> str:
 
 
 def _marks(group: Group, several_sizes: bool) -> str:
-    """What a reader must know before believing a row; `several_sizes`: the crops were cut from images of several."""
+    """Caveats of a row; `several_sizes`: the crops were cut from images of several sizes."""
     runs = group.runs
     mixed = sum(len(run.commits) > 1 for run in runs)
     commits = {commit for run in runs for commit in run.commits}
@@ -228,7 +228,7 @@ def _published_table(runs: Sequence[RunRecord]) -> str:
             f"{_percent(group.top1)}, {cell(run.evaluated)}", plus_minus(group.train_seconds, _time),
             cell(run.clock) or NONE, "; ".join(filter(None, (stated, paid))) or NONE, cell(run.source),
         ])  # fmt: skip
-    text = "What others published: their times cover different things, and not all were evaluated in the same way."
+    text = "Published runs: their times cover different things, and their evaluation protocols differ."
     return f"{text}\n\n{table(HEAD_PUBLISHED, rows)}"
 
 

@@ -1,7 +1,7 @@
-"""The JavaScript modules of a page as one script: a page that is opened from disk can load no others.
+"""Join the JavaScript modules of a page into one script: a page that is opened from disk cannot load modules.
 
 Every module is a file with named imports and exports at the start of a line. In the script they share one scope, each
-after those that it imports, so that imports and exports can be left out; what that takes is checked.
+after those that it imports, so imports and exports can be dropped; the conditions for that are checked.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[^"]+)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?function |const |class )", re.MULTILINE)
-# What needs another scope or another name than the ones above.
+# Lines that cannot be joined into one scope.
 REFUSED = re.compile(r"^(?:import|export|var)\b.*|^(?:const|let) \W.*|.*</script.*", re.MULTILINE)
 NAME = re.compile(r"^(?:async )?(?:function|const|let|class) ([\w$]+)", re.MULTILINE)
 
 
 def join_modules(folder: Path, main: str) -> str:
-    """The script of `main` and all that it imports, as the content of ``<script type="module">``.
+    """The script of `main` and everything it imports, as the content of ``<script type="module">``.
 
     Raises:
         ValueError: modules import each other, define the same name, or have a line that cannot be joined.

@@ -1,4 +1,4 @@
-"""The frontier of a sweep as a tracker takes it: the rows of a table, and the picture of the report."""
+"""The frontier of a sweep for a tracker: the rows of a table, and the report's plot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Cell = bool | str | int | float | None
 
 
 def frontier_rows(groups: Sequence[Group]) -> list[list[Cell]]:
-    """A row for each configuration, as `COLUMNS` has it, the fastest ones first."""
+    """One row per configuration, with the columns of `COLUMNS`, the fastest first."""
     fastest, cheapest = _on_fronts(groups, "train_seconds"), _on_fronts(groups, "cost_usd")
     return [
         [id(group) in fastest, id(group) in cheapest, *_facts(group), group.n, *_measured(group)]
@@ -30,9 +30,9 @@ def frontier_rows(groups: Sequence[Group]) -> list[list[Cell]]:
 
 
 def frontier_png(groups: Sequence[Group]) -> bytes:
-    """The picture of the report; nothing is printed on the way, and it may be drawn in any thread."""
-    # A name may be in any script; the font has not all of them. Filters are of the process: none is put back here,
-    # where another thread may be about to do the same.
+    """The report's plot as a PNG; prints nothing, and may run in any thread."""
+    # The font lacks some scripts that a name may use. Warning filters are global to the process: they are not restored
+    # here, because another thread may be changing them too.
     warnings.filterwarnings("ignore", message="Glyph .* missing")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     file = io.BytesIO()

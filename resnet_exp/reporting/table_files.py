@@ -1,10 +1,10 @@
 """The runs of a report as a table: ``runs.csv`` and ``runs.parquet``, with the same columns.
 
-Fractions are of 1. Lists (algorithms, commits) are joined by spaces. An empty cell is what nobody knows.
+Accuracies are fractions (0 to 1). Lists (algorithms, commits) are joined by spaces. An empty cell is unknown.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a formula, and
-whoever names a run could have it carried out. In ``runs.csv`` such texts begin with an apostrophe, which makes them
-text; ``runs.parquet`` has them as they are. Numbers are never changed.
+A spreadsheet treats a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula, so
+the name of a run could run code. In ``runs.csv`` such texts get a leading apostrophe, which makes them plain text;
+``runs.parquet`` has them unchanged. Numbers are never changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resnet_exp.results.collect import UNREADABLE, Collected
 from resnet_exp.results.record import RunRecord
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# Name, Arrow type, value; fields of `Run` first, then what they make together.
+# Name, Arrow type, value; fields of `RunRecord` first, then derived values.
 _FIELDS = {
     "run_id": "string", "published": "bool", "group": "string", "recipe": "string", "model": "string",
     "dataset": "string", "data": "string", "cloud": "string", "hardware": "string", "gpu": "string",
@@ -40,7 +40,7 @@ UNFINISHED = ("run_id", "state", "why", "epochs", "path")
 
 
 def columns(runs: Iterable[RunRecord]) -> dict[str, list[Any]]:
-    """The values of each column; None where they are not known."""
+    """The values of each column; None where unknown."""
     runs = list(runs)
     plain = {name: [getattr(run, name) for run in runs] for name in _FIELDS}
     return plain | {name: [value(run) for run in runs] for name, (_, value) in _MADE.items()}
@@ -55,7 +55,7 @@ def write_csv(table: dict[str, list[Any]], path: Path) -> None:
 
 
 def write_unfinished(collected: Collected, path: Path) -> None:
-    """Write what is not among the finished runs: its state, why, how far it came, and its folder."""
+    """Write the runs that are not finished: state, reason, progress and folder."""
     rows = [(folder.name, UNREADABLE, why, "", str(folder)) for folder, why in collected.unreadable]
     rows += [(state.run_id, state.kind, state.why, state.epochs, str(state.path)) for state in collected.states]
     columns = zip(*rows, strict=True) if rows else ((),) * len(UNFINISHED)
@@ -75,7 +75,7 @@ def _cell(value: Any) -> Any:
 
 
 def write_parquet(table: dict[str, list[Any]], path: Path) -> None:
-    """Write `columns` as Parquet; the types do not depend on what is known."""
+    """Write `columns` as Parquet; the types do not depend on the values."""
     import pyarrow
     import pyarrow.parquet
 

@@ -19,15 +19,15 @@ from resnet_exp.results.collect import Collected
 from resnet_exp.results.record import RunRecord
 
 PIXELS_PER_INCH = 150
-# The same runs give the same files.
+# Fixed ids: the same runs give the same files.
 SVG: Any = {"svg.hashsalt": "resnet_exp"}
-# Configurations that the page carries along; those of 10,000 runs would be 30 MB.
+# Most bytes of configurations in the page; those of 10,000 runs would be 30 MB.
 MAX_CONFIG_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a report is made of."""
+    """The content of a report."""
 
     collected: Collected
     published: list[RunRecord]
@@ -39,9 +39,9 @@ class Content:
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Write the files of a report into a folder, which is made; returns their names.
+    """Write the files of a report into a folder, which is created; returns their names.
 
-    None of them is replaced before all of them are there.
+    No file is replaced before all of them are written.
 
     Raises:
         RequestError: the folder cannot be written.
@@ -76,7 +76,7 @@ def _write_figures(content: Content, folder: Path) -> None:
     from resnet_exp.reporting import figures
 
     with rc_context(SVG), warnings.catch_warnings():
-        # A name may be in any script; the font has not all of them.
+        # The font lacks some scripts that a name may use.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure = figures.draw_frontier(frontier.aggregate(content.runs))
         figure.savefig(folder / "frontier.svg", metadata={"Date": None})

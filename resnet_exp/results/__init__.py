@@ -1,1 +1,1 @@
-"""What is known of finished runs: pure functions, no drawing."""
+"""Read and compare finished runs: pure functions, no plotting."""

@@ -1,6 +1,6 @@
-"""Run folders as the report sees them: finished runs with their curves, and what became of the others.
+"""Collect run folders for the report: finished runs with their curves, and the states of the others.
 
-A folder may hold thousands of runs, so each of them is read as two small files and nothing else.
+A folder may hold thousands of runs, so only two small files of each run are read.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class Collected:
-    """What there is in some folders: each run once.
+    """The runs of some folders, each run once.
 
     Attributes:
         runs: the finished ones.
         states: the others, in the order of their folders.
-        unreadable: finished runs whose result cannot be used: folder, and why in one line.
+        unreadable: finished runs whose result cannot be used: folder, and the reason in one line.
     """
 
     runs: list[RunRecord] = field(default_factory=list[RunRecord])
@@ -40,23 +40,23 @@ class Collected:
     unreadable: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
 
     def counts(self) -> dict[str, int]:
-        """How many runs there are of each kind that there is: done, unreadable, and `resnet_exp.runs.states.KINDS`."""
+        """Number of runs of each kind that occurs: done, unreadable, and `resnet_exp.runs.states.KINDS`."""
         found = Counter({"done": len(self.runs), UNREADABLE: len(self.unreadable)})
         found.update(state.kind for state in self.states)
         return {kind: found[kind] for kind in ("done", UNREADABLE, *KINDS) if found[kind]}
 
 
 def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> Collected:
-    """Every run of some folders, each either that of one run or one of runs.
+    """Every run of some folders, each of which is a run folder or a folder of runs.
 
-    A run that is found twice, be it as a copy, counts once.
+    A run that is found twice, even as a copy, counts once.
 
     Args:
         folders: where to look.
-        others: finished runs that are known otherwise.
+        others: finished runs from elsewhere, such as W&B.
 
     Raises:
-        RequestError: one of the folders is none.
+        RequestError: one of them is not a folder.
     """
     collected = Collected()
     seen: set[object] = set()
@@ -73,7 +73,7 @@ def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> C
 
 
 def in_turns(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """The first run of each configuration, then the second ones, and so on: for who cannot take all."""
+    """The first run of each configuration, then the second ones, and so on: a prefix covers all configurations."""
     seen: Counter[str] = Counter()
     turns: list[tuple[int, RunRecord]] = []
     for run in runs:
@@ -83,7 +83,7 @@ def in_turns(runs: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def configs(runs: Iterable[RunRecord], most: int) -> dict[str, str]:
-    """``config.yaml`` of runs by run id, `most` bytes at most: some of each configuration before all of one."""
+    """``config.yaml`` of runs by run id, `most` bytes at most: one of each configuration before a second of any."""
     found: dict[str, str] = {}
     for run in in_turns(runs):
         if run.path is None:
@@ -100,7 +100,7 @@ def configs(runs: Iterable[RunRecord], most: int) -> dict[str, str]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of one run."""
+    """Whether a folder is a run folder."""
     return RunFolder(folder).config.exists() or RunFolder(folder).result.exists()
 
 
@@ -121,13 +121,13 @@ def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: s
             if _is_new(run, seen):
                 collected.runs.append(run)
     if unfinished:
-        # One may have ended since; it is in the next report.
+        # A run may have ended since; the next report will include it.
         for state in collect_states(runs_dir, unfinished):
             _add_once(collected.states, state, state.path, seen)
 
 
 def _is_new(run: RunRecord, seen: set[object]) -> bool:
-    """Whether a run was not seen yet. No two trainings take the same time to the last digit."""
+    """Whether a run was not seen yet. Copies are found by their times: no two trainings take exactly the same time."""
     key = (run.recipe, run.group, run.seed, run.train_seconds, run.top1)
     new = key not in seen
     seen.add(key)
@@ -142,7 +142,7 @@ def _add_once(found: list[Any], one: Any, path: Path | str, seen: set[object]) -
 
 
 def _names(runs_dir: Path) -> list[str]:
-    """Runs that have a folder, and those that some sweep wants."""
+    """Runs that have a folder, and those that are in some sweep."""
     listed = {run.run_id for manifest in sweep_manifest.read_manifests(runs_dir) for run in manifest.runs}
     with os.scandir(runs_dir) as entries:
         folders = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
@@ -150,7 +150,7 @@ def _names(runs_dir: Path) -> list[str]:
 
 
 def _distinct(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """Give other names to runs of folders with the same name."""
+    """Rename runs whose folders have the same name."""
     taken: Counter[str] = Counter()
     distinct: list[RunRecord] = []
     for run in runs:
@@ -161,7 +161,7 @@ def _distinct(runs: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def _curve(path: str) -> parse.Curve:
-    """The curve of a run folder; empty where it has none that can be used: the result does not rest on it."""
+    """The curve of a run folder; empty if it has no valid one, since the result does not depend on it."""
     try:
         return parse.parse_curve(read_bytes(os.path.join(path, "metrics.jsonl")))
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
 """The trade-off of top-1 against cost: means over seeds, Pareto fronts, savings at the same quality.
 
-Pure functions of the standard library. Top-1 is a fraction. A cost is whatever the axis is, seconds or dollars; the
-functions only need more to be worse. A point counts if both of its numbers are finite and its cost is above 0: a ratio
-to nothing is none, and no logarithmic axis could show it. All other points are as if they were not there.
+Pure functions of the standard library. Top-1 is a fraction. A cost is in seconds or dollars, whatever the axis is; the
+functions only assume that more is worse. A point counts if both of its numbers are finite and its cost is above 0,
+since neither a ratio nor a logarithmic axis can use a cost of 0. All other points are ignored.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Literal
 from resnet_exp.results.record import RunRecord
 
 Axis = Literal["train_seconds", "cost_usd"]
-# Of the resamples, the share for which a statistic may be undefined before its interval is.
+# If a statistic is undefined for more than this share of the resamples, so is its interval.
 MAX_UNDEFINED = 0.05
 
 
 @dataclass(frozen=True)
 class Point:
-    """Quality (top-1, a fraction) and what it cost (seconds or dollars); NaN where one is not known."""
+    """Quality (top-1, a fraction) and cost (seconds or dollars); NaN where unknown."""
 
     top1: float
     cost: float
 
     @property
     def counts(self) -> bool:
-        """Whether it can lie on a front."""
+        """Whether the point can be on a front."""
         return math.isfinite(self.top1) and math.isfinite(self.cost) and self.cost > 0
 
 
@@ -45,9 +45,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ only in the seed.
 
-    A spread of times or costs is over those runs that have one (its `n` says how many), and None if none has.
+    A spread of times or costs is over the runs that have one (`n` is their number), and None if none has.
     """
 
     key: str
@@ -60,29 +60,29 @@ class Group:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as much the baseline costs at the same top-1; `at_least`: it could be any more."""
+    """How many times as much the baseline costs at the same top-1; `at_least` marks a lower bound."""
 
     value: float
     at_least: bool
 
     @property
     def saving(self) -> float:
-        """Share of the baseline's cost that is saved; below 0 if it costs more. `at_least` holds for it too."""
+        """Share of the baseline's cost that is saved; below 0 if the run costs more. Also a bound if `at_least`."""
         return 1 - 1 / self.value
 
 
 def frontier_key(run: RunRecord) -> tuple[str, str]:
-    """Dataset and protocol of the evaluation: runs that differ in it share no frontier."""
+    """Dataset and evaluation protocol: runs that differ in them share no frontier."""
     return run.dataset, run.protocol
 
 
 def hardware_key(run: RunRecord) -> tuple[str, str | None, int, int, int | None]:
-    """Hardware, kind of GPU, GPUs of a node, nodes, CPUs if no GPUs: a speed-up is of runs that agree in all of it."""
+    """Hardware, kind of GPU, GPUs per node, nodes, CPUs if no GPUs: speed-ups compare runs that agree in all."""
     return run.hardware, run.gpu, run.devices, run.nodes, None if run.devices else run.cpus
 
 
-def of_one_line(groups: Sequence[Group], run: RunRecord) -> list[Group]:
-    """The groups that differ from a run in their length alone: only between such is there anything to interpolate."""
+def all_lengths_of(groups: Sequence[Group], run: RunRecord) -> list[Group]:
+    """The groups that differ from a run only in length: interpolation is valid only between these."""
     return [group for group in groups if _line_key(group.runs[0]) == _line_key(run)]
 
 
@@ -91,9 +91,9 @@ def _line_key(run: RunRecord) -> object:
 
 
 def aggregate(runs: Iterable[RunRecord]) -> list[Group]:
-    """Put the seeds of a configuration together, in the order in which configurations first come.
+    """Group the seeds of each configuration, in the order in which configurations first appear.
 
-    Runs of different `frontier_key` stay apart, whatever their `group` says; one without a `group` stays alone.
+    Runs of different `frontier_key` are never grouped, whatever their `group`; a run without a `group` stays alone.
     """
     members: dict[tuple[str, tuple[str, str]], list[RunRecord]] = {}
     for run in runs:
@@ -106,7 +106,7 @@ def spread(values: Sequence[float]) -> Spread | None:
     n = len(values)
     if n == 0:
         return None
-    # Rounding must not move the mean of equal values away from them: ties between groups stay ties.
+    # Rounding must not change the mean of equal values: ties between groups must stay ties.
     mean = min(max(math.fsum(values) / n, min(values)), max(values))
     if n == 1:
         return Spread(mean, None, 1)
@@ -126,15 +126,16 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 
 def point_of(group: Group, axis: Axis) -> Point:
-    """Mean top-1 and mean cost of a group on an axis; NaN where the cost is not known."""
+    """Mean top-1 and mean cost of a group on an axis; NaN if the cost is unknown."""
     cost = group.train_seconds if axis == "train_seconds" else group.cost_usd
     return Point(group.top1.mean, math.nan if cost is None else cost.mean)
 
 
 def pareto_front(points: Sequence[Point]) -> list[int]:
-    """Indices of the points than which none is better in one respect and no worse in the other, by rising cost.
+    """Indices of the points on the Pareto front, by rising cost.
 
-    Top-1 rises along it too. Of points that are equal in both only the first is on it.
+    No other point is better than one of them in one respect and no worse in the other. Top-1 rises along the front
+    too. Of equal points, only the first is on it.
     """
     usable = [index for index, point in enumerate(points) if point.counts]
     front: list[int] = []
@@ -145,7 +146,7 @@ def pareto_front(points: Sequence[Point]) -> list[int]:
 
 
 def fronts(groups: Sequence[Group], axis: Axis) -> dict[tuple[str, str], list[Group]]:
-    """For each `frontier_key` the groups on its front, by rising mean cost; empty where no group has a cost."""
+    """For each `frontier_key`, the groups on its front by rising mean cost; empty if no group has a cost."""
     keyed: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         keyed.setdefault(frontier_key(group.runs[0]), []).append(group)
@@ -156,9 +157,9 @@ def fronts(groups: Sequence[Group], axis: Axis) -> dict[tuple[str, str], list[Gr
 
 
 def cost_at(front: Sequence[Point], target: float) -> float | None:
-    """Cost of a top-1 of `target`: on the straight lines (in top-1 and cost) between neighbors on the front.
+    """Cost of a top-1 of `target`, by linear interpolation between neighbors on the front.
 
-    None below its lowest and above its highest top-1. Points that are not on the front of `front` are left out.
+    None below its lowest and above its highest top-1. Points of `front` that are not Pareto-optimal are ignored.
     """
     on_front = [front[index] for index in pareto_front(front)]
     place = bisect.bisect_left([point.top1 for point in on_front], target)
@@ -175,21 +176,21 @@ def cost_at(front: Sequence[Point], target: float) -> float | None:
 
 
 def cheapest_reaching(points: Sequence[Point], target: float) -> int | None:
-    """Index of the cheapest point whose top-1 is `target` or more, so nothing is interpolated; None if there is none.
+    """Index of the cheapest point whose top-1 is at least `target`, without interpolation; None if there is none.
 
-    Among the equally cheap the one with the highest top-1, then the first.
+    Among equally cheap points, the one with the highest top-1, then the first.
     """
     return next((index for index in pareto_front(points) if points[index].top1 >= target), None)
 
 
 def at_same_quality(baseline: Sequence[Point], point: Point) -> Ratio | None:
-    """What the baseline costs at the top-1 of a point, as a multiple of what the point costs.
+    """The baseline's cost at the top-1 of a point, as a multiple of the point's cost.
 
-    Above the baseline's highest top-1 this is a lower bound: what the highest costs, since more would cost more.
+    Above the baseline's highest top-1 this is a lower bound, from the cost of that highest point.
 
     Returns:
-        None if the point's top-1 is below the baseline's lowest, or the point or every point of the baseline does not
-        count.
+        None if the point's top-1 is below the baseline's lowest, or if the point, or every point of the baseline, does
+        not count.
     """
     front = [baseline[index] for index in pareto_front(baseline)]
     if not front or not point.counts:
@@ -206,15 +207,15 @@ def against_baseline(
     """For each group its `at_same_quality` against the baseline of its own hardware, dataset, protocol and model.
 
     Args:
-        groups: all that are compared, the baseline among them (as a rule at 1).
-        is_baseline: whether a run belongs to the baseline, asked of the first run of each group.
+        groups: all groups to compare, including the baseline (normally at 1).
+        is_baseline: whether a run belongs to the baseline; called with the first run of each group.
         axis: seconds give a speed-up, dollars a saving.
     """
     baselines: dict[object, list[Point]] = {}
     for group in groups:
         if is_baseline(group.runs[0]):
             baselines.setdefault(_peers(group), []).append(point_of(group, axis))
-    # Once for each, not once for each group: thousands may be compared with thousands.
+    # Compute each baseline once, not once per group: thousands may be compared with thousands.
     on_front = {peers: [points[index] for index in pareto_front(points)] for peers, points in baselines.items()}
     return [at_same_quality(on_front.get(_peers(group), []), point_of(group, axis)) for group in groups]
 
@@ -231,16 +232,16 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Percentile interval of a statistic of groups, from drawing the seeds of each group anew, with replacement.
+    """Bootstrap percentile interval of a statistic of groups: the seeds of each group are resampled with replacement.
 
-    With few seeds it is too narrow: five cannot show what a sixth would do. The same arguments give the same interval.
+    With few seeds it is too narrow. The same arguments give the same interval.
 
     Args:
-        groups: what the statistic is of.
-        statistic: a number of groups, in its own unit; None or not finite where it is undefined.
-        resamples: how often to draw.
+        groups: arguments of the statistic.
+        statistic: maps groups to a number; None or not finite where it is undefined.
+        resamples: number of resamples.
         level: share of the resamples that the interval covers.
-        seed: of the drawing.
+        seed: of the resampling.
 
     Returns:
         Its two ends; None if no group has two seeds, or if the statistic is undefined for more than 5 % of the draws.

@@ -1,4 +1,4 @@
-"""A finished run as the report sees it, from its ``result.json`` and ``metrics.jsonl``."""
+"""Parse a finished run for the report from its ``result.json`` and ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Curve = tuple[tuple[float, float], ...]
 
 
 def parse_curve(text: bytes) -> Curve:
-    """Training seconds and top-1 of each row of a ``metrics.jsonl``; a last line that was cut off is left out.
+    """Training seconds and top-1 of each row of a ``metrics.jsonl``; a truncated last line is dropped.
 
     Raises:
-        ValueError: there are rows that are no evaluations.
+        ValueError: a row is not an evaluation.
     """
-    # All lines as one list are several times as fast as one by one.
+    # Parsing all lines as one JSON list is several times as fast as line by line.
     lines = text[: text.rfind(b"\n") + 1].splitlines()
     return curve(json.loads(b"[%s]" % b",".join(lines)))
 
 
 def curve(rows: list[dict[str, Any]]) -> Curve:
-    """As `parse_curve`, from rows that are parsed already."""
+    """Like `parse_curve`, from rows that are already parsed."""
     try:
         found = tuple([(row["train_seconds"], row["top1"]) for row in rows])
         if all(0 <= seconds < math.inf and 0 <= top1 <= 1 for seconds, top1 in found):
@@ -40,7 +40,7 @@ def run_of_result(result: Result, run_id: str, curve: Curve, path: str | None) -
     """A run from its result.
 
     Args:
-        result: what it has reached.
+        result: its outcome.
         run_id: name of its folder.
         curve: its evaluations.
         path: its folder, if it has one.

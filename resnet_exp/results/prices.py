@@ -1,6 +1,6 @@
-"""What an hour of a node costs: the dated prices of the hardware presets. No Hydra.
+"""Hourly prices of nodes: the dated prices of the hardware presets. No Hydra.
 
-The presets in ``conf/hardware`` are the one place of prices.
+Prices are defined only in the presets in ``conf/hardware``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class Price:
 
     Attributes:
         name: of the preset, such as ``p4d.24xlarge``.
-        cloud: aws, gcp, azure, oci, lambda; None for machines that nobody rents out under this name.
-        gpu: kind of GPU; None where the preset takes what it finds.
-        devices: GPUs of a node; 0 where the preset takes what it finds or has none.
+        cloud: aws, gcp, azure, oci, lambda; None for machines that no cloud offers under this name.
+        gpu: kind of GPU; None if the preset uses what it finds.
+        devices: GPUs of a node; 0 if the preset uses what it finds or has none.
         usd_per_node_hour: on demand; None if there is no price.
-        spot_usd_per_node_hour: the same machine, taken away when someone pays more; None if none is known.
-        date: of the price on demand: a day, or a year if the day is unknown.
-        source: of the price on demand.
-        spot_date: day of the spot price; not always that of the other.
+        spot_usd_per_node_hour: the same machine, interruptible; None if unknown.
+        date: of the on-demand price: a day, or a year if the day is unknown.
+        source: of the on-demand price.
+        spot_date: day of the spot price, which may differ from `date`.
         spot_source: of the spot price.
     """
 
@@ -43,13 +43,13 @@ class Price:
 
 
 def collect_presets() -> dict[str, dict[str, Any]]:
-    """Every hardware preset as its file has it, by its name, in the order of the names."""
+    """Every hardware preset as in its file, by name, sorted by name."""
     found = (yaml.load(path.read_text(), yaml.CSafeLoader) for path in (paths.conf_dir() / "hardware").glob("*.yaml"))
     return {preset["name"]: preset for preset in sorted(found, key=lambda preset: preset["name"])}
 
 
 def collect_prices() -> dict[str, Price]:
-    """Prices of every hardware preset by its name, in the order of the names."""
+    """Prices of every hardware preset by name, sorted by name."""
     return {
         name: Price(
             name=name,

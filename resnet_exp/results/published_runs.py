@@ -1,9 +1,9 @@
-"""Runs that others published, one row a run in ``published/runs.csv``.
+"""Published runs, one row per run in ``published/runs.csv``.
 
-Left out is what gives no accuracy of its own (throughputs, targets, ranges), MLPerf runs that were aborted below
-75.9 %, and a result that its source or another one repeats. An empty cell is what nobody stated. Only a ``hardware``
-that names a preset has a price: it stands for an instance that the source names, or that follows from its price. The
-cloud ``mosaicml`` is what MosaicML's Explorer called its own machines.
+Not included: entries without an accuracy of their own (throughputs, targets, ranges), MLPerf runs that were aborted
+below 75.9 %, and repeated results. An empty cell was not stated. Only a ``hardware`` that names a preset has a price:
+the source names that instance, or its price identifies it. The cloud ``mosaicml`` is what MosaicML's Explorer called
+its own machines.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from resnet_exp.core import paths
 from resnet_exp.results.record import RunRecord
 
 FILE = Path(__file__).parent / "published" / "runs.csv"
-# All are of the whole ImageNet-1k.
+# All were trained on the full ImageNet-1k.
 DATASET = "imagenet"
-# That of the recipes.
+# The recipes' model.
 MODEL = "resnet50"
 
 
@@ -73,7 +73,7 @@ def _run(row: dict[str, str]) -> RunRecord:
 
 
 def _command(row: dict[str, str]) -> str | None:
-    """What trains the same here; None for runs that are of no recipe of ours, or of an unknown length."""
+    """The command that trains the same run here; None for other recipes, or if the length is unknown."""
     if not row["ssr"] or not (paths.conf_dir() / "recipe" / f"{row['recipe']}.yaml").exists():
         return None
     words = [f"recipe={row['recipe']}", f"ssr={row['ssr']}", f"dataset={DATASET}"]

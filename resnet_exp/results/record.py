@@ -1,4 +1,4 @@
-"""What the report knows of one training run, an own one or a published one."""
+"""What the report knows about one training run, your own or a published one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run that ended with an accuracy. Fractions are of 1, durations in seconds, money in dollars.
+    """One run that ended with an accuracy. Accuracies are fractions (0 to 1), durations in seconds, money in dollars.
 
-    `None` says that nobody wrote it down.
+    `None` means not recorded.
     """
 
-    run_id: str  # folder name; of a published run a slug such as "mosaicml-mild-2022"
+    run_id: str  # folder name; for a published run a slug such as "mosaicml-mild-2022"
     published: bool
-    recipe: str  # mild, medium, hot, baseline; of others their own name
+    recipe: str  # mild, medium, hot, baseline; other recipes have their own names
     model: str
     dataset: str
     data: str
@@ -43,10 +43,10 @@ class RunRecord:
     eval_crop: int | None  # pixels of a side
     tta: str  # test-time augmentation: "" or "flip"
     clock: str  # what `train_seconds` covers: "training", "training and evaluation", "to 75.9 %, with evaluation"
-    group: str  # the same for runs that differ in nothing but the seed
+    group: str  # the same for runs that differ only in the seed
     resumed: int
-    commits: tuple[str, ...]  # of the code, in the order in which it trained the run
-    dirty: bool  # the code had changes that no commit has
+    commits: tuple[str, ...]  # commits of the code, in the order in which they trained the run
+    dirty: bool  # the code had uncommitted changes
     images_per_second: float | None
     data_wait_seconds: float | None
     energy_kwh: float | None
@@ -58,7 +58,7 @@ class RunRecord:
 
     @property
     def protocol(self) -> str:
-        """How top-1 was measured: only runs that agree in it compare."""
+        """How top-1 was measured: only runs with the same protocol are comparable."""
         if self.eval_crop is None:
             return UNKNOWN
         return f"{self.eval_crop} px, {self.tta} TTA" if self.tta else f"{self.eval_crop} px"
@@ -70,5 +70,5 @@ class RunRecord:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the training time costs at the price that the run recorded; None without a time or a price."""
+        """Cost of the training time at the price that the run recorded; None without a time or a price."""
         return cost.cost_usd(self.train_seconds, self.usd_per_node_hour, self.nodes)

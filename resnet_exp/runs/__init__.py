@@ -1,1 +1,1 @@
-"""One folder of runs on disk, where front, ranks and report meet."""
+"""Run folders on disk, through which front, ranks and report communicate."""

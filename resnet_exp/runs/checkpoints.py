@@ -11,21 +11,21 @@ from resnet_exp.runs.folder import RunFolder
 
 
 def check_checkpoint(run: RunFolder) -> None:
-    """Raise `RequestError` if the checkpoint that a run would go on from was cut off."""
+    """Raise `RequestError` if the checkpoint that a run would resume from is truncated."""
     path = run.latest_checkpoint
     if path.exists() and not zipfile.is_zipfile(path):
         raise RequestError(f"checkpoint {path} is damaged; remove {run.checkpoints} to train from the beginning")
 
 
 def point_to(run: RunFolder, name: str) -> None:
-    """Let ``latest`` name another checkpoint, with no moment in which it names none."""
+    """Point ``latest`` to another checkpoint atomically: it always names one."""
     link = run.checkpoints / f".latest.{os.getpid()}"
     link.symlink_to(name)
     link.replace(run.latest_checkpoint)
 
 
 def remove_stale(run: RunFolder) -> None:
-    """Remove what ``latest`` does not name: superseded checkpoints, and what was cut off in the middle."""
+    """Remove everything but the checkpoint of ``latest``: superseded checkpoints and truncated files."""
     latest = run.latest_checkpoint
     kept = {latest, latest.resolve()}
     stale = [path for path in run.checkpoints.glob("*.pt") if path not in kept and path.resolve() not in kept]
@@ -37,10 +37,10 @@ def remove_stale(run: RunFolder) -> None:
 def repair(run: RunFolder) -> None:
     """Make ``latest`` name the newest complete checkpoint if it names none, and remove all others.
 
-    Composer removes the link before it makes the new one: a kill in between would cost the whole run.
+    Composer removes the old link before it makes the new one: a kill in between would lose the whole run.
     """
     if not run.latest_checkpoint.exists():
-        # Torch writes a ZIP archive, whose directory comes last: one that was cut off is none.
+        # Torch writes a ZIP archive, whose directory comes last: a truncated file is not a valid ZIP.
         complete = [path for path in run.checkpoints.glob("*.pt") if zipfile.is_zipfile(path)]
         if complete:
             point_to(run, max(complete, key=lambda path: path.stat().st_mtime).name)

@@ -1,4 +1,4 @@
-"""The command that this process carries out, and the code that it runs. Standard library only."""
+"""The command that this process runs, and the commit of its code. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_exp.core.records import Text
 
 @dataclass(frozen=True)
 class Git:
-    """The code of a checkout: its commit, and whether it has changes that no commit has."""
+    """The code of a checkout: its commit, and whether it has uncommitted changes."""
 
     commit: Text
     dirty: bool
@@ -22,7 +22,7 @@ class Git:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that somebody has given: when, with which words, where, with which code (None outside a checkout)."""
+    """A command that a user gave: when, its words, where, and the code (None outside a checkout)."""
 
     time: str
     command: tuple[str, ...]
@@ -31,7 +31,7 @@ class Command:
 
 
 def this_command() -> Command:
-    """The command that this process carries out."""
+    """The command that this process runs."""
     return Command(time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(sys.argv), socket.gethostname(), git())
 
 

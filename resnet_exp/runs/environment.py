@@ -1,4 +1,4 @@
-"""With what a run was made: ``environment.json``. Standard library and psutil until a worker adds its versions."""
+"""The environment of a run: ``environment.json``. Standard library and psutil, until a worker adds versions."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB
 
 @dataclass(frozen=True)
 class Environment:
-    """With what a run was made; None is what nobody has written down, or does not apply.
+    """The environment of a run; None where a value was not recorded or does not apply.
 
     Attributes:
-        time: of the start of the last try, as `command`, `host`, `git` and all that follow unless they say otherwise.
+        time: start of the last attempt; all attributes are those of the last attempt unless they say otherwise.
         command: words of the command line.
-        packages: version of each of `PACKAGES`, None of one that is not there.
-        git: code of the last try.
+        packages: version of each of `PACKAGES`, None if it is not installed.
+        git: code of the last attempt.
         cpus: cores that the process may use.
-        slurm: those of `SLURM` that are set.
-        commits: of the tries that the last one goes on from, and its own.
-        dirty: one of these had changes that no commit has.
-        torch_threads: and the versions of CUDA, cuDNN and driver, and the GPU's name: from rank 0.
-        submitted: the command that has frozen the run, of one that was submitted.
+        slurm: the variables of `SLURM` that are set.
+        commits: of the attempts that the last one resumed from, and its own.
+        dirty: one of these had uncommitted changes.
+        torch_threads: from rank 0, as the versions of CUDA, cuDNN and driver, and the GPU's name.
+        submitted: the command that submitted the run, if it was submitted.
         data: the converted images that it trains on; see `resnet_exp.data.formats`.
     """
 
@@ -62,7 +62,7 @@ class Environment:
 
 
 def read_environment(run: RunFolder) -> Environment:
-    """With what a run was made, as far as its folder says.
+    """The environment of a run, as far as its folder records it.
 
     Raises:
         RequestError: the file is damaged.
@@ -76,13 +76,13 @@ def write_environment(run: RunFolder, environment: Environment) -> None:
 
 
 def environment_json(environment: Environment) -> dict[str, object]:
-    """With what a run was made, as a JSON object without what is not known."""
+    """The environment of a run as a JSON object, without unknown values."""
     known = {name: value for name, value in asdict(environment).items() if value is not None}
     return {"schema": files.SCHEMA, **known}
 
 
 def describe(run: RunFolder) -> None:
-    """Write down with what a run is made from here on; the commits of the tries that it goes on from stay."""
+    """Record the environment of a new attempt; the commits of the attempts that it resumes from are kept."""
     now, before = this_environment(), read_environment(run)
     commits, dirty = (before.commits, before.dirty) if any(run.checkpoints.glob("*.pt")) else ((), False)
     if now.git is not None:
@@ -91,7 +91,7 @@ def describe(run: RunFolder) -> None:
 
 
 def this_environment() -> Environment:
-    """Command, host and versions, as a process without torch sees them."""
+    """Command, host and versions, without those that need torch."""
     this = this_command()
     return Environment(
         time=this.time,

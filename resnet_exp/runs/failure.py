@@ -1,6 +1,6 @@
-"""``failure.json``, why the last try of a run failed, and ``node*.json``, what each of several nodes says of its ranks.
+"""``failure.json``: why the last attempt of a run failed. ``node*.json``: how the ranks of each of several nodes ended.
 
-Both are of one start of a SLURM job, `slurm.attempt`, so that what is left of an earlier one is told apart.
+Both record `slurm.attempt`, the start of the SLURM job they belong to, so that older files are ignored.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from resnet_exp.core.text import one_line
 from resnet_exp.runs import checkpoints, folder
 from resnet_exp.runs.folder import RunFolder
 
-# The more it explains the later it comes: a lost peer says nothing of that peer's end, and a rank that was ended by a
-# signal cannot speak for itself, while its peers may fail for having lost it.
+# Ordered by how much each explains. A rank that lost a peer does not know why. A rank that was ended by a signal cannot
+# report it, while its peers may then fail because they lost it.
 Ended = Literal["lost peer", "error", "signal"]
 ORDER: tuple[Ended, ...] = ("lost peer", "error", "signal")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a try of a run failed.
+    """Why an attempt of a run failed.
 
     Attributes:
         error: the reason in one line.
-        type: name of the exception or the signal; empty where neither is known.
-        rank: the rank that failed; None where none had started.
-        host: where that was.
+        type: name of the exception or the signal; empty if neither is known.
+        rank: the rank that failed; None if none had started.
+        host: where it failed.
         exit_code: of the run.
-        time: when that was.
+        time: when it failed.
         traceback: of the exception.
-        ended: whether a rank has failed by itself, was ended by a signal, or has only lost another one.
-        attempt: `slurm.attempt` of the try.
+        ended: whether the rank failed by itself, was ended by a signal, or only lost another rank.
+        attempt: `slurm.attempt` of this start of the job.
     """
 
     error: str
@@ -63,26 +63,26 @@ def failure_now(
     traceback: str = "",
     ended: Ended = "error",
 ) -> Failure:
-    """A failure of this moment, on this host, of this try."""
+    """A failure that happens now, on this host, in this attempt."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     return Failure(error, type, rank, socket.gethostname(), exit_code, now, traceback, ended, slurm.attempt())
 
 
 def write_error(run: RunFolder, error: BaseException, exit_code: int, lost_peer: bool = False) -> None:
-    """Write ``failure.json`` for an exception; room for it is made if the disk is full.
+    """Write ``failure.json`` for an exception; makes room for it if the disk is full.
 
     Args:
         run: the run that failed.
         error: the exception.
         exit_code: of the run.
-        lost_peer: the exception only says that another rank is gone.
+        lost_peer: the exception only reports that another rank is gone.
     """
-    # Torch does not say that the disk is full. Asked before room is made.
+    # Torch's error does not mention a full disk. Check before making room.
     full = run.path.is_dir() and files.is_full(run.path)
     line = folder.FULL.format(run.path.parent) if full else error_line(error)
     rank = int(os.environ["RANK"]) if "RANK" in os.environ else None
     if not rank:
-        # Another rank would remove the one that rank 0 may be writing.
+        # Another rank could remove the checkpoint that rank 0 is writing.
         checkpoints.remove_stale(run)
     failure = failure_now(
         line,
@@ -97,14 +97,14 @@ def write_error(run: RunFolder, error: BaseException, exit_code: int, lost_peer:
 
 
 def write_failure(run: RunFolder, failure: Failure) -> None:
-    """Write ``failure.json``, unless there is one of this try that explains more, or as much: the first knows why."""
+    """Write ``failure.json``, unless this attempt has one that explains as much or more: the first is the cause."""
     known = current_failure(run)
     if known is None or ORDER.index(known.ended) < ORDER.index(failure.ended):
         files.write_json(run.failure, {"schema": files.SCHEMA, **asdict(failure)})
 
 
 def read_failure(run: RunFolder) -> Failure | None:
-    """Why the last try failed, else None.
+    """Why the last attempt failed, else None.
 
     Raises:
         RequestError: the file is damaged.
@@ -113,7 +113,7 @@ def read_failure(run: RunFolder) -> Failure | None:
 
 
 def current_failure(run: RunFolder) -> Failure | None:
-    """Why this try failed, as far as anybody has said."""
+    """Why this attempt failed, if any rank has reported it."""
     with contextlib.suppress(RequestError):
         failure = read_failure(run)
         return failure if failure is not None and failure.attempt == slurm.attempt() else None
@@ -124,26 +124,26 @@ def error_line(error: BaseException) -> str:
     """The message of an error as one line; the type goes before it unless the message is ours."""
     text = str(error)
     if "\nOriginal Traceback" in text:
-        # Torch makes the traceback of a loader's worker the message.
+        # Torch uses the traceback of a loader's worker as the message.
         text = text.strip().rpartition("\n")[2].partition(": ")[2]
     text = one_line(text) or _failed_line(error)
     return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
 
 
 def _failed_line(error: BaseException) -> str:
-    """Where an error without a message comes from, such as a bare assertion."""
+    """The line that raised an error without a message, such as a bare assertion."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].line} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else "no message"
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What the launcher of a node says once it has begun to end its ranks: those that ended before, and how.
+    """What the launcher of a node reports before it ends its ranks: which ranks had ended, and how.
 
     Attributes:
-        attempt: `slurm.attempt` of the try.
+        attempt: `slurm.attempt` of this start of the job.
         host: the node.
-        codes: exit code of each rank of the node, in their order; None of one that has not ended by itself.
+        codes: exit code of each rank of the node, in order; None for a rank that did not end by itself.
     """
 
     attempt: Text | None
@@ -152,14 +152,14 @@ class NodeReport:
 
 
 def write_report(run: RunFolder, node: int, codes: list[int | None]) -> None:
-    """Write what this node, number `node` of several, says of its ranks."""
+    """Write the report of this node, number `node` of several, on its ranks."""
     report = NodeReport(slurm.attempt(), socket.gethostname(), codes)
     with contextlib.suppress(OSError):
         files.write_json(run.node_report(node), {"schema": files.SCHEMA, **asdict(report)})
 
 
 def silent_nodes(run: RunFolder, nodes: int) -> list[int]:
-    """Those of so many nodes that have said nothing of their ranks in this try."""
+    """Nodes, out of `nodes`, that have not reported on their ranks in this attempt."""
     return [node for node in range(nodes) if _reported_attempt(run, node) != slurm.attempt()]
 
 

@@ -1,9 +1,9 @@
-"""The run folder: where the islands meet.
+"""The run folder, which all parts of the program share.
 
-``config.yaml`` (what to do), ``environment.json`` (with what), ``rank*.log``, ``metrics.jsonl`` (one line an
-evaluation), ``trace.jsonl`` (one line a batch, if asked for), ``progress.json`` (how far, every few seconds),
+``config.yaml`` (the configuration), ``environment.json`` (code and machine), ``rank*.log``, ``metrics.jsonl`` (one line
+per evaluation), ``trace.jsonl`` (one line per batch, if requested), ``progress.json`` (updated every few seconds),
 ``checkpoints/``, ``weights.pt``, ``node*.json`` (how the ranks of one of several nodes ended), and at the end
-``result.json`` or ``failure.json``. JSON files are written whole or not at all.
+``result.json`` or ``failure.json``. JSON files are written atomically.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from resnet_exp.core.errors import OwnedByOther
 from resnet_exp.core.locks import open_lock, try_lock
 
-# Set for ranks whose launcher holds the lock of the run folder.
+# Set for ranks whose launcher holds the run folder's lock: they must not take it themselves.
 OWNED = "RESNET_EXP_OWNED"
-FULL = "runs_dir={} is full; free some space, then the same command goes on from the last checkpoint"
+FULL = "runs_dir={} is full; free some space, then rerun the same command to continue from the last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class RunFolder:
 
     @property
     def launcher_log(self) -> Path:
-        """What a run's launcher says when it has no terminal of its own."""
+        """Output of a run's launcher when it has no terminal."""
         return self.path / "launcher.log"
 
     def rank_log(self, rank: int) -> Path:
@@ -81,12 +81,12 @@ class RunFolder:
         return self.path / f"rank{rank}.log"
 
     def node_report(self, node: int) -> Path:
-        """What the launcher on one of several nodes says of its ranks."""
+        """Report of the launcher on one of several nodes about its ranks."""
         return self.path / f"node{node}.json"
 
 
 def acquire(run: RunFolder) -> int:
-    """Own a run folder until the returned file descriptor, and every copy a child inherited, is closed.
+    """Lock a run folder until the returned file descriptor, and every copy a child inherited, is closed.
 
     Raises:
         OwnedByOther: another process owns it.
@@ -100,7 +100,7 @@ def acquire(run: RunFolder) -> int:
     if not locked:
         owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         os.close(descriptor)
-        raise OwnedByOther(f"{run.path} is running already (by {owner or 'another process'}); wait for it or stop it")
+        raise OwnedByOther(f"{run.path} is already running (by {owner or 'another process'}); wait for it or stop it")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return descriptor

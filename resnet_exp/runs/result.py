@@ -1,7 +1,7 @@
-"""``result.json``, what a finished run has reached, and ``progress.json``, how far a run is. Standard library only.
+"""``result.json``: the outcome of a finished run. ``progress.json``: how far a run is. Standard library only.
 
-People copy, edit and merge these files. What cannot be, such as an accuracy of 1.7 or a time that is no number, must
-not become a point of a frontier: whoever reads a result reads it here.
+People copy, edit and merge these files. Impossible values, such as an accuracy of 1.7 or a NaN time, must
+not become a point of a frontier. So every reader of a result reads it here.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from resnet_exp.core.records import (
 )
 from resnet_exp.runs.folder import RunFolder
 
-# What results called the speed until it had one name everywhere.
+# Earlier name of the speed in results.
 OLD_SPEED = "samples_per_second"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the images of an evaluation were cut: short side before the crop, and side of the crop, in pixels."""
+    """How evaluation images were resized and cropped: short side before the crop, and side of the crop, in pixels."""
 
     eval_resize: Count
     eval_crop: Count
@@ -53,7 +53,7 @@ class EvaluationRow:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of training, of evaluations, from the start of the process to the first batch, of waiting for data."""
+    """Seconds of training, of evaluation, of start-up until the first batch, and of waiting for data."""
 
     train_seconds: Positive
     eval_seconds: Number
@@ -63,7 +63,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class ResultHardware:
-    """What a run was trained on, and the price of the day of an hour of one of its nodes."""
+    """What a run was trained on, and the hourly price of one of its nodes on that day."""
 
     name: Text
     cloud: Text | None
@@ -78,7 +78,7 @@ class ResultHardware:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run has reached, in what time, on what, with which code. Fractions are of 1."""
+    """The outcome of a finished run: accuracy, time, hardware, code. Accuracies are fractions (0 to 1)."""
 
     run_id: Text
     recipe: Text
@@ -88,11 +88,11 @@ class Result:
     dataset: Text
     data: Text
     algorithms: Texts
-    group: Text  # the same for runs that differ in nothing but the seed
+    group: Text  # the same for runs that differ only in the seed
     sweep: Text | None
     command: Text | None  # command line that reproduces it
-    commits: Texts  # of the code, in the order in which it trained the run
-    dirty: bool  # the code had changes that no commit has
+    commits: Texts  # commits of the code, in the order in which they trained the run
+    dirty: bool  # the code had uncommitted changes
     epochs: Whole
     batches: Whole
     train_images: Whole
@@ -108,28 +108,28 @@ class Result:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the training time costs; None without a price."""
+        """Cost of the training time in dollars; None without a price."""
         return cost.cost_usd(self.timing.train_seconds, self.hardware.usd_per_node_hour, self.hardware.nodes)
 
 
 def result_of(values: object) -> Result:
-    """The result that a JSON object is.
+    """Parse a JSON object as a result.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is not a result; the message says why.
     """
     if not is_object(values) or values.get("schema") != files.SCHEMA:
-        raise ValueError("it is no result of this version")
+        raise ValueError("it is not a result of this version")
     if OLD_SPEED in values:
         values = {"images_per_second": values[OLD_SPEED], **values}
     return from_json(Result, values)
 
 
 def parse_result(text: bytes) -> Result:
-    """The result that is the content of a ``result.json``.
+    """Parse the content of a ``result.json``.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is not a result; the message says why.
     """
     try:
         values = json.loads(text)
@@ -142,7 +142,7 @@ def read_result(run: RunFolder) -> Result | None:
     """The result of a finished run, else None.
 
     Raises:
-        RequestError: it has one that cannot be used.
+        RequestError: the result cannot be used.
     """
     return read_record(run.result, result_of)
 
@@ -153,13 +153,13 @@ def result_json(result: Result) -> dict[str, object]:
 
 
 def write_result(run: RunFolder, result: Result) -> None:
-    """Write ``result.json``, with which a run is done."""
+    """Write ``result.json``, which marks the run as done."""
     files.write_json(run.result, result_json(result))
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: `done` of `total` epochs or batches, its last top-1, seconds left at the pace of this try."""
+    """How far a run is: `done` of `total` epochs or batches, its last top-1, seconds left at this attempt's speed."""
 
     done: Whole
     total: Whole
@@ -167,20 +167,20 @@ class Progress:
     top1: Fraction | None
     eta_seconds: Number | None
     time: Number  # when it was written, in seconds since 1970
-    attempt: Text | None = None  # of `slurm.attempt`
+    attempt: Text | None = None  # `slurm.attempt` of the writer
 
 
 def read_progress(run: RunFolder) -> Progress | None:
-    """How far a run is; None where that is not known: it is only news."""
+    """How far a run is; None if that is unknown or unreadable, since it is only informational."""
     with contextlib.suppress(RequestError):
         return read_record(run.progress, partial(from_json, Progress))
     return None
 
 
 def write_progress(run: RunFolder, progress: Progress) -> None:
-    """Write ``progress.json``, if that is possible.
+    """Write ``progress.json``, if possible.
 
-    Neither the disk's pace nor its being full is a matter of training: no fsync, no complaint.
+    A slow or full disk must not affect training: no fsync, and errors are ignored.
     """
     temporary = run.progress.with_name(".progress.json")
     with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""In which state each run of a folder is, from its files, its lock and the queue.
+"""The state of each run of a folder, from its files, its lock and the queue.
 
-A run folder's own files come first: SLURM forgets, and calls a job COMPLETED that its program lost.
+A run folder's own files take precedence: SLURM forgets jobs, and can call a job COMPLETED that failed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from resnet_exp.runs.failure import read_failure
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result, read_progress, read_result
 
-# In the order in which a run goes through them.
+# In the order in which a run passes through them.
 KINDS = ("planned", "queued", "running", "done", "failed", "stopped", "missing")
 
 
 @dataclass(frozen=True)
 class RunState:
-    """One run: its state (one of `KINDS`), and what there is to say of it."""
+    """One run: its state (one of `KINDS`) and details."""
 
     run_id: str
     kind: str
@@ -41,16 +41,16 @@ class RunState:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known from outside of the run folders."""
+    """What is known from outside the run folders."""
 
-    jobs: dict[str, str]  # job of a run
+    jobs: dict[str, str]  # job of each run
     queue: dict[str, QueuedJob] | None
-    planned: set[str]  # runs that a living process will come to
-    listed: list[str]  # runs that some sweep wants, in its order
+    planned: set[str]  # runs that a live process will start
+    listed: list[str]  # runs of some sweep, in its order
 
 
 class Scheduler(Protocol):
-    """What is asked of SLURM: `slurm` itself, or something that remembers its answers."""
+    """Queries to SLURM: `slurm` itself, or a cache of its answers."""
 
     def in_queue(self) -> dict[str, QueuedJob] | None:
         """As `slurm.in_queue`."""
@@ -68,8 +68,8 @@ def collect_states(
 
     Args:
         runs: a folder of run folders.
-        only: ids of the only runs to look at, in the order of the answer.
-        scheduler: asked only if a run was submitted.
+        only: ids of the runs to look at, in the order of the result.
+        scheduler: queried only if a run was submitted.
         sweep: name of the sweep whose runs to look at.
 
     Raises:
@@ -124,7 +124,7 @@ def _state(run: RunFolder, known: _Known) -> RunState:
         if result is not None:
             return _done(run, result, job)
         here = (known.queue or {}).get(job or "")
-        # Not every file system shows the locks of another node.
+        # Not every file system shares locks between nodes.
         if is_locked(run.lock) or (here is not None and _has_progress(run, here)):
             return _running(run, job)
         if here is not None:
@@ -140,12 +140,12 @@ def _state(run: RunFolder, known: _Known) -> RunState:
     if job and run.path.is_dir():
         return RunState(name, "failed", run.path, LOST, _epochs(run), job=job)
     if run.latest_checkpoint.exists() or (run.path.is_dir() and name not in known.listed):
-        return RunState(name, "stopped", run.path, "the same command goes on from here", _epochs(run), job=job)
-    return RunState(name, "missing", run.path, "nobody is going to run it; the same command does")
+        return RunState(name, "stopped", run.path, "rerun the same command to continue", _epochs(run), job=job)
+    return RunState(name, "missing", run.path, "neither queued nor running; rerun the same command to start it")
 
 
 def _has_progress(run: RunFolder, job: QueuedJob) -> bool:
-    """Whether a job that runs has got somewhere: after a requeue there is what an earlier start of it has written."""
+    """Whether this start of a running job has made progress: after a requeue, older files are still there."""
     progress = read_progress(run) if job.state == "RUNNING" else None
     return progress is not None and progress.time >= job.began
 
@@ -183,8 +183,8 @@ def _epochs(run: RunFolder) -> str:
 def _explain_loss(state: RunState, endings: dict[str, str]) -> RunState:
     ending = endings.get(state.job or "", "")
     if ending and ending.split()[0] not in slurm.ENDED:
-        return replace(state, kind="queued", why=ending.lower())  # between two places of the queue
-    cancelled = ending.startswith("CANCELLED")
-    what = "was cancelled" if cancelled else "ended without a word" + (f" (SLURM: {ending})" if ending else "")
-    kind = "stopped" if cancelled else "failed"
-    return replace(state, kind=kind, why=f"job {state.job} {what}; the same command goes on")
+        return replace(state, kind="queued", why=ending.lower())  # in transition between two queue states
+    canceled = ending.startswith("CANCELLED")
+    what = "was canceled" if canceled else "ended without an explanation" + (f" (SLURM: {ending})" if ending else "")
+    kind = "stopped" if canceled else "failed"
+    return replace(state, kind=kind, why=f"job {state.job} {what}; rerun the same command to continue")

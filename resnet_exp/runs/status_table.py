@@ -16,7 +16,7 @@ COLORS = {
     "done": "green", "running": "cyan", "queued": "yellow", "planned": "yellow", "failed": "red", "stopped": "magenta",
     "missing": "red",
 }  # fmt: skip
-# Those that ask for attention come first where there is no room for all.
+# The most urgent ones come first if there is no room for all.
 URGENT = ("failed", "missing", "stopped", "running", "queued", "planned", "done")
 
 
@@ -46,7 +46,7 @@ def _epochs(state: RunState) -> str:
 
 
 def table(states: list[RunState], rows: int | None = None) -> Group:
-    """Table of the runs and a line of counts; with `rows`, the most urgent ones only."""
+    """Table of the runs and a line of counts; with `rows`, only the most urgent ones."""
     shown = states
     if rows is not None and len(states) > rows:
         urgent = sorted(states, key=lambda state: URGENT.index(state.kind))[:rows]
@@ -78,7 +78,7 @@ def _cells(state: RunState) -> list[Text]:
 
 
 def show(states: list[RunState]) -> None:
-    """Print the table on a terminal, plain lines elsewhere."""
+    """Print a table on a terminal, plain lines otherwise."""
     console = Console(file=sys.stdout, highlight=False)
     if console.is_terminal:
         console.print(table(states))

@@ -1,7 +1,8 @@
-"""The submission that is under way in a folder of runs, so that its jobs are known even if it is killed.
+"""The submission in progress in a folder of runs, so that its jobs are known even if the submitting process is killed.
 
-Between sbatch's answer and the manifest, SLURM has jobs that nobody has written down. What they are is written before:
-``RUNS/.sweeps/.submission``. The next submission asks SLURM for jobs whose script has that submission's token.
+Between sbatch's answer and the write of the manifest, SLURM has jobs that no file records. So they are recorded
+before, in ``RUNS/.sweeps/.submission``. The next submission asks SLURM for jobs whose script has that submission's
+token.
 Standard library only until then.
 """
 
@@ -53,13 +54,13 @@ class Submission:
 
 
 def begin(runs_dir: Path, submission: Submission) -> None:
-    """Write down what is about to be submitted."""
+    """Record what is about to be submitted."""
     with writing(f"runs_dir={runs_dir}"):
         write_json(submission_path(runs_dir), {"schema": SCHEMA, **asdict(submission)})
 
 
 def read_submission(runs_dir: Path) -> Submission | None:
-    """The submission under way, None if there is none.
+    """The submission in progress, None if there is none.
 
     Raises:
         RequestError: its file is damaged.
@@ -68,23 +69,23 @@ def read_submission(runs_dir: Path) -> Submission | None:
 
 
 def end(runs_dir: Path) -> None:
-    """Its jobs are in the manifest."""
+    """End the submission: its jobs are in the manifest."""
     submission_path(runs_dir).unlink(missing_ok=True)
 
 
 def jobs(runs_dir: Path) -> dict[str, str]:
-    """Jobs of a submission under way that are in the queue and in no manifest, by run id."""
+    """Jobs of a submission in progress that are in the queue and in no manifest, by run id."""
     found = read_submission(runs_dir)
     return queued_jobs(runs_dir, found) or {} if found else {}
 
 
 def submission_path(runs_dir: Path) -> Path:
-    """File that says what is being submitted into a folder of runs."""
+    """File that records what is being submitted into a folder of runs."""
     return runs_dir / sweep_manifest.FOLDER / NAME
 
 
 def queued_jobs(runs_dir: Path, found: Submission) -> dict[str, str] | None:
-    """The job of each run that is about to be submitted, nothing if they are not queued; None when unknown."""
+    """The job of each run of the recorded submission; empty if none is queued, None if SLURM does not answer."""
     scripts = slurm.scripts(found.manifest.sweep)
     if scripts is None:
         return None

@@ -1,7 +1,7 @@
-"""What a sweep consists of, on disk: ``RUNS/.sweeps/NAME.json``.
+"""The manifest of a sweep: ``RUNS/.sweeps/NAME.json``.
 
-One file a sweep, written before its first run starts: the runs in their order, each with its overrides and, once
-submitted, its job. Only from it can anybody tell that a run is missing.
+One file per sweep, written before its first run starts: the runs in order, each with its overrides and, once
+submitted, its job. Only the manifest shows that a run is missing.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def path_of(runs_dir: Path, name: str) -> Path:
 
 
 def default_name(run_ids: list[str]) -> str:
-    """Name of a sweep that was given none: the same command makes the same name."""
+    """Default name of a sweep: the same command gives the same name."""
     return f"sweep-{hashlib.sha256(json.dumps(sorted(run_ids)).encode()).hexdigest()[:8]}"
 
 
 def write_manifest(runs_dir: Path, manifest: SweepManifest) -> None:
-    """Write the manifest of a sweep in place of an earlier one of its name.
+    """Write the manifest of a sweep; replaces an earlier one of the same name.
 
     Raises:
         RequestError: the folder of the runs cannot be written.
@@ -103,36 +103,36 @@ def _read(path: Path) -> SweepManifest | None:
 
 
 def jobs(manifests: Iterable[SweepManifest]) -> dict[str, str]:
-    """The job of each run whose latest start was a submission, by run id; `manifests` as of `read_manifests`."""
+    """The job of each run whose latest start was a submission, by run id; `manifests` as from `read_manifests`."""
     latest = {run.run_id: run.job for manifest in manifests for run in manifest.runs}
     return {run_id: job for run_id, job in latest.items() if job}
 
 
 @contextlib.contextmanager
 def own_sweep(runs_dir: Path, name: str) -> Generator[None]:
-    """Be the one process that carries out the sweep `name`.
+    """Hold the lock of the sweep `name`, so that only this process runs it.
 
     Raises:
-        RequestError: another process does.
+        RequestError: another process is running it.
     """
     with writing(f"runs_dir={runs_dir}"):
         descriptor = open_lock(path_of(runs_dir, name).with_suffix(".lock"))
     try:
         if not try_lock(descriptor):
-            raise RequestError(f"sweep={name} in {runs_dir} is running already; wait for it or stop it")
+            raise RequestError(f"sweep={name} in {runs_dir} is already running; wait for it or stop it")
         yield
     finally:
         os.close(descriptor)
 
 
 def is_sweep_owned(runs_dir: Path, name: str) -> bool:
-    """Whether some process carries out the sweep `name` now."""
+    """Whether some process is running the sweep `name` now."""
     return is_locked(path_of(runs_dir, name).with_suffix(".lock"))
 
 
 @contextlib.contextmanager
 def submitting(runs_dir: Path) -> Generator[None]:
-    """Let one process at a time submit into a folder of runs; the others wait for their turn."""
+    """Lock a folder of runs for a submission; other submissions wait for their turn."""
     with writing(f"runs_dir={runs_dir}"):
         descriptor = open_lock(runs_dir / FOLDER / ".submit.lock")
     with held_lock(descriptor, lambda: console.say(f"waiting for another submission into {runs_dir} to end")):

@@ -1,1 +1,1 @@
-"""Which runs a sweep asks for."""
+"""The runs of a sweep, and how they are launched."""

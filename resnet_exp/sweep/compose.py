@@ -1,4 +1,4 @@
-"""The configuration of each run of a sweep, from Hydra and as if by Hydra, which takes a tenth of a second for one."""
+"""Compose the configuration of each run of a sweep as Hydra would, which takes a tenth of a second per run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from resnet_exp.sweep.composition import Composition
 class RunComposer:
     """Composes the runs of a sweep.
 
-    Runs that differ only in values, not in options of groups, share one composition of Hydra's and have their values
-    set on it, as Hydra does last of all.
+    Runs that differ only in values, not in group options, share one Hydra composition. Their values are set on it
+    afterward, as Hydra does in its last step.
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig, remote: bool = False) -> None:
-        """`remote`: the runs are for other machines, whose hardware this one cannot see."""
+        """`remote`: the runs are for other machines, whose hardware is not visible here."""
         self.loader, self.master, self.remote = loader, master, remote
         self.parser = OverridesParser.create(config_loader=loader)
         self._compositions: dict[tuple[str, ...], Composition] = {}
@@ -53,7 +53,7 @@ class RunComposer:
         return simple and not self._is_group(override.key_or_group)
 
     def _is_group(self, key: str) -> bool:
-        # Hydra takes a hundredth of a second to look.
+        # Cached: Hydra's lookup takes a hundredth of a second.
         if key not in self._groups:
             self._groups[key] = bool(self.loader.get_group_options(key))
         return self._groups[key]

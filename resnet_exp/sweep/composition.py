@@ -1,8 +1,8 @@
-"""One composition of Hydra's, resolved once for all runs that differ in values that nothing else depends on.
+"""One Hydra composition, resolved once for all runs that differ only in values that nothing else depends on.
 
 OmegaConf takes several milliseconds to copy and resolve a configuration, and a sweep has thousands of runs that differ
-in a seed. Which keys others depend on is not declared anywhere: interpolations, resolvers and what is filled in from
-the machine and the dataset may read any of them. So it is observed, see `_observe`.
+only in the seed. No declaration says which keys others depend on: interpolations, resolvers and `finalize.fill_in`
+may read any key. So `_observe` records which keys are read.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from resnet_exp.config.schema import PlainValues
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.records import is_object
 
-# Names a resolver that reports what is read.
+# Name of a resolver that reports which keys are read.
 OBSERVED = "resnet_exp_observed"
 Values = Mapping[str, object]
 
 
 class Composition:
-    """A composed configuration, whose values each run sets anew."""
+    """A composed configuration, on which each run sets its own values."""
 
     def __init__(self, closed: DictConfig, remote: bool) -> None:
-        """`closed` as of `resnet_exp.config.finalize.close`; `remote` as in `resnet_exp.sweep.compose.RunComposer`."""
+        """`closed`: from `resnet_exp.config.finalize.close`; `remote`: see `resnet_exp.sweep.compose.RunComposer`."""
         self._closed, self._remote = closed, remote
         self._scratch = copy.deepcopy(closed)
         self._converted: dict[str | None, Any] = {}
-        # For each set of keys that runs set, those of them that are read, in each of their cases.
+        # For each set of keys that runs set: which of them are read, for each combination of cases.
         self._reads: dict[frozenset[str], set[frozenset[str]]] = {}
         self._resolved: dict[object, PlainValues] = {}
 
@@ -44,7 +44,7 @@ class Composition:
         return not OmegaConf.is_config(node) and not isinstance(override.value(), (dict, list))
 
     def resolve(self, overrides: Sequence[Override]) -> PlainValues:
-        """The configuration with these values, as of `resnet_exp.config.finalize.fill_in`.
+        """The configuration with these values, as from `resnet_exp.config.finalize.fill_in`.
 
         Raises:
             RequestError: a value is missing or wrong.
@@ -68,7 +68,7 @@ class Composition:
         return resolved
 
     def _convert(self, override: Override) -> Any:
-        """The value of an override as its key's type has it."""
+        """The value of an override, converted to its key's type."""
         line = override.input_line
         if line not in self._converted:
             OmegaConf.update(self._scratch, override.key_or_group, override.value())
@@ -76,9 +76,9 @@ class Composition:
         return self._converted[line]
 
     def _observe(self, values: Values) -> tuple[PlainValues, frozenset[str]]:
-        """Resolve, and tell which keys are read by anything else than themselves.
+        """Resolve the configuration, and return the keys that anything but themselves reads.
 
-        What is done depends on what is read alone: it is the same for all runs with the same values of these keys.
+        Resolution depends only on what it reads, so it is the same for all runs with the same values of these keys.
         """
         counts: Counter[str] = Counter()
         keys = list(values)
@@ -92,11 +92,11 @@ class Composition:
         try:
             resolved = self._fill_in({key: f"${{{OBSERVED}:{number}}}" for number, key in enumerate(keys)}, closed)
         except (OmegaConfBaseException, RequestError):
-            # Said again without the resolver in its words.
+            # Resolve again, for an error message that does not mention the resolver.
             return self._fill_in(values), frozenset(keys)
         finally:
             OmegaConf.clear_resolver(OBSERVED)
-        # Once for the key itself.
+        # One read is the key's own resolution.
         alone = {key for key in keys if counts[key] == 1 and _is_observed(closed, resolved, key)}
         return resolved, frozenset(keys) - alone
 
@@ -112,17 +112,17 @@ class Composition:
 
 
 def _refers(value: object) -> bool:
-    """Whether a value stands for another one, or for none."""
+    """Whether a value is an interpolation, or missing."""
     return isinstance(value, str) and ("${" in value or value == "???")
 
 
 def _case(values: Values, read: Iterable[str]) -> object:
-    # True and 1.0 equal 1.
+    # With the type, since True and 1.0 equal 1.
     return frozenset(values), frozenset((key, repr(values[key])) for key in read)
 
 
 def _place(config: PlainValues, key: str) -> tuple[PlainValues, str]:
-    """The mapping that holds `key`; raises `KeyError` if a list does, or none."""
+    """The mapping that holds `key`; raises `KeyError` if there is none, or a list holds it."""
     *parents, name = key.split(".")
     for parent in parents:
         inner = config[parent]
@@ -135,7 +135,7 @@ def _place(config: PlainValues, key: str) -> tuple[PlainValues, str]:
 
 
 def _is_observed(closed: DictConfig, resolved: PlainValues, key: str) -> bool:
-    """Whether `key` still is what it was set to, and `_place` finds it."""
+    """Whether `_place` finds `key`, and it still has the value it was set to."""
     try:
         _place(resolved, key)
     except KeyError:

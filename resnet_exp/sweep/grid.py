@@ -1,8 +1,8 @@
-"""Which runs a sweep asks for: ``params``, ``grids`` and the command line's overrides, multiplied out.
+"""The runs of a sweep: all combinations of ``params``, ``grids`` and the command line's overrides.
 
-`params` and the command line's overrides hold for every run. `grids` are alternatives: the runs of each are in the
-sweep. A key that is given on the command line takes the place of the file's; an option of a group that `grids` choose
-between, such as ``recipe=mild``, selects those runs instead.
+`params` and the command line's overrides apply to every run. `grids` are alternatives: the sweep has the runs of each
+of them. A key on the command line replaces the file's. If `grids` vary a group, an option of it on the command line,
+such as ``recipe=mild``, selects the matching runs instead.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Axis:
 
 
 def parse_overrides(loader: ConfigLoader, lines: Sequence[str]) -> dict[str, Override]:
-    """Overrides by their key; of several with the same key the last, as Hydra's own sweeper has it."""
+    """Overrides by key; the last one wins if a key is repeated, as in Hydra's own sweeper."""
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(lines))
     return {override.get_key_element().lstrip("~+"): override for override in parsed}
 
@@ -39,7 +39,7 @@ def override_lines(entry: Mapping[str, object], place: str) -> list[str]:
     """A mapping of a sweep's YAML as command-line overrides; `place` names it in errors.
 
     Raises:
-        RequestError: a value is none that a command line could have.
+        RequestError: a value could not be written on a command line.
     """
     return [_line(str(key), value, f"{place}.{key}") for key, value in entry.items()]
 
@@ -57,10 +57,10 @@ def _line(key: str, value: object, place: str) -> str:
 def expand_grid(
     loader: ConfigLoader, params: Mapping[str, object], grids: Sequence[Any], arguments: Sequence[str]
 ) -> list[list[str]]:
-    """Overrides of each run; all of `grids` once before `params` take their next values.
+    """Overrides of each run; all `grids` come once before `params` take their next values.
 
     Raises:
-        RequestError: `params` and `grids` contradict each other, or the command line leaves no run.
+        RequestError: `params` and `grids` contradict each other, or the command line selects no run.
     """
     asked = _axes(parse_overrides(loader, arguments))
     common = _axes(parse_overrides(loader, override_lines(params, PARAMS)))
@@ -109,7 +109,7 @@ def _axis(key: str, override: Override) -> Axis:
 
 
 def _require_there(axis: Axis, entries: Sequence[Mapping[str, Axis]]) -> None:
-    """An option that the command line selects must be there to select, or it is a slip of the keyboard."""
+    """Refuse an option on the command line that no entry of `grids` has: it must be a typo."""
     if not all(axis.key in entry for entry in entries):
         return
     there = sorted({override for entry in entries for override in entry[axis.key].overrides})
@@ -119,7 +119,7 @@ def _require_there(axis: Axis, entries: Sequence[Mapping[str, Axis]]) -> None:
 
 
 def _choose(entry: Mapping[str, Axis], asked: Mapping[str, Axis], selecting: Mapping[str, Axis]) -> list[Axis] | None:
-    """The axes of one entry of `grids` that the command line leaves; None if it leaves nothing of it."""
+    """The axes of one entry of `grids` that the command line selects; None if it selects none of its runs."""
     chosen = []
     for key, axis in entry.items():
         if key in selecting:

@@ -1,4 +1,4 @@
-"""A sweep: every run composed, checked and written down before the first one starts."""
+"""A sweep: every run is composed, checked and recorded before the first one starts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SWEEP_NAME = RUN_ID
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep: its finalized configuration, its overrides, and those that not all runs have."""
+    """One run of a sweep: its finalized configuration, its overrides, and those that vary within the sweep."""
 
     config: RunConfig
     overrides: tuple[str, ...]
@@ -47,10 +47,10 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The runs of one sweep, all in one folder; `requested_ids` has repetitions.
+    """The runs of one sweep, all in one folder; `requested_ids` may repeat.
 
-    `continued` if the sweep has had other runs before these. `search` is the space of one that will choose its runs
-    itself: those given stand for them.
+    `continued`: the sweep already has other runs. `search`: the search space of a sweep that will choose its own runs;
+    `runs` are then only examples.
     """
 
     name: str
@@ -75,14 +75,14 @@ def plan_sweep(
     remote: bool = False,
     search: str | None = None,
 ) -> Sweep:
-    """Compose and check every run of a sweep; a run that is asked for twice is in it once.
+    """Compose and check every run of a sweep; a run that is requested twice is included once.
 
     Args:
         loader: Hydra's.
         master: the configuration of the sweep itself.
         jobs: overrides of each run.
         continued: earlier runs of the same sweep stay in its manifest.
-        remote: the runs are for other machines, whose hardware this one cannot see.
+        remote: the runs are for other machines, whose hardware is not visible here.
         search: as in `Sweep`.
 
     Raises:
@@ -110,7 +110,7 @@ def plan_sweep(
 
 
 def _composed(composer: RunComposer, overrides: Sequence[str], varied: tuple[str, ...]) -> RunConfig:
-    """Compose one run; an error names the overrides that not all runs have."""
+    """Compose one run; an error names the overrides that vary within the sweep."""
     try:
         return composer.compose(overrides)
     except (OmegaConfBaseException, RequestError) as error:
@@ -137,12 +137,12 @@ def _same(key: str, values: Iterable[Value]) -> Value:
 
 
 def write_sweep(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> None:
-    """Write down what the sweep consists of; `jobs` as in `manifest_of`."""
+    """Write the manifest of the sweep; `jobs` as in `manifest_of`."""
     sweep_manifest.write_manifest(sweep.runs_dir, manifest_of(sweep, launcher, jobs))
 
 
 def manifest_of(sweep: Sweep, launcher: str, jobs: Mapping[str, str | None]) -> SweepManifest:
-    """What the sweep consists of; `jobs` are the jobs of runs that start anew, None of those without."""
+    """The manifest of the sweep; `jobs` are the jobs of the runs that start now, None for runs without one."""
     known = {**sweep_manifest.jobs(sweep_manifest.read_manifests(sweep.runs_dir)), **jobs}
     before = sweep_manifest.read_manifest(sweep.runs_dir, sweep.name) if sweep.continued else None
     ours = {run.run_id for run in sweep.runs}

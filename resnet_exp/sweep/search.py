@@ -1,7 +1,7 @@
-"""Sweeps that choose their own runs: higher top-1 in less training time, searched by Optuna's TPE sampler.
+"""Sweeps that choose their own runs: Optuna's TPE sampler searches for higher top-1 in less training time.
 
-The study lies in ``RUNS/.sweeps/NAME.journal``. A trial is a point of the search space, and its run the one that this
-point configures: the same command goes on with what was interrupted, and asks for new points until there are enough.
+The study is stored in ``RUNS/.sweeps/NAME.journal``. A trial is a point of the search space, and its run is configured
+by that point. Rerunning the command resumes interrupted trials, and asks for new points until there are enough.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-OBJECTIVES = ("top-1", "trained")  # the more the better, the less the better
+OBJECTIVES = ("top-1", "trained")  # maximize top-1, minimize training time
 ANEW = "give this search a name of its own with sweep=NAME"
 
-# Carries out the runs with these overrides, after a number of earlier ones: each with its result, None if it has none.
+# Runs these overrides, given the number of earlier runs; returns each run with its result, None if it has none.
 Launch = Callable[[list[list[str]], int], Sequence[JobReturn]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Trials in all, how many run at a time, the sampler's seed, significant digits of a number that it chose."""
+    """Total trials, how many run at a time, the sampler's seed, significant digits of the numbers it chooses."""
 
     n_trials: int
     parallel: int
@@ -52,7 +52,7 @@ class Settings:
 
 
 class Space:
-    """What is searched, in the syntax of Hydra's overrides, and what is the same for all runs."""
+    """The search space, in the syntax of Hydra's overrides, and the overrides that all runs share."""
 
     def __init__(
         self, loader: ConfigLoader, params: Mapping[str, object], arguments: Sequence[str], digits: int
@@ -69,11 +69,11 @@ class Space:
         self.digits = digits
 
     def overrides(self, values: Mapping[str, object]) -> list[str]:
-        """Overrides of a point's run; numbers are rounded, so that near points are one run with a readable id."""
+        """Overrides of a point's run; numbers are rounded, so nearby points share one run with a readable id."""
         return [*self.fixed, *(f"{key}={self.text(key, values[key])}" for key in self.distributions)]
 
     def text(self, key: str, value: object) -> str:
-        """A value of the space as it is configured."""
+        """A value of the space as text on the command line."""
         if not isinstance(value, float):
             return str(value)
         distribution: Any = self.distributions[key]
@@ -112,7 +112,7 @@ def _distribution(override: Override) -> BaseDistribution:
 
 
 class Search:
-    """A study and what it takes to carry it on."""
+    """A study and what is needed to run it."""
 
     def __init__(
         self, study: Study, space: Space, settings: Settings, launch: Launch, run_id: Callable[[list[str]], str]
@@ -121,10 +121,10 @@ class Search:
         self.study, self.space, self.settings, self.launch, self.run_id = study, space, settings, launch, run_id
 
     def carry_on(self) -> None:
-        """Go on with interrupted trials, then ask for new ones until there are enough.
+        """Resume interrupted trials, then ask for new ones until there are enough.
 
         Raises:
-            RequestError: the study is of something else, or a run was refused.
+            RequestError: the study belongs to another search, or a run was refused.
         """
         self._check_same()
         batch = self._unfinished()
@@ -133,12 +133,12 @@ class Search:
             batch = []
 
     def ask(self, count: int) -> list[FrozenTrial]:
-        """New points, each a trial that awaits its result."""
+        """Ask for new points; each is a trial that waits for its result."""
         from optuna.samplers import TPESampler
 
         batch = []
         for _ in range(count):
-            # Seeded by its number, so that a search that was interrupted does not begin its random sequence again.
+            # Seeded by trial number, so that a resumed search does not repeat its random sequence.
             seed = self.settings.seed + len(self._trials())
             self.study.sampler = TPESampler(seed=seed, constant_liar=True)
             try:
@@ -153,7 +153,7 @@ class Search:
         return [self.space.overrides(trial.params) for trial in trials]
 
     def summary(self) -> str:
-        """The runs that no other run beats in both objectives, the fastest first."""
+        """The Pareto-optimal runs, the fastest first."""
         counted, finished = self._counted(), self._finished()
         failed = len(counted) - len(finished)
         said = f"sweep {self.study.study_name}: {len(counted)} trials" + (f", {failed} failed" if failed else "")
@@ -176,7 +176,7 @@ class Search:
         return [trial for trial in self._trials() if _refused(trial) not in self.study.user_attrs]
 
     def _check_same(self) -> None:
-        """A study whose first runs were of another model, dataset or machine would compare what cannot be compared."""
+        """Refuse a study whose first runs used another model, dataset or machine: its results are not comparable."""
         for trial in self._finished()[-1:]:
             if trial.params.keys() != self.space.distributions.keys():
                 searched = ", ".join(sorted(trial.params))
@@ -188,14 +188,14 @@ class Search:
                 )
 
     def _unfinished(self) -> list[FrozenTrial]:
-        """Trials that were asked for and never answered: their runs go on, or have their results already."""
+        """Trials without a recorded result: their runs were interrupted, or have finished meanwhile."""
         unfinished = []
         for trial in self._trials():
             if trial.state.is_finished():
                 continue
             if trial.params.keys() == self.space.distributions.keys():
                 unfinished.append(trial)
-            else:  # it was interrupted while it was being asked for
+            else:  # interrupted while the trial was being created
                 self._refuse(trial)
         return unfinished
 
@@ -222,7 +222,7 @@ class Search:
             self.study.set_user_attr(_run_of(trial), self.run_id(point))
             self.study.tell(trial.number, [result.top1, result.timing.train_seconds])
         elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
-            raise RequestError(f"{job.working_dir} is running already; wait for it, then the same command goes on")
+            raise RequestError(f"{job.working_dir} is already running; wait for it, then rerun the same command")
         else:
             self.study.tell(trial.number, state=TrialState.FAIL)
 
@@ -243,7 +243,7 @@ def _refused(trial: FrozenTrial) -> str:
 
 
 def open_study(path: Path | None, name: str) -> Study:
-    """The study in a journal, which is made if need be; one in memory if there is no path.
+    """Open the study in a journal, created if needed; a study in memory if there is no path.
 
     Raises:
         RequestError: the journal cannot be read.
@@ -259,4 +259,4 @@ def open_study(path: Path | None, name: str) -> Study:
             storage=storage, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
         )
     except (ValueError, KeyError) as error:
-        raise RequestError(f"{path} is damaged ({error}); remove it to search anew") from error
+        raise RequestError(f"{path} is damaged ({error}); remove it to start a new search") from error

@@ -1,1 +1,1 @@
-"""What is read from Weights & Biases, and put there beside the runs."""
+"""Read runs from Weights & Biases, and publish the workspace and the report there."""

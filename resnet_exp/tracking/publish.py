@@ -1,4 +1,4 @@
-"""Workspace and report, as they are sent to Weights & Biases."""
+"""Send workspace and report to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS
 if TYPE_CHECKING:
     from resnet_exp.tracking.workspace import View
 
-# The newest so many runs get the colors of their recipes.
+# This many of the newest runs get the colors of their recipes.
 MAX_COLORED = 1000
 
 
@@ -29,7 +29,7 @@ query FindView($entity: String!, $project: String!, $kind: String!, $name: Strin
 
 
 def write_definition(path: Path) -> None:
-    """Write workspace and report to a file, as W&B is sent them for a project without runs.
+    """Write workspace and report to a file, as they would be sent to W&B for a project without runs.
 
     Raises:
         RequestError: the file cannot be written.
@@ -43,10 +43,10 @@ def write_definition(path: Path) -> None:
 
 
 def publish(project: str) -> list[str]:
-    """Create or update workspace and report of ``entity/project``; says for each what was done, and its address.
+    """Create or update workspace and report of ``entity/project``; prints what was done and the addresses.
 
     Raises:
-        RequestError: there is no such project, no login, no way to W&B, or no right to write.
+        RequestError: the project does not exist, or there is no login, no connection or no permission to write.
     """
     # Imported late: it takes a second, and a wrong request is answered at once.
     import wandb
@@ -59,7 +59,7 @@ def publish(project: str) -> list[str]:
         api = wandb.Api(timeout=TIMEOUT_SECONDS)
         return [_publish(api, project, view) for view in workspace.views(_recipes(api, project))]
     except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
-        # Its own are of all kinds: no login, no such project, no network.
+        # W&B raises many kinds of errors: no login, no such project, no network.
         raise RequestError(
             f"{project} cannot be written ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error

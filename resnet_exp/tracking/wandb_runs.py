@@ -1,4 +1,4 @@
-"""Finished runs of a Weights & Biases project as the report sees them, and run folders by their ``wandb`` folders.
+"""Read the finished runs of a Weights & Biases project for the report, and find run folders by ``wandb`` folders.
 
 Two keys of a run's summary are read, which `resnet_exp.loggers.wandb_logger` writes when the run ends:
 
@@ -24,7 +24,7 @@ from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.result import result_of
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
-# What W&B's client writes into the folder of each run, itself in ``RUN/wandb``.
+# File that W&B's client writes into each run's folder inside ``RUN/wandb``.
 FILES = "run-*.wandb"
 TIMEOUT_SECONDS = 20
 Found = tuple[list[RunRecord], list[tuple[Path, str]]]
@@ -34,16 +34,16 @@ def read_project(project: str) -> Found:
     """Finished runs of ``entity/project``, and those that cannot be used, with the reason.
 
     Raises:
-        RequestError: there is no such project, no login, or no way to W&B.
+        RequestError: the project does not exist, or there is no login or no connection.
     """
     if not PROJECT.fullmatch(project):
-        raise RequestError(f"--wandb {project} names no project; use --wandb ENTITY/PROJECT")
+        raise RequestError(f"--wandb {project}: use --wandb ENTITY/PROJECT")
     summaries = {f"{project}/{found.id}": found.summary_metrics or {} for found in _finished(project)}
     return _runs(summaries, "its summary on W&B")
 
 
 def run_folder_of(folder: Path) -> Path:
-    """The run folder that holds `folder` if that is one of W&B's client's, ``wandb`` or a run in it; else `folder`.
+    """The run folder that contains `folder` if that is ``wandb`` or one of the client's runs in it; else `folder`.
 
     Raises:
         RequestError: W&B's files were copied without the run folder.
@@ -57,7 +57,7 @@ def run_folder_of(folder: Path) -> Path:
     if is_run(holder):
         return holder
     raise RequestError(
-        f"{folder} holds W&B's files alone, the results are in the run folder; give that, or upload the files with "
+        f"{folder} has only W&B's files, the results are in the run folder; give that, or upload the files with "
         "wandb sync and give --wandb ENTITY/PROJECT"
     )
 
@@ -73,7 +73,7 @@ def _runs(summaries: Mapping[str, Mapping[str, object]], where: str) -> Found:
 
 
 def _finished(project: str) -> list[Any]:
-    # Imported late: it takes a second, and few ask for it.
+    # Imported late: it takes a second, and is rarely needed.
     import wandb
     import wandb.errors
 
@@ -81,7 +81,7 @@ def _finished(project: str) -> list[Any]:
         api = wandb.Api(timeout=TIMEOUT_SECONDS)
         return list(api.runs(project, filters={"state": "finished"}, per_page=500, lazy=False))
     except (wandb.errors.Error, ValueError, OSError) as error:
-        # Its own are of all kinds: no login, no such project, no network.
+        # W&B raises many kinds of errors: no login, no such project, no network.
         raise RequestError(
             f"--wandb {project} cannot be read ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error

@@ -1,6 +1,6 @@
-"""What ``python -m resnet_exp.dashboard`` puts on Weights & Biases: a workspace and a report. No network.
+"""The workspace and the report that ``python -m resnet_exp.dashboard`` puts on Weights & Biases. No network.
 
-Everything in them has a fixed id, so that the same definition is the same text: W&B's library would draw ids by chance.
+Everything in them has a fixed id, so the same definition gives the same text: W&B's library would use random ids.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from wandb_workspaces.reports.v2 import interface as reports
 from resnet_exp.loggers import metric_names
 from resnet_exp.reporting import figures
 
-# What W&B finds a view by, whatever people call it; in the address of the workspace it is `?nw=resnetexp`.
+# Internal names of the views, whatever their titles; the address of the workspace ends in `?nw=resnetexp`.
 WORKSPACE, REPORT = "nw-resnetexp-v", "resnetexpreport"
 # W&B's kinds of views.
 WORKSPACE_KIND, REPORT_KIND = "project-view", "runs"
 TITLE = "resnet_exp"
 WORDS = (
-    "Top-1 is the fraction of images that are classified rightly, of one evaluation. Time is that of training alone, "
-    "without evaluation and start-up, and cost is that time at the price that the run recorded."
+    "Top-1 is the fraction of images that are classified correctly in one evaluation. Time covers training only, "
+    "without evaluation and start-up. Cost is that time at the price that the run recorded."
 )
 FRONTIER_WORDS = (
-    "Means over the seeds of a configuration, of each sweep, as its launcher logged them when runs ended. What was "
-    "submitted with hydra.launcher.wait=false has nobody to log it: python -m resnet_exp.report makes the same table."
+    "Means over the seeds of each configuration of a sweep, as its launcher logged them when runs ended. Nothing is "
+    "logged for runs submitted with hydra.launcher.wait=false: python -m resnet_exp.report makes the same table."
 )
-# W&B counts the devices of a node; no preset of conf/hardware has more.
+# W&B has one metric per device of a node; no preset of conf/hardware has more devices.
 GPUS = 8
-# W&B shows ten unless told otherwise.
+# W&B's default is ten.
 MAX_RUNS = 100
 # A panel of a report takes a share of 24 columns.
 REPORT_COLUMNS = 24
@@ -47,7 +47,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class View:
-    """A view as W&B stores it: its kind, the name it is found by, the title that people see, and its content."""
+    """A view as W&B stores it: its kind, its internal name, its title, and its content."""
 
     kind: str
     name: str
@@ -57,16 +57,16 @@ class View:
 
     @property
     def what(self) -> str:
-        """What people call it."""
+        """What the view is called in messages."""
         return "workspace" if self.kind == WORKSPACE_KIND else "report"
 
     def fields(self) -> dict[str, str]:
-        """What W&B is sent, under its names."""
+        """The fields to send, under W&B's names."""
         shown = {"displayName": self.title, "description": self.description}
         return {"type": self.kind, "name": self.name, **shown, "spec": json.dumps(self.spec)}
 
     def place(self, view_id: str) -> str:
-        """Its address below that of the project; `view_id` is W&B's id of it."""
+        """The view's address relative to the project's; `view_id` is W&B's id of it."""
         if self.kind == WORKSPACE_KIND:
             return f"?nw={self.name.removeprefix('nw-').removesuffix('-v')}"
         return f"/reports/{self.title.replace(' ', '-')}--{view_id.rstrip('=')}"
@@ -79,7 +79,7 @@ def views(recipes: Mapping[str, str]) -> list[View]:
 
 
 def definition(found: Sequence[View]) -> dict[str, object]:
-    """Views as a file holds them."""
+    """The views as written to a file."""
     return {view.what: asdict(view) for view in found}
 
 
@@ -94,7 +94,7 @@ def _workspace(colors: Mapping[str, str]) -> View:
     for name, panels in sections.items():
         _name_panels(name, panels)
     workspace = workspaces.Workspace(
-        # Where it goes is said when it is sent: the content is the same everywhere.
+        # The project is set when it is sent: the content is the same for all projects.
         entity="",
         project="",
         name=TITLE,
@@ -135,7 +135,7 @@ def _report(colors: Mapping[str, str]) -> View:
 
 
 def _sweeps() -> reports.PanelGrid:
-    """What the parents of sweeps have logged."""
+    """Panels of what the parents of sweeps logged."""
     panels = [
         reports.WeavePanelSummaryTable(
             table_name=metric_names.FRONTIER_TABLE, layout=reports.Layout(w=REPORT_COLUMNS, h=9)
@@ -152,7 +152,7 @@ def _sweeps() -> reports.PanelGrid:
 
 
 def _runs(colors: Mapping[str, str]) -> reports.PanelGrid:
-    """The runs themselves, with a table of them below."""
+    """Panels of the runs themselves, with a table below."""
     panels = [*_frontier(), *_curves()]
     half = REPORT_COLUMNS // 2
     for number, panel in enumerate(panels):
@@ -168,7 +168,7 @@ def _runs(colors: Mapping[str, str]) -> reports.PanelGrid:
 
 
 def _runset(name: str, filters: str, **more: Any) -> reports.Runset:
-    # Without a project it is that of the report.
+    # Without a project, it uses the report's.
     runset = reports.Runset(name=name, filters=filters, **more)
     runset._id = f"{REPORT}-{name.lower()}"
     return runset
@@ -199,7 +199,7 @@ def _means(title: str, x: str, x_title: str) -> reports.LinePlot:
         [metric_names.TOP1],
         groupby=reports.Metric("JobType"),
         groupby_aggfunc="mean",
-        # The curve of each run behind the mean: runs of a recipe differ in their lengths.
+        # Show the curve of each run behind the mean, because runs of a recipe differ in length.
         groupby_rangefunc="samples",
     )
 

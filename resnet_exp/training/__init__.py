@@ -1,1 +1,1 @@
-"""One rank; torch and Composer live here."""
+"""One rank of a run; the only package that imports torch and Composer, apart from loggers and data."""

@@ -23,11 +23,11 @@ BEFORE = "before"
 
 
 class ResumableSAMOptimizer(SAMOptimizer):
-    """Composer's SAM optimizer with one state shared with the optimizer it wraps, and weights that come back exactly.
+    """Composer's SAM optimizer that shares its state with the optimizer it wraps, and restores weights exactly.
 
-    Composer 0.32.1 checkpoints neither the momentum of the wrapped optimizer nor the step counter, so that a resumed
-    run silently starts both anew. It also adds and subtracts each rank's own ascent, after which the weights of the
-    ranks differ by what was rounded.
+    Composer 0.32.1 checkpoints neither the momentum of the wrapped optimizer nor the step counter, so a resumed
+    run silently resets both. It also adds and then subtracts each rank's own ascent step, after which the ranks'
+    weights differ by rounding errors.
     """
 
     def __init__(self, base_optimizer: Optimizer, rho: float, epsilon: float, interval: int) -> None:
@@ -47,12 +47,12 @@ class ResumableSAMOptimizer(SAMOptimizer):
 
     @global_step.setter
     def global_step(self, value: int) -> None:
-        # Composer's constructor sets it before there are parameter groups.
+        # Composer's constructor sets it before the parameter groups exist.
         if self.__dict__.get("param_groups"):
             self.param_groups[0][STEP] = value
 
     def step(self, closure: Callable[..., Any] | None = None) -> Any:  # pyright: ignore
-        """One step. Without a closure nothing is done: loading a checkpoint calls it so, to make the state exist."""
+        """One step. Does nothing without a closure: loading a checkpoint calls it that way to create the state."""
         if closure is None:
             return self.base_optimizer.step()
         loss = super().step(closure)
@@ -63,20 +63,20 @@ class ResumableSAMOptimizer(SAMOptimizer):
 
     @torch.no_grad()
     def first_step(self) -> None:
-        """Climb, and keep the weights from before."""
+        """Ascend along the gradient, and keep a copy of the weights."""
         for weight in self._weights():
             self.state[weight][BEFORE] = weight.detach().clone()
         super().first_step()
 
     @torch.no_grad()
     def second_step(self) -> None:
-        """Come back and step the wrapped optimizer."""
+        """Restore the weights and step the wrapped optimizer."""
         self.sub_e_w()
         self.base_optimizer.step()
 
     @torch.no_grad()
     def sub_e_w(self) -> None:
-        """Come back to the weights from before."""
+        """Restore the weights from before the ascent."""
         for weight in self._weights():
             if BEFORE in self.state[weight]:
                 weight.copy_(self.state[weight][BEFORE])
@@ -113,13 +113,13 @@ class SAM(Algorithm):
 
 
 class EMA(ComposerEMA):
-    """Composer's moving average of the weights, begun with the first update as in Composer 0.7.1.
+    """Composer's moving average of the weights, started at the first update as in Composer 0.7.1.
 
-    Today's Composer begins with a copy of the weights after the very first batch.
+    Today's Composer starts from a copy of the weights after the first batch.
     """
 
     def match(self, event: Event, state: State) -> bool:
-        """Hold the start back until an update is due."""
+        """Delay the start until an update is due."""
         due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0
         if event == self.update_event and not self.ema_started and not due:
             return False
@@ -127,7 +127,7 @@ class EMA(ComposerEMA):
 
 
 class RandAugment(ComposerRandAugment):
-    """Composer's RandAugment, done by the loader itself where it can: Composer's own needs images of Pillow."""
+    """Composer's RandAugment, done by the loader itself if it can: Composer's own needs Pillow images."""
 
     def match(self, event: Event, state: State) -> bool:
         """True when training begins."""
@@ -142,10 +142,10 @@ class RandAugment(ComposerRandAugment):
 
 
 class StochasticDepth(ComposerStochasticDepth):
-    """Composer's stochastic depth, with the choice of what weights the blocks start from.
+    """Composer's stochastic depth, with a choice of the blocks' initial weights.
 
     Composer 0.7.1 replaced each bottleneck by a new one, so that the recipe's initial weights survived only in the
-    stem, the downsampling convolutions and the classifier (fixed in 0.8.0, #1085). The published Hot runs are of 0.7.1.
+    stem, the downsampling convolutions and the classifier (fixed in 0.8.0, #1085). The published Hot runs used 0.7.1.
     """
 
     def __init__(self, reset_blocks: bool, **settings: Any) -> None:
@@ -181,20 +181,20 @@ def listed_order(algorithms: Sequence[Algorithm], event: Event) -> Sequence[Algo
 def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torch.Tensor]:
     """State of the network under torchvision's names, with the averaged weights where EMA is on.
 
-    Composer leaves EMA's weights or the raw ones in the model after training, depending on whether it saved last.
+    After training, the model holds EMA's or the raw weights, depending on whether Composer saved last.
     """
-    weights = {_bare(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
+    weights = {_unwrapped_name(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
     for algorithm in algorithms:
-        # Before its start EMA holds the initial weights.
+        # Before it starts, EMA holds the initial weights.
         if isinstance(algorithm, ComposerEMA) and algorithm.ema_started and not algorithm.ema_weights_active:
             assert algorithm.ema_model is not None
             averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
-            weights |= {_bare(name): value for name, value in averaged.items() if name.startswith("module.")}
+            weights |= {_unwrapped_name(name): value for name, value in averaged.items() if name.startswith("module.")}
     return {name: value.detach().cpu().clone() for name, value in weights.items()}
 
 
-def _bare(name: str) -> str:
-    """Name of a weight without the wrappers: ComposerClassifier's ``module.``, DistributedDataParallel's another."""
+def _unwrapped_name(name: str) -> str:
+    """Name of a weight without the ``module.`` prefixes of ComposerClassifier and of DistributedDataParallel."""
     while name.startswith("module."):
         name = name.removeprefix("module.")
     return name

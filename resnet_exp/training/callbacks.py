@@ -1,4 +1,4 @@
-"""Composer callbacks: the original's learning rate, what a run records, and how it stops."""
+"""Composer callbacks: the original's learning rate, loss checks, and stopping on request."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from resnet_exp.loggers.recorder import current_lr
 
 
 class OnTimeLearningRate(Callback):
-    """Give each batch the learning rate of its own time.
+    """Give each batch the learning rate of its own timestamp.
 
-    Composer 0.32.1 steps the schedule before it advances the clock, so that batches 0 and 1 both get the first value;
+    Composer 0.32.1 steps the schedule before it advances the timestamp, so batches 0 and 1 both get the first value;
     0.7.1 did it after.
     """
 
     def batch_start(self, state: State, logger: Logger) -> None:
-        """Evaluate the schedule at the present timestamp, which also makes it independent of resumption."""
+        """Evaluate the schedule at the current timestamp, which also makes it independent of resumption."""
         for scheduler in state.schedulers:
             for group, base, factor in zip(
                 scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
@@ -31,10 +31,10 @@ class OnTimeLearningRate(Callback):
 
 
 class FiniteLoss(Callback):
-    """Fail on a loss that is no number, on all ranks at the same batch; Composer trains on."""
+    """Fail on a NaN or infinite loss, on all ranks at the same batch; Composer would continue."""
 
     def batch_end(self, state: State, logger: Logger) -> None:
-        """Check the loss that Composer has fetched for its own log: the mean over all ranks."""
+        """Check the loss that Composer has already fetched for its log: the mean over all ranks."""
         loss = sum(state.total_loss_dict.values()) if isinstance(state.total_loss_dict, dict) else 0.0
         if not math.isfinite(loss):
             now = state.timestamp
@@ -47,12 +47,12 @@ class FiniteLoss(Callback):
 class SameBuffers(Callback):
     """Evaluate with rank 0's BatchNorm statistics on every rank.
 
-    Each rank updates its own between two forward passes of training. Those of rank 0 are in checkpoints and in
-    ``weights.pt``: an evaluation with others would be that of no weights that exist, and change on resumption.
+    Each rank updates its own statistics while training. Checkpoints and ``weights.pt`` have those of rank 0: an
+    evaluation with others would not match any saved weights, and would change on resumption.
     """
 
     def eval_start(self, state: State, logger: Logger) -> None:
-        """Take over rank 0's; callbacks run after algorithms, so EMA's averages are in place."""
+        """Copy rank 0's statistics; callbacks run after algorithms, so EMA's averages are already in place."""
         for buffer in state.model.buffers():
             dist.broadcast(buffer, src=0)
 
@@ -64,7 +64,7 @@ class StopOnRequest(Callback):
         self.requested = False
 
     def batch_checkpoint(self, state: State, logger: Logger) -> None:
-        """Raise `StopRequested` after Composer's own saving."""
+        """Raise `StopRequested` after Composer has saved its own checkpoint, if one is due."""
         flag = state.device.tensor_to_device(torch.tensor(int(self.requested)))
         dist.all_reduce(flag, reduce_operation="MAX")
         if flag.item():
@@ -74,7 +74,7 @@ class StopOnRequest(Callback):
 class RestoreRng(Callback):
     """Restore the random state of a checkpoint taken between two batches of an epoch.
 
-    Composer does so only while it replays the epoch's past batches, which our loaders skip.
+    Composer restores it only while it replays the epoch's past batches, which our loaders skip.
     """
 
     def __init__(self) -> None:

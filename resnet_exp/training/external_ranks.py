@@ -1,4 +1,4 @@
-"""A rank that somebody else started: ``composer``, ``torchrun``, or a person with ``RANK=0``."""
+"""A rank that our launcher did not start: by ``composer``, ``torchrun``, or a user with ``RANK=0``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SINGLE = {
     "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "NODE_RANK": "0",
     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500",
 }  # fmt: skip
-# What torchrun calls otherwise.
+# Torchrun uses other names for these.
 SYNONYMS = {"NODE_RANK": "GROUP_RANK"}
 
 
 def complete_environment() -> None:
-    """Set what the launcher left out, and end when it ends: some leave their ranks behind when they are killed."""
+    """Set variables that the launcher left out, and exit when it dies: some launchers leave orphaned ranks."""
     if "WORLD_SIZE" in os.environ:
         die_with_parent(signal.SIGTERM)
     for name, value in SINGLE.items():
@@ -32,10 +32,10 @@ def complete_environment() -> None:
 
 
 def check_world(hardware: HardwareConfig, run: RunFolder) -> None:
-    """Check that there are as many ranks as the run is made for: a share of each batch would be lost, or be too small.
+    """Check that the number of ranks is the run's; otherwise part of each batch would be lost, or shares too small.
 
     Raises:
-        RequestError: there are not.
+        RequestError: the number differs.
     """
     devices, nodes = hardware.ranks_per_node, hardware.nodes
     world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
@@ -49,9 +49,9 @@ def check_world(hardware: HardwareConfig, run: RunFolder) -> None:
 
 
 def begin(run: RunFolder, config: RunConfig) -> bool:
-    """Do what our own launcher does before it starts ranks: own the folder, prepare the data. False: it is done.
+    """Do what our launcher does before it starts ranks: lock the folder, prepare the data. False: the run is done.
 
-    The folder's lock is held until this process ends.
+    The folder's lock is held until this process exits.
 
     Raises:
         RequestError: the run cannot start.
@@ -64,7 +64,7 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
         folder.acquire(run)
         run.failure.unlink(missing_ok=True)
         environment.describe(run)
-    # By every rank: nothing is written twice, and whoever comes second waits.
+    # Every rank does this: a lock lets the first one write, and the others wait.
     prepare_data(config)
     if first:
         describe_data(run, config)
@@ -72,7 +72,7 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
 
 
 def show(run: RunFolder, code: int) -> None:
-    """Say on rank 0 what our own launcher says at the end of a run that is done."""
+    """Print on rank 0 what our own launcher prints at the end of a run."""
     result = read_result(run)
     if code == EXIT_DONE and os.environ["RANK"] == "0" and result is not None:
         console.say(summary.table(result, run.path, console.width()))

@@ -1,4 +1,4 @@
-"""From ``_target_`` and settings to an object."""
+"""Build objects from ``_target_`` and settings."""
 
 from __future__ import annotations
 

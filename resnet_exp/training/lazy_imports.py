@@ -1,7 +1,8 @@
-"""Import Composer in two thirds of the time: without what it imports for others, and without collecting garbage.
+"""Import Composer in two thirds of the time: without modules that we never use, and without garbage collection.
 
-Importing Composer runs 4,700 modules. Among them are the client of MosaicML's platform, for a logger of theirs, and the
-signal processing of SciPy, to which torchmetrics adds a function that SciPy has removed. No training of ours uses them.
+Importing Composer runs 4,700 modules. Among them are the client of MosaicML's platform, for their own logger, and
+SciPy's signal processing, to which torchmetrics adds back a function that SciPy removed. Our training uses none of
+them.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the names of a module that has not run."""
+    """What is known about the names in a module that has not been imported."""
 
-    submodules: frozenset[str] = frozenset()  # which can be imported without the rest
+    submodules: frozenset[str] = frozenset()  # submodules that can be imported without the rest
     missing: frozenset[str] = frozenset()
 
 
-# Their importers use them inside of functions only, or ask for no more than what is known here.
+# Their importers use them only inside functions, or need only the names listed here.
 UNUSED: Mapping[str, Known] = {
     "mcli": Known(),
     "scipy.fft": Known(),
@@ -38,10 +39,10 @@ UNUSED: Mapping[str, Known] = {
 
 
 class StandIn(ModuleType):
-    """Takes the place of a module until it is used: then the module is imported, and answers from there on."""
+    """Replaces a module until it is first used; then imports the module and forwards to it."""
 
     def __getattr__(self, name: str) -> Any:
-        """What the module itself has under a name, which importing a stand-in has not set."""
+        """Look up a name in the module itself, importing it if needed."""
         known = UNUSED[self.__name__]
         if name in known.missing:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
@@ -55,7 +56,7 @@ class StandIn(ModuleType):
 
 
 class Additions(MetaPathFinder):
-    """Sets on a module, once it is imported, what others have set on its stand-in."""
+    """Import hook that copies attributes set on a stand-in to the real module once it is imported."""
 
     def __init__(self, module: str, additions: dict[str, object]) -> None:
         """`additions`: values by name."""
@@ -64,7 +65,7 @@ class Additions(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module as Python finds it, which sets the additions when it has run; None for any other."""
+        """The spec of the module, whose loader sets the additions after running it; None for any other module."""
         spec = PathFinder.find_spec(name, path, target) if name == self._module else None
         if spec is not None and spec.loader is not None:
             run = spec.loader.exec_module
@@ -79,9 +80,9 @@ class Additions(MetaPathFinder):
 
 @contextmanager
 def without_unused() -> Iterator[None]:
-    """Let imports get stand-ins for the modules of `UNUSED`, unless they are not installed or imported already.
+    """In a block, give imports stand-ins for the modules of `UNUSED` that are installed and not imported yet.
 
-    Who has got one keeps it; afterwards nobody gets one any more.
+    Importers keep the stand-ins they got; after the block, imports get the real modules.
     """
     stand_ins = {name: stand_in for name in UNUSED if name not in sys.modules and (stand_in := _stand_in(name))}
     given = {name: set(vars(stand_in)) for name, stand_in in stand_ins.items()}
@@ -96,9 +97,9 @@ def without_unused() -> Iterator[None]:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Collect no garbage, and leave all objects that there are at the end out of later collections.
+    """In a block, collect no garbage; at its end, exclude all existing objects from later collections.
 
-    Modules are no garbage, yet each full collection would look at every object of theirs.
+    Modules are never garbage, yet each full collection would traverse all of their objects.
     """
     gc.disable()
     try:
@@ -112,7 +113,7 @@ def _stand_in(name: str) -> StandIn | None:
     """A stand-in for a module, None if it is not installed."""
     try:
         spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # nor is the package that it would be a part of
+    except ModuleNotFoundError:  # its parent package is not installed
         return None
     if spec is None:
         return None
@@ -137,7 +138,7 @@ def _add(name: str, additions: dict[str, object]) -> None:
 
 
 def _withdraw(stand_in: StandIn) -> None:
-    """Let imports get the module itself from now on."""
+    """From now on, give imports the module itself."""
     name = stand_in.__name__
     if sys.modules.get(name) is stand_in:
         del sys.modules[name]

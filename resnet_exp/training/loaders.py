@@ -1,4 +1,4 @@
-"""The loaders of one rank."""
+"""The data loaders of one rank."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split
 from resnet_exp.training.instantiate import build_entry
 
-MAX_AUTO_WORKERS = 8  # the recipes' own number for each device
+MAX_AUTO_WORKERS = 8  # the recipes' own number per device
 
 
 def build_loader(config: RunConfig, train: bool) -> Loader:
@@ -55,7 +55,7 @@ def make_split(config: RunConfig, train: bool) -> Split:
 def num_workers(config: RunConfig) -> int:
     """Loader workers of one rank: ``data.num_workers``, or on GPUs the rank's share of this machine's CPUs up to 8.
 
-    On a CPU there are none: they would take the cores that train.
+    On a CPU there are none: they would compete with training for cores.
     """
     asked, hardware = config.data.num_workers, config.hardware
     if asked is not None:
@@ -74,7 +74,7 @@ def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:
 
 
 class Normalize:
-    """Move a uint8 batch to the device and give its channels zero mean and unit deviation there."""
+    """Move a uint8 batch to the device and normalize its channels there with mean and standard deviation."""
 
     def __init__(self, device: Device, mean: list[float], std: list[float], dtype: torch.dtype) -> None:
         """`mean` and `std` are of the pixels, 0 to 255; `dtype` is that of the resulting images."""

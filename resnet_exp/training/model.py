@@ -19,7 +19,7 @@ BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class MeanCrossEntropy(Metric):
-    """Cross entropy a sample. Composer's ``CrossEntropy`` averages batches, whatever their size."""
+    """Cross entropy, averaged over samples. Composer's ``CrossEntropy`` averages over batches of any size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class MeanCrossEntropy(Metric):
         self.count: Tensor
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch: logits NC and class numbers N, of which `IGNORED` ones do not count."""
+        """Add a batch: logits of shape NC and class numbers of shape N, where `IGNORED` ones do not count."""
         self.total += functional.cross_entropy(preds.float(), target, reduction="sum", ignore_index=IGNORED)
         self.count += (target != IGNORED).sum()
 

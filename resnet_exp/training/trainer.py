@@ -48,13 +48,13 @@ def build_schedule(config: ScheduleConfig) -> CosineAnnealingWithWarmupScheduler
 
 
 class Training:
-    """A trainer, with the parts that `resnet_exp.train` asks afterwards."""
+    """A trainer, with the parts that `resnet_exp.training.worker` needs after training."""
 
     def __init__(self, config: RunConfig, run: RunFolder) -> None:
         """Build everything, and load the latest checkpoint if there is one."""
         self.config, self.run = config, run
         device = build_device(config.hardware)
-        # Composer's trainer does this too late for the model's first weights.
+        # Composer's trainer seeds too late for the model's initial weights.
         reproducibility.seed_all(config.seed)
         self.train_loader = build_loader(config, train=True)
         self.eval_loader = build_loader(config, train=False)
@@ -67,7 +67,7 @@ class Training:
 
     @property
     def is_finished(self) -> bool:
-        """Whether training is at its end, by the checkpoint that was loaded."""
+        """Whether the loaded checkpoint is at the end of training."""
         return finished(self.trainer.state)
 
     def _check_sizes(self) -> None:
@@ -114,7 +114,7 @@ class Training:
             save_num_checkpoints_to_keep=1,
             save_overwrite=True,
             load_path=str(latest) if latest.exists() else None,
-            # Our loaders start an epoch where it was left; Composer would draw and drop every past batch.
+            # Our loaders resume in the middle of an epoch; Composer would load and drop every past batch.
             spin_dataloaders=False,
         )
         self.rng.pending = trainer._rng_state if trainer.state.timestamp.batch_in_epoch.value else None

@@ -34,7 +34,7 @@ from resnet_exp.training import lazy_imports
 if TYPE_CHECKING:
     from resnet_exp.training.trainer import Training
 
-# In which rank 0 says why all of them refuse, before the launcher ends them.
+# Time for rank 0 to report why all ranks refuse, before the launcher ends them.
 ALIKE_SECONDS = 5.0
 
 
@@ -45,20 +45,20 @@ def run_rank(run: RunFolder) -> int:
         training = _build(run)
         startup = environment.process_seconds()
         try:
-            # A checkpoint of the end of training needs no more than its evaluation.
+            # A checkpoint at the end of training only needs its evaluation.
             training.trainer.eval() if training.is_finished else training.trainer.fit()
         except StopRequested:
             return _stop(run, training)
         return _finish(run, training, startup)
     except Exception as error:
         code = EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
-        # The log comes last: on a full disk it cannot be written.
+        # Log last: on a full disk that fails.
         write_error(run, error, code, has_lost_peer(error))
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        # At the end of the process their own threads are gone. Closing the trainer would wait for the other ranks.
+        # Tell the trackers now: at exit their threads are gone. Closing the trainer would wait for the other ranks.
         if training is not None:
-            _tell(training, "log_failure")
+            _call_trackers(training, "log_failure")
         return code
 
 
@@ -68,7 +68,7 @@ def run_external_rank(run: RunFolder) -> int:
 
     external_ranks.complete_environment()
     try:
-        config = read_config(run)  # before anything is written into what may be no run folder
+        config = read_config(run)  # first: it refuses what is not a run folder, before anything is written there
         external_ranks.check_world(config.hardware, run)
         code = run_rank(run) if external_ranks.begin(run, config) else EXIT_DONE
     except (RequestError, RunFailed):
@@ -80,14 +80,14 @@ def run_external_rank(run: RunFolder) -> int:
 
 
 def _build(run: RunFolder) -> Training:
-    """Meet the other ranks, and build everything, with the latest checkpoint loaded if there is one."""
+    """Connect to the other ranks and build everything; loads the latest checkpoint if there is one."""
     faulthandler.enable()
     warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     config = read_config(run)
     validate.check_devices(config.hardware)
     if config.hardware.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what sees a GPU takes it
-    # Imported late: whatever is wrong before costs no seconds of imports.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # libraries use every GPU that they see
+    # Imported late: errors above are reported without seconds of imports.
     with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
         from composer.utils import dist
 
@@ -104,9 +104,9 @@ def _build(run: RunFolder) -> Training:
 
 
 def _stop(run: RunFolder, training: Training) -> int:
-    """Save a checkpoint of this moment, between two batches; returns the exit code."""
+    """Save a checkpoint now, between two batches; returns the exit code."""
     _save_stopped(run, training)
-    _tell(training, "log_stop")
+    _call_trackers(training, "log_stop")
     training.trainer.close()
     return EXIT_INTERRUPTED
 
@@ -119,7 +119,7 @@ def _finish(run: RunFolder, training: Training, startup_seconds: float) -> int:
         _save_weights(run, training)
         result = _result(run, training, startup_seconds)
         write_result(run, result)
-        _tell(training, "log_result", result, training.recorder.evaluations)
+        _call_trackers(training, "log_result", result, training.recorder.evaluations)
         checkpoints.remove_stale(run)
     training.trainer.close()
     return EXIT_DONE
@@ -196,8 +196,8 @@ def _result(run: RunFolder, training: Training, startup_seconds: float) -> Resul
     )
 
 
-def _tell(training: Training, what: str, *facts: Any) -> None:
-    """Call a method of the trackers that have it."""
+def _call_trackers(training: Training, what: str, *facts: Any) -> None:
+    """Call a method on the trackers that have it."""
     for destination in training.trainer.logger.destinations:
         if (method := getattr(destination, what, None)) is not None:
             method(*facts)
@@ -206,7 +206,7 @@ def _tell(training: Training, what: str, *facts: Any) -> None:
 def has_lost_peer(error: Exception) -> bool:
     """Whether an exception was raised by a collective: another rank is gone, or fails at the same time.
 
-    Torch has a type for NCCL's and the store's errors, and none for gloo's, whose messages begin with its source file.
+    Torch has a type for errors of NCCL and of the store, but not of gloo, whose messages start with its source file.
     """
     if not isinstance(error, RuntimeError) or isinstance(error, RunFailed):
         return False
@@ -216,7 +216,7 @@ def has_lost_peer(error: Exception) -> bool:
 
 
 def with_torch(facts: Environment, gpu: bool) -> Environment:
-    """Add what only torch knows: the thread count, and on a GPU its name, CUDA, cuDNN and driver."""
+    """Add what only torch knows: the number of threads, and for a GPU its name, CUDA, cuDNN and driver versions."""
     import torch
     import torch.version
 

@@ -28,7 +28,7 @@ LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 SSR = "must be above 0 and at most 1000; ssr=1 is the recipe's full 90ep"
 OFF = "has settings but cutmix is not switched on; add it with +algorithms=cutmix"
 TARGET = "cannot be imported; give package.module.Name of what is installed"
-UNREADABLE = "cannot be read as key=value; quote what the shell or Hydra would take apart"
+UNREADABLE = "cannot be read as key=value; quote characters that are special to the shell or Hydra"
 
 # Command line and the whole line that answers it. docs/errors.md shows this table.
 REQUESTS = {
@@ -62,7 +62,8 @@ REQUESTS = {
     "ssr=1e9": f"ssr=1000000000.0 {SSR}",
     "ssr=0.001": "ssr=0.001 leaves 0 of 90ep; use ssr=0.0112 or more",
     "schedule.max_duration=0ep": "schedule.max_duration=0ep must be at least 1ep or 1ba",
-    "schedule.max_duration=90": "schedule.max_duration=90 is no duration; use whole epochs (90ep) or batches (56250ba)",
+    "schedule.max_duration=90": "schedule.max_duration=90 is not a duration; "
+    "use whole epochs (90ep) or batches (56250ba)",
     "schedule.warmup=8ba": "schedule.warmup=8ba must be in epochs, as schedule.max_duration is",
     "seed=-1": "seed=-1 is out of range; use 0 to 4294967295",
     "seed=4294967296": "seed=4294967296 is out of range; use 0 to 4294967295",
@@ -73,7 +74,7 @@ REQUESTS = {
     "fp32 or auto",
     "hardware.precision=fp8": "hardware.precision=fp8 is unknown; use fp32, amp_fp16, amp_bf16 or auto",
     "hardware.device=tpu": "hardware.device=tpu is unknown; use cpu, gpu or auto",
-    "hardware=h100x1": "hardware=h100x1 wants 1 GPU, this machine shows 0; use hardware=auto or hardware=cpu here, or "
+    "hardware=h100x1": "hardware=h100x1 needs 1 GPU, this machine has 0; use hardware=auto or hardware=cpu here, or "
     "submit the run to a machine that has them",
     "hardware=cpu hardware.nodes=2": "hardware.nodes=2 cannot be started from one machine; submit it with -m "
     "hydra/launcher=slurm, or use hardware.nodes=1",
@@ -87,12 +88,12 @@ REQUESTS = {
     "algorithms.ema has half_life, update_interval",
     "algorithms=[mixup] algorithms.mixup.alpha.big=1": "algorithms.mixup.alpha.big is not a setting; "
     "algorithms.mixup.alpha takes one value and has no settings of its own",
-    "algorithms.mixupp.alpha=1": "algorithms.mixupp has settings but nothing says what it is (did you mean mixup?); "
+    "algorithms.mixupp.alpha=1": "algorithms.mixupp has settings but no _target_ (did you mean mixup?); "
     "add +algorithms.mixupp._target_=package.module.Name, or +algorithms=mixupp for a file of yours",
-    "callbacks.lr.every=3": "callbacks.lr has settings but nothing says what it is; add "
+    "callbacks.lr.every=3": "callbacks.lr has settings but no _target_; add "
     "+callbacks.lr._target_=package.module.Name, or +callbacks=lr for a file of yours",
     "+callbacks.lr._target_=composer.callbacks.LRMonitor callbacks.lr.every=3": "callbacks.lr.every is not a setting; "
-    "callbacks.lr has none; +callbacks.lr.every=VALUE hands it to callbacks.lr all the same",
+    "callbacks.lr has none; +callbacks.lr.every=VALUE passes it to callbacks.lr anyway",
     "algorithms=[mixup] algorithms.mixup.alpha=-1": "algorithms.mixup.alpha=-1 is out of range; use above 0",
     "recipe=hot algorithms.label_smoothing.smoothing=2": "algorithms.label_smoothing.smoothing=2 is out of range; use "
     "0 to 1",
@@ -229,7 +230,7 @@ def test_a_damaged_result_is_not_shown(content, run_cli, tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "is no run folder: it has no config.yaml"),
+        (None, "is not a run folder: it has no config.yaml"),
         ("a: [", "is damaged"),
         ("", "is damaged"),
         ("- 1", "is damaged"),
@@ -269,7 +270,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
     try:
         done = run_cli("hardware=cpu", "run_id=mine", "data=synthetic", timeout=60)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert f"{folder.path} is running already (by process " in done.stderr
+        assert f"{folder.path} is already running (by process " in done.stderr
         assert [path.name for path in folder.path.iterdir()] == [".lock"]
     finally:
         os.close(owner)

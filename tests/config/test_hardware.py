@@ -183,7 +183,7 @@ def test_prices_need_neither_hydra_nor_torch() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_misspelt_key_is_an_error() -> None:
+def test_misspelled_key_is_an_error() -> None:
     with pytest.raises(Exception, match="device_count"):
         compose_hardware("hardware.device_count=8")
 

@@ -110,7 +110,7 @@ def planned_minutes(*overrides: str) -> dict[str, float]:
     planned = make_config(*IMAGENET, *overrides)
     epochs, _ = schedule.scaled_duration(planned)
     return {
-        time.host.said.split(",")[0]: time.seconds / 60
+        time.host.citation.split(",")[0]: time.seconds / 60
         for time in published_speeds.times(planned, EPOCH_IMAGES, epochs)
     }
 

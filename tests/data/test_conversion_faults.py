@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up_is_said_and_then_it_goes_on(
     assert (done.returncode, done.stderr) == (
         1,
         f"conversion of {photos} failed: data.cache_dir={cache} is full; free some space, "
-        "then the same command goes on\n",
+        "then rerun the same command\n",
     )
     assert "train.ffcv" not in files_in(cache) and "train.ffcv.json" not in files_in(cache)
     filler.unlink()

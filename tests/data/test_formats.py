@@ -156,7 +156,7 @@ def test_synthetic_data_has_the_size_that_it_pretends_to() -> None:
     assert [len(labels) for _, labels in evaluation] == [8, 8, 5]
 
 
-def test_normalisation_is_the_textbook_one() -> None:
+def test_normalization_is_the_textbook_one() -> None:
     images = torch.randint(0, 256, (4, 3, 5, 5), dtype=torch.uint8)
     mean, std = [10.0, 20.0, 30.0], [2.0, 3.0, 4.0]
     done, _ = Normalize(DeviceCPU(), mean, std, torch.float32)((images.clone(), torch.zeros(4)))

@@ -28,7 +28,7 @@ SAMPLINGS = {
 
 
 def pixels_of(height: int, width: int, seed: int) -> Bytes:
-    """Shapes and grain in all colours."""
+    """Shapes and grain in all colors."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(int)
@@ -159,7 +159,7 @@ def marker_lost(jpeg: Bytes) -> Bytes:
         pytest.param(lambda jpeg: jpeg_of(decoded(jpeg), 0), id="no restart markers"),
         pytest.param(lambda jpeg: jpeg_of(decoded(jpeg), 5), id="rows are no multiple"),
         pytest.param(progressive, id="progressive"),
-        pytest.param(of_pillow("L"), id="grey"),
+        pytest.param(of_pillow("L"), id="gray"),
         pytest.param(of_pillow("CMYK"), id="CMYK"),
         pytest.param(marker_lost, id="a marker is missing"),
         pytest.param(lambda jpeg: jpeg[: len(jpeg) // 4], id="cut off before the crop ends"),

@@ -49,7 +49,7 @@ def reduced(values: Floats, length: float, size: int, start: float) -> Floats:
 
 
 def rounded(rows: Floats, length: float, size: int, start: float) -> Pixels:
-    """The same along the second axis, from a half upwards and cut off: pixels."""
+    """The same along the second axis, from a half upward and cut off: pixels."""
     columns = np.ascontiguousarray(rows.transpose(1, 0, 2))
     first, weights = np.zeros(size, np.int64), np.zeros(2 * (len(columns) + 2 * size), np.float32)
     taps = area_taps(start, length, len(columns), first, weights)

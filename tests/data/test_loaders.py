@@ -64,7 +64,7 @@ def test_ranks_make_the_images_of_one(kind: str, photos: Path) -> None:
 
 
 def growing(epoch: int, batch: int, batches: int) -> int:
-    """Sides of a schedule in batches: 16 px in the first half of epoch 3, 24 px in the second, 32 px afterwards."""
+    """Sides of a schedule in batches: 16 px in the first half of epoch 3, 24 px in the second, 32 px afterward."""
     return min(32, 16 + 8 * (2 * ((epoch - 3) * batches + batch) // batches))
 
 
@@ -122,7 +122,7 @@ def test_one_build_of_the_compiled_code_serves_all(photos: Path) -> None:
     assert len(load.signatures) == 1  # pyright: ignore[reportFunctionMemberAccess]
 
 
-def test_evaluation_is_the_centre_crop(photos: Path) -> None:
+def test_evaluation_is_the_center_crop(photos: Path) -> None:
     ((images, _),) = epoch_of(open_loader("raw", photos, train=False, batch_size=8), 0)
     from PIL import Image
 
@@ -181,8 +181,8 @@ def test_crops_are_distributed_as_torchvisions() -> None:
         "ratio": lambda box: box[3] / box[2],
         "top": lambda box: box[0],
         "left": lambda box: box[1],
-        "vertical centre": lambda box: box[0] + box[2] / 2,
-        "horizontal centre": lambda box: box[1] + box[3] / 2,
+        "vertical center": lambda box: box[0] + box[2] / 2,
+        "horizontal center": lambda box: box[1] + box[3] / 2,
     }.items():
         p = ks_2samp([value(box) for box in ours], [value(box) for box in theirs]).pvalue  # pyright: ignore
         assert p > 0.01, f"{name}: p={p}"

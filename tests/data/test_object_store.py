@@ -45,7 +45,7 @@ REFUSED = {
         "data.loader.remote=gs://x/y",
     ): "data.loader.remote=gs://x/y needs a package that is not installed; Please install gcsfs",
     (S3, f"{OPTIONS}=text"): f"{OPTIONS}=text: use +{OPTIONS}.KEY=VALUE",
-    (S3, f"{OPTIONS}.anon=true"): f"{OPTIONS}.anon is not there yet; +{OPTIONS}.anon=VALUE adds it",
+    (S3, f"{OPTIONS}.anon=true"): f"{OPTIONS}.anon is not set yet; add it with +{OPTIONS}.anon=VALUE",
     (S3, f"+{OPTIONS}.nonsense=3"): "s3://shards/photos/train.json cannot be read (TypeError: ",
     (S3,): "s3://shards/photos/train.json cannot be read (NoCredentialsError: Unable to locate credentials); check",
     (

@@ -70,13 +70,13 @@ def test_operations_are_those_of_pillow(name: str, severity: int, side: int) -> 
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_on_images_of_one_colour(name: str) -> None:
-    for colour in (0, 7, 255):
-        image = np.full((24, 24, 3), colour, np.uint8)
-        image[:, :, 1] = 255 - colour
-        np.random.seed(colour)
+def test_operations_on_images_of_one_color(name: str) -> None:
+    for color in (0, 7, 255):
+        image = np.full((24, 24, 3), color, np.uint8)
+        image[:, :, 1] = 255 - color
+        np.random.seed(color)
         theirs = np.asarray(getattr(composer, name)(Image.fromarray(image), 10))
-        np.random.seed(colour)
+        np.random.seed(color)
         assert np.array_equal(apply_ours(name, drawn_by_composer(name, 10, 24), image), theirs)
 
 

@@ -153,8 +153,8 @@ def test_only_some_shards_are_needed_at_a_time() -> None:
     (order,) = shuffle.of_epoch(starts, 1, 500, seed=0, epoch=0)
     for begin in range(0, len(order) - 200, 200):
         assert len(set((order[begin : begin + 200] // 50).tolist())) <= 26
-    neighbours = np.diff(order) == 1
-    assert neighbours.mean() < 0.02, "mixed"
+    neighbors = np.diff(order) == 1
+    assert neighbors.mean() < 0.02, "mixed"
 
 
 def test_a_batch_that_canonical_nodes_do_not_divide_is_refused(tmp_path: Path, photo_tree: PhotoTree) -> None:

@@ -53,21 +53,21 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
     ("image", "content", "workers"),
     [("val/china/05.jpg", 500, 0), ("train/china/01.jpg", b"no image", 1), ("train/flower/02.jpg", b"", 0)],
 )
-def test_an_unreadable_image_is_named(image, content, workers, run_cli: RunCli, tmp_path, photo_tree, tiny):
+def test_an_unreadable_image_is_named(image, content, workers, train_cli: RunCli, tmp_path, photo_tree, tiny):
     broken = photo_tree() / image
     broken.write_bytes(broken.read_bytes()[:content] if isinstance(content, int) else content)
     where = (f"dataset.dir={tmp_path / 'photos'}", "data=imagefolder", f"data.num_workers={workers}")
-    done = run_cli(*tiny, *MINE, *where)
+    done = train_cli(*tiny, *MINE, *where)
     why = "Truncated File Read" if isinstance(content, int) else "cannot identify image file"
     line = f"image {broken} cannot be read ({why}); repair it or remove it from dataset.dir"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
     assert failure_of(tmp_path)["error"] == line and failure_of(tmp_path)["exit_code"] == 1
 
 
-def test_a_conversion_that_meets_an_unreadable_image_names_it(run_cli: RunCli, tmp_path, photo_tree, tiny):
+def test_a_conversion_that_meets_an_unreadable_image_names_it(train_cli: RunCli, tmp_path, photo_tree, tiny):
     broken = photo_tree() / "train" / "china" / "01.jpg"
     broken.write_bytes(b"")
-    done = run_cli(*tiny, *MINE, f"dataset.dir={tmp_path / 'photos'}", "data=ffcv")
+    done = train_cli(*tiny, *MINE, f"dataset.dir={tmp_path / 'photos'}", "data=ffcv")
     line = f"image {broken} cannot be read (cannot identify image file); repair it or remove it from dataset.dir"
     assert (done.returncode, done.stderr) == (1, f"conversion of {tmp_path}/photos failed: {line}\n")
     # val is whole; of train there is what the next try goes on from.
@@ -80,9 +80,9 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_conversion_that_the_disk_cannot_hold_is_not_begun(run_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
+def test_a_conversion_that_the_disk_cannot_hold_is_not_begun(train_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
     cache = small_disk("cache", "64k")
-    done = run_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=ffcv")
+    done = train_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=ffcv")
     line = f"data.cache_dir={cache} has 65.5 kB free, the FFCV files of {tmp_path}/photos need about "
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(line) and done.stderr.endswith("; free some or set data.cache_dir=PATH\n")
@@ -91,21 +91,21 @@ def test_a_conversion_that_the_disk_cannot_hold_is_not_begun(run_cli: RunCli, tm
 
 
 @pytest.mark.parametrize("key", ["runs_dir", "data.cache_dir"])
-def test_a_full_disk_is_refused_before_anything_starts(key, run_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
+def test_a_full_disk_is_refused_before_anything_starts(key, train_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
     place = small_disk("full", "4k" if key == "runs_dir" else "64k")
     data = ["dataset.dir=null", "dataset=digits", "model=resnet14"]
     data = [f"dataset.dir={photo_tree()}"] if key == "runs_dir" else data
-    done = run_cli(*tiny, *MINE, "data=imagefolder", *data, f"{key}={place}")
+    done = train_cli(*tiny, *MINE, "data=imagefolder", *data, f"{key}={place}")
     line = f"{key}={place} cannot be written (No space left on device); set {key}=PATH\n"
     assert (done.returncode, done.stderr, done.stdout) == (2, line, "")
     assert not (tmp_path / "runs" / "mine").exists() and not (place / "mine").exists()
     assert [name for name in files_in(place) if not name.endswith(".lock")] == []
 
 
-def test_a_disk_that_fills_up_costs_no_checkpoint(run_cli: RunCli, photo_tree, tiny, small_disk):
+def test_a_disk_that_fills_up_costs_no_checkpoint(train_cli: RunCli, photo_tree, tiny, small_disk):
     runs = small_disk("runs", "150m")  # room for one checkpoint of 97 MB
-    done = run_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
-    line = f"runs_dir={runs} is full; free some space, then the same command goes on from the last checkpoint"
+    done = train_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
+    line = f"runs_dir={runs} is full; free some space, then rerun the same command to continue from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
     run = RunFolder(runs / "mine")
     failure = read_json(run.failure)
@@ -114,9 +114,9 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(run_cli: RunCli, photo_tree, t
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["ep1-ba4-rank0.pt", "latest-rank0.pt"]
 
 
-def test_a_loss_that_is_no_number_ends_the_run(run_cli: RunCli, tmp_path, photo_tree, tiny):
+def test_a_loss_that_is_no_number_ends_the_run(train_cli: RunCli, tmp_path, photo_tree, tiny):
     data = (f"dataset.dir={photo_tree()}", "data=imagefolder")
-    done = run_cli(*tiny, *MINE, *data, "optimizer.lr=1e30", "schedule.warmup=0ep")
+    done = train_cli(*tiny, *MINE, *data, "optimizer.lr=1e30", "schedule.warmup=0ep")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     error = failure_of(tmp_path)["error"]
     assert done.stderr == f"{error}\n"
@@ -124,9 +124,9 @@ def test_a_loss_that_is_no_number_ends_the_run(run_cli: RunCli, tmp_path, photo_
     assert error.endswith("e+29); lower optimizer.lr or check the images") and "(learning rate 9." in error
 
 
-def test_settings_that_only_the_worker_can_refuse_leave_no_folder(run_cli: RunCli, tmp_path, photo_tree, tiny):
+def test_settings_that_only_the_worker_can_refuse_leave_no_folder(train_cli: RunCli, tmp_path, photo_tree, tiny):
     data = (f"dataset.dir={photo_tree()}", "data=imagefolder")
-    done = run_cli(*tiny, *MINE, *data, "algorithms=[mixup]", "+algorithms.mixup.alhpa=0.1")
+    done = train_cli(*tiny, *MINE, *data, "algorithms=[mixup]", "+algorithms.mixup.alhpa=0.1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "algorithms.mixup: composer.algorithms.MixUp refuses its settings" in done.stderr
     assert "'alhpa'" in done.stderr
@@ -175,7 +175,7 @@ def is_free(run: RunFolder) -> bool:
 
 
 def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
-    run_cli: RunCli, tmp_path, photo_tree: PhotoTree, tiny, monkeypatch
+    train_cli: RunCli, tmp_path, photo_tree: PhotoTree, tiny, monkeypatch
 ):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     # Slow enough to be still there when the rival has come and gone.
@@ -186,9 +186,9 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     first = Started(tmp_path, *args)
     rank = first.child("resnet_exp.train")
     wait_for(run.latest_checkpoint.exists)
-    rival = run_cli(*args, timeout=60)
+    rival = train_cli(*args, timeout=60)
     assert (rival.returncode, rival.stderr.count("\n")) == (2, 1)
-    assert f"{run.path} is running already (by process {first.launcher.pid} on " in rival.stderr
+    assert f"{run.path} is already running (by process {first.launcher.pid} on " in rival.stderr
     assert first.launcher.poll() is None and not ended(rank)
 
     rank.kill()
@@ -207,7 +207,7 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     # The kernel frees the lock with the last thread of a process, some 100 ms after its first.
     wait_for(lambda: is_free(run), seconds=5)
 
-    done = run_cli(*args)
+    done = train_cli(*args)
     result = read_json(run.result)
     assert (done.returncode, done.stderr) == (0, "")
     assert result is not None and (result["epochs"], result["batches"], result["resumed"]) == (6, 24, 2)

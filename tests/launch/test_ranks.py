@@ -32,7 +32,7 @@ Train = Callable[..., Finished]
 
 @pytest.fixture
 def train(
-    run_cli: RunCli, tiny: list[str], photo_tree: PhotoTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_cli: RunCli, tiny: list[str], photo_tree: PhotoTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Train]:
     """Train on 32 images and evaluate 7, which are no multiple of 2 or 3; nothing may be left running."""
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
@@ -42,7 +42,7 @@ def train(
 
     def run(runs: str, *args: str, fault: str = "-1::-1") -> Finished:
         monkeypatch.setenv("FAULT", fault)
-        done = run_cli(*tiny, *MINE, f"dataset.dir={tree}", f"runs_dir={tmp_path / runs}", *args, timeout=300)
+        done = train_cli(*tiny, *MINE, f"dataset.dir={tree}", f"runs_dir={tmp_path / runs}", *args, timeout=300)
         assert left_running(tmp_path) == []
         return done
 
@@ -103,7 +103,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     assert read_json(cut.failure) is None
 
     killed = train("cut", *HOT, fault="13:SIGKILL:1")
-    said = "rank 1 was ended by SIGKILL (out of memory?); the same command goes on from the last checkpoint"
+    said = "rank 1 was ended by SIGKILL (out of memory?); rerun the same command to continue from the last checkpoint"
     assert (killed.returncode, killed.stderr) == (1, said + "\n"), killed.stdout
     assert failure_of(cut)["rank"] == 1
     assert time.time() - cut.trace.stat().st_mtime < 15
@@ -132,7 +132,7 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     again = run_cli(str(whole.path), module="resnet_exp.train", timeout=60)
-    assert again.returncode == 0 and "of 7 images, each seen once" in again.stdout, "done already"
+    assert again.returncode == 0 and "of 7 images, each seen once" in again.stdout, "already done"
 
 
 def failure_of(run: RunFolder) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from resnet_exp.core.files import read_lines
 from resnet_exp.loggers import metric_names
 from support.photos import write_photos
 from support.training import BATCHES, EPOCHS, folders_of, train
+from support.warm import WarmPython
 
 
 @pytest.fixture
@@ -45,13 +46,13 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
     process.wait()
 
 
-def test_other_trackers_and_one_that_fails(tmp_path: Path, mlflow_server: str) -> None:
+def test_other_trackers_and_one_that_fails(tmp_path: Path, warm_training: WarmPython, mlflow_server: str) -> None:
     write_photos(tmp_path / "photos")
     words = ("recipe=mild", "loggers=[progress,tensorboard,mlflow]", "+loggers.faulty._target_=support.faulty.Faulty")
     interruptible = ("+callbacks.interrupter._target_=support.interrupter.Interrupter", "checkpoint_interval=2ba")
     environ = {"MLFLOW_TRACKING_URI": mlflow_server, "NO_PROXY": "127.0.0.1"}
     for moment, code in (("11:SIGINT:launcher", 130), ("never::", 0)):
-        done = train(tmp_path, *words, *interruptible, INTERRUPT=moment, **environ)
+        done = train(warm_training, tmp_path, *words, *interruptible, INTERRUPT=moment, **environ)
         assert done.returncode == code, done.stdout + done.stderr
         failed = [line for line in done.stdout.splitlines() if "faulty" in line]
         assert failed == ["loggers.faulty has failed and gets nothing more (ConnectionError: nobody is there)"]

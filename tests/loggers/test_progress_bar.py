@@ -42,7 +42,7 @@ def test_a_run_on_a_terminal(tmp_path: Path, tiny: list[str], photo_tree: Any) -
     ]
     assert [line for line in lines if "starting: " in line or "waiting" in line or "evaluating" in line] == []
     assert lines[-3].startswith("stopping: saving a checkpoint first")
-    assert re.fullmatch(r"stopped; the same command goes on from here: \S+", lines[-2])
+    assert re.fullmatch(r"stopped; rerun the same command to continue: \S+", lines[-2])
     assert lines[-1] == ""
 
 

@@ -145,7 +145,7 @@ def test_a_report_of_files_without_their_run_folder_is_refused(tracked: Tracked,
     for place in ("copied", f"copied/{one}"):
         done = report(tmp_path, place, "-o", "out")
         assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "out").exists()
-        assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith(f"{place} holds W&B's files alone, ")
+        assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith(f"{place} has only W&B's files, ")
 
 
 def report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ from support import wandb_service
 from support.photos import write_photos
 from support.training import BATCHES, EPOCHS, folders_of, train
 from support.wandb_service import Service
+from support.warm import WarmPython
 
 SENT = ("result", "evaluations")
 
@@ -24,12 +25,12 @@ SENT = ("result", "evaluations")
 # --- Stopped, killed, gone on with
 
 
-def test_killed_and_resumed_is_one_run(tmp_path: Path, service: Service) -> None:
+def test_killed_and_resumed_is_one_run(tmp_path: Path, warm_training: WarmPython, service: Service) -> None:
     write_photos(tmp_path / "photos")
     interruptible = ("+callbacks.interrupter._target_=support.interrupter.Interrupter", "checkpoint_interval=2ba")
     words = ("recipe=mild", "hardware.devices=2", "loggers=[wandb,csv,jsonl]", *interruptible)
     for moment, code in (("5:SIGKILL:rank", 1), ("11:SIGINT:launcher", 130), ("never::", 0)):
-        done = train(tmp_path, *words, INTERRUPT=moment, WANDB_MODE="offline")
+        done = train(warm_training, tmp_path, *words, INTERRUPT=moment, WANDB_MODE="offline")
         assert done.returncode == code, done.stdout + done.stderr
     ((name, folder),) = folders_of(tmp_path / "runs").items()
     tries = sorted((folder / "wandb").glob("offline-run-*"))
@@ -148,10 +149,10 @@ def test_disabled_is_respected(tmp_path: Path) -> None:
     assert heard(said) == ["done True"] and not list((tmp_path / "here").rglob("*.wandb"))
 
 
-def test_a_run_that_fails_is_a_failed_one_there(tmp_path: Path, service: Service) -> None:
+def test_a_run_that_fails_is_a_failed_one_there(tmp_path: Path, warm_training: WarmPython, service: Service) -> None:
     write_photos(tmp_path / "photos")
     failing = ("+callbacks.misbehave._target_=support.misbehave.Misbehave", "+callbacks.misbehave.how=raise")
-    done = train(tmp_path, "recipe=mild", "loggers=[wandb]", *failing, **service.environ())
+    done = train(warm_training, tmp_path, "recipe=mild", "loggers=[wandb]", *failing, **service.environ())
     assert done.returncode == 1 and "raised as told" in done.stderr
     ((name, _),) = folders_of(tmp_path / "runs").items()
     assert service.runs[name].exit_code == 1
@@ -162,12 +163,12 @@ def test_a_run_that_fails_is_a_failed_one_there(tmp_path: Path, service: Service
     ]
 
 
-def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path) -> None:
+def test_online_with_a_service_that_stalls_a_run_trains_as_ever(tmp_path: Path, warm_training: WarmPython) -> None:
     write_photos(tmp_path / "photos")
     patience = ("loggers.wandb.init_seconds=3", "loggers.wandb.finish_seconds=3")
     with wandb_service.running() as own:
         own.stalls.set()
-        done = train(tmp_path, "recipe=mild", "loggers=[progress,wandb]", *patience, **own.environ())
+        done = train(warm_training, tmp_path, "recipe=mild", "loggers=[progress,wandb]", *patience, **own.environ())
     assert done.returncode == 0 and "W&B is recorded offline (" in done.stdout
     ((_, folder),) = folders_of(tmp_path / "runs").items()
     with wandb_service.running() as well:

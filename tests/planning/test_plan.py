@@ -386,7 +386,7 @@ def test_short_runs_are_no_measure_of_long_ones(run_cli: RunCli, tmp_path: Path)
 def test_expected_top1_is_of_the_recipe_as_it_is(run_cli: RunCli, tmp_path: Path) -> None:
     changed = ("ssr=0.36", "optimizer.lr=0.00001")
     done = run_cli(*P4D, *changed, module=PLAN)
-    assert row(done.stdout, "top-1").startswith("not known: its settings are not those of the recipe")
+    assert row(done.stdout, "top-1").startswith("not known: its settings differ from the recipe's")
     finish(tmp_path, *P4D, "ssr=0.36", "seed=1", speed=20_000, images=1281167)
     done = run_cli(*P4D, *changed, module=PLAN)
     assert row(done.stdout, "top-1").startswith("not known"), "with another learning rate"

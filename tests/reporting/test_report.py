@@ -96,7 +96,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
     done = subprocess.run(
         [sys.executable, *words[1:]], cwd=trained, capture_output=True, text=True, check=True, timeout=60
     )
-    assert f"done already: {run.path}" in done.stdout
+    assert f"already done: {run.path}" in done.stdout
 
 
 def test_a_run_remembers_the_commits_that_it_goes_on_from(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_all_runs_are_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         ({"recipe": "\ud800"}, "must be a text"),
         ({"algorithms": "ema"}, "algorithms='ema' must be a list of texts"),
         ({"evaluation__eval_crop": None}, "evaluation.eval_crop=None must be"),
-        ({"schema": 2}, "it is no result of this version"),
+        ({"schema": 2}, "it is not a result of this version"),
     ],
     ids=str,
 )
@@ -352,7 +352,7 @@ def test_hostile_names_are_data(tmp_path: Path, text: str, capsys: pytest.Captur
 def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runs").mkdir()
     assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
-    assert "note: no finished runs: this shows what others published" in capsys.readouterr().out
+    assert "note: no finished runs: this shows only published ones" in capsys.readouterr().out
     published = sections_of(tmp_path / "out")["Published runs"]
     assert "mosaicml-mild-2022" in published and "27.0 min" in published and "\\$14.77" in published
     assert set(FILES) <= set(path.name for path in (tmp_path / "out").iterdir())
@@ -368,11 +368,11 @@ def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytes
         (["runs", "-o", "/proc/out"], "-o /proc/out cannot be written ("),
         (["runs", "-o", "taken"], "-o taken cannot be written (Is a directory); give another folder"),
         (["empty", "-o", "out", "--no-published"], "0 runs: nothing to report; leave out --no-published"),
-        (["runs", "-o", "out", "--target", "76.6"], "--target 76.6 is no fraction; use --target 0.766 for 76.6 %"),
-        (["runs", "-o", "out", "--target", "nan"], "--target nan is no fraction"),
-        (["runs", "-o", "out", "--wandb", "project"], "--wandb project names no project; use --wandb ENTITY/PROJECT"),
-        (["copied", "-o", "out"], "copied holds W&B's files alone, the results are in the run folder; give that, or "),
-        (["copied/run-1", "-o", "out"], "copied/run-1 holds W&B's files alone, "),
+        (["runs", "-o", "out", "--target", "76.6"], "--target 76.6 is not a fraction; use --target 0.766 for 76.6 %"),
+        (["runs", "-o", "out", "--target", "nan"], "--target nan is not a fraction"),
+        (["runs", "-o", "out", "--wandb", "project"], "--wandb project: use --wandb ENTITY/PROJECT"),
+        (["copied", "-o", "out"], "copied has only W&B's files, the results are in the run folder; give that, or "),
+        (["copied/run-1", "-o", "out"], "copied/run-1 has only W&B's files, "),
         (["damaged", "-o", "out"], "is damaged ("),
         (["odd", "-o", "out"], ".sweeps/a.json: it has no sweep; remove it to run again"),
     ],
@@ -477,13 +477,13 @@ def test_names_in_the_picture_do_not_cover_anything(tmp_path: Path) -> None:
             assert not any(box.contains(x, y) for points in marks for x, y in points)
 
 
-def test_many_marks_are_pixels_and_many_recipes_share_a_colour(tmp_path: Path) -> None:
+def test_many_marks_are_pixels_and_many_recipes_share_a_color(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, f"{n}", group=f"{n}", recipe=f"r{n % 9}", seed=n) for n in range(600)]
     figure = figures.draw_frontier(groups_of(tmp_path))
     assert all(line.get_rasterized() for line in figure.axes[0].lines if line.get_marker() == "o")
     assert figures.OTHER in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     curves = figures.draw_curves(collect.collect_runs([tmp_path]).runs)
-    assert curves.get_suptitle() == f"{figures.MAX_CURVES} of {len(runs)} runs, of each configuration some"
+    assert curves.get_suptitle() == f"{figures.MAX_CURVES} of {len(runs)} runs, some of each configuration"
 
 
 def test_curves_without_evaluations(tmp_path: Path) -> None:

@@ -364,9 +364,9 @@ def mean_top1(groups: Sequence[Group]) -> float:
 @FEW
 @given(st.floats(0.2, 0.8), st.lists(st.floats(0, 0.2), min_size=1, max_size=4), st.integers(0, 2**32))
 def test_a_bootstrap_interval_of_symmetric_seeds_contains_their_mean(
-    centre: float, distances: list[float], seed: int
+    center: float, distances: list[float], seed: int
 ) -> None:
-    group = group_of([centre + sign * distance for distance in distances for sign in (-1, 1)])
+    group = group_of([center + sign * distance for distance in distances for sign in (-1, 1)])
     interval = frontier.bootstrap([group], mean_top1, resamples=200, seed=seed)
     assert interval is not None
     low, high = interval

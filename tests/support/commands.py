@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -49,5 +50,13 @@ def words_of(process: psutil.Process) -> list[str]:
 
 
 def left_running(folder: Path) -> list[list[str]]:
-    """Command lines of the processes that work in `folder`."""
-    return [line for line in map(words_of, psutil.process_iter()) if str(folder) in " ".join(line)]
+    """Command lines of the processes that work in `folder`, or name it."""
+    return [words_of(process) for process in psutil.process_iter() if _works_in(process, folder)]
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    if str(folder) in " ".join(words_of(process)):
+        return True
+    with suppress(psutil.Error, OSError):  # it has ended, or is not ours
+        return Path(process.cwd()).is_relative_to(folder)
+    return False

@@ -31,8 +31,8 @@ def _as(mode: str, suffix: str = "", **options: object) -> Writer:
 
 
 def _sixteen_bits(picture: Image.Image, path: Path) -> None:
-    grey = np.asarray(picture.convert("L")).astype(np.uint16)
-    Image.fromarray(grey * 257).save(path)
+    gray = np.asarray(picture.convert("L")).astype(np.uint16)
+    Image.fromarray(gray * 257).save(path)
 
 
 def _rotated(picture: Image.Image, path: Path) -> None:
@@ -49,16 +49,16 @@ def _palette_of_alphas(picture: Image.Image, path: Path) -> None:
 FORMATS: dict[str, Writer] = {
     "plain.jpg": _as("RGB"),
     "upper.JPEG": _as("RGB", "JPEG", quality=60, subsampling=2),
-    "full_colour.jpeg": _as("RGB", quality=98, subsampling=0),
-    "half_colour.jpeg": _as("RGB", quality=90, subsampling=1),
+    "full_color.jpeg": _as("RGB", quality=98, subsampling=0),
+    "half_color.jpeg": _as("RGB", quality=90, subsampling=1),
     "progressive.jpg": _as("RGB", progressive=True),
-    "grey.jpg": _as("L"),
+    "gray.jpg": _as("L"),
     "cmyk.jpg": _as("CMYK"),
     "png_named.JPEG": _as("RGB", "PNG"),
     "rotated.jpg": _rotated,
-    "colour.png": _as("RGB"),
+    "color.png": _as("RGB"),
     "alpha.png": _as("RGBA"),
-    "grey_alpha.png": _as("LA"),
+    "gray_alpha.png": _as("LA"),
     "palette.png": _as("P"),
     "palette_of_alphas.png": _palette_of_alphas,
     "bilevel.png": _as("1"),
@@ -69,7 +69,7 @@ FORMATS: dict[str, Writer] = {
     "alpha.webp": _as("RGBA"),
     "windows.bmp": _as("RGB"),
     "plain.ppm": _as("RGB"),
-    "grey.pgm": _as("L"),
+    "gray.pgm": _as("L"),
     "ünïcødé 图.jpg": _as("RGB"),
 }
 

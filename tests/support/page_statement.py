@@ -211,7 +211,7 @@ def expected_answer(rows: Sequence[Row], protocol: str, axis: Axis, target: floa
     index = frontier.cheapest_reaching(points, target)
     if index is None:
         return Answer()
-    line = frontier.of_one_line(groups, groups[index].runs[0])
+    line = frontier.all_lengths_of(groups, groups[index].runs[0])
     cost = frontier.cost_at([frontier.point_of(group, axis) for group in line], target)
     return Answer(groups[index], points[index].cost, None if cost == points[index].cost else cost, line)
 

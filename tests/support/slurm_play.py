@@ -14,7 +14,7 @@ from support.slurm_scenario import Scenario, interrupt, read, rest
 SIX = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more", "sweep=six")
 # SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s.
 SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")
-STOPPED = "stopped; the same command"
+STOPPED = "stopped; rerun the same command"
 HOLD = "+hydra.launcher.additional_parameters.hold=true"
 # For runs that mostly wait: beside those that do not.
 SMALL = "hydra.launcher.cpus_per_task=2"
@@ -39,7 +39,7 @@ def play(s: Scenario) -> None:
         s.seen["search"] = search.result(timeout=300)
     s.wait("a requeue at a time limit", lambda: "requeued" in s.log("limit9", "22").read_text())
     s.gate("limit9").touch()
-    for sweep in ("limit0", "limit9", "preempted", "requeued", "pair", "cancelled"):
+    for sweep in ("limit0", "limit9", "preempted", "requeued", "pair", "canceled"):
         s.seen[sweep] = s.wait_over(sweep, 400)
     lose_node(s)
     s.wait("the end of all processes", lambda: not s.slurm.processes(), 60)
@@ -56,7 +56,7 @@ def disturb(s: Scenario) -> None:
     own = ("loggers=[progress,wandb]", 'hydra.launcher.container=[env,"CONTAINED=yes"]')
     accept_gated(s, "preempted", "31", "hydra.launcher.gpus_per_node=8")
     accept_gated(s, "requeued", "32", *own, WANDB_MODE="offline")
-    accept_gated(s, "cancelled", "51")
+    accept_gated(s, "canceled", "51")
     preempt(s)
     requeue(s)
     cancel(s)
@@ -111,9 +111,9 @@ def requeue(s: Scenario) -> None:
 
 
 def cancel(s: Scenario) -> None:
-    s.wait_batches("cancelled", "51", 2)
-    s.slurm.run("scancel", "--name=cancelled")
-    s.gate("cancelled").touch()
+    s.wait_batches("canceled", "51", 2)
+    s.slurm.run("scancel", "--name=canceled")
+    s.gate("canceled").touch()
 
 
 def requeue_without_controller(s: Scenario) -> None:

@@ -12,6 +12,7 @@ import pytest
 from support.commands import Finished
 from support.photos import write_photos
 from support.training import train
+from support.warm import WarmPython
 
 NAME = "two"
 USD_PER_HOUR = 3.6
@@ -28,6 +29,7 @@ class TrainedSweep:
     """Two runs that differ in their seed, trained side by side; nobody is logged in to W&B. To be read only."""
 
     folder: Path
+    python: WarmPython
 
     @property
     def runs(self) -> Path:
@@ -40,14 +42,15 @@ class TrainedSweep:
 
     def train(self) -> Finished:
         """Give the command, once or again."""
-        return train(self.folder, *ASKED)
+        return train(self.python, self.folder, *ASKED)
 
 
 @pytest.fixture(scope="session")
-def trained_sweep(tmp_path_factory: pytest.TempPathFactory) -> TrainedSweep:
+def trained_sweep(tmp_path_factory: pytest.TempPathFactory, warm_training: WarmPython) -> TrainedSweep:
     """The sweep, trained by whoever needs it first: workers of pytest-xdist share it."""
     base = tmp_path_factory.getbasetemp()
-    sweep = TrainedSweep((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained_sweep")
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    sweep = TrainedSweep(shared / "trained_sweep", warm_training)
     sweep.folder.mkdir(exist_ok=True)
     with (sweep.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 from support.commands import TINY, Finished, command
 from support.paths import TESTS
+from support.warm import WarmPython
 
 PHOTOS = (*TINY, "data=imagefolder", "dataset=imagefolder", "train_batch_size=4")
 BATCHES, EPOCHS = 8, 2
 
 
-def train(folder: Path, *arguments: str, **environ: str) -> Finished:
+def train(python: WarmPython, folder: Path, *arguments: str, **environ: str) -> Finished:
     """Train on the photographs of a folder."""
     own = {**os.environ, "PYTHONPATH": str(TESTS), "HOME": str(folder), **environ}
-    words = command(folder, *PHOTOS, f"dataset.dir={folder / 'photos'}", *arguments)
-    return subprocess.run(words, cwd=folder, env=own, capture_output=True, text=True, timeout=400)
+    words = command(folder, *PHOTOS, f"dataset.dir={folder / 'photos'}", *arguments)[2:]
+    return python.run(words, folder, own, timeout=400)
 
 
 def folders_of(runs: Path) -> dict[str, Path]:

@@ -1,39 +1,42 @@
 """The real command line without its start: forked from an interpreter that has imported what it needs.
 
-For commands that answer and end. What a run does with processes, signals and imports is tested on processes that start
-as a user's do, with `run_cli`.
+`warm_cli` is for commands that answer and end, `train_cli` for those that train: then what they start as
+``python -m resnet_exp.train`` is forked as well. Both run the code that a new process would run, with the folder, the
+environment, the arguments, the descriptors, the parent and the session that it would have. What a run does with
+imports, and how it starts, is tested on new processes, by `run_cli`.
 """
 
 from __future__ import annotations
 
-import gc
-import json
 import os
-import runpy
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from support.commands import Finished, RunCli, command
 from support.paths import TESTS
+from support.warm_server import Request, send
 
-LONGEST_REQUEST = 2**20
+
+def _read(descriptor: int) -> str:
+    with open(descriptor, errors="replace") as file:
+        return file.read()
 
 
 class WarmPython:
     """Runs ``python -m MODULE ARGUMENTS`` as often as it is asked to, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *imports: str) -> None:
+        """`imports`: ``training``, or nothing."""
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environ = {**os.environ, "PYTHONPATH": str(TESTS)}
-        line = [sys.executable, "-m", "support.warm", str(theirs.fileno())]
+        line = [sys.executable, "-m", "support.warm_server", str(theirs.fileno()), *imports]
         # No terminal, as behind the pipes of `subprocess.run`.
         null = subprocess.DEVNULL
         self.process = subprocess.Popen(
@@ -42,25 +45,26 @@ class WarmPython:
         theirs.close()
 
     def run(self, words: list[str], cwd: Path, environ: dict[str, str] | None = None, timeout: float = 120) -> Finished:
-        """The finished process of ``python -m WORDS``, its output as text; a hang raises TimeoutError."""
-        request = {"words": words, "cwd": str(cwd), "environ": dict(os.environ if environ is None else environ)}
-        with (
-            tempfile.TemporaryFile("w+", errors="replace") as out,
-            tempfile.TemporaryFile("w+", errors="replace") as err,
-        ):
-            content = json.dumps(request).encode(errors="surrogateescape")
-            assert len(content) < LONGEST_REQUEST
-            code = self._ask(content, [out.fileno(), err.fileno()], timeout)
-            out.seek(0)
-            err.seek(0)
-            return subprocess.CompletedProcess(words, code, out.read(), err.read())
+        """The finished process of ``python -m WORDS``, its output as text; a hang raises TimeoutError.
 
-    def _ask(self, content: bytes, descriptors: list[int], timeout: float) -> int:
+        As with `subprocess.run`, it has not finished while anything that it has started can still write.
+        """
+        request = Request(words, str(cwd), dict(os.environ if environ is None else environ), [1, 2])
+        with ThreadPoolExecutor(max_workers=2) as readers:
+            pipes = [os.pipe(), os.pipe()]
+            texts = [readers.submit(_read, reading) for reading, _ in pipes]
+            code = self._ask(request, [writing for _, writing in pipes], timeout)
+            return subprocess.CompletedProcess(words, code, texts[0].result(timeout), texts[1].result(timeout))
+
+    def _ask(self, request: Request, output: list[int], timeout: float) -> int:
         """Exit code of a request, answered on a connection of its own: what is given up disturbs no other."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
-            with theirs:
-                socket.send_fds(self.socket, [content], [*descriptors, theirs.fileno()])
+            try:
+                send(self.socket, request, [theirs.fileno(), *output])
+            finally:
+                for descriptor in (theirs.detach(), *output):
+                    os.close(descriptor)
             pid = int(ours.recv(100))
             ours.settimeout(timeout)
             try:
@@ -76,76 +80,39 @@ class WarmPython:
         self.process.wait(timeout=30)
 
 
-def serve(requests: socket.socket) -> list[str]:
-    """Answer requests; returns only in a process forked for one of them, with its words."""
-    while True:
-        content, descriptors, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
-        if not content:
-            os._exit(0)
-        *output, answer = descriptors
-        with socket.socket(fileno=answer) as asker:
-            pid = os.fork()
-            if pid == 0:
-                requests.close()
-                asker.close()
-                return _become(json.loads(content), output)
-            for descriptor in output:
-                os.close(descriptor)
-            with suppress(BrokenPipeError, ConnectionResetError):  # who asked has given up
-                asker.send(str(pid).encode())
-                asker.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
-
-
-def _become(request: dict[str, object], descriptors: list[int]) -> list[str]:
-    """Have the folder, the environment and the output that a new process would have been given."""
-    for number, descriptor in enumerate(descriptors, start=1):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    words, cwd, environ = request["words"], request["cwd"], request["environ"]
-    assert isinstance(words, list) and isinstance(cwd, str) and isinstance(environ, dict)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environ)
-    # Where ``python -m`` looks first, and then on PYTHONPATH.
-    sys.path[:2] = [cwd, *filter(None, environ.get("PYTHONPATH", "").split(":"))]
-    return words
-
-
-def _import_what_commands_import() -> None:
-    """All but the modules of the commands themselves, which ``-m`` executes."""
-    import hydra.core.plugins
-
-    import resnet_exp.cli
-    import resnet_exp.data.streaming.upload
-    import resnet_exp.planning.run_plan
-    import resnet_exp.planning.sweep_plan
-    import resnet_exp.runs.status_table  # noqa: F401
-
-    hydra.core.plugins.Plugins.instance()
-    gc.freeze()
+def _fixture(*imports: str) -> Iterator[WarmPython]:
+    warm = WarmPython(*imports)
+    yield warm
+    warm.close()
 
 
 @pytest.fixture(scope="session")
 def warm_python() -> Iterator[WarmPython]:
-    """An interpreter to fork the front's commands from."""
-    warm = WarmPython()
-    yield warm
-    warm.close()
+    """An interpreter to fork commands from that answer."""
+    yield from _fixture()
+
+
+@pytest.fixture(scope="session")
+def warm_training() -> Iterator[WarmPython]:
+    """An interpreter to fork commands from that train, with their ranks."""
+    yield from _fixture("training")
+
+
+def _run_cli(folder: Path, warm: WarmPython) -> RunCli:
+    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
+        words = command(folder, *args)[2:] if module == "resnet_exp" else [module, *args]
+        return warm.run(words, folder, timeout=timeout)
+
+    return run
 
 
 @pytest.fixture
 def warm_cli(tmp_path: Path, warm_python: WarmPython) -> RunCli:
     """`run_cli` for commands that only answer."""
-
-    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
-        words = command(tmp_path, *args)[2:] if module == "resnet_exp" else [module, *args]
-        return warm_python.run(words, tmp_path, timeout=timeout)
-
-    return run
+    return _run_cli(tmp_path, warm_python)
 
 
-if __name__ == "__main__":
-    _import_what_commands_import()
-    module, *arguments = serve(socket.socket(fileno=int(sys.argv[1])))
-    sys.argv[1:] = arguments
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+@pytest.fixture
+def train_cli(tmp_path: Path, warm_training: WarmPython) -> RunCli:
+    """`run_cli` for commands that train."""
+    return _run_cli(tmp_path, warm_training)

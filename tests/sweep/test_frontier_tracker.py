@@ -272,7 +272,7 @@ def test_a_parent_that_is_killed_leaves_nothing_behind(tmp_path: Path, offline: 
 
 @pytest.mark.slow
 def test_runs_in_turn(tmp_path: Path, service: Service) -> None:
-    """One is done already, one ends, one fails."""
+    """One is already done, one ends, one fails."""
     sweep = sweep_of(tmp_path, "before", "good", "bad")
     write_run(tmp_path, "before", group="b")
 
@@ -324,7 +324,7 @@ def tables_of(folder: Path) -> list[list[dict[str, Any]]]:
 def test_a_real_sweep(trained_sweep: TrainedSweep) -> None:
     folder, *_ = sorted(folder_of(trained_sweep.runs, NAME).glob(f"wandb/offline-run-*-sweep-{NAME}"))
     tables = tables_of(folder)
-    # Runs that differ in nothing but the seed are one row.
+    # Runs that differ only in the seed are one row.
     assert [row["n"] for row in tables[-1]] == [2]
     assert all(len(table) == 1 for table in tables)
 

@@ -31,12 +31,12 @@ def test_two_at_a_time_and_again(trained_sweep: TrainedSweep) -> None:
     assert max(begun) < min(ended)
     again = trained_sweep.train()
     assert again.returncode == 0
-    assert "2 of 2 runs are done already" in again.stdout
+    assert "2 of 2 runs are already done" in again.stdout
 
 
-def test_a_run_that_cannot_start_says_why(run_cli, tmp_path):
+def test_a_run_that_cannot_start_says_why(train_cli, tmp_path):
     wrong = ("dataset=imagenet", "dataset.dir=/nowhere", "data=imagefolder", "recipe=mild", "hardware=cpu")
-    done = run_cli(*LOCAL, *wrong, "seed=1,2,3", timeout=60)
+    done = train_cli(*LOCAL, *wrong, "seed=1,2,3", timeout=60)
     assert done.returncode == 1
     assert "3 runs: 3 failed" in done.stdout
     for path in (tmp_path / "runs").glob("*/failure.json"):

@@ -136,7 +136,7 @@ def test_a_controller_that_stays_away_ends_the_run_in_one_line(tmp_path: Path, m
     with pytest.raises(RunFailed) as failed:
         slurm_job.SlurmJob("/runs/mine", 5, None).start_again("7_1")
     assert str(failed.value) == (
-        "job 7_1 could not be requeued: SLURM's controller does not answer; the same command goes on from the last "
-        "checkpoint"
+        "job 7_1 could not be requeued: SLURM's controller does not answer; rerun the same command to "
+        "continue from the last checkpoint"
     )
     assert (tmp_path / "asked").read_text().split() == ["scontrol", "squeue"] * 2

@@ -76,8 +76,8 @@ def test_a_run_folder_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as refused:
         read_config(config.folder)
     line = (
-        f"{config.folder.path} was written by an earlier version (algorithms.ema._target_=resnet_exp.algorithms.EMA is "
-        "not there any more); give its command again, which starts it anew"
+        f"{config.folder.path} was written by an earlier version (algorithms.ema._target_=resnet_exp.algorithms.EMA "
+        "no longer exists); rerun its command to start it over"
     )
     assert str(refused.value) == line
     DelayedSubmission(SlurmJob(str(config.folder.path), 0, None)).dump(JobPaths(tmp_path, "8").submitted_pickle)

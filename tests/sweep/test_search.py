@@ -24,19 +24,19 @@ DIGITS = ("dataset=digits", "data=imagefolder", "hardware=cpu", "data.num_worker
 
 
 @pytest.mark.soak
-def test_interrupted_search_goes_on(run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_search_goes_on(train_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     interrupter = "+callbacks.interrupter._target_=support.interrupter.Interrupter"
     line = ("-cn", "adaptive", *DIGITS, interrupter, "ssr=tag(log,interval(0.0112,0.022))")
 
     monkeypatch.setenv("INTERRUPT", "6:SIGINT:launcher")
-    stopped = run_cli(*line, "hydra.sweeper.n_trials=2", timeout=300)
+    stopped = train_cli(*line, "hydra.sweeper.n_trials=2", timeout=300)
     assert stopped.returncode == 130, stopped.stdout + stopped.stderr
     (trial,) = re.findall(r"^trial 1 of 2: .*", stopped.stdout, re.MULTILINE)
     (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.name != ".sweeps")
 
     monkeypatch.setenv("INTERRUPT", "never::")
-    done = run_cli(*line, "hydra.sweeper.n_trials=2", timeout=300)
+    done = train_cli(*line, "hydra.sweeper.n_trials=2", timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     trials = re.findall(r"^trial . of 2: .*", done.stdout, re.MULTILINE)
     assert trials[0] == trial and len(trials) == 2 and trials[1].startswith("trial 2")
@@ -45,9 +45,9 @@ def test_interrupted_search_goes_on(run_cli: RunCli, tmp_path: Path, monkeypatch
     assert record["runs"][0]["run_id"] == folder.name and len(record["runs"]) == 2
     assert "sweep adaptive: 2 trials; no run is both better and faster" in done.stdout
 
-    again = run_cli(*line, "hydra.sweeper.n_trials=2", timeout=30)
+    again = train_cli(*line, "hydra.sweeper.n_trials=2", timeout=30)
     assert again.returncode == 0 and "trial " not in again.stdout and "sweep adaptive: 2 trials;" in again.stdout
-    other = run_cli(*line, "hydra.sweeper.n_trials=3", "seed=3", timeout=30)
+    other = train_cli(*line, "hydra.sweeper.n_trials=3", "seed=3", timeout=30)
     assert other.returncode == 2 and re.match(r"sweep=adaptive was begun with other settings: .*\n$", other.stderr)
 
 
@@ -172,7 +172,7 @@ def test_search_refuses_what_it_cannot_compare(tmp_path: Path) -> None:
         bench.search().carry_on()
     damaged = tmp_path / "damaged.journal"
     damaged.write_text("{\n" + bench.path.read_text())
-    with pytest.raises(RequestError, match=r"damaged.journal is damaged \(.*\); remove it to search anew"):
+    with pytest.raises(RequestError, match=r"damaged.journal is damaged \(.*\); remove it to start a new search"):
         open_study(damaged, "bench")
 
 

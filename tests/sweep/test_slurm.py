@@ -61,7 +61,7 @@ def test_jobs_of_a_killed_submission_are_found(played: Scenario) -> None:
 
 
 def test_ctrl_c_leaves_the_jobs_running_and_says_so(played: Scenario) -> None:
-    assert "left; the jobs go on" in played.seen["interrupted"]
+    assert "left; the jobs keep running" in played.seen["interrupted"]
     assert "scancel --name=six" in played.seen["interrupted"]
     assert played.seen["after ctrl-c"] == ["from the site"] * 6
 
@@ -168,7 +168,7 @@ def test_a_rank_that_is_killed_on_the_second_node_is_no_lost_node(played: Scenar
 
 def test_a_run_that_lost_one_of_two_nodes_requeues_itself(played: Scenario) -> None:
     log = job_log(played, "dual", "41")
-    assert "a node of this job was lost: no rank has said why it ended\n" in log
+    assert "a node of this job was lost: no rank has reported why it ended\n" in log
     assert log.count("requeued\n") == 1
 
 
@@ -180,7 +180,7 @@ def test_a_requeue_waits_for_the_controller(played: Scenario) -> None:
 
 def test_a_search_runs_as_jobs_and_goes_on(played: Scenario) -> None:
     first, second = played.seen["search"]
-    assert "left; the jobs go on" in first
+    assert "left; the jobs keep running" in first
     assert second.startswith("trial 2 of 2: ")
     assert "note: left alone: " in second
     assert "sweep adaptive: 2 trials; no run is both better and faster" in second
@@ -191,10 +191,10 @@ def test_a_search_runs_as_jobs_and_goes_on(played: Scenario) -> None:
     assert len(played.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=adaptive").split()) == 2
 
 
-def test_a_cancelled_run_is_stopped_and_goes_on(played: Scenario) -> None:
-    state = played.seen["cancelled"]["51"]
+def test_a_canceled_run_is_stopped_and_goes_on(played: Scenario) -> None:
+    state = played.seen["canceled"]["51"]
     assert (state["kind"], played.slurm.state(state["job"])) == ("stopped", "CANCELLED")
-    assert (played.folder_of("cancelled", "51") / "checkpoints" / "latest-rank0.pt").exists()
+    assert (played.folder_of("canceled", "51") / "checkpoints" / "latest-rank0.pt").exists()
 
 
 def test_nothing_is_left_running(played: Scenario) -> None:

@@ -27,12 +27,12 @@ def wait_for(file: Path, text: str, timeout: float = 60) -> None:
 
 
 def test_ends_of_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
-    requeued, preempted, signalled = tmp_path / "requeued", tmp_path / "preempted", tmp_path / "signalled"
+    requeued, preempted, signaled = tmp_path / "requeued", tmp_path / "preempted", tmp_path / "signaled"
     fails = slurm.submit("srun sh -c 'exit 3'", "--mem=50")
     hog = slurm.submit(HOG, "--mem=50")
     again = slurm.submit(SLEEPS % requeued, "--mem=50")
     victim = slurm.submit(GIVES_WAY % (preempted, preempted), "--mem=50", "--nodelist=n1", "--gpus-per-node=8")
-    listens = slurm.submit(CATCHES % signalled, "--mem=50", "--time=2", "--signal=USR2@90")
+    listens = slurm.submit(CATCHES % signaled, "--mem=50", "--time=2", "--signal=USR2@90")
 
     wait_for(requeued, "restart 0")
     assert slurm.processes(again) and not set(slurm.processes(again)) & set(slurm.processes(victim))
@@ -42,7 +42,7 @@ def test_ends_of_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
 
     assert slurm.wait_state(fails, "FAILED", "COMPLETED") == "FAILED"
     assert slurm.run("sacct", "-X", "-n", "-P", "-o", "ExitCode", "-j", fails) == "3:0"
-    # The job has only FAILED, as its script has; its step says more, or was cancelled where there are no cgroups.
+    # The job has only FAILED, as its script has; its step says more, or was canceled where there are no cgroups.
     slurm.wait_state(hog, "FAILED", "COMPLETED")
     assert slurm.run("sacct", "-n", "-P", "-o", "State", "-j", f"{hog}.0") in ("OUT_OF_MEMORY", "CANCELLED by 0")
     wait_for(requeued, "restart 1")
@@ -53,7 +53,7 @@ def test_ends_of_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
         ends = slurm.run("sacct", "-D", "-X", "-n", "-P", "-o", "State", "-j", job).splitlines()
         assert ends == ["REQUEUED", "COMPLETED"][-times:]
     # slurmctld looks for jobs near their limit every 30 s only; not before the job is ready, 30 s after its start.
-    wait_for(signalled, "caught", timeout=90)
+    wait_for(signaled, "caught", timeout=90)
     assert slurm.wait_state(listens, "COMPLETED", "FAILED") == "COMPLETED"
     assert not slurm.processes()
 

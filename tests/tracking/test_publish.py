@@ -163,7 +163,7 @@ def test_a_second_call_updates_what_the_first_one_created(tmp_path: Path, wandb:
 
 
 @pytest.mark.slow
-def test_what_is_sent_is_the_definition_and_the_colours(tmp_path: Path, wandb: Wandb) -> None:
+def test_what_is_sent_is_the_definition_and_the_colors(tmp_path: Path, wandb: Wandb) -> None:
     wandb.runs = {"mild-1": "mild", "other-1": "somebody's"}
     assert call(tmp_path, "me/project", address=wandb.address)[0] == 0
     expected = json.loads(DEFINITION.read_text())
@@ -180,7 +180,7 @@ def test_what_is_sent_is_the_definition_and_the_colours(tmp_path: Path, wandb: W
 def test_no_project_is_named(project: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert dashboard.main([project]) == 2
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", f"{project} names no project; give ENTITY/PROJECT\n")
+    assert (said.out, said.err) == ("", f"{project}: use ENTITY/PROJECT\n")
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def only_run(runs: Path) -> RunFolder:
 
 
 @pytest.mark.soak
-def test_mild_learns_the_digits(tmp_path: Path, run_cli: Any) -> None:
-    done = run_cli("recipe=mild", "ssr=0.5", "hardware=cpu", timeout=900)
+def test_mild_learns_the_digits(tmp_path: Path, train_cli: Any) -> None:
+    done = train_cli("recipe=mild", "ssr=0.5", "hardware=cpu", timeout=900)
     assert done.returncode == 0, done.stderr + done.stdout
     run = only_run(tmp_path / "runs")
     result = read_json(run.result)
@@ -68,12 +68,12 @@ def assert_weights_are_the_averaged_ones(run: RunFolder, result: dict[str, Any])
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["imagefolder", "ffcv"])
 def test_two_ranks_evaluate_every_image_once(
-    data: str, tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any
+    data: str, tmp_path: Path, train_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:
     tree = photo_tree()
     next((tree / "val" / "china").iterdir()).unlink()  # 7 images: no share of two ranks is whole
     common = [*tiny, f"data={data}", "dataset=imagefolder", f"dataset.dir={tree}", "recipe=mild", "eval_batch_size=4"]
-    done = run_cli(*common, "hardware.devices=2", timeout=300)
+    done = train_cli(*common, "hardware.devices=2", timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
     run = only_run(tmp_path / "runs")
     result = read_json(run.result)
@@ -89,13 +89,13 @@ def test_two_ranks_evaluate_every_image_once(
 @pytest.mark.soak
 @pytest.mark.parametrize("data", ["ffcv", "imagefolder", "streaming"])
 def test_hot_on_schedule_from_any_format(
-    data: str, tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any
+    data: str, tmp_path: Path, train_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:
     """The batches that reach the model have the sizes of the original's progressive resizing."""
     common = [*tiny, f"data={data}", "dataset=imagefolder", f"dataset.dir={photo_tree()}", "recipe=hot", "ssr=0.1"]
     rows = {}
     for decode in ("full", "scheduled"):
-        done = run_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)
+        done = train_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)
         assert done.returncode == 0, done.stderr + done.stdout
         rows[decode] = list(read_lines(only_run(tmp_path / decode).trace))
     full, scheduled = ([(row["height"], row["width"]) for row in rows[decode]] for decode in ("full", "scheduled"))
@@ -104,12 +104,12 @@ def test_hot_on_schedule_from_any_format(
 
 
 @pytest.mark.slow
-def test_the_rank_that_fails_first_says_why(tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any) -> None:
+def test_the_rank_that_fails_first_says_why(tmp_path: Path, train_cli: Any, tiny: list[str], photo_tree: Any) -> None:
     tree = photo_tree()
     broken = sorted((tree / "train" / "flower").iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:200])
     common = [*tiny, "data=imagefolder", "dataset=imagefolder", f"dataset.dir={tree}", "recipe=mild"]
-    done = run_cli(*common, "hardware.devices=2", timeout=300)
+    done = train_cli(*common, "hardware.devices=2", timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith(f"image {broken} cannot be read")
     failure = read_json(only_run(tmp_path / "runs").failure)
@@ -118,9 +118,9 @@ def test_the_rank_that_fails_first_says_why(tmp_path: Path, run_cli: Any, tiny: 
     assert left_running(tmp_path) == [], "something still runs"
 
 
-def test_synthetic_data_needs_no_disk(tmp_path: Path, run_cli: Any, tiny: list[str]) -> None:
+def test_synthetic_data_needs_no_disk(tmp_path: Path, train_cli: Any, tiny: list[str]) -> None:
     images = ["data.loader.train_images=32", "data.loader.val_images=10", "dataset.num_classes=4"]
-    done = run_cli("recipe=medium", *tiny, "data=synthetic", "dataset.dir=null", "dataset=imagefolder", *images)
+    done = train_cli("recipe=medium", *tiny, "data=synthetic", "dataset.dir=null", "dataset=imagefolder", *images)
     assert done.returncode == 0, done.stderr + done.stdout
     result = read_json(only_run(tmp_path / "runs").result)
     assert result is not None

@@ -40,10 +40,10 @@ def folder_tree(root: Path, train: int = 30, val: int = 20, classes: int = 10) -
 
 @pytest.mark.soak
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_replays_the_original_trace(recipe: str, tmp_path: Path, run_cli: Any) -> None:
+def test_replays_the_original_trace(recipe: str, tmp_path: Path, train_cli: Any) -> None:
     trace = original(recipe)
     tree = folder_tree(tmp_path / "images")
-    done = run_cli(
+    done = train_cli(
         f"recipe={recipe}",
         f"ssr={trace['ssr']}",
         "data=imagefolder",

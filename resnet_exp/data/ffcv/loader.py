@@ -49,7 +49,9 @@ class FFCVFile:
         header, fault = layout.read_header(path)
         if fault is not None:
             raise ValueError(fault)
-        self._path, self._os_cache, self._page_bytes = path, os_cache, header.page_bytes
+        self._path, self._page_bytes = path, header.page_bytes
+        # Once for all epochs: the processor finds what was touched before without asking the system again.
+        self._mapped = np.asarray(np.memmap(path, np.uint8, "r")) if os_cache else None
         rows = np.fromfile(path, ROW, header.images, offset=layout.rows_at())
         places = np.fromfile(path, PLACE, header.images, offset=header.table_at)
         self._is_jpeg, self._labels = rows["mode"] == layout.JPEG, rows["label"]
@@ -74,8 +76,8 @@ class FFCVFile:
 
     def read(self, batches: Sequence[Indices], lag: int) -> Generator[Stored, None, None]:
         """Yield the images of the batches of an epoch; see `resnet_exp.data.thread_loader.Source`."""
-        if self._os_cache:
-            memory = itertools.repeat(np.asarray(np.memmap(self._path, np.uint8, "r")))
+        if self._mapped is not None:
+            memory = itertools.repeat(self._mapped)
         else:
             page = max(self._page_bytes, mmap.PAGESIZE)
             memory = held_pages(self._path, page, [np.unique(self._at[batch] // page) for batch in batches], lag)

@@ -27,7 +27,7 @@ from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.shard_worker import ShardTask, ShardWorker, TooLarge, Written
 
 SCHEMA = 1
-# Neighbours in a shard should not be of one class: images are mixed once, always in the same way.
+# Neighbors in a shard should not be of one class: images are mixed once, always in the same way.
 MIXING_SEED = 0
 
 

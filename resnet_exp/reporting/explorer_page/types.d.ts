@@ -1,10 +1,10 @@
-/** What the modules hand to each other. Fractions are of 1, durations in seconds, money in dollars. */
+/** What the modules exchange. Accuracies are fractions (0 to 1), durations in seconds, money in dollars. */
 
 import type { CHOICES } from "./rules/state.js";
 
 // The data of the page, as explorer.py writes it.
 
-/** One finished run, with the fields of the report's `RunRecord`; undefined is what nobody wrote down. */
+/** One finished run, with the fields of the report's `RunRecord`; undefined means not recorded. */
 export interface Run {
   run_id: string;
   published: boolean;
@@ -32,11 +32,11 @@ export interface Run {
   published_cost_usd?: number;
   eval_resize?: number;
   eval_crop?: number;
-  /** How top-1 was measured: only runs that agree in it compare. */
+  /** How top-1 was measured: only runs with the same protocol are comparable. */
   protocol: string;
   /** What `train_seconds` covers. */
   clock: string;
-  /** The same for runs that differ in nothing but the seed. */
+  /** The same for runs that differ only in the seed. */
   group?: string;
   resumed: number;
   commits: readonly string[];
@@ -67,7 +67,7 @@ export interface Price {
   spot_source: string | null;
 }
 
-/** The JSON of the page: a list a field, with an entry for each run. */
+/** The JSON of the page: one list per field, with one entry per run. */
 export interface Content {
   written: string;
   /** How many runs there are of each state. */
@@ -156,7 +156,7 @@ export interface Spread {
   n: number;
 }
 
-/** How many times as much the baseline costs at the same top-1; `atLeast`: it could be any more. */
+/** How many times as much the baseline costs at the same top-1; `atLeast`: it is a lower bound. */
 export interface Ratio {
   value: number;
   atLeast: boolean;
@@ -172,7 +172,7 @@ export interface Seed {
   x: number;
 }
 
-/** Runs that differ in nothing but the seed; a spread is null where no run has a value. */
+/** Runs that differ only in the seed; a spread is null where no run has a value. */
 export interface Group {
   key: string;
   first: Run;
@@ -250,7 +250,7 @@ export interface View {
 export interface Column {
   key: string;
   title: string;
-  /** Where the title is none for people. */
+  /** If the title is not readable. */
   label?: string;
   number?: boolean;
   down?: boolean;
@@ -260,7 +260,7 @@ export interface Column {
   text: (group: ShownGroup) => string;
 }
 
-/** What a reader must know before believing a group: of so many of its runs. */
+/** A caveat of a group, and how many of its runs it applies to. */
 export interface Mark {
   name: string;
   text: string;

@@ -1,1 +1,1 @@
-"""How a sweep is carried out: one file for each ``hydra/launcher=NAME``."""
+"""Launchers of sweeps: one file for each ``hydra/launcher=NAME``."""

@@ -11,7 +11,7 @@ from resnet_exp.sweep.planned import Sweep
 
 
 def in_turn(sweep: Sweep, attempt: Attempt) -> int:
-    """Run one after the other in this process; `attempt` carries out one configuration and returns its exit code."""
+    """Run one after the other in this process; `attempt` runs one configuration and returns its exit code."""
     with sweep_manifest.own_sweep(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
         todo = begin_sweep(sweep, "basic")
         code, done = EXIT_DONE, len(sweep.runs) - len(todo)

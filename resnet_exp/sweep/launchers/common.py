@@ -1,7 +1,6 @@
-"""How a planned sweep is carried out: in turn, in a pool on this machine, or on SLURM.
+"""What all launchers share: which runs of a planned sweep to start, and how the sweep ends.
 
-Each function returns the exit code of the sweep. Runs that are done are skipped, running and queued ones left alone,
-broken ones go on: the same command again is the whole retry.
+Finished runs are skipped, running and queued ones left alone, failed ones resumed: rerunning the same command retries.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ SHOWN = 5
 
 
 def begin_sweep(sweep: Sweep, launcher: str) -> list[PlannedRun]:
-    """Write the manifest, and return the runs that are to be started."""
+    """Write the manifest, and return the runs to start."""
     todo = runs_to_start(sweep)
     write_sweep(sweep, launcher, {run.run_id: None for run in todo})
     return todo
 
 
 def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
-    """Say what is there already, and return the runs that are to be started."""
+    """Print which runs are already done, running or queued, and return the runs to start."""
     states = {state.run_id: state for state in sweep.states()}
     by_kind = {
         kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", "running", "queued")
     }
     if by_kind["done"]:
-        console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are done already and are skipped")
+        console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are already done and are skipped")
         _note_commits(by_kind["done"])
     there = [states[run.run_id] for kind in ("running", "queued") for run in by_kind[kind]]
     for state in there[:SHOWN]:
@@ -57,7 +56,7 @@ def _commit(code: Git | None) -> str | None:
 
 
 def end_sweep(states: list[RunState], code: int = EXIT_DONE, show: bool = True) -> int:
-    """Show the last states of the runs; returns the exit code of the sweep, whose launcher ended with `code`."""
+    """Show the final states of the runs; returns the exit code of the sweep, whose launcher ended with `code`."""
     if show:
         status_table.show(states)
     if code in (EXIT_INTERRUPTED, EXIT_BAD_REQUEST):

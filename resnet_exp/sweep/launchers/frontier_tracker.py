@@ -1,7 +1,7 @@
-"""The frontier of a sweep on Weights & Biases while it fills, as the sweep's parent sees to it.
+"""Log the frontier of a sweep to Weights & Biases while its runs finish, from the process that waits for the sweep.
 
-All of it is done by the thread of a `BackgroundRun`, which is started when there is something to log: importing W&B's
-client and drawing take seconds, and nothing that they do, or wait for, may hold up or end the sweep.
+The thread of a `BackgroundRun` does all of it, and starts when there is something to log: importing W&B's
+client and drawing take seconds, and neither may delay or end the sweep.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.sweep.planned import Sweep
 
-# Drawing takes a second or two, and each time more is stored: many short runs end between two of them.
+# Drawing takes a second or two and each plot is stored, while many short runs may end within seconds.
 INTERVAL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """Settings of a run's W&B logger that count for its sweep too; see ``conf/loggers/wandb.yaml``."""
+    """Settings of a run's W&B logger that apply to its sweep too; see ``conf/loggers/wandb.yaml``."""
 
     project: str
     entity: str | None
@@ -37,10 +37,10 @@ class TrackerSettings:
 
 
 class SweepTracker:
-    """Has the frontier of one sweep logged as its runs end; does nothing where no run of it logs to W&B."""
+    """Logs the frontier of one sweep as its runs end; does nothing if none of its runs logs to W&B."""
 
     def __init__(self, sweep: Sweep, interval: float) -> None:
-        """`interval`: seconds between two pictures, at least; the last one comes in any case."""
+        """`interval`: least seconds between two plots; the last one is always logged."""
         self._sweep, self._interval = sweep, interval
         self._settings = _settings(sweep)
         self._run: BackgroundRun | None = None
@@ -50,14 +50,14 @@ class SweepTracker:
         self._said: list[str] = []
 
     def saw(self, done: int) -> None:
-        """Note how many runs of the sweep are done now."""
+        """Record how many runs of the sweep are done now."""
         if done != self._done:
             self._done, self._due = done, True
         if self._due and time.monotonic() - self._asked_at >= self._interval:
             self._ask()
 
     def close(self) -> None:
-        """Have the last state logged, wait for that as long as the logger of a run may, and say what went wrong."""
+        """Log the final state, wait for that as long as a run's logger would, and print errors."""
         if self._due:
             self._ask()
         if self._run is not None:
@@ -73,11 +73,11 @@ class SweepTracker:
         self._run.do(self._log)
 
     def _open(self, settings: TrackerSettings) -> BackgroundRun:
-        """The W&B run of the sweep, begun or gone on with: its id is made from the sweep's name."""
+        """Start or resume the W&B run of the sweep: its id is derived from the sweep's name."""
         name = self._sweep.name
         return BackgroundRun(
             folder_of(self._sweep.runs_dir, name),
-            # Said at the end: until then the terminal may show the sweep.
+            # Printed at the end: until then the terminal may show the sweep's table.
             self._said.append,
             settings.init_seconds,
             settings.finish_seconds,
@@ -100,15 +100,15 @@ class SweepTracker:
             return
         self._logged = len(found)
         groups = frontier.aggregate(found)
-        # Others may have logged to the same run before. W&B leaves out what has the step of what was logged before it,
-        # such as of the same second.
+        # An earlier process may have logged to the same run. W&B drops a row whose step is not above the
+        # previous one's, such as one of the same second.
         self._step = max(self._step + 1, int(time.time()))
         rows, png = sweep_frontier.frontier_rows(groups), sweep_frontier.frontier_png(groups)
         log_frontier(run, FrontierState(sweep_frontier.COLUMNS, rows, png, len(found)), self._step)
 
 
 def finished_runs(sweep: Sweep) -> list[RunRecord]:
-    """Runs in the manifest of a sweep that have ended with a result that can be used.
+    """Runs in the manifest of a sweep that have a valid result.
 
     Raises:
         RequestError: the manifest cannot be read.
@@ -119,7 +119,7 @@ def finished_runs(sweep: Sweep) -> list[RunRecord]:
 
 
 def folder_of(runs_dir: Path, name: str) -> Path:
-    """Where the W&B run of the sweep `name` keeps its files, in ``wandb``."""
+    """Folder in which the W&B run of the sweep `name` keeps its files, in ``wandb``."""
     return sweep_manifest.path_of(runs_dir, name).with_suffix(".wandb")
 
 
@@ -134,7 +134,7 @@ def tracked(sweep: Sweep, interval: float = INTERVAL_SECONDS) -> Iterator[SweepT
 
 
 def _settings(sweep: Sweep) -> TrackerSettings | None:
-    """Those of the first run that logs to W&B."""
+    """W&B settings of the first run that logs to W&B, as far as they apply to the sweep's run."""
     for run in sweep.runs:
         for entry in run.config.loggers.values():
             if entry.get("_target_") == WANDB:

@@ -1,4 +1,4 @@
-"""Run a sweep on this machine, several runs at a time, each on devices of its own."""
+"""Run a sweep on this machine, several runs at a time, each on its own devices."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class _Job:
 
 
 class Pool:
-    """Starts runs as processes of their own, as GPUs become free."""
+    """Starts each run in its own process, as GPUs become free."""
 
     def __init__(self, todo: list[PlannedRun], parallel: int | None) -> None:
-        """`parallel` runs at a time; None for as many as have GPUs of their own, on a CPU one.
+        """`parallel` runs at a time; None for as many as the GPUs allow, or one on a CPU.
 
         Raises:
-            RequestError: `parallel` is no number of runs, or a run wants more GPUs than there are.
+            RequestError: `parallel` is below 1, or a run needs more GPUs than there are.
         """
         if parallel is not None and parallel < 1:
             raise RequestError(f"hydra.launcher.parallel={parallel} must be 1 or more")
@@ -52,7 +52,7 @@ class Pool:
         self.stopping = False
 
     def advance(self) -> bool:
-        """Take leave of runs that ended, start those that can start; whether any is left."""
+        """Remove runs that ended and start those that can start; returns whether any is left."""
         for job in [job for job in self.running if job.process.poll() is not None]:
             self.running.remove(job)
             self.free += job.gpus
@@ -71,7 +71,7 @@ class Pool:
         run.folder.failure.unlink(missing_ok=True)
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         if not gpus:
-            # Each would take all cores, and all would wait for each other.
+            # Otherwise each run would use all cores, and they would slow each other down.
             environ.setdefault("OMP_NUM_THREADS", str(max(1, devices.usable_cpus() // self.parallel)))
         with run.folder.launcher_log.open("ab") as log:
             return subprocess.Popen(
@@ -80,19 +80,19 @@ class Pool:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C comes through us, once.
+                # In a session of its own: we forward Ctrl-C, once.
                 start_new_session=True,
                 preexec_fn=partial(die_with_parent, signal.SIGTERM),
             )
 
     def stop(self) -> None:
-        """Let the running runs save a checkpoint and end, and start no more."""
+        """Ask the running runs to save a checkpoint and end, and start no more."""
         self.stopping = True
         for job in self.running:
             job.process.send_signal(signal.SIGTERM)
 
     def close(self) -> None:
-        """Stop, and wait until nothing is left."""
+        """Stop, and wait until all runs have ended."""
         if self.running:
             self.stop()
         for job in self.running:
@@ -100,7 +100,7 @@ class Pool:
 
 
 def _explain(job: _Job) -> None:
-    """Write ``failure.json`` for a run that ended before it had ranks: its launcher's last words."""
+    """Write ``failure.json`` for a run that ended before it had ranks, with the last line of its launcher."""
     folder, code = job.folder, job.process.returncode
     if code in (EXIT_DONE, EXIT_INTERRUPTED) or folder.result.exists():
         return

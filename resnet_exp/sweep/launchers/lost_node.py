@@ -1,6 +1,6 @@
-"""After srun, in the batch script of a job of several nodes: start again if a node was lost.
+"""After srun, in the batch script of a job with several nodes: requeue the job if a node was lost.
 
-Whoever is left sees the same when a node is lost and when a rank fails by itself: a connection that closed. But the
+To the surviving ranks, a lost node and a rank that failed by itself look the same: a closed connection. But the
 launcher of each node reports on its ranks before it ends, even when srun ends it; that of a lost node does not.
 """
 
@@ -17,16 +17,16 @@ from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_progress
 from resnet_exp.sweep.launchers import slurm_job
 
-# How long a report may take to arrive on a network's file system.
+# How long a report may take to appear on a network file system.
 PATIENCE_SECONDS = 10.0
 POLL_SECONDS = 0.5
 
 
 def lost_node(run: RunFolder, nodes: int) -> bool:
-    """Whether this try of a run on so many nodes, which srun has ended, has lost a node.
+    """Whether this attempt of a run on `nodes` nodes, which srun has ended, has lost a node.
 
-    One that is silent before anything was trained is no lost node, unless SLURM says so: a network that never works
-    would be tried again and again.
+    A node without a report before any training is not a lost node, unless SLURM says so: otherwise a job whose network
+    never works would be requeued again and again.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while _may_be_lost(run, nodes):
@@ -39,7 +39,7 @@ def lost_node(run: RunFolder, nodes: int) -> bool:
 
 
 def _may_be_lost(run: RunFolder, nodes: int) -> bool:
-    """Whether no rank has failed by itself, as far as is known, and some node says nothing."""
+    """Whether some node has not reported, and no rank is known to have failed by itself."""
     failure = current_failure(run)
     return (failure is None or failure.ended == "lost peer") and bool(silent_nodes(run, nodes))
 
@@ -50,14 +50,14 @@ def _has_trained(run: RunFolder) -> bool:
 
 
 def main(submitit_folder: str, nodes: str) -> int:
-    """Start this batch script's job again if it has lost one of its `nodes`; returns the exit code."""
+    """Requeue this batch script's job if it has lost one of its `nodes`; returns the exit code."""
     job = slurm.own_job()
     assert job is not None
     task = slurm_job.load_job(Path(submitit_folder), job)
     run = RunFolder(Path(task.folder))
     if slurm.state(job) not in ("RUNNING", None) or not lost_node(run, int(nodes)):
         return EXIT_DONE
-    console.say("a node of this job was lost: no rank has said why it ended")
+    console.say("a node of this job was lost: no rank has reported why it ended")
     try:
         task.start_again(job)
     except RunFailed as error:

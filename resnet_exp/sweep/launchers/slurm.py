@@ -1,4 +1,4 @@
-"""Submit the runs of a sweep to SLURM through submitit: one array, one task a node."""
+"""Submit the runs of a sweep to SLURM through submitit: one array, one task per node."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from resnet_exp.sweep.launchers.frontier_tracker import tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
 from resnet_exp.sweep.planned import PlannedRun, Sweep, manifest_of, write_sweep
 
-# A node's own processes need some of what a vendor counts as its memory.
+# Leave part of the vendor's memory size to the node's own processes.
 MEMORY_SHARE = 0.9
 LEAST = {"max_requeues": 0, "timeout_min": 1, "signal_delay_s": 1, "array_parallelism": 1}
-# Settings of the launcher that submitit takes under the same names, or hands on to sbatch.
+# Settings of the launcher that submitit accepts under the same names, or passes to sbatch.
 SITE = (
     *("signal_delay_s", "array_parallelism", "partition", "account", "qos", "constraint", "exclude", "nodelist"),
     *("exclusive", "gres", "comment", "stderr_to_stdout"),
 )
 
 
-# Threads that write run folders: most of it is waiting for the disk, or for a file system on the network.
+# Threads that write run folders: they mostly wait for the disk or for a network file system.
 WRITERS = 8
 
 
-# A node that fails ends the others, which would wait for it.
+# A failed node must end the others, which would otherwise wait for it.
 SRUN_ARGS = ("--kill-on-bad-exit=1",)
 
 
@@ -55,11 +55,11 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
 
     Args:
         planned: the whole sweep.
-        todo: its runs that are neither done nor on their way.
+        todo: its runs that are neither done, running nor queued.
         settings: ``hydra.launcher`` of ``conf/hydra/launcher/slurm.yaml``.
 
     Raises:
-        RequestError: the runs differ in hardware, SLURM is not there or refuses them; nothing was submitted then.
+        RequestError: the runs differ in hardware, or SLURM is missing or refuses them; nothing was submitted then.
     """
     for key, least in LEAST.items():
         if (given := getattr(settings, key)) < least:
@@ -76,7 +76,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
             part = todo[start : start + size]
             commit = command.git.commit if command.git is not None else None
             tasks = [slurm_job.SlurmJob(str(run.folder.path), settings.max_requeues, commit) for run in part]
-            with _undisturbed():
+            with _signals_blocked():
                 before = {run.run_id: jobs.get(run.run_id) for run in todo}
                 manifest = manifest_of(planned, "slurm", before)
                 folder = str(executor.folder.absolute())
@@ -85,7 +85,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
                 write_sweep(planned, "slurm", {**before, **jobs})
                 submission.end(planned.runs_dir)
             for run in part:
-                run.folder.failure.unlink(missing_ok=True)  # that of an earlier try
+                run.folder.failure.unlink(missing_ok=True)  # failure of an earlier attempt
     except RequestError as error:
         for run in new:
             if run.run_id not in jobs:
@@ -108,8 +108,8 @@ def _freeze(runs: list[PlannedRun], command: Command) -> None:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let signals wait, in sbatch too: between its answer and the manifest, jobs would be submitted and not known."""
+def _signals_blocked() -> Iterator[None]:
+    """Block signals, in sbatch too: a signal between its answer and the manifest would leave unrecorded jobs."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
@@ -119,7 +119,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _one_hardware(runs: list[PlannedRun]) -> HardwareConfig:
-    """The hardware that all runs want: SLURM gives one kind of node to an array."""
+    """The hardware of all runs: SLURM gives one kind of node to an array."""
     names = sorted({run.config.hardware.name for run in runs})
     wanted = {resources(run.config.hardware) for run in runs}
     if len(wanted) > 1 or len(names) > 1:
@@ -131,7 +131,7 @@ def _one_hardware(runs: list[PlannedRun]) -> HardwareConfig:
 
 @dataclass(frozen=True)
 class Resources:
-    """What to ask SLURM for: nodes, and on each of them one task with GPUs, CPUs and GB of memory; None: not asked."""
+    """Request to SLURM: nodes, and per node one task with GPUs, CPUs and GB of memory; None: not requested."""
 
     nodes: int
     gpus_per_node: int | None
@@ -140,24 +140,24 @@ class Resources:
 
 
 def resources(hardware: HardwareConfig) -> Resources:
-    """What `hardware` has."""
+    """The resources of `hardware`."""
     memory = hardware.memory_gib
     mem_gb = None if memory is None else math.floor(memory * MEMORY_SHARE)
     return Resources(hardware.nodes, hardware.gpus_per_node or None, hardware.cpus, mem_gb)
 
 
-def _asked(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
-    """What `hardware` has, where the settings do not say otherwise."""
+def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
+    """The resources of `hardware`, unless the settings override them."""
     names = ("gpus_per_node", "cpus_per_task", "mem_gb")
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
     return replace(resources(hardware), **given)
 
 
 def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherConfig, token: str) -> Any:
-    # Imported late: only who submits needs it.
+    # Imported late: only submission needs it.
     import submitit
 
-    asked = _asked(hardware, settings)
+    asked = _requested(hardware, settings)
     site = {name: value for name in SITE if (value := getattr(settings, name)) is not None}
     try:
         executor = submitit.SlurmExecutor(settings.submitit_folder, max_num_timeout=settings.max_requeues)
@@ -186,12 +186,12 @@ def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherC
 
 
 def _setup(cpus: int | None, lines: list[str]) -> list[str]:
-    # From 22.05 on, srun does not take the number of CPUs from sbatch.
+    # Since 22.05, srun does not inherit the number of CPUs from sbatch.
     return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines]
 
 
 def _teardown(executor: Any, nodes: int, container: list[str]) -> list[str] | None:
-    """Lines of shell that follow srun."""
+    """Shell lines after srun."""
     if nodes == 1:
         return None
     see = [sys.executable, "-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder), str(nodes)]
@@ -202,7 +202,7 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
-        # What sbatch says is in the error too.
+        # sbatch's own message is in the error too.
         with (
             writing(f"hydra.launcher.submitit_folder={executor.folder}"),
             contextlib.redirect_stderr(io.StringIO()),
@@ -244,7 +244,7 @@ def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
         return end_sweep(ended)
     except KeyboardInterrupt:
         if submitted:
-            console.say(f"left; the jobs go on: {STATUS} {sweep.runs_dir} shows them")
+            console.say(f"left; the jobs keep running: {STATUS} {sweep.runs_dir} shows them")
             console.say(f"scancel --name={sweep.name} ends them")
         else:
             console.say("stopped before all runs were submitted; the same command submits the rest")
@@ -252,7 +252,7 @@ def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
 
 
 def recover(runs_dir: Path) -> None:
-    """Finish a submission that was killed: its jobs, if there are any, get what they lack and enter the manifest.
+    """Finish a submission that was killed: write the missing files of its jobs, if any, and add them to the manifest.
 
     Raises:
         RequestError: SLURM does not say whether there are any.

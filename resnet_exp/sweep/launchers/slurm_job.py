@@ -1,10 +1,10 @@
-"""What one task of a SLURM job carries out: a run folder, through signals, requeues and time limits.
+"""What one task of a SLURM job runs: a run folder, through signals, requeues and time limits.
 
-submitit pickles a `SlurmJob` when a sweep is submitted and calls it on every node. Its own handling of signals knows
-neither what a signal of SLURM's means for ranks, nor a limit to requeues: here it is replaced.
+submitit pickles a `SlurmJob` when a sweep is submitted and calls it on every node. submitit's own signal handling
+does not know what SLURM's signals mean for ranks, and has no limit on requeues; it is replaced here.
 
-Jobs wait for days, and the code changes meanwhile. A pickle holds the name of this module and of `SlurmJob`, which
-therefore stay, and its fields, which are plain values: one that is added later needs a default.
+Jobs wait for days while the code changes. A pickle holds the names of this module and of `SlurmJob`, which must
+therefore never change, and its fields, which are plain values: a new field needs a default.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.submission import Task
 
 STOP = (signal.SIGTERM, signal.SIGUSR2)
-# How long a requeued job waits for what is left of its earlier self, and a job for a controller that is away.
+# How long a requeued job waits for processes of its earlier start, and a job for a controller that is down.
 PATIENCE_SECONDS = 120
 CONTROLLER_SECONDS = 600
 
@@ -46,14 +46,14 @@ class SlurmJob(Task):
     """Run the folder of one run, or the part of it that this node has."""
 
     def __call__(self) -> str:
-        """Run, and return how it ended.
+        """Run, and return how the run ended.
 
         Raises:
-            RunFailed: the run failed; SLURM shall know.
+            RunFailed: the run failed, and the job must count as failed in SLURM.
             RequestError: it could not start.
         """
         run = RunFolder(Path(self.folder))
-        # In place of submitit's handlers: an interrupt while data is prepared; `run_ranks` has handlers of its own.
+        # In place of submitit's handlers: interrupt the preparation of data. `run_ranks` installs its own handlers.
         for number in STOP:
             signal.signal(number, signal.default_int_handler)
         try:
@@ -67,10 +67,10 @@ class SlurmJob(Task):
         try:
             code = self._run(run)
         except KeyboardInterrupt:
-            code = EXIT_INTERRUPTED  # while data was prepared
+            code = EXIT_INTERRUPTED  # a signal during the preparation of data
         if code == EXIT_DONE:
             return "done"
-        # Where another node has failed, srun's signal is the end and no reason to start again.
+        # If another node has failed, srun's signal ends the run; it is not a reason to requeue.
         failure = current_failure(run)
         if code == EXIT_INTERRUPTED and failure is None:
             return self._interrupted()
@@ -89,39 +89,39 @@ class SlurmJob(Task):
             console.say(f"note: submitted at commit {self.commit[:12]}, the code is now at {str(now)[:12]}")
 
     def _interrupted(self) -> str:
-        """Start again later, unless somebody else sees to that, or does not want it."""
-        # SLURM may repeat its signal, which must not interrupt the requeue.
+        """Requeue the job, unless SLURM requeues it itself or has canceled it."""
+        # SLURM may send its signal again, which must not interrupt the requeue.
         for number in STOP:
             signal.signal(number, signal.SIG_IGN)
         if os.environ.get("SLURM_PROCID", "0") != "0":
-            return "interrupted"  # the first node speaks for all; a failure here would end it
+            return "interrupted"  # only the first node requeues; a failure on this one would end the job before that
         job = slurm.own_job()
         assert job is not None
         state = slurm.state(job)
         if state in ("RUNNING", None):
-            # A signal before a time limit or a preemption: SLURM would only kill.
+            # A signal before a time limit or a preemption: without a requeue, SLURM would just kill the job.
             self.start_again(job)
         else:
             console.say(f"SLURM has this job as {state}: it starts again, or not, as SLURM decides")
-        # Past submitit, which would write a result, or an error, for a job that starts again.
+        # Exit without submitit, which would write a result or an error for a job that starts again.
         sys.exit(EXIT_INTERRUPTED)
 
     def keep(self, submitit_folder: Path, job: str) -> None:
-        """Pickle it where a job looks for it, unless submitit has done so."""
+        """Pickle this object where its job looks for it, unless submitit has done so."""
         from submitit.core.utils import DelayedSubmission, JobPaths
 
         path = JobPaths(submitit_folder, job).submitted_pickle
         if not path.exists():
-            # Its job may be looking already.
+            # Renamed into place: the job may be polling for it.
             new = path.with_suffix(".new")
             DelayedSubmission(self).dump(new)
             move_into_place(new, path)
 
     def start_again(self, job: str) -> None:
-        """Put the job, which is the caller's own, back into the queue.
+        """Requeue the caller's own job.
 
         Raises:
-            RunFailed: that was done as often as it may be, or is not possible.
+            RunFailed: it was requeued `max_requeues` times, or cannot be requeued.
         """
         if slurm.restarts() >= self.max_requeues:
             raise _exhausted(self.max_requeues)
@@ -129,9 +129,9 @@ class SlurmJob(Task):
 
 
 class EarlierJob:
-    """A job that was submitted when `SlurmJob` was still in ``resnet_exp.slurm_job``: its run folder has moved on too.
+    """A job that was submitted when `SlurmJob` was still in ``resnet_exp.slurm_job``: its run folder is outdated too.
 
-    `resnet_exp` itself gives it to pickles that ask for that name.
+    ``resnet_exp/__init__.py`` gives this class to pickles that ask for the old name.
     """
 
     folder: str
@@ -144,7 +144,7 @@ class EarlierJob:
 
 
 def load_job(submitit_folder: Path, job: str) -> SlurmJob:
-    """What submitit has pickled for a job."""
+    """The `SlurmJob` that submitit pickled for a job."""
     from submitit.core.utils import DelayedSubmission, JobPaths
 
     pickled = DelayedSubmission.load(JobPaths(submitit_folder, job).submitted_pickle).function
@@ -154,18 +154,18 @@ def load_job(submitit_folder: Path, job: str) -> SlurmJob:
 
 def _exhausted(most: int) -> RunFailed:
     return RunFailed(
-        f"requeued {most} times, as often as hydra.launcher.max_requeues={most} allows; the same command goes on from "
-        "the last checkpoint"
+        f"requeued {most} times, as often as hydra.launcher.max_requeues={most} allows; rerun the same command to "
+        "continue from the last checkpoint"
     )
 
 
 def _requeue(job: str) -> None:
-    """Put the job back into the queue; a controller that is being restarted is waited for.
+    """Requeue the job; waits for a controller that is restarting.
 
     Raises:
-        RunFailed: that is not possible.
+        RunFailed: the job cannot be requeued.
     """
-    goes_on = "the same command goes on from the last checkpoint"
+    goes_on = "rerun the same command to continue from the last checkpoint"
     if shutil.which("scontrol") is None:
         raise RunFailed(f"job {job} cannot be requeued: no scontrol here, nor in its container; {goes_on}")
     deadline = time.monotonic() + CONTROLLER_SECONDS

@@ -1,4 +1,4 @@
-"""Watch the runs of a sweep until the last one has ended. It only reads: who watches can leave at any time."""
+"""Watch the runs of a sweep until the last one has ended. It only reads, so it can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from resnet_exp.runs.states import RunState
 from resnet_exp.sweep.planned import Sweep
 
 POLL_SECONDS = 1.0
-# SLURM's controller serves many; asking it more often tells little more.
+# SLURM's controller serves many users; more frequent queries add little.
 QUEUE_SECONDS = 5.0
 OVER = ("done", "failed", "stopped", "missing")
-# A job that moves through the queue is for moments nowhere: what looks over must do so for a while.
+# A job that changes its queue state can briefly vanish: a run must look ended for a while.
 SETTLE_SECONDS = 15.0
 
 
 class Remembered:
-    """SLURM's answers of a while ago; the last one stays while there is no new one."""
+    """Cached answers of SLURM; keeps the last answer if there is no new one."""
 
     def __init__(self) -> None:
         self._queue: dict[str, QueuedJob] | None = None
@@ -64,8 +64,8 @@ def watch_sweep(
     Args:
         sweep: whose runs to watch.
         settle: seconds for which all must look ended.
-        alive: whether somebody still carries the runs out; asked instead of waiting for them to settle.
-        saw_done: told, at each look, how many of them are done.
+        alive: whether the runs are still being processed; if given, used instead of `settle`.
+        saw_done: called at each poll with the number of runs that are done.
     """
     scheduler = Remembered()
     over_since: float | None = None
@@ -105,7 +105,7 @@ def _display() -> Iterator[Callable[[list[RunState]], None]]:
 
 
 class _Lines:
-    """Where there is no terminal: a line for each change of a run's state."""
+    """Output without a terminal: one line per change of a run's state."""
 
     def __init__(self) -> None:
         self._last: dict[str, str] = {}

@@ -1,4 +1,4 @@
-// The target: the cheapest and the fastest configuration that reach a top-1, and what the front says between its points.
+// The target: the cheapest and the fastest configuration that reach a top-1, and interpolation between lengths.
 
 import { bootstrap, contenders } from "./bootstrap.js";
 import { cheapestReaching, costAt } from "./frontier.js";
@@ -22,7 +22,7 @@ export function topRange(shown) {
 }
 
 /**
- * The target in percent: what was asked for, else a known one, else what the best of the shown reaches.
+ * The target in percent: the user's, else a well-known one, else the best top-1 that is shown.
  * @param {State} state
  * @param {Shown} shown
  * @returns {number | null}
@@ -84,7 +84,7 @@ function answerOn(axis, groups, protocol, top1) {
 }
 
 /**
- * Between two lengths of one recipe on one machine there is more to say; between two machines there is not.
+ * Interpolate between two lengths of one recipe on one machine, never between two machines.
  * @param {Answer["axis"]} axis
  * @param {readonly Group[]} groups
  * @param {Group} best

@@ -1,4 +1,4 @@
-// What runs are compared with: a recipe, each time on the hardware of the run ("mild"); a recipe on one hardware
+// The baseline of comparisons: a recipe, always on the hardware of the run ("mild"); a recipe on one hardware
 // ("mild@p4d.24xlarge"); or one configuration, by its group or by one of its runs.
 
 import { atSameQuality, frontOf } from "./frontier.js";
@@ -27,7 +27,7 @@ export function isBaseline(page, baseline) {
 }
 
 /**
- * A baseline in words.
+ * A baseline as text.
  * @param {Page} page
  * @param {string} baseline
  */

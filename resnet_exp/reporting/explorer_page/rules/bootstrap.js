@@ -1,4 +1,4 @@
-// Intervals of what is computed from seeds, by drawing the seeds anew.
+// Bootstrap intervals: statistics of seeds, which are resampled.
 
 import { counts, frontOf, Mean } from "./frontier.js";
 

@@ -1,4 +1,4 @@
-// The columns of the table: what each says of a group, and what it is sorted by.
+// The columns of the table: the text and the sort key of each.
 
 import { evaluatedText, marksText, ssrText } from "./describe.js";
 import { DASH, durationText, money, percent, plusMinus, ratioText, savingText } from "./format.js";

@@ -1,4 +1,4 @@
-// Runs and groups in words.
+// Runs and groups as text.
 
 import { counted, shortNumber } from "./format.js";
 
@@ -9,11 +9,11 @@ const RUN_MARKS = [
   { name: "resumed", text: "interrupted, then continued from a checkpoint", has: (run) => run.resumed > 0 },
   { name: "mixed commits", text: "trained by more than one version of the code", has: (run) => run.commits.length > 1 },
   { name: "uncommitted", text: "trained by code with uncommitted changes", has: (run) => run.dirty },
-  { name: "published", text: "by others, as they state it", has: (run) => run.published },
+  { name: "published", text: "by others, as stated by the source", has: (run) => run.published },
 ];
 
 /**
- * What a reader must know before believing a group.
+ * Caveats of a group.
  * @param {Group} group
  * @returns {Mark[]}
  */

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers as readable text.
 
 /** @import { Ratio, Spread } from "../types.d.ts" */
 
@@ -80,7 +80,7 @@ export function savingText(ratio) {
 }
 
 /**
- * A number without the noise of binary fractions: 0.1 * 3 is no 0.30000000000000004 to people.
+ * A number without the noise of binary fractions: 0.3, not 0.30000000000000004, for 0.1 * 3.
  * @param {number} value
  */
 export function shortNumber(value) {

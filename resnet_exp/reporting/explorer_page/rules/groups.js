@@ -1,4 +1,4 @@
-// Groups of runs that differ in nothing but the seed, and what groups have in common.
+// Groups of runs that differ only in the seed, and what groups have in common.
 
 import { spread } from "./frontier.js";
 import { costOf } from "./price.js";
@@ -33,7 +33,7 @@ export function frontierKey(run) {
 }
 
 /**
- * A speed-up is of runs that agree in all of it.
+ * Speed-ups compare runs that agree in all of it.
  * @param {Run} run
  */
 export function hardwareKey(run) {
@@ -41,7 +41,7 @@ export function hardwareKey(run) {
 }
 
 /**
- * Groups that agree in it differ in their length alone: only between such is there anything to interpolate.
+ * Groups with the same key differ only in length: interpolation is valid only between these.
  * @param {Run} run
  */
 export function lineKey(run) {
@@ -162,7 +162,7 @@ export function pointOf(group, axis) {
 }
 
 /**
- * A point a seed.
+ * One point per seed.
  * @param {Group} group
  * @param {GroupAxis} axis
  * @returns {Point[]}

@@ -32,7 +32,7 @@ export function recipeOn(run) {
 }
 
 /**
- * What the runs have, each once and sorted, without what is not known.
+ * The distinct values of the runs, sorted, without unknown ones.
  * @template Value
  * @param {readonly (Value | undefined)[]} values
  */

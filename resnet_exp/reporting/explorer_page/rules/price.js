@@ -1,4 +1,4 @@
-// What an hour of a machine costs, by the prices that the user chose, and so what a run costs.
+// The hourly price of a machine under the user's choice of prices, and the cost of a run.
 
 /** @import { Page, Run, State } from "../types.d.ts" */
 

@@ -86,7 +86,7 @@ export function sharedFronts(groups) {
 }
 
 /**
- * Those of the groups that are on their front, by rising cost on the axis of the chart.
+ * The groups that are on their front, by rising cost on the axis of the chart.
  * @template {Group} Shared
  * @param {readonly Shared[]} groups
  * @returns {Shared[]}
@@ -96,7 +96,7 @@ export function groupsOnFront(groups) {
 }
 
 /**
- * By the column that the state asks for; what has no value comes last, in either order.
+ * Sort by the column of the state; missing values come last, in either order.
  * @param {State} state
  * @param {readonly ShownGroup[]} groups
  * @returns {ShownGroup[]}

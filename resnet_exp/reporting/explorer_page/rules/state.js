@@ -60,8 +60,8 @@ export const NO_TARGET = "none";
 const PRICE = "price.";
 /** Recipes of this project, in the order in which they are listed. */
 export const OWN_RECIPES = ["baseline", "mild", "medium", "hot"];
-// The Explorer called its recipes mosaicml_mild and so on. Its baselines were one a cluster, of which only the names are
-// known, and these are the nearest published runs.
+// The Explorer called its recipes mosaicml_mild and so on. It had one baseline per cluster, of which only the names are
+// known; these are the closest published runs.
 const OLD_RECIPE = /^mosaicml_(?=(hot|medium|mild|baseline)$)/;
 const OLD_BASELINES = new Map([
   ["r50_optimized_p4d", "mosaicml-vanilla-2022"],
@@ -98,7 +98,7 @@ const READERS = new Map([
 ]);
 
 /**
- * Read the address. Returns the state and what could not be understood, in words.
+ * Read the address. Returns the state, and a message for each part that is invalid.
  * @param {{ search: string, hash: string }} address
  * @param {Page} page
  * @returns {{ state: State, problems: string[] }}
@@ -187,20 +187,20 @@ function readAlgorithm(state, value, page) {
 /** @type {Reader} */
 function readBaseline(state, value, page) {
   const baseline = OLD_BASELINES.get(value) ?? value.replace(OLD_RECIPE, "");
-  if (!isBaseline(page, baseline)) return `baseline=${value} is no recipe and no run of this page`;
+  if (!isBaseline(page, baseline)) return `baseline=${value} is neither a recipe nor a run of this page`;
   state.baseline = baseline;
 }
 
 /** @type {Reader} */
 function readSelected(state, value, page) {
-  if (!page.runById.has(value) && !page.groupIds.has(value)) return `selected=${value} is no run of this page`;
+  if (!page.runById.has(value) && !page.groupIds.has(value)) return `selected=${value} is not a run of this page`;
   state.selected = value;
 }
 
 /** @type {Reader} */
 function readTarget(state, value) {
   const target = value === NO_TARGET ? NO_TARGET : parseTarget(value);
-  if (target === null) return `target=${value} is no percentage between 0 and 100`;
+  if (target === null) return `target=${value} is not a percentage between 0 and 100`;
   state.target = target;
   if (target !== NO_TARGET && target < 1) return `target=${value} is taken as ${value} %; 76.6 % is target=76.6`;
 }
@@ -220,7 +220,7 @@ export function parseTarget(text) {
  * @param {string} value
  */
 function readPrice(state, name, value) {
-  if (!(Number(value) > 0)) return `${name}=${value} is no price above 0`;
+  if (!(Number(value) > 0)) return `${name}=${value} is not a price above 0`;
   state.own = new Map(state.own).set(name.slice(PRICE.length), Number(value));
 }
 
@@ -251,7 +251,7 @@ function hasNames(state, run) {
 }
 
 /**
- * The address of a state, without what is as it would be anyway, and without what came after "?": it is in here.
+ * The address of a state, without default values, and without the part after "?", which it replaces.
  * @param {State} state
  * @param {string} path
  */

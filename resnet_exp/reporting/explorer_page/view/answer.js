@@ -40,7 +40,7 @@ function drawSlider(range, target) {
       const [low, high] = range;
       Object.assign(input, { min: Math.floor(10 * low) / 10, max: Math.ceil(10 * high) / 10, step: 0.1 });
     }
-    // A number that the user is typing stays.
+    // Do not overwrite a number that the user is typing.
     const typing = id === "target-number" && input === document.activeElement;
     if (!typing) input.value = String(target ?? range?.[1].toFixed(1) ?? "");
   }
@@ -71,7 +71,7 @@ function cardOf(view, answer, top1) {
 }
 
 /**
- * Why nothing is the answer.
+ * Why there is no answer.
  * @param {Answer} answer
  * @param {number} top1
  */
@@ -87,7 +87,7 @@ function nobodyText({ axis, groups }, top1) {
 }
 
 /**
- * What the measured value is: of how many runs, how sure, by whom, at which price.
+ * Details of the measured value: number of runs, interval, source, price.
  * @param {View} view
  * @param {Answer} answer
  * @param {ShownGroup} best
@@ -106,7 +106,7 @@ function measuredText({ page, state }, { axis, interval }, best) {
 }
 
 /**
- * What just the target would take.
+ * The interpolated time or cost of exactly the target.
  * @param {Answer} answer
  * @param {number} top1
  */

@@ -10,7 +10,7 @@ const TITLES = { time: "training time", cost: "cost of training ($)", epochs: "e
 const TIMES = [
   1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 36_000, 72_000, 172_800, 432_000, 864_000,
 ];
-// Fewer ticks than that say too little; more than that do not fit on a phone.
+// Fewer ticks are not enough to read the axis; more do not fit on a phone.
 const FEW = 3;
 const MANY = 5;
 

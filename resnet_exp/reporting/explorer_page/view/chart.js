@@ -1,4 +1,4 @@
-// The frontier as a picture, its legend, and what it leaves out.
+// The chart of the frontier, its legend, and notes on what it leaves out.
 
 import { targetOf } from "../rules/answer.js";
 import { counted } from "../rules/format.js";
@@ -74,7 +74,7 @@ function layoutOf(state, shown, theme) {
     margin: { l: 52, r: 12, t: 10, b: 46 },
     height: isNarrow() ? 340 : 460,
     width: byId("chart").clientWidth,
-    // A finger that moves over the chart scrolls the page.
+    // Moving a finger over the chart must scroll the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     hovermode: "closest",
     showlegend: false,

@@ -1,4 +1,4 @@
-// What is shown, compared and sorted by. Each change goes through update(), which draws all anew.
+// Controls for filters, comparison and sorting. Each change goes through update(), which redraws everything.
 
 import { baselineText } from "../rules/baseline.js";
 import { COLUMNS } from "../rules/columns.js";
@@ -183,13 +183,13 @@ export function chosenCount(count) {
 const opened = new Set();
 
 /**
- * A title that unfolds rows, and stays as it is when all is drawn anew.
+ * A title that unfolds rows, and keeps its state when everything is redrawn.
  * @param {string} key
  * @param {string} title
  * @param {readonly HTMLElement[]} rows
  */
 export function folded(key, title, rows) {
-  // On the click, for the event "toggle" may come after the next redraw.
+  // On "click", because "toggle" may fire after the next redraw.
   const onclick = () => void (opened.delete(key) || opened.add(key));
   const summary = make("summary", { "data-focus": `fold ${key}`, onclick }, title);
   return make("details", { open: opened.has(key) }, summary, ...rows);

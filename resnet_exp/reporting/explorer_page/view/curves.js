@@ -6,7 +6,7 @@ import { currentTheme } from "./series.js";
 
 /** @import { Group, Run } from "../types.d.ts" */
 
-// Curves in one picture: more are no longer told apart.
+// Most curves in one plot: more cannot be told apart.
 const MAX_CURVES = 20;
 const COLORS = ["--mild", "--hot", "--more-1", "--medium", "--more-2", "--more-3"];
 

@@ -1,4 +1,4 @@
-// One configuration: its facts, its curve, its configuration, and the command that repeats it.
+// One group: its facts, its curve, its configuration, and the command that reproduces it.
 
 import { baselineText, compareWithBaseline } from "../rules/baseline.js";
 import { evaluatedText, marksOf, nameOf, ssrText } from "../rules/describe.js";

@@ -1,4 +1,4 @@
-// What leaves the page: a CSV file, and texts in the clipboard.
+// Exports: a CSV file, and texts in the clipboard.
 
 import { marksText } from "../rules/describe.js";
 import { hourlyPrice } from "../rules/price.js";
@@ -108,7 +108,7 @@ async function copy(text) {
 }
 
 /**
- * The way of older browsers: select the text in a box, and copy the selection.
+ * Fallback for older browsers: select the text in a box, and copy the selection.
  * @param {string} text
  */
 function copyFromBox(text) {

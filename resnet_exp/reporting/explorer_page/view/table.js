@@ -72,7 +72,7 @@ export function rowFocus(key) {
 }
 
 /**
- * Show which row is selected, without writing the table anew.
+ * Show which row is selected, without redrawing the table.
  * @param {View} view
  */
 export function markRow({ state, shown }) {

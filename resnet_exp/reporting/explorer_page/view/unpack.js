@@ -1,4 +1,4 @@
-// The data that lies in the page, gzipped and in base64.
+// The data in the page, gzipped and in base64.
 
 import { byId } from "./dom.js";
 
