@@ -93,6 +93,7 @@ def _build(run: RunFolder) -> Training:
 
         from resnet_exp.training.trainer import Training, build_device
 
+    lazy_imports.without_cpu_probe()
     dist.initialize_dist(build_device(config.hardware), timeout=1800)
     if dist.get_global_rank() == 0:
         checkpoints.repair(run)

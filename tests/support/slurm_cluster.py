@@ -112,12 +112,13 @@ class SlurmCluster:
     def kill_node(self, name: str) -> None:
         """Kill all that runs on the node, as a loss of power would."""
         # The daemons first: none of them is to report how the processes ended.
-        slurmd = int((self.folder / "run" / f"{name}.pid").read_text())
-        on_node = [pid for pid, env in self._members() if env.get("SLURMD_NODENAME") == name and pid != slurmd]
-        jobs = set(self.processes())
-        for pid in (slurmd, *sorted(on_node, key=jobs.__contains__)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        os.kill(int((self.folder / "run" / f"{name}.pid").read_text()), signal.SIGKILL)
+        # Again, for one that was just starting a step.
+        while on_node := [pid for pid, env in self._members() if env.get("SLURMD_NODENAME") == name]:
+            for pid in sorted(on_node, key=set(self.processes()).__contains__):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     def fail_node(self, name: str) -> None:
         """Kill the node, and have SLURM see it now."""

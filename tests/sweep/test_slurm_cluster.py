@@ -63,10 +63,7 @@ def test_loss_of_a_node_and_of_the_controller(slurm: SlurmCluster, tmp_path: Pat
     job = slurm.submit(SLEEPS % note, "--mem=50", "--nodelist=n2")
     wait_for(note, "restart 0")
     slurm.fail_node("n2")
-    deadline = time.monotonic() + 10
-    while slurm.processes(job) and time.monotonic() < deadline:  # what was killed is gone when the system says so
-        time.sleep(0.1)
-    assert not [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in slurm.processes(job)]
+    assert slurm.processes(job) == []
     slurm.restart_controller()
     assert slurm.run("sinfo", "-h", "-p", "main", "-n", "n2", "-o", "%T") == "down"
     slurm.restore_node("n2")

@@ -206,3 +206,15 @@ def test_imported_objects_are_no_garbage_to_look_for() -> None:
     finally:
         gc.callbacks.pop()
         gc.unfreeze()
+
+
+def test_checkpoints_name_the_cpu_as_composer_does() -> None:
+    model = lazy_imports.cpu_model()
+    python(f"""
+import cpuinfo
+from composer.utils import get_composer_env_dict
+from resnet_exp.training import lazy_imports
+lazy_imports.without_cpu_probe()
+cpuinfo.get_cpu_info, probe = None, cpuinfo.get_cpu_info
+assert get_composer_env_dict()["cpu_model"] == probe()["brand_raw"] == {model!r}
+""")
