@@ -32,7 +32,7 @@ test: setup ## Run the tests
 
 .PHONY: soak
 soak: setup ## Run the tests that take minutes each
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -m soak $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m soak $(ARGS)
 
 .PHONY: frontier
 frontier: setup ## Train the demo sweep on the digits and report on it: demo/report (RUNS_DIR: where its runs are)

@@ -21,16 +21,14 @@ from support.warm import warm_training as warm_training
 # Files of minutes, the longest first: none of them shall begin when the others are done. `test_loaders` compiles what
 # the runs of others need then.
 LONGEST = (
-    "sweep/test_slurm",
+    "sweep/test_slurm",  # of `make soak`
     "loggers/test_wandb_faults",
     "data/test_loaders",
-    "sweep/test_slurm_cluster",
     "launch/test_ranks",
     "launch/test_bad_runs",
     "training/test_resume",
     "sweep/test_frontier_tracker",
     "training/test_run",
-    "loggers/test_other_trackers",
     "loggers/test_wandb",
     "data/test_streaming",
     "data/test_conversion_faults",

@@ -165,7 +165,7 @@ def test_a_batch_that_canonical_nodes_do_not_divide_is_refused(tmp_path: Path, p
 
 
 # The writer, and a worker of the writer.
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_tree: PhotoTree) -> None:
     photos = photo_tree()
     many_photos(photos, 500)

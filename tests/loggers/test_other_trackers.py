@@ -46,6 +46,7 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
     process.wait()
 
 
+@pytest.mark.soak
 def test_other_trackers_and_one_that_fails(tmp_path: Path, warm_training: WarmPython, mlflow_server: str) -> None:
     write_photos(tmp_path / "photos")
     words = ("recipe=mild", "loggers=[progress,tensorboard,mlflow]", "+loggers.faulty._target_=support.faulty.Faulty")

@@ -25,6 +25,7 @@ SENT = ("result", "evaluations")
 # --- Stopped, killed, gone on with
 
 
+@pytest.mark.soak
 def test_killed_and_resumed_is_one_run(tmp_path: Path, warm_training: WarmPython, service: Service) -> None:
     write_photos(tmp_path / "photos")
     interruptible = ("+callbacks.interrupter._target_=support.interrupter.Interrupter", "checkpoint_interval=2ba")

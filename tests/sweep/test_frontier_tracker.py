@@ -329,7 +329,7 @@ def test_a_real_sweep(trained_sweep: TrainedSweep) -> None:
     assert all(len(table) == 1 for table in tables)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_real_sweep_on_slurm(tmp_path: Path, slurm: SlurmCluster, service: Service) -> None:
     """Its parent is not in the jobs: it learns from the folders of the runs that they have ended."""
     folder = real_sweep(tmp_path, slurm.env, *PLACE, "-m", "ssr=0.0112,0.0223")

@@ -17,7 +17,7 @@ from support.slurm_play import play
 from support.slurm_scenario import Scenario
 from support.warm import WarmPython
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
 
 FINE = ("fine", "again", "more")
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from support.slurm_cluster import SlurmCluster
+
+pytestmark = pytest.mark.soak
 
 # Each notes its restart in a file and then is busy in a step, as the launcher's jobs are.
 SLEEPS = 'echo "restart ${SLURM_RESTART_COUNT:-0}" >>%s; [ -n "$SLURM_RESTART_COUNT" ] || srun sleep 60'
@@ -67,5 +71,5 @@ def test_loss_of_a_node_and_of_the_controller(slurm: SlurmCluster, tmp_path: Pat
     slurm.restart_controller()
     assert slurm.run("sinfo", "-h", "-p", "main", "-n", "n2", "-o", "%T") == "down"
     slurm.restore_node("n2")
-    wait_for(note, "restart 1")
+    wait_for(note, "restart 1", timeout=120)
     slurm.wait_state(job, "COMPLETED")

@@ -103,7 +103,7 @@ def assert_clocks(run: RunFolder, tries: int, longest: float) -> None:
             marks=pytest.mark.soak,
         ),
         # The rank outlives its launcher for long enough to save.
-        ("medium", "imagefolder", 0, [("11:SIGKILL:launcher", -9, 11)]),
+        pytest.param("medium", "imagefolder", 0, [("11:SIGKILL:launcher", -9, 11)], marks=pytest.mark.soak),
         pytest.param("hot", "streaming", 1, [("6:SIGINT:launcher", STOPPED, 6)], marks=pytest.mark.soak),
         ("hot", "ffcv", 2, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
     ],
