@@ -4,6 +4,8 @@
     python benchmarks/data.py -o docs/loading.svg   and its picture
     python benchmarks/data.py --cold                the same for images that are not in the page cache
     python benchmarks/data.py --startup             the time to the first batch
+    python benchmarks/data.py --against DIR         our loaders and those of another checkout, which has its .venv
+    python benchmarks/data.py --against DIR         our loaders and those of another checkout, which has its .venv
 
 Each loader runs in its own process and loads the same generated photographs (500x375 pixels, JPEG) in
 turn with the others, one pass per round, without worker processes. CPU time covers all its threads. The
@@ -28,6 +30,15 @@ from data_loaders import FULL, IMAGES, MODES, NAMES, generate, make, prepare
 
 from resnet_exp.core import console
 
+HERE = Path(__file__).resolve().parent.parent
+# For the interpreter of another checkout, in its folder of benchmarks.
+PREPARE = """
+import sys
+from pathlib import Path
+from data_loaders import generate, prepare
+generate(Path(sys.argv[1]))
+prepare(Path(sys.argv[1]))
+"""
 # Not FFCV's own: it compiles its pipeline for seconds whenever it opens a file.
 COLD = (
     f"ours, ffcv proportion, full {FULL}",
@@ -69,9 +80,15 @@ def serve(name: str, root: Path, warm: Path | None) -> None:
         _answer({"cpu": 1000 * cpu / images, "wall": 1000 * wall / images, "memory": memory})
 
 
-def begin(name: str, root: Path, cache: Path, warm: Path | None = None) -> subprocess.Popen[str]:
+def begin(
+    name: str,
+    root: Path,
+    cache: Path,
+    warm: Path | None = None,
+    checkout: Path = HERE,
+) -> subprocess.Popen[str]:
     """Start a loader's process; compiled code is kept in `cache`."""
-    command = [sys.executable, __file__, "--serve", name, "--root", str(root)]
+    command = [_python(checkout), str(checkout / "benchmarks" / "data.py"), "--serve", name, "--root", str(root)]
     command += ["--warm", str(warm)] if warm else []
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -147,6 +164,29 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
 
 
+def compare(folder: Path, other: Path, rounds: int) -> None:
+    """Print a table in Markdown: our loaders in the checkout `other` and in this one."""
+    sides = ((other.resolve(), folder / "then" / "photos"), (HERE, folder / "now" / "photos"))
+    for checkout, root in sides:
+        line = [_python(checkout), "-c", PREPARE, str(root)]
+        subprocess.run(line, cwd=checkout / "benchmarks", check=True)
+    console.say("| loader | then, ms | now, ms | now / then |\n| --- | --- | --- | --- |")
+    for name in (name for name in NAMES if name.startswith("ours")):
+        processes = [begin(name, root, root.parent / "numba", checkout=checkout) for checkout, root in sides]
+        for process in processes:
+            ask(process, None)
+        passes = [[ask(process)["cpu"] for process in processes] for _ in range(rounds)]
+        for process in processes:
+            process.communicate()
+        columns = [*zip(*passes, strict=True), [now / then for then, now in passes]]
+        console.say(f"| {name} | {' | '.join(_spread(list(column)) for column in columns)} |")
+
+
+def _python(checkout: Path) -> str:
+    """The interpreter of a checkout: this one here, that of the ``.venv`` elsewhere."""
+    return sys.executable if checkout == HERE else str(checkout / ".venv" / "bin" / "python")
+
+
 def show(found: Found) -> None:
     """Print the table."""
     console.say(
@@ -188,6 +228,7 @@ def main() -> int:
     parser.add_argument("--startup", action="store_true", help="measure the start instead")
     parser.add_argument("-o", "--output", type=Path, help="picture to write")
     parser.add_argument("--cold", action="store_true", help="measure with files that are not in memory")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="compare our loaders with those of a checkout")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
@@ -196,6 +237,9 @@ def main() -> int:
         serve(options.serve, options.root, options.warm)
         return 0
     with tempfile.TemporaryDirectory() as folder:
+        if options.against:
+            compare(Path(folder), options.against, options.rounds)
+            return 0
         root, warm = Path(folder) / "measured" / "photos", Path(folder) / "warm" / "photos"
         console.say(f"{IMAGES} photographs of {generate(root):,.0f} bytes on average, {options.rounds} rounds")
         prepare(root)
