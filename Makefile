@@ -40,12 +40,13 @@ frontier: setup ## Train the demo sweep on the digits and report on it: demo/rep
 	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report
 
 .PHONY: bench
-bench: setup ## Measure loaders and conversions, and how sweeps and reports scale (submission only where there is SLURM)
+bench: setup ## Measure loaders, conversions and start-up, and how sweeps and reports scale (submission only where there is SLURM)
 	$(PY) benchmarks/data.py
 	$(PY) benchmarks/scale.py compose --runs 1000 4000
 	$(PY) benchmarks/scale.py status --runs 1000 10000
 	$(PY) benchmarks/report.py --runs 1000 10000
 	$(PY) benchmarks/convert.py
+	$(PY) benchmarks/startup.py
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: lint

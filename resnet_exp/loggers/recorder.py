@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sized
 from dataclasses import asdict
 from typing import Any
 
@@ -113,7 +114,7 @@ class Recorder(Callback):
 
 
 def batches_of(state: State) -> int:
-    """Number of batches of the whole run."""
-    assert state.max_duration is not None and state.dataloader_len is not None
+    """Number of batches of the whole run, also during an evaluation, which has a loader of its own."""
+    assert state.max_duration is not None and isinstance(state.train_dataloader, Sized)
     length = state.max_duration.value
-    return int(length * state.dataloader_len.value) if state.max_duration.unit.value == "ep" else int(length)
+    return int(length * len(state.train_dataloader)) if state.max_duration.unit.value == "ep" else int(length)

@@ -15,6 +15,7 @@ from resnet_exp.plot import main
 from resnet_exp.reporting.curves import Curve, collect_curve, draw_curves
 from resnet_exp.runs.folder import RunFolder
 from support.commands import left_running
+from support.paths import TESTS
 
 
 def only_run(runs: Path) -> RunFolder:
@@ -84,6 +85,19 @@ def test_two_ranks_evaluate_every_image_once(
     names = set(torch.load(run.weights))
     assert {"conv1.weight", "layer1.0.bn1.running_mean", "fc.bias"} <= names
     assert not any(name.startswith("module.") for name in names)
+
+
+def test_the_time_left_is_known_after_an_evaluation(
+    tmp_path: Path, train_cli: Any, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    data = ("data=synthetic", "data.loader.train_images=64", "data.loader.val_images=8")
+    kept = ("+callbacks.kept._target_=support.kept_progress.KeptProgress", f"+callbacks.kept.runs={tmp_path / 'runs'}")
+    done = train_cli("recipe=mild", *tiny, *data, *kept, f"+callbacks.kept.path={tmp_path / 'kept'}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    progress = read_json(tmp_path / "kept")
+    assert progress is not None and (progress["done"], progress["total"]) == (1, 2)
+    assert progress["eta_seconds"] > 0
 
 
 @pytest.mark.soak
