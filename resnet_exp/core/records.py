@@ -82,6 +82,7 @@ Texts = Annotated[tuple[str, ...], Check("a list of texts", _texts)]
 Number = Annotated[float, Check(f"a number from 0 to {MOST:g}", _number(MOST))]
 Positive = Annotated[float, Check(f"above 0 and at most {MOST:g}", _number(MOST, above=0))]
 Fraction = Annotated[float, Check("a number from 0 to 1", _number(1))]
+Unbounded = Annotated[float, Check("a number", lambda value: float(value) if type(value) in (float, int) else REFUSED)]
 Whole = Annotated[int, _whole(0)]
 Count = Annotated[int, _whole(1)]
 

@@ -20,6 +20,7 @@ from resnet_exp.core.records import (
     Positive,
     Text,
     Texts,
+    Unbounded,
     Whole,
     from_json,
     is_object,
@@ -99,7 +100,7 @@ class Result:
     val_images: Whole
     top1: Fraction
     top5: Fraction
-    eval_loss: Number
+    eval_loss: Unbounded  # of a model that has diverged, it can be anything
     evaluation: Evaluation
     images_per_second: Number
     resumed: Whole

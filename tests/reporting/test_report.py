@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shlex
 import shutil
@@ -210,6 +211,15 @@ def test_a_result_that_calls_its_speed_by_the_old_name_is_read(tmp_path: Path) -
     (folder / "result.json").write_text(json.dumps(result))
     found = collect.collect_runs([tmp_path])
     assert [run.images_per_second for run in found.runs] == [123.0] and not found.unreadable
+
+
+@pytest.mark.parametrize("loss", [3.4e13, math.inf, math.nan])
+def test_a_result_of_a_model_that_has_diverged_is_read(tmp_path: Path, loss: float) -> None:
+    folder = write_run(tmp_path, "run")
+    result = {**json.loads((folder / "result.json").read_text()), "eval_loss": loss}
+    (folder / "result.json").write_text(json.dumps(result))
+    found = read_result(RunFolder(folder))
+    assert found is not None and str(found.eval_loss) == str(loss)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "1", '{"schema": 1}', "\udcff"])

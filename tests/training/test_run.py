@@ -24,6 +24,7 @@ def only_run(runs: Path) -> RunFolder:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
 def test_mild_learns_the_digits(tmp_path: Path, train_cli: Any) -> None:
     done = train_cli("recipe=mild", "ssr=0.5", "hardware=cpu", timeout=900)
     assert done.returncode == 0, done.stderr + done.stdout
