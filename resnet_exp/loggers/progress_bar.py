@@ -66,7 +66,7 @@ class Progress(LoggerDestination):
         if self._pace is None:
             self._pace = Pace()
             if self._shown:
-                console.status("waiting for the first batch (FFCV compiles its pipeline first)")
+                console.status("waiting for the first batch")
         self._pace.batch_begins()
 
     def batch_end(self, state: State, logger: Logger) -> None:
