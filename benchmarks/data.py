@@ -5,7 +5,6 @@
     python benchmarks/data.py --cold                the same for images that are not in the page cache
     python benchmarks/data.py --startup             the time to the first batch
     python benchmarks/data.py --against DIR         our loaders and those of another checkout, which has its .venv
-    python benchmarks/data.py --against DIR         our loaders and those of another checkout, which has its .venv
 
 Each loader runs in its own process and loads the same generated photographs (500x375 pixels, JPEG) in
 turn with the others, one pass per round, without worker processes. CPU time covers all its threads. The
@@ -24,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_loaders import FULL, IMAGES, MODES, NAMES, generate, make, prepare
@@ -175,11 +175,17 @@ def compare(folder: Path, other: Path, rounds: int) -> None:
         processes = [begin(name, root, root.parent / "numba", checkout=checkout) for checkout, root in sides]
         for process in processes:
             ask(process, None)
-        passes = [[ask(process)["cpu"] for process in processes] for _ in range(rounds)]
+        passes = [_pass_of_each(processes, number % 2) for number in range(rounds)]
         for process in processes:
             process.communicate()
         columns = [*zip(*passes, strict=True), [now / then for then, now in passes]]
         console.say(f"| {name} | {' | '.join(_spread(list(column)) for column in columns)} |")
+
+
+def _pass_of_each(processes: Sequence[subprocess.Popen[str]], first: int) -> list[float]:
+    """CPU time of each process in their order; the one numbered `first` begins, so that none always follows."""
+    found = {number: ask(processes[number])["cpu"] for number in (first, 1 - first)}
+    return [found[0], found[1]]
 
 
 def _python(checkout: Path) -> str:

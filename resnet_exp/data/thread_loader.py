@@ -100,6 +100,7 @@ class Slot:
     def take(self) -> Batch:
         """The batch for its consumer: images as NCHW in the memory order NHWC, and labels."""
         images, labels = self._batch
+        del self._batch  # on a GPU it is memory that the consumer gives back
         return images.permute(0, 3, 1, 2), labels
 
 
@@ -134,14 +135,36 @@ class GPUSlot(Slot):
         return super().take()
 
 
+class _Memory:
+    """What the batches of an epoch are made in; the next epoch uses it again."""
+
+    def __init__(self, split: Split) -> None:
+        """Allocate slots: one batch in use, one in the making, and those that are ready."""
+        self._split, self._room = split, (0, 0)
+        self._scratch: list[Scratch] = []
+        count = split.prefetch_factor + 2
+        self.slots: list[Slot]
+        if split.on_gpu:
+            stream: torch.cuda.Stream = torch.cuda.Stream()  # pyright: ignore[reportAssignmentType]
+            self.slots = [GPUSlot(split, stream) for _ in range(count)]
+        else:
+            self.slots = [Slot(split) for _ in range(count)]
+
+    def scratch(self, samples: Samples) -> list[Scratch]:
+        """Memory of each thread that decodes, large enough for these images; it grows."""
+        room = max(self._room[0], int(samples.height.max())), max(self._room[1], int(samples.width.max()))
+        if room != self._room:
+            self._room = room
+            self._scratch = [make_scratch(*room, self._split.crop) for _ in range(decoders(self._split))]
+        return self._scratch
+
+
 class _Maker:
     """Makes the batches of an epoch."""
 
-    def __init__(self, split: Split, rule: Rule, source: Source, decoding: ThreadPoolExecutor) -> None:
-        """`decoding`: threads for it, as many as `decoders` says."""
-        self._split, self._rule, self._source, self._decoding = split, rule, source, decoding
-        self._room = 0, 0
-        self._scratch: list[Scratch] = []
+    def __init__(self, rule: Rule, source: Source, memory: _Memory, decoding: ThreadPoolExecutor) -> None:
+        """`decoding`: threads that decode with the one that calls `make`."""
+        self._rule, self._source, self._memory, self._decoding = rule, source, memory, decoding
 
     def make(self, stored: Future[Stored], side: int, padding: int, slot: Slot) -> Slot:
         """Fill a slot: images of `side` pixels, of which the last `padding` do not count."""
@@ -154,20 +177,15 @@ class _Maker:
         def decode(scratch: Scratch) -> None:
             load(to_read(data), samples, self._rule, scratch, counter, images_out, status)
 
-        # Reading the results raises the error of a thread here.
-        list(self._decoding.map(decode, self._memory(samples)))
+        own, *others = self._memory.scratch(samples)
+        decoding = [self._decoding.submit(decode, scratch) for scratch in others]
+        decode(own)
+        for other in decoding:
+            other.result()
         if status.any():
             raise self._source.damaged(int(samples.indices[np.flatnonzero(status)[0]]))
         slot.finish()
         return slot
-
-    def _memory(self, samples: Samples) -> list[Scratch]:
-        """Memory of each thread, large enough for these images; it grows."""
-        room = max(self._room[0], int(samples.height.max())), max(self._room[1], int(samples.width.max()))
-        if room != self._room:
-            self._room = room
-            self._scratch = [make_scratch(*room, self._split.crop) for _ in range(decoders(self._split))]
-        return self._scratch
 
 
 def decoders(split: Split) -> int:
@@ -184,6 +202,7 @@ class ThreadLoader:
         self._split, self._source, self._shuffled = split, source, shuffled
         self._augment = NOTHING
         self._next = 0, 0
+        self._memory: _Memory | None = None
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -198,11 +217,13 @@ class ThreadLoader:
         """
         epoch, first = self._next
         self._next = epoch + 1, 0
-        split, slots, batches = self._split, self._slots(), self._batches(epoch)
+        split, batches = self._split, self._batches(epoch)
         with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(self._borrowed_memory())
+            slots = memory.slots
             reads = stack.enter_context(contextlib.closing(self._source.read(batches[first:], len(slots))))
             decoding, making, reading = (stack.enter_context(threads(count)) for count in (decoders(split), 1, 1))
-            maker = _Maker(split, rule_of(split, epoch, self._augment), self._source, decoding)
+            maker = _Maker(rule_of(split, epoch, self._augment), self._source, memory, decoding)
             jobs = (
                 making.submit(
                     maker.make,
@@ -216,13 +237,14 @@ class ThreadLoader:
             for slot in in_order(jobs, len(slots)):
                 yield slot.take()
 
-    def _slots(self) -> Sequence[Slot]:
-        """Memory of one batch in use, one in the making, and those that are ready."""
-        count = self._split.prefetch_factor + 2
-        if not self._split.on_gpu:
-            return [Slot(self._split) for _ in range(count)]
-        stream: torch.cuda.Stream = torch.cuda.Stream()  # pyright: ignore[reportAssignmentType]
-        return [GPUSlot(self._split, stream) for _ in range(count)]
+    @contextlib.contextmanager
+    def _borrowed_memory(self) -> Iterator[_Memory]:
+        """Memory of an epoch; one that begins while another is not done has its own."""
+        memory, self._memory = self._memory or _Memory(self._split), None
+        try:
+            yield memory
+        finally:
+            self._memory = memory
 
     def _batches(self, epoch: int) -> list[Indices]:
         order, size = self._order(epoch), self.batch_size

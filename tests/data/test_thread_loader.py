@@ -79,12 +79,16 @@ def test_two_ranks_see_the_global_batches_of_one() -> None:
 
 def test_memory_is_used_again_when_its_batch_is_not_in_use() -> None:
     places, sizes = [], []
-    for images, labels in loader_of(Numbered(40), prefetch_factor=1):
+    loader = loader_of(Numbered(40), prefetch_factor=1)
+    for images, labels in loader:
         places.append((images.data_ptr(), labels.data_ptr()))
         sizes.append(len(labels))
     assert sizes == [4] * 10
     assert len(set(places[:3])) == 3, "one batch ready, one in the making, one in use"
     assert places[3:] == places[:-3]
+    kept = loader._memory
+    assert {images.data_ptr() for images, _ in loader} == {pixels for pixels, _ in places}, "the next epoch's too"
+    assert loader._memory is kept is not None
 
 
 def test_a_job_begins_when_an_earlier_result_is_done_with() -> None:
