@@ -71,14 +71,27 @@ def test_the_layout_is_that_of_the_library() -> None:
     assert types.TYPE_ID_HANDLER[layout.LABEL_TYPE] is IntField
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("mode", "longest"), [("raw", 80), ("jpg", 80), ("jpg", None)])
-def test_the_pixels_are_those_of_ffcvs_own_writer(mode: str, longest: int | None, mixed: Path, tmp_path: Path) -> None:
-    ours, _ = convert(mixed, tmp_path, write_mode=mode, max_resolution=longest)
-    theirs = tmp_path / "theirs.ffcv"
-    original = TESTS / "support" / "ffcv_original.py"
-    line = [sys.executable, str(original), str(mixed / "train"), str(theirs), mode, str(longest or 0)]
+# The mode and the largest side of files; 0 is no bound.
+WRITTEN = [("raw", 80), ("jpg", 80), ("jpg", 0)]
+
+
+@pytest.fixture(scope="module")
+def originals(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of files that FFCV's own writer has written."""
+    folder = tmp_path_factory.mktemp("originals")
+    names = [f"{mode}-{longest}" for mode, longest in WRITTEN]
+    line = [sys.executable, str(TESTS / "support" / "ffcv_original.py"), str(mixed / "train"), str(folder), *names]
     subprocess.run(line, check=True, capture_output=True, timeout=120, cwd=ROOT)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "longest"), WRITTEN)
+def test_the_pixels_are_those_of_ffcvs_own_writer(
+    mode: str, longest: int, mixed: Path, originals: Path, tmp_path: Path
+) -> None:
+    ours, _ = convert(mixed, tmp_path, write_mode=mode, max_resolution=longest or None)
+    theirs = originals / f"{mode}-{longest}.ffcv"
     assert len(samples_of(ours)) == 5 * len(FORMATS) + 1
     # Its JPEGs have no restart markers.
     assert [pixels_of(sample) for sample in samples_of(ours)] == [pixels_of(sample) for sample in samples_of(theirs)]

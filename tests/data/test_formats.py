@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from composer.devices import DeviceCPU
 from torchvision.datasets import folder as torchvision_folder
 
 from resnet_exp.data import digits, ffcv, image_tree, imagefolder, synthetic
-from resnet_exp.data.contract import IGNORED, Split
+from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
-from resnet_exp.training.loaders import Normalize
-from resnet_exp.training.model import MeanCrossEntropy
 
 FILES = {
     "train_file": None,
@@ -154,20 +151,3 @@ def test_synthetic_data_has_the_size_that_it_pretends_to() -> None:
     assert [tuple(images.shape) for images, _ in loader] == [(8, 3, 20, 20)] * 12
     evaluation = synthetic.make_loader(replace(split, train=False), 100, 21, 4)
     assert [len(labels) for _, labels in evaluation] == [8, 8, 5]
-
-
-def test_normalization_is_the_textbook_one() -> None:
-    images = torch.randint(0, 256, (4, 3, 5, 5), dtype=torch.uint8)
-    mean, std = [10.0, 20.0, 30.0], [2.0, 3.0, 4.0]
-    done, _ = Normalize(DeviceCPU(), mean, std, torch.float32)((images.clone(), torch.zeros(4)))
-    expected = (images.double() - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
-    assert torch.allclose(done.double(), expected, atol=1e-5)
-
-
-def test_the_evaluation_loss_is_a_mean_over_images() -> None:
-    logits, labels = torch.randn(10, 4), torch.randint(0, 4, (10,))
-    metric = MeanCrossEntropy()
-    metric.update(logits[:7], labels[:7])
-    metric.update(logits[7:], labels[7:])
-    metric.update(torch.randn(2, 4), torch.full((2,), IGNORED))
-    assert float(metric.compute()) == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-5)

@@ -68,10 +68,12 @@ def test_places_and_settings_of_no_use_are_refused(
     assert os.listdir(tmp_path) == []
 
 
-def test_a_store_of_no_use_is_refused_before_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_a_store_of_no_use_is_refused_before_the_conversion(
+    tmp_path: Path, photo_tree: PhotoTree, warm_python: WarmPython
+) -> None:
     photo_tree()
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_CONFIG_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
-    done = run(tmp_path, S3, "dataset.num_classes=2", **nobody)
+    done = run(warm_python, tmp_path, S3, "dataset.num_classes=2", **nobody)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "NoCredentialsError" in done.stderr and not (tmp_path / "cache").exists()
 
@@ -99,17 +101,22 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_train_from_an_object_store(
-    tmp_path: Path, photo_tree: PhotoTree, store: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    photo_tree: PhotoTree,
+    store: Any,
+    caplog: pytest.LogCaptureFixture,
+    warm_python: WarmPython,
+    warm_training: WarmPython,
 ) -> None:
     photo_tree()
     few = "data.loader.images_per_shard=4"
-    done = run(tmp_path, S3, few)
+    done = run(warm_python, tmp_path, S3, few)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     names = {entry["Key"] for entry in store.list_objects_v2(Bucket="shards")["Contents"]}
     assert {"photos/train.json", "photos/train/index.json", "photos/train/shard.00007.mds"} <= names
     shutil.rmtree(tmp_path / "cache")
     words = ("data=streaming", "dataset=imagefolder", few, *TINY, "recipe=mild", "hardware.devices=2")
-    far = run(tmp_path, *command(tmp_path, *words, S3, "data.num_workers=1"))
+    far = run(warm_training, tmp_path, *command(tmp_path, *words, S3, "data.num_workers=1"))
     assert far.returncode == 0, far.stderr + far.stdout
     asked = re.findall(r"GET /shards/photos/train/(shard\.\d+\.mds)", caplog.text)
     assert sorted(asked) == [f"shard.{number:05d}.mds" for number in range(8)], "once for both ranks"
@@ -139,16 +146,18 @@ def test_what_is_in_the_store_is_what_was_converted(tmp_path: Path, photo_tree: 
     assert len(list(train.iterdir())) == 33, "32 shards and the index, and nothing else"
 
 
-def test_options_of_a_store_are_settings(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
+def test_options_of_a_store_are_settings(
+    tmp_path: Path, photo_tree: PhotoTree, store: Any, warm_python: WarmPython
+) -> None:
     uploaded(photo_tree(), tmp_path)
     endpoint = os.environ["AWS_ENDPOINT_URL"]
     options = f'+{OPTIONS}={{key:key,secret:secret,client_kwargs:{{endpoint_url:"{endpoint}"}}}}'
     nobody = {"AWS_ENDPOINT_URL": "", "AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true"}
     words = ("data.loader.remote=s3://shards/x", options, "verify=true")
-    done = run(tmp_path, *words, **nobody)
+    done = run(warm_python, tmp_path, *words, **nobody)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.count(": whole, ") == 2
-    nowhere = run(tmp_path, *words, "data.cache_dir=/proc/here", **nobody)
+    nowhere = run(warm_python, tmp_path, *words, "data.cache_dir=/proc/here", **nobody)
     assert (nowhere.returncode, nowhere.stderr) == (
         2,
         "data.cache_dir=/proc/here cannot be written (No such file or directory); set data.cache_dir=PATH\n",
@@ -228,11 +237,13 @@ def test_a_store_that_says_nothing_is_waited_for_only_so_long(store: Any, monkey
             object_store.Remote("s3://shards/x").read("a")
 
 
-def test_a_store_that_is_not_there_or_has_nothing_is_a_line(tmp_path: Path, photo_tree: PhotoTree, store: Any) -> None:
+def test_a_store_that_is_not_there_or_has_nothing_is_a_line(
+    tmp_path: Path, photo_tree: PhotoTree, store: Any, warm_python: WarmPython
+) -> None:
     photo_tree()
     words = ("data=streaming", "dataset=imagefolder", *TINY, "recipe=mild")
     elsewhere = ("data.loader.remote=s3://shards/nothing", "dataset.num_classes=2")
-    nothing = run(tmp_path, *command(tmp_path, *words, *elsewhere))
+    nothing = run(warm_python, tmp_path, *command(tmp_path, *words, *elsewhere))
     assert (nothing.returncode, nothing.stderr) == (
         2,
         "data.loader.remote=s3://shards/nothing has no train/index.json; convert the dataset there first\n",
@@ -240,7 +251,9 @@ def test_a_store_that_is_not_there_or_has_nothing_is_a_line(tmp_path: Path, phot
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}"
-    absent = run(tmp_path, *command(tmp_path, *words, S3, "dataset.num_classes=2"), AWS_ENDPOINT_URL=closed)
+    absent = run(
+        warm_python, tmp_path, *command(tmp_path, *words, S3, "dataset.num_classes=2"), AWS_ENDPOINT_URL=closed
+    )
     assert (absent.returncode, absent.stderr.count("\n")) == (1, 1), absent.stderr
     assert absent.stderr.startswith("s3://shards/photos/train/index.json cannot be read (")
     assert not (tmp_path / "runs").exists() or list((tmp_path / "runs").iterdir()) == []

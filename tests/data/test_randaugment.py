@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from composer.algorithms.utils import augmentation_primitives as composer
 from PIL import Image
 from scipy.stats import ks_2samp
 
 from resnet_exp.data.kernels.randaugment import OPERATIONS, apply, augment_with, randaugment, strength
 from resnet_exp.data.kernels.rng import AUGMENT, epoch_key, seed_stream
+
+
+@pytest.fixture(scope="module")
+def composer() -> ModuleType:
+    """Composer's operations. All workers import all files of tests, and Composer takes seconds: here it is one."""
+    from composer.algorithms.utils import augmentation_primitives
+
+    return augmentation_primitives
 
 
 def photo(number: int, side: int = 176) -> Any:
@@ -23,7 +31,7 @@ def photo(number: int, side: int = 176) -> Any:
     return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
-def drawn_by_composer(name: str, severity: float, side: int) -> float:
+def drawn_by(composer: ModuleType, name: str, severity: float, side: int) -> float:
     """What Composer's function of this name draws next, in the unit of `strength`."""
     uniform, level = np.random.uniform, composer._sample_level
     if name in ("autocontrast", "equalize"):
@@ -58,36 +66,36 @@ def apply_ours(name: str, value: float, image: Any) -> Any:
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("severity", [10, 3])
 @pytest.mark.parametrize("side", [176, 105])
-def test_operations_are_those_of_pillow(name: str, severity: int, side: int) -> None:
+def test_operations_are_those_of_pillow(composer: ModuleType, name: str, severity: int, side: int) -> None:
     for number in range(12):
         image = photo(number, side)
         np.random.seed(number)
         theirs = np.asarray(getattr(composer, name)(Image.fromarray(image), severity))
         np.random.seed(number)
-        value = drawn_by_composer(name, severity, side)
+        value = drawn_by(composer, name, severity, side)
         ours = apply_ours(name, value, image)
         assert np.abs(ours.astype(int) - theirs).max() == 0, f"{name}({value})"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_on_images_of_one_color(name: str) -> None:
+def test_operations_on_images_of_one_color(composer: ModuleType, name: str) -> None:
     for color in (0, 7, 255):
         image = np.full((24, 24, 3), color, np.uint8)
         image[:, :, 1] = 255 - color
         np.random.seed(color)
         theirs = np.asarray(getattr(composer, name)(Image.fromarray(image), 10))
         np.random.seed(color)
-        assert np.array_equal(apply_ours(name, drawn_by_composer(name, 10, 24), image), theirs)
+        assert np.array_equal(apply_ours(name, drawn_by(composer, name, 10, 24), image), theirs)
 
 
 @pytest.mark.parametrize("name", OPERATIONS[2:])
-def test_strengths_are_drawn_as_composers(name: str) -> None:
+def test_strengths_are_drawn_as_composers(composer: ModuleType, name: str) -> None:
     stream, ours = np.zeros(1, np.uint64), []
     for sample in range(3000):
         seed_stream(stream, epoch_key(17, 0), np.uint64(sample), AUGMENT)
         ours.append(strength(OPERATIONS.index(name), 10.0, 176, stream))
     np.random.seed(1)
-    assert ks_2samp(ours, [drawn_by_composer(name, 10, 176) for _ in range(3000)]).pvalue > 0.01  # pyright: ignore
+    assert ks_2samp(ours, [drawn_by(composer, name, 10, 176) for _ in range(3000)]).pvalue > 0.01  # pyright: ignore
 
 
 def test_chains_draw_every_operation_and_repeat() -> None:

@@ -33,6 +33,7 @@ from support.loaders import epoch_of, open_loader, same, shard_settings, split_o
 from support.paths import TESTS
 from support.photos import PhotoTree
 from support.shards import line_of, open_shards, prepare, run
+from support.warm import WarmPython
 
 WRITER = "resnet_exp.data.writer"
 
@@ -82,7 +83,8 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Path, P
     ours, _ = prepare(photos, folder / "cache")
     # The library leaves files in the folder for temporary ones.
     own = {"PYTHONPATH": str(TESTS), "TMPDIR": str(folder)}
-    done = run(folder, sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards"), **own)
+    words = [sys.executable, "-c", THE_LIBRARY, str(ours), str(folder / "shards")]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), folder / "shards", photos
 
@@ -166,7 +168,9 @@ def test_a_batch_that_canonical_nodes_do_not_divide_is_refused(tmp_path: Path, p
 
 # The writer, and a worker of the writer.
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.soak)])
-def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_a_conversion_that_is_killed_goes_on(
+    victim: int, tmp_path: Path, photo_tree: PhotoTree, warm_python: WarmPython
+) -> None:
     photos = photo_tree()
     many_photos(photos, 500)
     quick = ("data.loader.max_resolution=200", "data.loader.images_per_shard=10")
@@ -187,7 +191,7 @@ def test_a_conversion_that_is_killed_goes_on(victim: int, tmp_path: Path, photo_
     if victim == 1:
         assert errors.count("\n") == 1 and "a process of the writer was ended by SIGKILL (out of memory?)" in errors
     assert list(tmp_path.rglob("train/index.json")) == []
-    again = run(tmp_path, *quick)
+    again = run(warm_python, tmp_path, *quick)
     assert (again.returncode, again.stderr) == (0, "")
     assert "of 534 images are there from an earlier try" in again.stdout
     (train,) = tmp_path.rglob("train/index.json")
@@ -215,13 +219,15 @@ def test_shards_of_an_interrupted_conversion_are_checked(tmp_path: Path, photo_t
     assert contents(again) == contents(whole)
 
 
-def test_images_that_cannot_be_converted_are_named_or_listed(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_images_that_cannot_be_converted_are_named_or_listed(
+    tmp_path: Path, photo_tree: PhotoTree, warm_python: WarmPython
+) -> None:
     broken = photo_tree() / "train" / "china" / "01.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
-    done = run(tmp_path)
+    done = run(warm_python, tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"conversion of {tmp_path}/photos failed: image {broken} cannot be read (" in done.stderr
-    skipped = run(tmp_path, "on_error=skip")
+    skipped = run(warm_python, tmp_path, "on_error=skip")
     assert (skipped.returncode, skipped.stderr) == (0, "")
     (train,) = tmp_path.rglob("train.json")
     content = json.loads(train.read_text())
@@ -288,15 +294,15 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path, photo_tree: Phot
         prepare(photos, tmp_path, label_column="x")
 
 
-def test_verify_finds_a_flipped_bit(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_verify_finds_a_flipped_bit(tmp_path: Path, photo_tree: PhotoTree, warm_python: WarmPython) -> None:
     photo_tree()
     few = "data.loader.images_per_shard=2"
-    assert run(tmp_path, few).returncode == 0
-    well = run(tmp_path, few, "verify=true")
+    assert run(warm_python, tmp_path, few).returncode == 0
+    well = run(warm_python, tmp_path, few, "verify=true")
     assert (well.returncode, well.stderr) == (0, "") and "train: whole, 32 images of 2 classes" in well.stdout
     (train,) = (path.parent for path in tmp_path.rglob("train/index.json"))
     damage(train / "shard.00009.mds", 700)
-    done = run(tmp_path, few, "verify=true")
+    done = run(warm_python, tmp_path, few, "verify=true")
     assert (done.returncode, done.stderr) == (
         1,
         f"MDS shard {train}/shard.00009.mds is damaged: its bytes are not what was written; "
@@ -337,9 +343,9 @@ def test_classes_that_the_run_does_not_have_end_it(tmp_path: Path, photo_tree: P
         epoch_of(open_shards(photos, tmp_path / "cache", classes=1), 0)
 
 
-def test_shards_in_a_folder_are_read_in_place(tmp_path: Path, photo_tree: PhotoTree) -> None:
+def test_shards_in_a_folder_are_read_in_place(tmp_path: Path, photo_tree: PhotoTree, warm_python: WarmPython) -> None:
     photos, shared = photo_tree(), tmp_path / "shared"
-    done = run(tmp_path, f"data.loader.remote={shared}", "data.loader.images_per_shard=7")
+    done = run(warm_python, tmp_path, f"data.loader.remote={shared}", "data.loader.images_per_shard=7")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == f"data.loader.remote={shared}"
     shutil.rmtree(tmp_path / "cache")

@@ -7,8 +7,6 @@ import datetime
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +15,11 @@ import pytest
 from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.loggers import metric_names
 from support import wandb_service
+from support.commands import Finished
 from support.trained_sweep import NAME, USD_PER_HOUR, TrainedSweep
 from support.training import BATCHES, EPOCHS, folders_of
 from support.wandb_service import Service, StoredRun
+from support.warm import WarmPython
 
 
 class Tracked(NamedTuple):
@@ -125,29 +125,33 @@ def test_metrics_have_their_axes_and_the_machine_is_watched(tracked: Tracked) ->
         assert any("system.cpu" in key or "system.proc.cpu.threads" in key for key in stored.rows("events")[0])
 
 
-def test_a_report_of_wandb_folders_is_one_of_their_runs(tracked: Tracked, tmp_path: Path) -> None:
+def test_a_report_of_wandb_folders_is_one_of_their_runs(
+    tracked: Tracked, tmp_path: Path, warm_python: WarmPython
+) -> None:
     wandb_folders = [folder / "wandb" for folder in tracked.runs.values()]
     (one,) = wandb_folders[0].glob("offline-run-*")
     words = ["-o", "out", "--no-published"]
-    done = report(tmp_path, *map(str, [*wandb_folders[1:], one]), *words)
+    done = report(warm_python, tmp_path, *map(str, [*wandb_folders[1:], one]), *words)
     assert (done.returncode, done.stderr) == (0, "")
     with (tmp_path / "out" / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
     top1 = {name: read_json(folder / "result.json") for name, folder in tracked.runs.items()}
     assert {row["run_id"]: float(row["top1"]) for row in rows} == {name: r["top1"] for name, r in top1.items() if r}
     # Given again with their run folders, each is still one run.
-    assert "2 runs: 2 done" in report(tmp_path, str(wandb_folders[0]), str(tracked.folder / "runs"), *words).stdout
+    again = report(warm_python, tmp_path, str(wandb_folders[0]), str(tracked.folder / "runs"), *words)
+    assert "2 runs: 2 done" in again.stdout
 
 
-def test_a_report_of_files_without_their_run_folder_is_refused(tracked: Tracked, tmp_path: Path) -> None:
+def test_a_report_of_files_without_their_run_folder_is_refused(
+    tracked: Tracked, tmp_path: Path, warm_python: WarmPython
+) -> None:
     shutil.copytree(next(iter(tracked.runs.values())) / "wandb", tmp_path / "copied")
     (one,) = (path.name for path in (tmp_path / "copied").glob("offline-run-*"))
     for place in ("copied", f"copied/{one}"):
-        done = report(tmp_path, place, "-o", "out")
+        done = report(warm_python, tmp_path, place, "-o", "out")
         assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "out").exists()
         assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith(f"{place} has only W&B's files, ")
 
 
-def report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "resnet_exp.report", *arguments]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+def report(python: WarmPython, folder: Path, *arguments: str) -> Finished:
+    return python.run(["resnet_exp.report", *arguments], folder)

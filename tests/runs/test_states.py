@@ -25,8 +25,10 @@ from resnet_exp.core.slurm import QueuedJob, _tasks
 from resnet_exp.runs import states, status_table, sweep_manifest
 from resnet_exp.runs.states import RunState
 from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
+from support.commands import Finished
 from support.paths import ROOT
 from support.run_folders import result_of
+from support.warm import WarmPython
 
 RESULT = result_of("done", epochs=3, top1=0.75, timing__train_seconds=61.0)
 PROGRESS = {"done": 3, "total": 16, "unit": "epochs", "top1": 0.5, "eta_seconds": 90.0}
@@ -183,14 +185,13 @@ def test_tasks_that_never_started_are_found_in_the_accounting() -> None:
     assert _tasks("12") == ["12"]
 
 
-def test_status_as_a_command(tmp_path: Path) -> None:
+def test_status_as_a_command(tmp_path: Path, warm_python: WarmPython) -> None:
     write(tmp_path / "good", result=RESULT)
     write(tmp_path / "bad", failure={"error": "ValueError: no"})
     plan(tmp_path, "good", sweep="other")
 
-    def status(*args: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "resnet_exp.status", str(tmp_path), *args]
-        return subprocess.run(line, capture_output=True, text=True, timeout=60)
+    def status(*args: str) -> Finished:
+        return warm_python.run(["resnet_exp.status", str(tmp_path), *args], tmp_path)
 
     done = status()
     assert done.returncode == 1

@@ -1,4 +1,7 @@
-"""Writes an FFCV file with FFCV's own writer: ``python ffcv_original.py FOLDER FILE MODE MAX_RESOLUTION``."""
+"""Writes files with FFCV's own writer: ``python ffcv_original.py IMAGES FOLDER MODE-MAX_RESOLUTION...``.
+
+They are named ``MODE-MAX_RESOLUTION.ffcv``; 0 is no bound.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,12 @@ class Images:
 
 
 def main() -> None:
-    folder, file, mode, longest = sys.argv[1:]
-    field = RGBImageField(write_mode=mode, max_resolution=int(longest) or None, jpeg_quality=90)  # pyright: ignore
-    writer = DatasetWriter(file, {"image": field, "label": IntField()}, num_workers=2)
-    writer.from_indexed_dataset(Images(folder), chunksize=4)
+    images, folder, *names = sys.argv[1:]
+    for name in names:
+        mode, longest = name.split("-")
+        field = RGBImageField(write_mode=mode, max_resolution=int(longest) or None, jpeg_quality=90)  # pyright: ignore
+        writer = DatasetWriter(f"{folder}/{name}.ffcv", {"image": field, "label": IntField()}, num_workers=2)
+        writer.from_indexed_dataset(Images(images), chunksize=4)
 
 
 if __name__ == "__main__":

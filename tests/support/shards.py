@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 from resnet_exp.data import streaming
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming.files import MDSShards
+from support.commands import Finished
 from support.loaders import shard_settings, split_of
+from support.warm import WarmPython
 
 
 def prepare(photos: Path, cache: Path, **changes: Any) -> tuple[Path, Path]:
@@ -31,8 +32,7 @@ def line_of(folder: Path, *words: str, module: str = "resnet_exp.convert") -> li
     return [sys.executable, "-m", module, "data=streaming", *where, *words]
 
 
-def run(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(python: WarmPython, folder: Path, *words: str, **environ: str) -> Finished:
     """``python -m resnet_exp.convert``, or another command line."""
-    line = list(words) if words and words[0] == sys.executable else line_of(folder, *words)
-    own = {**os.environ, **environ}
-    return subprocess.run(line, cwd=folder, env=own, capture_output=True, text=True, timeout=200)
+    line = words if words and words[0] == sys.executable else line_of(folder, *words)
+    return python.run(list(line[2:]), folder, {**os.environ, **environ}, timeout=200)

@@ -1,7 +1,7 @@
 """The real command line without its start: forked from an interpreter that has imported what it needs.
 
-`warm_cli` is for commands that answer and end, `train_cli` for those that train: then what they start as
-``python -m resnet_exp.train`` is forked as well. Both run the code that a new process would run, with the folder, the
+`warm_cli` is for commands that answer and end, `train_cli` for those that train. What they start, ranks and the writer
+of a conversion, is forked as well. Both run the code that a new process would run, with the folder, the
 environment, the arguments, the descriptors, the parent and the session that it would have. What a run does with
 imports, and how it starts, is tested on new processes, by `run_cli`.
 """
@@ -32,11 +32,11 @@ def _read(descriptor: int) -> str:
 class WarmPython:
     """Runs ``python -m MODULE ARGUMENTS`` as often as it is asked to, one at a time."""
 
-    def __init__(self, *imports: str) -> None:
-        """`imports`: ``training``, or nothing."""
+    def __init__(self, kind: str) -> None:
+        """`kind`: ``training``, ``answers`` or ``tracking``."""
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environ = {**os.environ, "PYTHONPATH": str(TESTS)}
-        line = [sys.executable, "-m", "support.warm_server", str(theirs.fileno()), *imports]
+        line = [sys.executable, "-m", "support.warm_server", str(theirs.fileno()), kind]
         # No terminal, as behind the pipes of `subprocess.run`.
         null = subprocess.DEVNULL
         self.process = subprocess.Popen(
@@ -80,8 +80,8 @@ class WarmPython:
         self.process.wait(timeout=30)
 
 
-def _fixture(*imports: str) -> Iterator[WarmPython]:
-    warm = WarmPython(*imports)
+def _fixture(kind: str) -> Iterator[WarmPython]:
+    warm = WarmPython(kind)
     yield warm
     warm.close()
 
@@ -89,7 +89,13 @@ def _fixture(*imports: str) -> Iterator[WarmPython]:
 @pytest.fixture(scope="session")
 def warm_python() -> Iterator[WarmPython]:
     """An interpreter to fork commands from that answer."""
-    yield from _fixture()
+    yield from _fixture("answers")
+
+
+@pytest.fixture(scope="session")
+def warm_tracking() -> Iterator[WarmPython]:
+    """An interpreter to fork commands from that talk to W&B."""
+    yield from _fixture("tracking")
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,10 @@ from resnet_exp.runs.folder import OWNED
 LONGEST_REQUEST = 2**20
 # Above the descriptors that anything here uses, and the limit of a process.
 HIGH, HIGHEST = 500, 1024
-# Processes that each process of `train_cli` has waiting: no test there starts more ranks or runs at once.
-SPARES = 2
+# Processes that each command has waiting: no test starts more ranks or runs at once, or more than one conversion.
+SPARES = {"training": 2, "answers": 1, "tracking": 0}
+WRITER = "resnet_exp.data.writer"
+WARM = {"resnet_exp.train", WRITER}
 # What ``python -m`` and PYTHONPATH have added, a folder each, is each process's own.
 SYSTEM_PATH = sys.path[2:]
 
@@ -54,14 +56,15 @@ class Spare:
 
 
 class WarmPopen(subprocess.Popen[bytes]):
-    """Has a spare become ``python -m resnet_exp.train``; starts everything else, and one too many, as ever."""
+    """Has a spare become a module of `WARM`; starts everything else, and one too many, as ever."""
 
     spares: ClassVar[list[Spare]] = []
 
     def _execute_child(self, *values: Any) -> None:
         base = super()._execute_child  # type: ignore[misc]
         given = inspect.signature(base).bind(*values).arguments
-        if given["args"][:3] != [sys.executable, "-m", "resnet_exp.train"] or not self.spares:
+        interpreter, option, module = (*given["args"], "", "")[:3]
+        if (interpreter, option) != (sys.executable, "-m") or module not in WARM or not self.spares:
             base(*values)
             return
         spare = self.spares.pop()
@@ -74,9 +77,10 @@ class WarmPopen(subprocess.Popen[bytes]):
             new_session=given["start_new_session"],
             first=given["preexec_fn"],
         )
-        errors = given["c2pwrite"] if given["errwrite"] == -1 else given["errwrite"]
+        # -1: that of this process.
+        output = [given[name] for name in ("p2cread", "c2pwrite", "errwrite")]
         with spare.socket:
-            send(spare.socket, request, [given["p2cread"], given["c2pwrite"], errors, *given["pass_fds"]])
+            send(spare.socket, request, [n if at < 0 else at for n, at in enumerate(output)] + [*given["pass_fds"]])
         self.pid, self._child_created = spare.pid, True
         pipes = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
         self._close_pipe_fds(*(given[name] for name in pipes))  # type: ignore[attr-defined]
@@ -108,8 +112,8 @@ def _start(request: Request, descriptors: list[int], spares: int) -> list[str]:
     while asked is not None:
         request, descriptors = asked
         WarmPopen.spares = []
-        ranks_start_nothing = OWNED in request.environ
-        asked = None if ranks_start_nothing else _fork_spares(spares)
+        starts_nothing = OWNED in request.environ or request.words[0] == WRITER
+        asked = None if starts_nothing else _fork_spares(spares)
     return _become(request, descriptors)
 
 
@@ -167,11 +171,16 @@ def _become(request: Request, descriptors: list[int]) -> list[str]:
 def _import_what_commands_import() -> None:
     """All but the modules of the commands themselves, which ``-m`` executes."""
     import hydra.core.plugins
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg  # noqa: F401
 
     import resnet_exp.cli
+    import resnet_exp.data.ffcv.conversion
+    import resnet_exp.data.streaming.conversion
     import resnet_exp.data.streaming.upload
     import resnet_exp.planning.run_plan
     import resnet_exp.planning.sweep_plan
+    import resnet_exp.reporting.sweep_frontier
     import resnet_exp.runs.status_table  # noqa: F401
 
     hydra.core.plugins.Plugins.instance()
@@ -192,16 +201,22 @@ def _import_what_ranks_import() -> None:
     import resnet_exp.data.synthetic  # noqa: F401
 
 
+def _import_what_clients_import() -> None:
+    os.environ["WANDB_ERROR_REPORTING"] = "false"  # read by the import
+    import resnet_exp.tracking.workspace  # noqa: F401
+
+
 if __name__ == "__main__":
     # What is pickled, and the class that forks, is that of the module, not of this script.
     from support import warm_server
 
     _import_what_commands_import()
-    spare_count = 0
-    if sys.argv[2:] == ["training"]:
+    if sys.argv[2] == "training":
         _import_what_ranks_import()
-        subprocess.Popen = warm_server.WarmPopen  # type: ignore[assignment,misc]
-        spare_count = warm_server.SPARES
+    if sys.argv[2] == "tracking":
+        _import_what_clients_import()
+    subprocess.Popen = warm_server.WarmPopen  # type: ignore[assignment,misc]
+    spare_count = warm_server.SPARES[sys.argv[2]]
     module, *arguments = warm_server.serve(socket.socket(fileno=int(sys.argv[1])), spare_count)
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -7,7 +7,12 @@ import { byId } from "./dom.js";
  * @returns {Promise<string>}
  */
 export async function unpackText(id) {
-  const packed = Uint8Array.from(atob((byId(id).textContent ?? "").trim()), (letter) => letter.charCodeAt(0));
+  const letters = atob((byId(id).textContent ?? "").trim());
+  const packed = new Uint8Array(letters.length);
+  // A loop over two million letters; Uint8Array.from takes ten times as long.
+  for (let at = 0; at < letters.length; at += 1) {
+    packed[at] = letters.charCodeAt(at);
+  }
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
