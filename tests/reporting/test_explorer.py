@@ -589,6 +589,7 @@ def test_numbers_that_are_none_and_long_curves(tmp_path: Path, tab: Tab) -> None
     assert page.inner_text("#details").endswith("Its configuration is runs/mild-1/config.yaml")
 
 
+@pytest.mark.soak
 def test_ten_thousand_runs_fit(tmp_path: Path, tab: Tab) -> None:
     generator = random.Random(1)
     curve = tuple((float(second), generator.random()) for second in range(90))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ffcv.reader import Reader
-
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
 
@@ -30,6 +28,8 @@ def convert(root: Path, cache: Path, workers: int = 2, **changes: Any) -> tuple[
 
 def samples_of(file: Path) -> list[Sample]:
     """Class, mode, width, height and stored bytes of every sample, as FFCV's reader finds them."""
+    from ffcv.reader import Reader  # compiles for seconds when it is imported
+
     reader = Reader(str(file))
     sizes = {int(place["ptr"]): int(place["size"]) for place in reader.alloc_table}
     assert len(sizes) == reader.num_samples

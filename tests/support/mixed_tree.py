@@ -8,13 +8,14 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_sample_image
 
 Writer = Callable[[Image.Image, Path], None]
 
 
 def packaged_pictures() -> dict[str, Image.Image]:
     """Pictures that lie in packages of the lock: two photographs, a portrait, a drawing and a logo with alpha."""
+    from sklearn.datasets import load_sample_image
+
     found = {name: Image.fromarray(load_sample_image(f"{name}.jpg")) for name in ("china", "flower")}
     samples = Path(matplotlib.get_data_path()) / "sample_data"
     for name in ("grace_hopper.jpg", "Minduka_Present_Blue_Pack.png", "logo2.png"):

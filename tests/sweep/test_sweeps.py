@@ -217,7 +217,7 @@ def test_installed_wheel_has_the_sweeps(tmp_path: Path, monkeypatch: pytest.Monk
     assert f"{tmp_path}/site/resnet_exp/sweeps" in shown and str(ROOT / "sweeps") not in shown
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_demo_is_trained_once(train_cli: RunCli, tmp_path: Path) -> None:
     line = ("-cn", "demo", *DIGITS, "recipe=baseline,mild", "ssr=0.0112", "seed=17")
     first = train_cli(*line, timeout=300)

@@ -33,7 +33,7 @@ def loaded(path: Path) -> set[str]:
     return set(path.read_text().splitlines())
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_rank_trains_the_same_without_what_it_does_not_use(
     tmp_path: Path, run_cli: Any, tiny: list[str], photo_tree: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from composer.algorithms.utils import augmentation_sets
 
 from resnet_exp.data.kernels import color, geometry
 from resnet_exp.data.kernels.color import Counts, Image, Table
@@ -38,6 +37,8 @@ NOTHING = Augment(np.zeros(1, np.int64), 0.0, 0)
 
 def augment_with(augmentation_set: str, severity: float, depth: int) -> Augment:
     """The settings of ``composer.algorithms.RandAugment``."""
+    from composer.algorithms.utils import augmentation_sets  # takes seconds to import
+
     names = [function.__name__ for function in augmentation_sets[augmentation_set]]
     return Augment(np.array([OPERATIONS.index(name) for name in names]), float(severity), depth)
 
