@@ -42,8 +42,12 @@ def test_a_journal_on_the_disk_is_read_and_written_again_to_the_byte(tmp_path: P
     head = {"schema": 1, "layout": {"page_bytes": page, "pages_at": page, "settings": CONTENT}}
     text = "".join(json.dumps(line) + "\n" for line in (head, {"number": 3, "checksum": 7, "rows": rows}))
     written = tmp_path / "train.ffcv.partial.journal"
-    for cut_off in ("", '{"number": 4}\n', '{"number":'):
-        written.write_text(text + cut_off)
+    others = [{"number": 4}, [], *({"number": 4, "checksum": 7, "rows": rows} for rows in (7, [7], [[]], [[[]] * 6]))]
+    key = found[0].key
+    others += [{"number": 4, "checksum": 7, "rows": [[key, *row]]} for row in ([1], "aaaaa", [1, 2**16, 1, 0, 1])]
+    others += [{"number": number, "checksum": 7, "rows": rows} for number in (-1, 2**70)]
+    for last in ("", '{"number":', *(json.dumps(line) + "\n" for line in others)):
+        written.write_text(text + last)
         journal = Journal(unfinished, found, CONTENT)
         journal.open()
         journal.close()

@@ -12,25 +12,40 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 from isal.isal_zlib import crc32
 
 from resnet_exp.core import files
-from resnet_exp.core.records import from_json
+from resnet_exp.core.records import MOST, REFUSED, Check, Count, Whole, from_json, is_text
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.layout import page_bytes, pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
 
 SCHEMA = 1
+# Largest values of `Row`, of which mode, width and height have one and two bytes in the file.
+LARGEST = (2**8 - 1, 2**16 - 1, 2**16 - 1, MOST, MOST)
+
+
+def _rows(value: Any) -> Any:
+    def is_row(row: Any) -> bool:
+        if not isinstance(row, list) or len(row) != 1 + len(LARGEST) or not is_text(row[0]):
+            return False
+        return all(type(number) is int and 0 <= number <= most for number, most in zip(row[1:], LARGEST, strict=True))
+
+    return value if isinstance(value, list) and all(map(is_row, value)) else REFUSED
+
+
+Rows = Annotated[list[tuple[str, int, int, int, int, int]], Check("a list of rows", _rows)]
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where pages are, and the settings that their images are written with."""
 
-    page_bytes: int
-    pages_at: int
+    page_bytes: Count
+    pages_at: Whole
     settings: dict[str, object]
 
     @staticmethod
@@ -52,9 +67,9 @@ class Head:
 class Line:
     """A further line: a page, and of each image in it the hash, then as `Row` has it."""
 
-    number: int
-    checksum: int
-    rows: list[tuple[str, int, int, int, int, int]]
+    number: Whole
+    checksum: Whole
+    rows: Rows
 
 
 class Journal:

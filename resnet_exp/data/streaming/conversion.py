@@ -17,7 +17,7 @@ import numpy as np
 from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.files import append_line, whole_lines, write_lines
-from resnet_exp.core.records import Count, from_json
+from resnet_exp.core.records import Count, Whole, from_json
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.base import Conversion
@@ -44,7 +44,7 @@ class Content:
 class Line:
     """A line of the journal but for the first: a shard, a hash of its images, and what the index says of it."""
 
-    number: int
+    number: Whole
     key: str
     entry: mds.ShardEntry
 
