@@ -31,7 +31,7 @@ run: setup ## Train: recipe=hot ssr=0.5
 
 .PHONY: test
 test: setup ## Run the tests
-	$(PYTEST) -n 4 $(ARGS)
+	$(PYTEST) -n 3 $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the tests that take minutes each

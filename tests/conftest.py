@@ -12,16 +12,17 @@ from support.browser import browser as browser
 from support.browser import desktop as desktop
 from support.browser import tab as tab
 from support.commands import TINY, Finished, RunCli, command
+from support.compiled import compiled as compiled
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
 from support.trained_sweep import trained_sweep as trained_sweep
 from support.warm import train_cli as train_cli
+from support.warm import warm_cli as warm_cli
 from support.warm import warm_python as warm_python
 from support.warm import warm_tracking as warm_tracking
 from support.warm import warm_training as warm_training
 
-# Files of minutes, the longest first: none of them shall begin when the others are done. `test_loaders` compiles what
-# the runs of others need then.
+# Files of minutes, the longest first: none of them shall begin when the others are done.
 LONGEST = (
     "sweep/test_slurm",  # of `make soak`
     "loggers/test_wandb_faults",

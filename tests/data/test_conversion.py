@@ -39,6 +39,8 @@ from support.paths import ROOT, TESTS
 from support.photos import PhotoTree
 from support.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,6 +15,8 @@ from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 FILES = {
     "train_file": None,
     "val_file": None,

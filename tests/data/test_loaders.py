@@ -34,6 +34,8 @@ from support.photos import write_photos
 if TYPE_CHECKING:
     from ffcv.reader import Reader
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
 
 

@@ -32,6 +32,8 @@ from support.photos import PhotoTree
 from support.shards import open_shards, prepare, run
 from support.warm import WarmPython
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 S3 = "data.loader.remote=s3://shards/photos"
 OPTIONS = "data.loader.storage_options"

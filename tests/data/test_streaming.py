@@ -35,6 +35,8 @@ from support.photos import PhotoTree
 from support.shards import line_of, open_shards, prepare, run
 from support.warm import WarmPython
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 WRITER = "resnet_exp.data.writer"
 
 

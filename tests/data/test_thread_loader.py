@@ -21,6 +21,8 @@ from resnet_exp.data.kernels.batch import Samples
 from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order
 from support.loaders import split_of
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 
 class Numbered:
     """Images of one pixel, whose label is their number; `before` is called with the number of each batch."""

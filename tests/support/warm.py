@@ -8,6 +8,7 @@ imports, and how it starts, is tested on new processes, by `run_cli`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -15,10 +16,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from resnet_exp.core.processes import die_with_parent
 from support.commands import Finished, RunCli, command
 from support.paths import TESTS
 from support.warm_server import Request, send
@@ -32,17 +36,9 @@ def _read(descriptor: int) -> str:
 class WarmPython:
     """Runs ``python -m MODULE ARGUMENTS`` as often as it is asked to, one at a time."""
 
-    def __init__(self, kind: str) -> None:
-        """`kind`: ``training``, ``answers`` or ``tracking``."""
-        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environ = {**os.environ, "PYTHONPATH": str(TESTS)}
-        line = [sys.executable, "-m", "support.warm_server", str(theirs.fileno()), kind]
-        # No terminal, as behind the pipes of `subprocess.run`.
-        null = subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            line, pass_fds=[theirs.fileno()], env=environ, stdin=null, stdout=null, stderr=None
-        )
-        theirs.close()
+    def __init__(self, connection: socket.socket) -> None:
+        """`connection`: to the interpreter."""
+        self.socket = connection
 
     def run(self, words: list[str], cwd: Path, environ: dict[str, str] | None = None, timeout: float = 120) -> Finished:
         """The finished process of ``python -m WORDS``, its output as text; a hang raises TimeoutError.
@@ -74,34 +70,80 @@ class WarmPython:
                 raise
 
     def close(self) -> None:
-        """End the interpreter; it does so by itself when this process ends."""
+        """Ask for nothing more; the end of this process says so too."""
         self.socket.shutdown(socket.SHUT_RDWR)  # closing is no end while a fork of this process has it open
         self.socket.close()
-        self.process.wait(timeout=30)
 
 
-def _fixture(kind: str) -> Iterator[WarmPython]:
-    warm = WarmPython(kind)
-    yield warm
-    warm.close()
+@contextmanager
+def warm(kind: str, folder: Path) -> Iterator[WarmPython]:
+    """One interpreter for all who name the same `folder`, started by the first of them, which also ends it.
+
+    Args:
+        kind: ``training``, ``answers`` or ``tracking``.
+        folder: its address.
+    """
+    address, started = folder / f"warm_{kind}", None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with (folder / "warm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            connection.connect(str(address))
+        except (FileNotFoundError, ConnectionRefusedError):
+            started = _start(kind, address)
+            connection.connect(str(address))
+    python = WarmPython(connection)
+    try:
+        yield python
+    finally:
+        python.close()
+        if started is not None:
+            started.kill()
+            started.wait()
+
+
+def _start(kind: str, address: Path) -> subprocess.Popen[bytes]:
+    address.unlink(missing_ok=True)
+    environ = {**os.environ, "PYTHONPATH": str(TESTS)}
+    # No terminal, as behind the pipes of `subprocess.run`.
+    null = subprocess.DEVNULL
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        return subprocess.Popen(
+            [sys.executable, "-m", "support.warm_server", str(listener.fileno()), kind],
+            pass_fds=[listener.fileno()],
+            env=environ,
+            stdin=null,
+            stdout=null,
+            preexec_fn=partial(die_with_parent, signal.SIGKILL),
+        )
+
+
+def _of_all_workers(kind: str, factory: pytest.TempPathFactory) -> AbstractContextManager[WarmPython]:
+    base = factory.getbasetemp()
+    return warm(kind, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 @pytest.fixture(scope="session")
-def warm_python() -> Iterator[WarmPython]:
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
     """An interpreter to fork commands from that answer."""
-    yield from _fixture("answers")
+    with _of_all_workers("answers", tmp_path_factory) as python:
+        yield python
 
 
 @pytest.fixture(scope="session")
-def warm_tracking() -> Iterator[WarmPython]:
+def warm_tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
     """An interpreter to fork commands from that talk to W&B."""
-    yield from _fixture("tracking")
+    with _of_all_workers("tracking", tmp_path_factory) as python:
+        yield python
 
 
 @pytest.fixture(scope="session")
-def warm_training() -> Iterator[WarmPython]:
+def warm_training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
     """An interpreter to fork commands from that train, with their ranks."""
-    yield from _fixture("training")
+    with _of_all_workers("training", tmp_path_factory) as python:
+        yield python
 
 
 def _run_cli(folder: Path, warm: WarmPython) -> RunCli:

@@ -86,6 +86,16 @@ class WarmPopen(subprocess.Popen[bytes]):
         self._close_pipe_fds(*(given[name] for name in pipes))  # type: ignore[attr-defined]
 
 
+def accept(listener: socket.socket) -> socket.socket:
+    """Wait for who asks; returns only in processes forked for one of them each, with the connection."""
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            return connection
+        connection.close()
+
+
 def serve(requests: socket.socket, spares: int) -> list[str]:
     """Answer requests; returns only in a process forked for one of them, with its words."""
     while True:
@@ -217,6 +227,7 @@ if __name__ == "__main__":
         _import_what_clients_import()
     subprocess.Popen = warm_server.WarmPopen  # type: ignore[assignment,misc]
     spare_count = warm_server.SPARES[sys.argv[2]]
-    module, *arguments = warm_server.serve(socket.socket(fileno=int(sys.argv[1])), spare_count)
+    connection = warm_server.accept(socket.socket(fileno=int(sys.argv[1])))
+    module, *arguments = warm_server.serve(connection, spare_count)
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -73,18 +73,18 @@ def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None
     assert not any("warm-up" in note for run in sweep.runs for note in validate.notes(run.config))
 
 
-def test_costs_in_the_files_are_those_of_the_plan(train_cli: RunCli) -> None:
-    planned = train_cli("-cn", "seeds", *IMAGENET, module="resnet_exp.plan")
+def test_costs_in_the_files_are_those_of_the_plan(warm_cli: RunCli) -> None:
+    planned = warm_cli("-cn", "seeds", *IMAGENET, module="resnet_exp.plan")
     assert planned.returncode == 0, planned.stderr
     assert "$50.80" in planned.stdout and "$50.80" in text("seeds")
-    planned = train_cli("-cn", "frontier", *IMAGENET, module="resnet_exp.plan")
+    planned = warm_cli("-cn", "frontier", *IMAGENET, module="resnet_exp.plan")
     for hours, cost in (("8.16 h", "$179.07"), ("31.93 h", "$701.08"), ("19.69 h", "$432.25")):
         assert f"{hours} {cost}" in re.sub(r" +", " ", planned.stdout)
         assert f"{float(hours.split()[0]):.1f} h ${float(cost[1:]):.0f}" in re.sub(r" +", " ", text("frontier"))
 
 
-def test_plan_of_a_search_makes_up_no_runs(train_cli: RunCli) -> None:
-    planned = train_cli("-cn", "adaptive", *IMAGENET, "hydra.sweeper.n_trials=7", module="resnet_exp.plan").stdout
+def test_plan_of_a_search_makes_up_no_runs(warm_cli: RunCli) -> None:
+    planned = warm_cli("-cn", "adaptive", *IMAGENET, "hydra.sweeper.n_trials=7", module="resnet_exp.plan").stdout
     head, space, time, cost, *rest = planned.splitlines()
     assert head == "adaptive: a search of 7 trials with hydra/launcher=basic in runs"
     assert space.startswith("  space      recipe=choice(baseline,mild) ssr=tag(log, interval(0.1, 0.75)); the search ")

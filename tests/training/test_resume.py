@@ -17,6 +17,8 @@ from resnet_exp.runs.folder import RunFolder
 from support.commands import RunCli
 from support.paths import TESTS
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 STOPPED, KILLED, DONE = 130, 1, 0
 BATCHES, EPOCHS = 8, 3  # an epoch has 32 images, 4 a batch
 # Short enough that the average moves and SAM takes both of its steps, before and after each interruption.

@@ -17,6 +17,8 @@ from resnet_exp.runs.folder import RunFolder
 from support.commands import left_running
 from support.paths import TESTS
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 
 def only_run(runs: Path) -> RunFolder:
     (folder,) = (path for path in runs.iterdir() if path.is_dir())
