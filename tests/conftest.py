@@ -19,7 +19,6 @@ from support.trained_sweep import trained_sweep as trained_sweep
 from support.warm import train_cli as train_cli
 from support.warm import warm_cli as warm_cli
 from support.warm import warm_python as warm_python
-from support.warm import warm_tracking as warm_tracking
 from support.warm import warm_training as warm_training
 
 # Files of minutes, the longest first: none of them shall begin when the others are done.

@@ -43,7 +43,7 @@ def journaled(folder: Path) -> int:
 def test_a_conversion_that_is_killed_goes_on(
     victim: int, tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
 ) -> None:
-    many_photos(photo_tree())
+    many_photos(photo_tree(), 500)
     quick = ("data.loader.write_mode=raw", "data.loader.max_resolution=400")
     started = subprocess.Popen(
         line_of(tmp_path, *quick), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -55,7 +55,7 @@ def test_a_conversion_that_is_killed_goes_on(
         for process in others:  # a killed process would leave it behind
             assert "/dev/shm" not in Path(f"/proc/{process.pid}/maps").read_text()
         os.kill(started.pid if victim < 0 else others[victim].pid, signal.SIGKILL)
-        _, errors = started.communicate(timeout=20)
+        _, errors = started.communicate(timeout=60)
     finally:
         started.kill()
     wait_for(lambda: left_running(tmp_path) == [])
@@ -67,7 +67,7 @@ def test_a_conversion_that_is_killed_goes_on(
     before = journaled(tmp_path)
     again = run_convert(*quick)
     assert (again.returncode, again.stderr) == (0, "")
-    assert "of 934 images are there from an earlier try" in again.stdout
+    assert "of 534 images are there from an earlier try" in again.stdout
     assert before >= 3
     (train,) = tmp_path.rglob("train.ffcv")
     whole, _ = convert(
@@ -88,7 +88,7 @@ def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoT
         wait_for(lambda: journaled(tmp_path) >= 1)
         for worker in psutil.Process(started.pid).children():
             worker.suspend()
-        _, errors = started.communicate(timeout=40)
+        _, errors = started.communicate(timeout=60)
     finally:
         started.kill()
     assert started.returncode == 1

@@ -31,7 +31,7 @@ def line_of(folder: Path, *args: str) -> list[str]:
 @pytest.fixture
 def run_convert(warm_python: WarmPython, tmp_path: Path) -> RunConvert:
     """Convert ``photos`` of the test's folder, on the command line."""
-    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=50)
+    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=120)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.broadcast_to(columns[None, :, None], (height, width, 3)).copy())
 
 
-def many_photos(photos: Path, count: int = 900, large: Image.Image | None = None) -> None:
+def many_photos(photos: Path, count: int, large: Image.Image | None = None) -> None:
     """Enough work that a conversion can be interrupted in its middle."""
     large = large or picture(900, 700)
     for name in ("china", "flower"):

@@ -80,7 +80,7 @@ def warm(kind: str, folder: Path) -> Iterator[WarmPython]:
     """One interpreter for all who name the same `folder`, started by the first of them, which also ends it.
 
     Args:
-        kind: ``training``, ``answers`` or ``tracking``.
+        kind: ``training`` or ``answers``.
         folder: its address.
     """
     address, started = folder / f"warm_{kind}", None
@@ -129,13 +129,6 @@ def _of_all_workers(kind: str, factory: pytest.TempPathFactory) -> AbstractConte
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
     """An interpreter to fork commands from that answer."""
     with _of_all_workers("answers", tmp_path_factory) as python:
-        yield python
-
-
-@pytest.fixture(scope="session")
-def warm_tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
-    """An interpreter to fork commands from that talk to W&B."""
-    with _of_all_workers("tracking", tmp_path_factory) as python:
         yield python
 
 

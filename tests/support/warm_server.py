@@ -22,7 +22,7 @@ LONGEST_REQUEST = 2**20
 # Above the descriptors that anything here uses, and the limit of a process.
 HIGH, HIGHEST = 500, 1024
 # Processes that each command has waiting: no test starts more ranks or runs at once, or more than one conversion.
-SPARES = {"training": 2, "answers": 1, "tracking": 0}
+SPARES = {"training": 2, "answers": 1}
 WRITER = "resnet_exp.data.writer"
 WARM = {"resnet_exp.train", WRITER}
 # What ``python -m`` and PYTHONPATH have added, a folder each, is each process's own.
@@ -211,11 +211,6 @@ def _import_what_ranks_import() -> None:
     import resnet_exp.data.synthetic  # noqa: F401
 
 
-def _import_what_clients_import() -> None:
-    os.environ["WANDB_ERROR_REPORTING"] = "false"  # read by the import
-    import resnet_exp.tracking.workspace  # noqa: F401
-
-
 if __name__ == "__main__":
     # What is pickled, and the class that forks, is that of the module, not of this script.
     from support import warm_server
@@ -223,8 +218,6 @@ if __name__ == "__main__":
     _import_what_commands_import()
     if sys.argv[2] == "training":
         _import_what_ranks_import()
-    if sys.argv[2] == "tracking":
-        _import_what_clients_import()
     subprocess.Popen = warm_server.WarmPopen  # type: ignore[assignment,misc]
     spare_count = warm_server.SPARES[sys.argv[2]]
     connection = warm_server.accept(socket.socket(fileno=int(sys.argv[1])))

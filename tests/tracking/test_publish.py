@@ -7,14 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from resnet_exp import dashboard
 from resnet_exp.loggers import metric_names
 from support.loopback import Loopback
-from support.warm import WarmPython
 
 # Written anew by: python -m resnet_exp.dashboard me/project --dry-run tests/tracking/dashboard.json
 DEFINITION = Path(__file__).parent / "dashboard.json"
@@ -84,34 +83,26 @@ def wandb() -> Iterator[Wandb]:
         yield server
 
 
-class Call(Protocol):
-    def __call__(self, *words: str, address: str = NOBODY, login: str | None = LOGIN) -> tuple[int, str, str]:
-        """Exit code, output and errors of the command."""
-        ...
-
-
-@pytest.fixture
-def call(tmp_path: Path, warm_tracking: WarmPython) -> Call:
-    def run(*words: str, address: str = NOBODY, login: str | None = LOGIN) -> tuple[int, str, str]:
-        key = {"WANDB_API_KEY": login} if login else {}
-        environ = {**environ_of(tmp_path), "WANDB_BASE_URL": address, **key}
-        done = warm_tracking.run(["resnet_exp.dashboard", *words], tmp_path, environ)
-        return done.returncode, done.stdout, done.stderr
-
-    return run
-
-
-def environ_of(folder: Path) -> dict[str, str]:
-    """The environment of the command; nobody is logged in."""
-    own = {"WANDB_ERROR_REPORTING": "false", "NO_PROXY": "127.0.0.1", "PATH": "/usr/bin:/bin"}
-    return {**own, "HOME": str(folder), "WANDB_DIR": str(folder)}
+def call(folder: Path, *words: str, address: str = NOBODY, login: str | None = LOGIN) -> tuple[int, str, str]:
+    """Exit code, output and errors of the command."""
+    environ = {"WANDB_BASE_URL": address, "WANDB_ERROR_REPORTING": "false", "NO_PROXY": "127.0.0.1"}
+    places = {"HOME": str(folder), "WANDB_DIR": str(folder), "PATH": "/usr/bin:/bin"}
+    key = {"WANDB_API_KEY": login} if login else {}
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet_exp.dashboard", *words],
+        cwd=folder,
+        env={**environ, **places, **key},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_the_definition_is_the_checked_one(tmp_path: Path) -> None:
-    """Without network and login, in a new process: what is drawn by chance differs between two."""
-    words = [sys.executable, "-m", "resnet_exp.dashboard", "me/project", "--dry-run", "out.json"]
-    done = subprocess.run(words, cwd=tmp_path, env=environ_of(tmp_path), capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "wrote out.json\n", "")
+    """Without network and login, in a process of its own: what is drawn by chance differs between two."""
+    assert call(tmp_path, "me/project", "--dry-run", "out.json", login=None) == (0, "wrote out.json\n", "")
     assert (tmp_path / "out.json").read_text() == DEFINITION.read_text()
 
 
@@ -149,11 +140,11 @@ def test_the_report_has_table_and_picture_of_sweeps() -> None:
 
 
 @pytest.mark.slow
-def test_a_second_call_updates_what_the_first_one_created(call: Call, wandb: Wandb) -> None:
+def test_a_second_call_updates_what_the_first_one_created(tmp_path: Path, wandb: Wandb) -> None:
     own = {"type": "project-view", "name": "nw-abc-v", "displayName": "resnet_exp", "spec": "{}"}
     wandb.views["own"] = dict(own)
     wandb.runs = {"mild-1": "mild", "other-1": "somebody's"}
-    code, out, errors = call("me/project", address=wandb.address)
+    code, out, errors = call(tmp_path, "me/project", address=wandb.address)
     assert (code, errors) == (0, "")
     lines = [
         f"created workspace {wandb.address}/me/project?nw=resnetexp",
@@ -162,19 +153,19 @@ def test_a_second_call_updates_what_the_first_one_created(call: Call, wandb: Wan
     assert out.splitlines() == lines
     first = {id: dict(view) for id, view in wandb.views.items()}
 
-    again = call("me/project", address=wandb.address)
+    again = call(tmp_path, "me/project", address=wandb.address)
     assert again == (0, out.replace("created", "updated"), "")
     assert wandb.views == first and wandb.views["own"] == own and len(first) == 3
 
     wandb.runs["hot-1"] = "hot"
-    assert call("me/project", address=wandb.address)[0] == 0
+    assert call(tmp_path, "me/project", address=wandb.address)[0] == 0
     assert list(wandb.views) == list(first) and wandb.views != first
 
 
 @pytest.mark.slow
-def test_what_is_sent_is_the_definition_and_the_colors(call: Call, wandb: Wandb) -> None:
+def test_what_is_sent_is_the_definition_and_the_colors(tmp_path: Path, wandb: Wandb) -> None:
     wandb.runs = {"mild-1": "mild", "other-1": "somebody's"}
-    assert call("me/project", address=wandb.address)[0] == 0
+    assert call(tmp_path, "me/project", address=wandb.address)[0] == 0
     expected = json.loads(DEFINITION.read_text())
     colors = {"mild-1": "#0072B2"}
     expected["workspace"]["spec"]["section"]["customRunColors"] = colors
@@ -199,19 +190,19 @@ def test_no_project_is_named(project: str, capsys: pytest.CaptureFixture[str]) -
         ("no/file.json", "cannot be written (No such file or directory); give another file"),
     ],
 )
-def test_the_file_cannot_be_written(call: Call, tmp_path: Path, file: str, said: str) -> None:
-    assert call("me/project", "--dry-run", file) == (2, "", f"--dry-run {file} {said}\n")
+def test_the_file_cannot_be_written(tmp_path: Path, file: str, said: str) -> None:
+    assert call(tmp_path, "me/project", "--dry-run", file) == (2, "", f"--dry-run {file} {said}\n")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_what_wandb_refuses(call: Call, wandb: Wandb) -> None:
+def test_what_wandb_refuses(tmp_path: Path, wandb: Wandb) -> None:
     """No login, no such project, no right to write, no network: one line each, and nothing is written."""
     wandb.refusal = "permission denied"
-    refused = call("me/project", address=wandb.address)
+    refused = call(tmp_path, "me/project", address=wandb.address)
     wandb.runs = None
-    missing = call("me/project", address=wandb.address)
-    found = [refused, missing, call("me/project", login=None), call("me/project")]
+    missing = call(tmp_path, "me/project", address=wandb.address)
+    found = [refused, missing, call(tmp_path, "me/project", login=None), call(tmp_path, "me/project")]
     reasons = ("permission denied", "Could not find project project", "No API key configured", "Failed to verify")
     for (code, out, errors), reason in zip(found, reasons, strict=True):
         assert (code, out) == (2, "") and len(errors.splitlines()) == 1, errors

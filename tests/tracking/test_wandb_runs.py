@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,8 @@ from typing import Any
 import pytest
 
 from resnet_exp.tracking import wandb_runs
-from support.commands import Finished
 from support.loopback import Loopback
 from support.run_folders import result_of, rows_of, write_run, write_wandb_files
-from support.warm import WarmPython
 
 
 @pytest.mark.parametrize("given", ["wandb", "wandb/run-1", "."])
@@ -58,15 +58,15 @@ def node(name: str, summary: dict[str, Any]) -> dict[str, Any]:
     return {**empty, **known, **texts, **more}
 
 
-def report_of_wandb(python: WarmPython, folder: Path, address: str, *arguments: str) -> Finished:
+def report_of_wandb(folder: Path, address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     own = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_ERROR_REPORTING": "false"}
     places = {"HOME": str(folder), "WANDB_DIR": str(folder), "NO_PROXY": "127.0.0.1", "PATH": "/usr/bin:/bin"}
-    words = ["resnet_exp.report", "-o", "out", "--wandb", "me/project", *arguments]
-    return python.run(words, folder, {**own, **places})
+    words = [sys.executable, "-m", "resnet_exp.report", "-o", "out", "--wandb", "me/project", *arguments]
+    return subprocess.run(words, cwd=folder, env={**own, **places}, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.slow
-def test_runs_of_wandb(tmp_path: Path, wandb_server: Server, warm_tracking: WarmPython) -> None:
+def test_runs_of_wandb(tmp_path: Path, wandb_server: Server) -> None:
     evaluations = [{"train_seconds": 811.0, "top1": 0.4}, {"train_seconds": 1622.4, "top1": 0.766}]
     here = write_run(tmp_path / "runs", "here", timing__train_seconds=1500.0)
     wandb_server.runs = [
@@ -74,20 +74,20 @@ def test_runs_of_wandb(tmp_path: Path, wandb_server: Server, warm_tracking: Warm
         node("here", {"result": json.loads((here / "result.json").read_text())}),
         node("foreign", {"loss": 0.1}),
     ]
-    done = report_of_wandb(warm_tracking, tmp_path, wandb_server.address, "runs")
+    done = report_of_wandb(tmp_path, wandb_server.address, "runs")
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 runs: 2 done, 1 unreadable" in done.stdout and "it has no result): foreign" in done.stdout
     rows = rows_of(tmp_path / "out")
     assert [(row["run_id"], row["path"] == "") for row in rows] == [("here", False), ("there", True)]
     wandb_server.runs = None
-    done = report_of_wandb(warm_tracking, tmp_path, wandb_server.address)
+    done = report_of_wandb(tmp_path, wandb_server.address)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("--wandb me/project cannot be read (Could not find project project)")
 
 
 @pytest.mark.slow
-def test_wandb_out_of_reach(tmp_path: Path, warm_tracking: WarmPython) -> None:
+def test_wandb_out_of_reach(tmp_path: Path) -> None:
     began = time.monotonic()
-    done = report_of_wandb(warm_tracking, tmp_path, "http://127.0.0.1:9")
+    done = report_of_wandb(tmp_path, "http://127.0.0.1:9")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("--wandb me/project cannot be read (") and time.monotonic() - began < 100
