@@ -46,7 +46,7 @@ def test_a_run_that_cannot_start_says_why(train_cli, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_stops_the_runs_and_leaves_nothing(tiny, photo_tree, tmp_path):
-    slow = ("+callbacks.slow._target_=support.misbehave.Misbehave", "+callbacks.slow.seconds=2", "trace=true")
+    slow = ("+callbacks.slow._target_=support.misbehave.Misbehave", "+callbacks.slow.seconds=4", "trace=true")
     words = command(tmp_path, *LOCAL, *photos_of(photo_tree()), *tiny, *slow, "seed=1,2,3")
     environ = {**os.environ, "PYTHONPATH": str(TESTS)}
     pipe = subprocess.PIPE
