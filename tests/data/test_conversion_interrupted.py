@@ -55,7 +55,7 @@ def test_a_conversion_that_is_killed_goes_on(
         for process in others:  # a killed process would leave it behind
             assert "/dev/shm" not in Path(f"/proc/{process.pid}/maps").read_text()
         os.kill(started.pid if victim < 0 else others[victim].pid, signal.SIGKILL)
-        _, errors = started.communicate(timeout=60)
+        _, errors = started.communicate(timeout=20)
     finally:
         started.kill()
     wait_for(lambda: left_running(tmp_path) == [])
@@ -88,7 +88,7 @@ def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoT
         wait_for(lambda: journaled(tmp_path) >= 1)
         for worker in psutil.Process(started.pid).children():
             worker.suspend()
-        _, errors = started.communicate(timeout=60)
+        _, errors = started.communicate(timeout=40)
     finally:
         started.kill()
     assert started.returncode == 1

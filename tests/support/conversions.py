@@ -31,7 +31,7 @@ def line_of(folder: Path, *args: str) -> list[str]:
 @pytest.fixture
 def run_convert(warm_python: WarmPython, tmp_path: Path) -> RunConvert:
     """Convert ``photos`` of the test's folder, on the command line."""
-    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=120)
+    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=50)
 
 
 @pytest.fixture

@@ -58,18 +58,11 @@ def node(name: str, summary: dict[str, Any]) -> dict[str, Any]:
     return {**empty, **known, **texts, **more}
 
 
-def start_report(folder: Path, address: str, *arguments: str) -> subprocess.Popen[str]:
+def report_of_wandb(folder: Path, address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     own = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_ERROR_REPORTING": "false"}
     places = {"HOME": str(folder), "WANDB_DIR": str(folder), "NO_PROXY": "127.0.0.1", "PATH": "/usr/bin:/bin"}
     words = [sys.executable, "-m", "resnet_exp.report", "-o", "out", "--wandb", "me/project", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, cwd=folder, env={**own, **places}, stdout=pipe, stderr=pipe, text=True)
-
-
-def report_of_wandb(folder: Path, address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with start_report(folder, address, *arguments) as process:
-        out, errors = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+    return subprocess.run(words, cwd=folder, env={**own, **places}, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.slow
@@ -95,11 +88,6 @@ def test_runs_of_wandb(tmp_path: Path, wandb_server: Server) -> None:
 @pytest.mark.slow
 def test_wandb_out_of_reach(tmp_path: Path) -> None:
     began = time.monotonic()
-    with start_report(tmp_path, "http://127.0.0.1:9") as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        waited = time.monotonic() - began
-        # W&B's client may wait longer for its own process to end.
-        _, rest = process.communicate(timeout=400)
-    assert (process.returncode, rest) == (2, "")
-    assert line.startswith("--wandb me/project cannot be read (") and waited < 100
+    done = report_of_wandb(tmp_path, "http://127.0.0.1:9")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("--wandb me/project cannot be read (") and time.monotonic() - began < 100
