@@ -10,7 +10,7 @@ from urllib.parse import quote
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import one_line
-from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS
+from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS, end_client
 
 if TYPE_CHECKING:
     from resnet_exp.tracking.workspace import View
@@ -60,6 +60,7 @@ def publish(project: str) -> list[str]:
         return [_publish(api, project, view) for view in workspace.views(_recipes(api, project))]
     except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
         # W&B raises many kinds of errors: no login, no such project, no network.
+        end_client()
         raise RequestError(
             f"{project} cannot be written ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error

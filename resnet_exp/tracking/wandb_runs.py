@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import one_line, printable
 from resnet_exp.results import parse
@@ -82,9 +84,17 @@ def _finished(project: str) -> list[Any]:
         return list(api.runs(project, filters={"state": "finished"}, per_page=500, lazy=False))
     except (wandb.errors.Error, ValueError, OSError) as error:
         # W&B raises many kinds of errors: no login, no such project, no network.
+        end_client()
         raise RequestError(
             f"--wandb {project} cannot be read ({one_line(error):.200}); see wandb login and WANDB_BASE_URL"
         ) from error
+
+
+def end_client() -> None:
+    """End W&B's own process: at exit its client waits for it, and it may sleep for minutes between two tries."""
+    for child in psutil.Process().children():
+        if child.name() == "wandb-core":
+            child.kill()
 
 
 def _run(summary: Mapping[str, object]) -> RunRecord:
