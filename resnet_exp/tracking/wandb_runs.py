@@ -12,6 +12,7 @@ its own client (``WANDB_BASE_URL``, ``WANDB_API_KEY``, ``wandb login``).
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ PROJECT = re.compile(r"[^/\s]+/[^/\s]+")
 # File that W&B's client writes into each run's folder inside ``RUN/wandb``.
 FILES = "run-*.wandb"
 TIMEOUT_SECONDS = 20
+# What W&B's own process has for its end once it has refused.
+END_SECONDS = 5
 Found = tuple[list[RunRecord], list[tuple[Path, str]]]
 
 
@@ -91,7 +94,16 @@ def _finished(project: str) -> list[Any]:
 
 
 def end_client() -> None:
-    """End W&B's own process: at exit its client waits for it, and it may sleep for minutes between two tries."""
+    """Give W&B's own process seconds to end: at exit its client waits for it, and it may sleep for minutes.
+
+    Killed at once, it would leave its client a traceback.
+    """
+    timer = threading.Timer(END_SECONDS, _kill_client)
+    timer.daemon = True
+    timer.start()
+
+
+def _kill_client() -> None:
     for child in psutil.Process().children():
         if child.name() == "wandb-core":
             child.kill()
