@@ -12,19 +12,32 @@ from composer.utils import dist
 from resnet_exp.config import schedule
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import devices
+from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split
 from resnet_exp.training.instantiate import build_entry
 
+LOADER_PARTS = ("batch_size", "images", "seek", "__len__", "__iter__")
 MAX_AUTO_WORKERS = 8  # the recipes' own number per device
 
 
 def build_loader(config: RunConfig, train: bool) -> Loader:
-    """Loader of one split for this rank."""
+    """Loader of one split for this rank.
+
+    Raises:
+        RequestError: what ``data.loader`` makes lacks something of a `Loader`.
+    """
     data = config.data
     files = formats.files_of(data.loader, data.cache_dir)
     cache = {} if files is None else {"cache_dir": data.cache_dir}
-    return build_entry("data.loader", data.loader, split=make_split(config, train), **cache)
+    loader = build_entry("data.loader", data.loader, split=make_split(config, train), **cache)
+    missing = [name for name in LOADER_PARTS if not hasattr(loader, name)]
+    if missing:
+        raise RequestError(
+            f"data.loader: {data.loader['_target_']} makes a {type(loader).__name__} without {', '.join(missing)}; "
+            f"a loader has {', '.join(LOADER_PARTS)} (docs/config.md shows one)"
+        )
+    return loader
 
 
 def make_split(config: RunConfig, train: bool) -> Split:

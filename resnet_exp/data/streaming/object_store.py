@@ -18,7 +18,7 @@ from resnet_exp.core.text import one_line
 PATIENCE_SECONDS = 60
 # Errors of botocore, by name: it is installed only with s3fs.
 HOPELESS = ("NoCredentialsError", "ParamValidationError")
-S3, S3_FIX = ("s3:", "s3a:"), "pip install 'resnet-exp[streaming]'"
+S3, S3_FIX = ("s3:", "s3a:"), "pip install 'resnet_exp[streaming]'"
 
 
 @dataclass(frozen=True)
