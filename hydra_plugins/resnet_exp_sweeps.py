@@ -88,10 +88,24 @@ class _Sweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra passes in."""
+        _refuse_foreign(config)
         self.loader, self.master = hydra_context.config_loader, config
         self.task: Any = task_function  # a `resnet_exp.cli.HydraTask`
         self.starter: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+
+def _refuse_foreign(config: DictConfig) -> None:
+    """Refuse a launcher of another package: it knows neither plans nor what a run needs, and would submit at once."""
+    from resnet_exp.core.errors import RequestError
+
+    target = config.hydra.launcher.get("_target_", None)
+    if target not in [f"{__name__}.{kind.__name__}" for kind in (InTurn, Local, Slurm)]:
+        chosen = config.hydra.runtime.choices["hydra/launcher"]
+        raise RequestError(
+            f"hydra/launcher={chosen} is not of resnet_exp; use hydra/launcher=slurm, which asks for the GPUs that a "
+            "run needs and continues it after a time limit, or submitit_local or basic on this machine"
         )
 
 

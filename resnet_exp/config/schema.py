@@ -302,7 +302,7 @@ class GridConfig:
     """``hydra/sweeper=basic``: every combination of comma-separated values, for each of ``grids``."""
 
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Grid"
-    params: dict[str, Any] | None = None
+    params: dict[str, Any] | None = field(default_factory=Entry)
     grids: list[Any] | None = None
 
 
@@ -311,7 +311,7 @@ class AdaptiveConfig:
     """``hydra/sweeper=adaptive``: searches ``params`` for more top-1 in less training time; docs/sweeps.md."""
 
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Adaptive"
-    params: dict[str, Any] | None = None
+    params: dict[str, Any] | None = field(default_factory=Entry)
     n_trials: int = 20
     parallel: int = 1
     seed: int = 17

@@ -14,11 +14,15 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
 
 from resnet_exp.core.errors import RequestError
 
 PARAMS, GRIDS = "hydra.sweeper.params", "hydra.sweeper.grids"
+RANGE = "range(START,STOP) or range(START,STOP,STEP)"
+# Of one key: more must be a typo, and ``range(0,inf)`` has no end.
+MOST_VALUES = 100_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,27 @@ def _axis(key: str, override: Override) -> Axis:
         return Axis(key, (f"{name}={override.get_value_element_as_str()}",))
     if not override.is_discrete_sweep():
         raise RequestError(f"{line}: a grid needs values such as 0.1,0.2; hydra/sweeper=adaptive searches an interval")
-    return Axis(key, tuple(f"{name}={value}" for value in override.sweep_string_iterator()))
+    return Axis(key, tuple(f"{name}={value}" for value in swept_values(override)))
+
+
+def swept_values(override: Override) -> list[str]:
+    """The values of a discrete sweep as text.
+
+    Raises:
+        RequestError: there is none, such as in ``range(5,1)``, or there are too many.
+    """
+    line = override.input_line
+    try:
+        values = list(itertools.islice(override.sweep_string_iterator(), MOST_VALUES + 1))
+    except (HydraException, ValueError, ArithmeticError) as error:
+        raise RequestError(f"{line} cannot be counted out; use {RANGE} with a STEP other than 0") from error
+    if len(values) > MOST_VALUES:
+        raise RequestError(f"{line} holds more than {MOST_VALUES:,} values; use fewer")
+    if not values:
+        group = f"a pattern that matches an option of {override.key_or_group}"
+        wanted = group if isinstance(override.value(), Glob) else f"{RANGE}, whose values go from START towards STOP"
+        raise RequestError(f"{line} holds no value; use {wanted}")
+    return values
 
 
 def _require_there(axis: Axis, entries: Sequence[Mapping[str, Axis]]) -> None:

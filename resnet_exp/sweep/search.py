@@ -87,10 +87,12 @@ def _distribution(override: Override) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if override.is_choice_sweep():
-        return CategoricalDistribution(list(override.sweep_string_iterator()))
+        return CategoricalDistribution(grid.swept_values(override))
     value: Any = override.value()
     if unknown := sorted(value.tags - {"log"}):
         raise RequestError(f"{override.input_line}: tag {unknown[0]} is unknown; there is log")
+    if override.is_range_sweep():
+        grid.swept_values(override)  # refuses a range of no values, or of too many
     log = "log" in value.tags
     try:
         if isinstance(value, IntervalSweep):
@@ -98,8 +100,6 @@ def _distribution(override: Override) -> BaseDistribution:
         else:
             assert isinstance(value, RangeSweep)
             numbers = sorted(value.range())
-            if not numbers:
-                raise ValueError("it is empty")
             low, high, step = numbers[0], numbers[-1], abs(value.step)
         assert low is not None and high is not None
         if isinstance(low, int) and isinstance(high, int):

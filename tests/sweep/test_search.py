@@ -181,7 +181,7 @@ def test_search_refuses_what_it_cannot_compare(tmp_path: Path) -> None:
     {
         "tag(foo, interval(0,1))": "tag foo is unknown; there is log",
         "tag(log, interval(0,1))": "cannot be searched: .*low",
-        "range(3,1)": "cannot be searched: it is empty",
+        "range(3,1)": "holds no value",
         "interval(0,inf)": "cannot be searched: it has no end",
         "interval(1,0)": "cannot be searched: .*",
         "0.3": "has nothing to search",
