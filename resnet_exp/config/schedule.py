@@ -14,16 +14,20 @@ from resnet_exp.core.errors import RequestError
 
 # Number of steps for a mean over the run.
 SAMPLED = 2000
+# Composer's defaults, for an entry of the user's own with ``_target_`` alone.
+COLOUT = {"p_col": 0.15}
+RESIZING = {"initial_scale": 0.5, "delay_fraction": 0.5, "finetune_fraction": 0.2, "size_increment": 4}
 
 
 def size_at(config: RunConfig, elapsed: float) -> int:
     """Side in pixels of the training images after a fraction `elapsed` of the run."""
     side = config.resolution.train
     if colout := config.algorithms.get("colout"):
-        side = int((1 - colout["p_col"]) * side)
+        side = int((1 - colout.get("p_col", COLOUT["p_col"])) * side)
     resizing = config.algorithms.get("progressive_resizing")
-    if resizing is None:
+    if resizing is None or side == 0:
         return side
+    resizing = {**RESIZING, **resizing}
     scale = resizing["initial_scale"] + (1 - resizing["initial_scale"]) * _growth(resizing, elapsed)
     step = resizing["size_increment"]
     pinned = round(side * scale / step) * step
@@ -47,7 +51,7 @@ def loaded_size(config: RunConfig, epoch: int, batch: int, batches: int) -> int:
     wanted = size_at(config, (epoch if unit == "ep" else epoch * batches + batch) / length)
     if wanted == size_at(config, 1.0):
         return full
-    left = 1 - config.algorithms.get("colout", {"p_col": 0})["p_col"]
+    left = 1 - {**COLOUT, **config.algorithms["colout"]}["p_col"] if "colout" in config.algorithms else 1
     return next(side for side in range(wanted, full + 1) if int(left * side) == wanted)
 
 

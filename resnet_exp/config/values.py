@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 from typing import Any, cast
 
-from resnet_exp.config import import_check
+from resnet_exp.config import algorithm_values, import_check
 from resnet_exp.config.hydra_errors import switched_off
 from resnet_exp.config.schema import (
     OPEN_GROUPS,
@@ -29,22 +29,6 @@ INITIALIZERS = (
     "kaiming_normal", "kaiming_uniform", "bn_uniform", "bn_ones", "xavier_uniform", "xavier_normal",
     "linear_log_constant_bias",
 )  # fmt: skip
-# Modules of the algorithms that this package knows; a user's own class may have the same name.
-KNOWN_ALGORITHMS = ("composer.algorithms.", "resnet_exp.training.algorithms.")
-# Ranges by class and setting: (whether above 0, at most). The classes themselves check little, and late.
-RANGES: dict[tuple[str | None, str], tuple[bool, float]] = {
-    ("MixUp", "alpha"): (True, math.inf),
-    ("CutMix", "alpha"): (True, math.inf),
-    ("LabelSmoothing", "smoothing"): (False, 1),
-    ("ColOut", "p_row"): (False, 1),
-    ("ColOut", "p_col"): (False, 1),
-    ("StochasticDepth", "drop_rate"): (False, 1),
-    ("ProgressiveResizing", "initial_scale"): (True, 1),
-    ("ProgressiveResizing", "delay_fraction"): (False, 1),
-    ("ProgressiveResizing", "finetune_fraction"): (False, 1),
-    ("SAM", "rho"): (True, math.inf),
-    ("SAM", "interval"): (True, math.inf),
-}
 # Size at which training images are loaded: full, or the size of progressive resizing.
 DECODES = ("full", "scheduled")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -56,6 +40,7 @@ def check(config: RunConfig) -> None:
     _check_model(config)
     _check_open_groups(config)
     _check_resolution(config.resolution)
+    algorithm_values.check(config)
     _check_dataset(config.dataset)
     _check_data(config.data, config.algorithms)
 
@@ -116,9 +101,7 @@ def _check_open_groups(config: RunConfig) -> None:
     check_target("data.loader", config.data.loader[TARGET])
     for name, entry in config.loggers.items():
         check_logger(name, entry)
-    for name, entry in config.algorithms.items():
-        _check_ranges(name, entry)
-    names = [_algorithm(entry) for entry in config.algorithms.values()]
+    names = [algorithm_values.known_class(entry) for entry in config.algorithms.values()]
     found = formats.format_of(config.data.loader)
     if "RandAugment" in names and not (found and found.augments):
         augmenting = "|".join(one.name for one in formats.ALL if one.augments)
@@ -163,24 +146,6 @@ def _check_data(data: DataConfig, algorithms: Entries) -> None:
         raise RequestError(f"data.num_workers={data.num_workers} must be 0 or more (null: as many as fit the machine)")
 
 
-def _algorithm(entry: Entry) -> str | None:
-    """The class of an algorithm that this package knows; None for a user's own algorithm."""
-    target: str = entry["_target_"]
-    return target.rpartition(".")[2] if target.startswith(KNOWN_ALGORITHMS) else None
-
-
-def _check_ranges(name: str, entry: Entry) -> None:
-    algorithm = _algorithm(entry)
-    for key, value in entry.items():
-        above_zero, most = RANGES.get((algorithm, key), (False, None))
-        if most is None:
-            continue
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not 0 <= value <= most or (above_zero and value == 0):
-            wanted = ("above 0" if above_zero else "0") + (f" to {most:g}" if most < math.inf else "")
-            raise RequestError(f"algorithms.{name}.{key}={value} is out of range; use {wanted}")
-
-
 def check_target(key: str, target: object) -> None:
     """Check a ``_target_`` without importing it; raises a `RequestError` that names `key` if it cannot be used."""
     if not isinstance(target, str) or not import_check.exists(target):
@@ -190,17 +155,9 @@ def check_target(key: str, target: object) -> None:
 
 
 WANDB = "resnet_exp.loggers.wandb_logger.WeightsAndBiases"
-
-
 ROWS = "resnet_exp.loggers.rows.Rows"
-
-
 ARTIFACTS = ("result", "weights", "checkpoint")
-
-
 FORMATS = ("csv", "jsonl")
-
-
 # A day: longer than anyone waits, and within the limits of Python's timeouts.
 MOST_SECONDS = 86400
 
