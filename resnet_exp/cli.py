@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import command_line, resolvers
+from resnet_exp.config import command_line, no_effect, resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
 from resnet_exp.config.hydra_errors import explain_error
 from resnet_exp.config.schema import (
@@ -38,6 +38,8 @@ from resnet_exp.sweep.planned import Sweep
 Job = Callable[[RunConfig], int]
 SweepJob = Callable[[Sweep, LauncherConfig], int]
 FULL_ERROR = "HYDRA_FULL_ERROR"
+# What Hydra raises of a wrong request, and we; its own errors of a folder are OSErrors.
+REFUSALS = (HydraException, OmegaConfBaseException, OSError, ValueError)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -87,7 +89,7 @@ class HydraTask:
         return replace(sweep, runs=runs)
 
     def _finalized(self, composed: DictConfig) -> RunConfig:
-        _refuse_slurm_without_sweep()
+        _refuse_words_of_sweeps()
         overrides = list(HydraConfig.get().overrides.task)
         chosen_anew = any(override.startswith("algorithms=") for override in overrides)
         for name in [] if chosen_anew else unused_settings(composed, overrides):
@@ -114,17 +116,19 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     try:
         # As `hydra.main` does with the arguments of this process.
         with _terminable(), _full_error("1"):
+            parsed = command_line.parse(words)
+            no_effect.refuse_folders(parsed.overrides)
             _run_hydra(
-                args=command_line.parse(words),
+                args=parsed,
                 args_parser=get_args_parser(),
                 task_function=task,
                 config_path=str(paths.conf_dir()),
                 config_name="config",
             )
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+    except Exception as error:
         if task.full_error:
             raise
-        return _refused(error)
+        return _refused(error) if isinstance(error, REFUSALS) else _fault(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return max(task.codes, default=EXIT_DONE)
@@ -153,8 +157,13 @@ def _errors_reported(codes: list[int], full_error: str | None) -> Iterator[None]
     except Exception as error:
         if full_error:
             raise
-        console.complain(f"{type(error).__name__}: {one_line(error)}; {FULL_ERROR}=1 shows where")
-        codes.append(EXIT_FAILED)
+        codes.append(_fault(error))
+
+
+def _fault(error: Exception) -> int:
+    """Print an error that nobody foresaw."""
+    console.complain(f"{type(error).__name__}: {one_line(error)}; {FULL_ERROR}=1 shows where")
+    return EXIT_FAILED
 
 
 def _refused(error: Exception) -> int:
@@ -208,10 +217,15 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
     return in_turn(sweep, lambda config: _attempt(launch_run, config))
 
 
-def _refuse_slurm_without_sweep() -> None:
-    launcher = HydraConfig.get().launcher._target_
-    if launcher.rpartition(".")[2] == "Slurm":
-        raise RequestError("hydra/launcher=slurm submits sweeps, even of one run: add -m")
+def _refuse_words_of_sweeps() -> None:
+    """Refuse a launcher or a sweeper of a run that is no sweep: neither would be used."""
+    hydra = HydraConfig.get()
+    asked = [word for word in hydra.overrides.hydra if word.startswith(("hydra/launcher=", "hydra/sweeper="))]
+    # A file can name it too, and `command_line.options_here` writes commands of its runs.
+    if hydra.launcher._target_.endswith(".Slurm") and "hydra.mode=RUN" not in hydra.overrides.hydra:
+        asked.append("hydra/launcher=slurm")
+    if asked := [word for word in asked if not word.endswith("=basic")]:
+        raise RequestError(f"{asked[0]} is for sweeps, even of one run: add -m")
 
 
 if __name__ == "__main__":

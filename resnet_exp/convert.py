@@ -58,6 +58,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         most_skipped = _most_skipped(own)
         verifies = _choice(own, VERIFY, ("false", "true")) == "true"
+        if verifies and (idle := [f"{name}={value}" for name, value in own.items() if name != VERIFY]):
+            raise RequestError(f"{idle[0]} has no effect with {VERIFY}=true, which converts nothing; leave it out")
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST

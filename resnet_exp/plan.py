@@ -35,6 +35,9 @@ A cost is that time at the price of hardware=NAME on the date shown.
 
 Exit code: 0 planned, 2 the request is wrong."""
 
+# What chooses the runs that `TARGET` looks at.
+LOOKED_AT = ("dataset", "dataset.dir", "runs_dir")
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
@@ -50,6 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 raise RequestError(
                     f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of the two"
                 )
+            _refuse_idle_beside_target(words)
             return cli.run_hydra(words, lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
         picture = output_path(own[PICTURE], f"{PICTURE}={own[PICTURE]}") if PICTURE in own else None
     except RequestError as error:
@@ -57,6 +61,14 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_BAD_REQUEST
     of_sweep = partial(show_sweep, words=words) if picture is None else _refuse_picture_of_sweep
     return cli.run_hydra(words, lambda config: show_run(config, picture), of_sweep, writes=False)
+
+
+def _refuse_idle_beside_target(words: Sequence[str]) -> None:
+    for word in command_line.parse(words).overrides:
+        if word.partition("=")[0] not in LOOKED_AT:
+            raise RequestError(
+                f"{word} has no effect with {TARGET}=, which looks at all runs; it takes {', '.join(LOOKED_AT)}"
+            )
 
 
 def _refuse_target_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:

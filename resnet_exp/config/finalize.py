@@ -8,7 +8,7 @@ import re
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from resnet_exp.config import identity
+from resnet_exp.config import identity, no_effect
 from resnet_exp.config.hydra_errors import explain_error
 from resnet_exp.config.schema import DataConfig, PlainValues, RunConfig, part_config, plain_values, run_config
 from resnet_exp.config.validate import validate
@@ -39,8 +39,13 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunCon
 
 
 def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """The first part of `finalize`: a copy with only the keys of the schema, without unused settings of a recipe."""
+    """The first part of `finalize`: a copy with only the keys of the schema, without unused settings of a recipe.
+
+    Raises:
+        RequestError: a key is unknown, or one of the overrides has no effect.
+    """
     closed = _closed(composed)
+    no_effect.refuse_words(overrides, closed.dataset.name, closed.hardware.device)
     with open_dict(closed.algorithms):
         for name in unused_settings(closed, overrides):
             del closed.algorithms[name]
@@ -119,10 +124,11 @@ def _find_hardware(composed: DictConfig) -> None:
         hardware.name = devices.slug(gpus)
         hardware.device = "gpu" if gpus else "cpu"
         hardware.devices = len(gpus)
-        hardware.cpus = devices.usable_cpus()
         if gpus:
+            hardware.cpus = devices.usable_cpus()
             hardware.gpu = gpus[0].name
-            if composed.train_batch_size // len(gpus) > ORIGINAL_DEVICE_BATCH:
+            large = composed.train_batch_size // len(gpus) > ORIGINAL_DEVICE_BATCH
+            if large and hardware.device_train_microbatch_size is None:
                 hardware.device_train_microbatch_size = str(ORIGINAL_DEVICE_BATCH)
     if hardware.precision == "auto":
         hardware.precision = "amp_fp16" if hardware.device == "gpu" else "fp32"

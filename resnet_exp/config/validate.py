@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from resnet_exp.config import values
+from resnet_exp.config import no_effect, values
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core import devices
@@ -110,7 +110,7 @@ def notes(config: RunConfig) -> list[str]:
         remarks.append(
             "data.decode=scheduled does nothing without algorithms.progressive_resizing, whose sizes it follows"
         )
-    return remarks
+    return remarks + no_effect.idle_words(config)
 
 
 def check_devices(hardware: HardwareConfig) -> None:

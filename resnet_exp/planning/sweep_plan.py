@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from resnet_exp.runs.states import KINDS, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep
 
 # Most lines of each kind.
-GROUPS, BASES, COMMANDS = 8, 4, 3
+GROUPS, BASES, COMMANDS, NOTES = 8, 4, 3, 4
 HEAD = ("recipe", "runs", "done", "ssr", "seeds", "length", "time", "cost")
 
 Line = str | tuple[str, str]
@@ -292,5 +293,13 @@ def _commands(outlooks: list[_Outlook], history: History, command: Command) -> l
 
 
 def _notes(sweep: Sweep) -> list[Line]:
-    noted = [notes for run in sweep.runs if (notes := validate.notes(run.config))]
-    return [("note", f"{len(noted):,} of {_count(sweep.runs)}: such as {noted[0][0]}")] if noted else []
+    """A line for each kind of note: the first of the kind, and how many runs have one; numbers make no other kind."""
+    kinds: dict[str, list[str]] = {}
+    for run in sweep.runs:
+        for note in validate.notes(run.config):
+            kinds.setdefault(re.sub(r"[\d.]+", "", note), []).append(note)
+    found = sorted(kinds.values(), key=len, reverse=True)
+    shown: list[Line] = [
+        ("note", f"{len(notes):,} of {_count(sweep.runs)}: such as {notes[0]}") for notes in found[:NOTES]
+    ]
+    return shown + [("note", f"{len(found) - NOTES} more")] * (len(found) > NOTES)

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, open_dict
 
+from resnet_exp.config import no_effect
 from resnet_exp.config.finalize import close, finish
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.sweep.composition import Composition
@@ -39,6 +40,12 @@ class RunComposer:
         values = [override for override in parsed if self._is_value(override)]
         lines = {override.input_line for override in values}
         composition = self._composition(tuple(line for line in overrides if line not in lines))
+        chosen = {override.key_or_group: override.value() for override in values}
+        no_effect.refuse_words(
+            overrides,
+            chosen.get("dataset.name", composition.dataset),
+            chosen.get("hardware.device", composition.device),
+        )
         if not all(composition.can_set(override) for override in values):
             values, composition = [], self._composition(tuple(overrides))
         return finish(composition.resolve(values))

@@ -32,6 +32,7 @@ class Composition:
     def __init__(self, closed: DictConfig, remote: bool) -> None:
         """`closed`: from `resnet_exp.config.finalize.close`; `remote`: see `resnet_exp.sweep.compose.RunComposer`."""
         self._closed, self._remote = closed, remote
+        self.dataset, self.device = closed.dataset.name, closed.hardware.device
         self._scratch = copy.deepcopy(closed)
         self._converted: dict[str | None, Any] = {}
         # For each set of keys that runs set: which of them are read, for each combination of cases.

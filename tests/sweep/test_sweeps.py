@@ -61,7 +61,7 @@ def text(name: str) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None:
-    sweep = asked("-cn", name, *IMAGENET)
+    sweep = asked("-cn", name, *(IMAGENET[1:] if name == "demo" else IMAGENET))
     said = re.search(r"^# Runs: (\d+)", text(name), re.MULTILINE)
     assert said and len(sweep.requested_ids) == int(said[1])
     assert sweep.name == name
