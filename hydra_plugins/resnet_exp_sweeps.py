@@ -127,9 +127,8 @@ class Grid(_Sweeper):
         """Launch all runs at once."""
         from resnet_exp.sweep import grid
 
-        return [
-            self.starter.launch(grid.expand_grid(self.loader, self.params, self.grids, arguments), initial_job_idx=0)
-        ]
+        jobs = grid.expand_grid(self.loader, self.params, self.grids, [*arguments, *self.task.deferred])
+        return [self.starter.launch(jobs, initial_job_idx=0)]
 
 
 class Adaptive(_Sweeper):
@@ -147,7 +146,7 @@ class Adaptive(_Sweeper):
         from resnet_exp.sweep.search import Search, Settings, Space, open_study
 
         settings = Settings(**self.settings)
-        space = Space(self.loader, self.params, arguments, settings.digits)
+        space = Space(self.loader, self.params, [*arguments, *self.task.deferred], settings.digits)
         composer = RunComposer(self.loader, self.master)
 
         def search(path: Path | None) -> Search:
@@ -167,14 +166,13 @@ class Adaptive(_Sweeper):
 
     def _place(self) -> tuple[str, Path]:
         """Name of the sweep, and its folder of runs."""
+        from resnet_exp.config.values import check_name
         from resnet_exp.core.errors import RequestError
-        from resnet_exp.sweep.planned import SWEEP_NAME
 
         name = self.master.sweep
         if not name:
             raise RequestError("hydra/sweeper=adaptive keeps its study under the sweep's name; set sweep=NAME")
-        if not SWEEP_NAME.fullmatch(name):
-            raise RequestError(f"sweep={name} cannot name a file; use letters, digits and . _ + -")
+        check_name("sweep", name, "a file")
         if self.master.hydra.launcher.get("wait") is False:
             raise RequestError("hydra.launcher.wait=false: hydra/sweeper=adaptive waits for results; leave it true")
         return name, Path(self.master.runs_dir).absolute()

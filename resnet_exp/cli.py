@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config import command_line, no_effect, resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
-from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.hydra_errors import explain_error, missing_key
 from resnet_exp.config.schema import (
     BasicLauncherConfig,
     LauncherConfig,
@@ -55,12 +55,17 @@ class HydraTask:
 
     def __init__(self, words: Sequence[str], job: Job, sweep_job: SweepJob | None, writes: bool) -> None:
         self.words, self.job, self.sweep_job, self.writes = words, job, sweep_job, writes
+        # Words that Hydra refused for the sweep as a whole, each with its error; our sweepers give them to each run.
+        self.deferred: dict[str, HydraException] = {}
         # The user's own setting, not the one Hydra runs with.
         self.full_error = os.environ.get(FULL_ERROR)
         self.codes: list[int] = []
 
     def __call__(self, composed: DictConfig) -> None:
         """Run one composed configuration."""
+        for error in self.deferred.values():
+            self.codes.append(_refused(error))
+            return
         with _full_error(self.full_error), _errors_reported(self.codes, self.full_error):
             self.codes.append(self.job(self._finalized(composed)))
 
@@ -90,7 +95,7 @@ class HydraTask:
 
     def _finalized(self, composed: DictConfig) -> RunConfig:
         _refuse_words_of_sweeps()
-        overrides = list(HydraConfig.get().overrides.task)
+        overrides = command_line.as_typed(HydraConfig.get().overrides.task)
         chosen_anew = any(override.startswith("algorithms=") for override in overrides)
         for name in [] if chosen_anew else unused_settings(composed, overrides):
             console.say(f"note: settings of algorithms.{name} are ignored, since it is not switched on")
@@ -116,22 +121,43 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     try:
         # As `hydra.main` does with the arguments of this process.
         with _terminable(), _full_error("1"):
-            parsed = command_line.parse(words)
-            no_effect.refuse_folders(parsed.overrides)
-            _run_hydra(
-                args=parsed,
-                args_parser=get_args_parser(),
-                task_function=task,
-                config_path=str(paths.conf_dir()),
-                config_name="config",
-            )
+            no_effect.refuse_folders(command_line.parse(words).overrides)
+            while _defers(task):
+                pass
     except Exception as error:
         if task.full_error:
             raise
-        return _refused(error) if isinstance(error, REFUSALS) else _fault(error)
+        return _refused(error, words) if isinstance(error, REFUSALS) else _fault(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return max(task.codes, default=EXIT_DONE)
+
+
+def _defers(task: HydraTask) -> bool:
+    """Compose and run; True if a word was deferred instead, and it is to be tried again.
+
+    Hydra composes a sweep once as a whole, without the values that it sweeps over: it refuses
+    ``-m recipe=medium,hot algorithms.sam.rho=0.1``, since the default recipe has no SAM.
+    """
+    parsed = command_line.parse(task.words)
+    parsed.overrides = [word for word in parsed.overrides if word not in task.deferred]
+    runs = not (parsed.cfg or parsed.info or parsed.shell_completion)
+    try:
+        _run_hydra(
+            args=parsed,
+            args_parser=get_args_parser(),
+            task_function=task,
+            config_path=str(paths.conf_dir()),
+            config_name="config",
+        )
+    except HydraException as error:
+        key = missing_key(error)
+        found = [word for word in parsed.overrides if key and word.lstrip("+~").partition("=")[0] == key]
+        if not (found and runs):
+            raise
+        task.deferred[found[-1]] = error
+        return True
+    return False
 
 
 def _attempt(job: Job, config: RunConfig, full_error: str | None = None) -> int:
@@ -166,11 +192,11 @@ def _fault(error: Exception) -> int:
     return EXIT_FAILED
 
 
-def _refused(error: Exception) -> int:
+def _refused(error: Exception, words: Sequence[str] = ()) -> int:
     if isinstance(error, RequestError):
         console.complain(str(error))
     elif isinstance(error, HydraException | OmegaConfBaseException):
-        console.complain(explain_error(error))
+        console.complain(explain_error(error, words))
     else:
         # Hydra's own errors, such as for a sweep folder that it cannot create.
         console.complain(f"{one_line(error)}; {FULL_ERROR}=1 shows where")
@@ -220,9 +246,10 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
 def _refuse_words_of_sweeps() -> None:
     """Refuse a launcher or a sweeper of a run that is no sweep: neither would be used."""
     hydra = HydraConfig.get()
-    asked = [word for word in hydra.overrides.hydra if word.startswith(("hydra/launcher=", "hydra/sweeper="))]
+    words = command_line.as_typed(hydra.overrides.hydra)
+    asked = [word for word in words if word.startswith(("hydra/launcher=", "hydra/sweeper="))]
     # A file can name it too, and `command_line.options_here` writes commands of its runs.
-    if hydra.launcher._target_.endswith(".Slurm") and "hydra.mode=RUN" not in hydra.overrides.hydra:
+    if hydra.launcher._target_.endswith(".Slurm") and "hydra.mode=RUN" not in words:
         asked.append("hydra/launcher=slurm")
     if asked := [word for word in asked if not word.endswith("=basic")]:
         raise RequestError(f"{asked[0]} is for sweeps, even of one run: add -m")

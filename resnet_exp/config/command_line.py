@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
+from omegaconf import ListConfig, OmegaConf
 
+from resnet_exp.config import hints
 from resnet_exp.core.errors import RequestError
 
 PROGRAM = ("python", "-m", "resnet_exp")
@@ -23,6 +24,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         RequestError: an option is unknown, or its value is wrong.
     """
+    # Imported late: ranks read the words of a command, without needing Hydra.
+    from hydra._internal.utils import get_args_parser
 
     def refuse(message: str) -> NoReturn:
         raise RequestError(f"{message}; --help shows what there is")
@@ -33,6 +36,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if parsed.experimental_rerun is not None:
         refuse("--experimental-rerun is not an option")
     if unknown := [word for word in rest if word.startswith("-")]:
+        name = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
+        if use := name if name in hints.known_keys() else hints.for_key(name):
+            raise RequestError(f"{unknown[0]} is not an option: settings are words such as ssr=0.5; use {use}")
         refuse(f"{unknown[0]} is not an option")
     # argparse accepts only the first group of overrides; it would report those after `-m` as unknown.
     parsed.overrides += rest
@@ -61,6 +67,12 @@ def options_on_slurm(words: Sequence[str]) -> list[str]:
     files = _files(words)
     hydra = [word for word in parse(words).overrides if word.lstrip("+~").startswith("hydra")]
     return [*files, "-m", *hydra, *(["hydra.sweeper.grids=null", "sweep=null"] if files else [])]
+
+
+def as_typed(overrides: Sequence[str]) -> list[str]:
+    """Overrides that Hydra keeps, as they were typed: reading them one by one would resolve ``${oc.env:NAME}``."""
+    assert isinstance(overrides, ListConfig)  # Hydra's type is of its fields, not of what they hold
+    return [str(word) for word in OmegaConf.to_container(overrides, resolve=False)]
 
 
 def _files(words: Sequence[str]) -> list[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from resnet_exp.config import identity, no_effect
-from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.hydra_errors import explain_error, unresolved_key
+from resnet_exp.config.own_price import mark_own_prices
 from resnet_exp.config.schema import DataConfig, PlainValues, RunConfig, part_config, plain_values, run_config
 from resnet_exp.config.validate import validate
+from resnet_exp.config.values import check_name
 from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
@@ -35,7 +38,8 @@ def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunCon
     Raises:
         RequestError: a value is missing, invalid, or in conflict with another one.
     """
-    return finish(fill_in(close(composed, overrides or [])))
+    overrides = overrides or []
+    return finish(fill_in(close(composed, overrides)), overrides)
 
 
 def close(composed: DictConfig, overrides: list[str]) -> DictConfig:
@@ -57,25 +61,28 @@ def fill_in(closed: DictConfig) -> PlainValues:
 
     It reads values only as nodes of `closed`, so that `resnet_exp.sweep.composition` can observe which keys are read.
     """
-    _require(closed)
-    _find_hardware(closed)
-    _count_classes(closed)
-    # First, because other values are resolved from it, such as the folders of trackers.
-    closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
     try:
+        _require(closed)
+        _find_hardware(closed)
+        _count_classes(closed)
+        # First, because other values are resolved from it, such as the folders of trackers.
+        closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
         return plain_values(closed, resolve=True)
     except OmegaConfBaseException as error:
-        raise RequestError(explain_error(error)) from error
+        raise RequestError(explain_error(error, key=unresolved_key(closed))) from error
 
 
-def finish(filled: PlainValues) -> RunConfig:
+def finish(filled: PlainValues, overrides: Sequence[str]) -> RunConfig:
     """The last part of `finalize`: absolute paths, validation, the run id; it may reuse objects of `filled`."""
     config = run_config(filled)
+    mark_own_prices(config.hardware, overrides)
     _make_absolute(config)
     if config.dataset.name == "digits":
         config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
     validate(config)
-    config.run_id = config.run_id or identity.run_id(config)
+    if not config.run_id:
+        config.run_id = identity.run_id(config)
+        check_name(f"recipe={config.recipe} hardware.name={config.hardware.name}: run_id", config.run_id, "a folder")
     return config
 
 

@@ -43,11 +43,13 @@ KEYS = {
     **dict.fromkeys(("randomseed", "rngseed"), "seed"),
     **dict.fromkeys(("logger", "tracker", "trackers"), "loggers=[progress,wandb]"),
     **dict.fromkeys(("launcher", "slurm"), "-m hydra/launcher=slurm"),
-    **dict.fromkeys(("smoothing", "labelsmoothing"), "+algorithms=label_smoothing algorithms.label_smoothing.smoothing"),
+    **dict.fromkeys(
+        ("smoothing", "labelsmoothing"), "+algorithms=label_smoothing algorithms.label_smoothing.smoothing"
+    ),
     **dict.fromkeys(("time", "timelimit", "walltime"), "hydra.launcher.timeout_min, with -m hydra/launcher=slurm"),
 }
 # By group: options that do not exist, and what to use.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, str]] = {
     "hardware": dict.fromkeys(("gpu", "gpus", "cuda", "local", "here", "mps"), "hardware=auto"),
     "dataset": dict.fromkeys(("cifar10", "cifar100", "mnist", "custom", "folder", "photos", "images", "mine"), FOLDER),
     "data": dict.fromkeys(("digits", "imagenet"), "dataset=digits|imagenet; data= says how images are stored"),
@@ -121,7 +123,8 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`` (did you mean ...?)``, or nothing: words that begin alike, or the one with the most letters in common."""
     typed = plain(word)
     alike = [one for one in known if len(typed) > 2 and (plain(one).startswith(typed) or plain(one) in typed)]
-    close = alike[:3] or difflib.get_close_matches(word, known, n=1)
+    by_letters = {plain(one): one for one in known}
+    close = alike[:3] or [by_letters[near] for near in difflib.get_close_matches(typed, list(by_letters), n=1)]
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 

@@ -32,6 +32,8 @@ INITIALIZERS = (
 # Size at which training images are loaded: full, or the size of progressive resizing.
 DECODES = ("full", "scheduled")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
+# W&B takes no longer ids and groups; a file's name may have 255, with what we add to it.
+MOST_NAME_BYTES = 128
 
 
 def check(config: RunConfig) -> None:
@@ -45,10 +47,20 @@ def check(config: RunConfig) -> None:
     _check_data(config.data, config.algorithms)
 
 
+def check_name(key: str, name: str, what: str) -> None:
+    """Refuse a `name` that no file system and no tracker takes; `what` it would name, ``a folder`` or ``a file``."""
+    if not RUN_ID.fullmatch(name):
+        raise RequestError(f"{key}={name} cannot name {what}; use letters, digits and . _ + -")
+    if (length := len(name.encode())) > MOST_NAME_BYTES:
+        shown = f"{name[:20]}..."
+        raise RequestError(f"{key}={shown} of {length} characters is too long; use {MOST_NAME_BYTES} or fewer")
+
+
 def _check_names(config: RunConfig) -> None:
-    run_id = config.run_id
-    if run_id and not RUN_ID.fullmatch(run_id):
-        raise RequestError(f"run_id={run_id} cannot name a folder; use letters, digits and . _ + -")
+    if config.run_id:
+        check_name("run_id", config.run_id, "a folder")
+    if config.sweep:
+        check_name("sweep", config.sweep, "a file")
     for key, path in (("runs_dir", config.runs_dir), ("data.cache_dir", config.data.cache_dir)):
         if not path:
             raise RequestError(f"{key} is empty; use {key}=PATH")
@@ -94,7 +106,7 @@ def _check_open_groups(config: RunConfig) -> None:
     for group in OPEN_GROUPS:
         for name in getattr(config, group):
             if f"{group}.{name}" not in entries:
-                raise RequestError(switched_off(group, name))
+                raise RequestError(switched_off(group, name, getattr(config, group)[name]))
             check_target(f"{group}.{name}", entries[f"{group}.{name}"][TARGET])
     if "data.loader" not in entries:
         raise RequestError("data.loader has no _target_; name the function that makes the loader")

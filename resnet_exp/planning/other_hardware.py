@@ -32,8 +32,10 @@ def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list
     if not 0 < len(kinds) <= MOST:
         return []
     known, unknown = [], []
+    # The plan's own hardware with its own price, which may be given by hand.
+    own = {config.hardware.name: config.hardware for config in configs}
     for name, preset in prices.collect_presets().items():
-        hardware = part_config(HardwareConfig, preset)
+        hardware = _at_price_of(own.get(name), part_config(HardwareConfig, preset))
         if hardware.usd_per_node_hour is None:
             continue
         moved = ((replace(config, hardware=hardware), counts[key]) for key, config in kinds.items())
@@ -49,6 +51,17 @@ def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list
     rows = [("hardware", "time", "cost", "spot", "price of"), *(cells for _, cells in sorted(known))]
     table = [f"  {line}" for line in text_table(rows)]
     return [*table, *([f"  unknown: {', '.join(unknown)}"] if unknown else [])]
+
+
+def _at_price_of(own: HardwareConfig | None, hardware: HardwareConfig) -> HardwareConfig:
+    if own is None:
+        return hardware
+    return replace(
+        hardware,
+        usd_per_node_hour=own.usd_per_node_hour,
+        price_date=own.price_date,
+        spot_usd_per_node_hour=own.spot_usd_per_node_hour,
+    )
 
 
 def _cells(hardware: HardwareConfig, low: float, high: float) -> tuple[str, ...]:

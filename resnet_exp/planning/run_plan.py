@@ -47,13 +47,13 @@ STATES = {"missing": "not started", "done": "done: the same command shows the re
 
 def _changed() -> bool:
     """Whether the command line changes what is trained beyond recipe, length, seed, model and data."""
-    words = (word.lstrip("+~") for word in HydraConfig.get().overrides.task)
+    words = (word.lstrip("+~") for word in command_line.as_typed(HydraConfig.get().overrides.task))
     return any(word.startswith(TRAINING) for word in words)
 
 
 def show_target(config: RunConfig, goal: float) -> int:
     """Print the cheapest and the fastest way to reach a top-1 of `goal`; returns the exit code."""
-    named = any(word.startswith("dataset=") for word in HydraConfig.get().overrides.task)
+    named = any(word.startswith("dataset=") for word in command_line.as_typed(HydraConfig.get().overrides.task))
     _print(target_accuracy.target_lines(goal, _runs_dir(config.runs_dir), config.dataset.name if named else None))
     return EXIT_DONE
 

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, open_dict
 
-from resnet_exp.config import no_effect
+from resnet_exp.config import command_line, no_effect
 from resnet_exp.config.finalize import close, finish
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.sweep.composition import Composition
@@ -48,7 +48,7 @@ class RunComposer:
         )
         if not all(composition.can_set(override) for override in values):
             values, composition = [], self._composition(tuple(overrides))
-        return finish(composition.resolve(values))
+        return finish(composition.resolve(values), overrides)
 
     def _parse(self, line: str) -> Override:
         if line not in self._parsed:
@@ -57,9 +57,10 @@ class RunComposer:
 
     def _is_value(self, override: Override) -> bool:
         simple = override.type == OverrideType.CHANGE and override.package is None
-        return simple and not self._is_group(override.key_or_group)
+        return simple and not self.is_group(override.key_or_group)
 
-    def _is_group(self, key: str) -> bool:
+    def is_group(self, key: str) -> bool:
+        """Whether a key chooses a file of a group."""
         # Cached: Hydra's lookup takes a hundredth of a second.
         if key not in self._groups:
             self._groups[key] = bool(self.loader.get_group_options(key))
@@ -68,7 +69,7 @@ class RunComposer:
     def _composition(self, overrides: tuple[str, ...]) -> Composition:
         if overrides not in self._compositions:
             composed = self.loader.load_sweep_config(self.master, list(overrides))
-            task = list(composed.hydra.overrides.task)
+            task = command_line.as_typed(composed.hydra.overrides.task)
             with open_dict(composed):
                 del composed["hydra"]
             self._compositions[overrides] = Composition(close(composed, task), self.remote)

@@ -11,11 +11,9 @@ from typing import TypeVar
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config.hydra_errors import explain_error
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.config.values import RUN_ID
 from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs import sweep_manifest
@@ -24,8 +22,7 @@ from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.states import RunState, Scheduler, collect_states
 from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun
 from resnet_exp.sweep.compose import RunComposer
-
-SWEEP_NAME = RUN_ID
+from resnet_exp.sweep.partial import REFUSED, explain_partial
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def plan_sweep(
     shared = set(jobs[0]).intersection(*jobs)
     for number, overrides in enumerate(jobs):
         varied = tuple(override for override in overrides if override not in shared)
-        config = _composed(composer, overrides, varied)
+        config = _composed(composer, jobs, overrides, varied)
         planned = PlannedRun(config, tuple(filter_overrides(list(overrides))), varied)
         runs.setdefault(planned.run_id, planned)
         requested_ids.append(planned.run_id)
@@ -109,12 +106,16 @@ def plan_sweep(
     return Sweep(_name(planned_runs), runs_dir, planned_runs, requested_ids, continued, search)
 
 
-def _composed(composer: RunComposer, overrides: Sequence[str], varied: tuple[str, ...]) -> RunConfig:
+def _composed(
+    composer: RunComposer, jobs: Sequence[Sequence[str]], overrides: Sequence[str], varied: tuple[str, ...]
+) -> RunConfig:
     """Compose one run; an error names the overrides that vary within the sweep."""
     try:
         return composer.compose(overrides)
-    except (OmegaConfBaseException, RequestError) as error:
-        message = str(error) if isinstance(error, RequestError) else explain_error(error)
+    except REFUSED as error:
+        message = str(error) if isinstance(error, RequestError) else explain_error(error, overrides)
+        if partial := explain_partial(composer, jobs, overrides, message):
+            raise RequestError(partial) from error
         raise RequestError(f"{message} (in the run with {' '.join(varied)})" if varied else message) from error
 
 
@@ -123,10 +124,7 @@ Value = TypeVar("Value", str, str | None)
 
 def _name(runs: list[PlannedRun]) -> str:
     given = _same("sweep", [run.config.sweep for run in runs])
-    name = given or sweep_manifest.default_name([run.run_id for run in runs])
-    if not SWEEP_NAME.fullmatch(name):
-        raise RequestError(f"sweep={name} cannot name a file; use letters, digits and . _ + -")
-    return name
+    return given or sweep_manifest.default_name([run.run_id for run in runs])
 
 
 def _same(key: str, values: Iterable[Value]) -> Value:

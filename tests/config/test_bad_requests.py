@@ -19,11 +19,6 @@ from support.commands import RunCli
 from support.paths import ROOT
 
 DOC = ROOT / "docs" / "errors.md"
-KEYS = (
-    "recipe, recipe_info, ssr, seed, train_batch_size, eval_batch_size, eval_interval, checkpoint_interval, model, "
-    "optimizer, schedule, resolution, dataset, data, hardware, algorithms, callbacks, loggers, trace, runs_dir, "
-    "run_id, sweep, command"
-)
 LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 SSR = "must be above 0 and at most 1000; ssr=1 is the recipe's full 90ep"
 OFF = "has settings but cutmix is not switched on; add it with +algorithms=cutmix"
@@ -37,14 +32,14 @@ REQUESTS = {
     "resnet50 (did you mean resnet50?)",
     "algorithms=[cutmixx]": "algorithms=cutmixx is not available; use one of blurpool, channels_last, colout, cutmix, "
     "ema, label_smoothing, mixup, progressive_resizing, randaugment, sam, stochastic_depth (did you mean cutmix?)",
-    "batch_size=8": f"batch_size is not a setting (did you mean eval_batch_size?); the configuration has {KEYS}",
-    "+trian_batch_size=8": "trian_batch_size is not a setting (did you mean train_batch_size?); the configuration has "
-    + KEYS,
-    "optimizer.learning_rate=1": "optimizer.learning_rate is not a setting; optimizer has lr, momentum, weight_decay, "
-    "dampening, nesterov",
+    "batch_size=8": "batch_size is not a setting; use train_batch_size and eval_batch_size",
+    "+trian_batch_size=8": "trian_batch_size is not a setting (did you mean train_batch_size?); --cfg job shows them "
+    "all",
+    "optimizer.learning_rate=1": "optimizer.learning_rate is not a setting; use optimizer.lr",
     "+optimizer.lrr=1": "optimizer.lrr is not a setting (did you mean lr?); optimizer has lr, momentum, weight_decay, "
     "dampening, nesterov",
-    "data.loader.foo=3": "data.loader.foo is not a setting; --cfg job shows them all",
+    "data.loader.foo=3": "data.loader.foo is not a setting; data.loader has train_file, val_file, write_mode, "
+    "max_resolution, compress_probability, jpeg_quality, os_cache",
     "recipe.foo=1": "recipe.foo=1: it takes one value and has no settings of its own",
     "seed=abc": "seed=abc: use a whole number",
     "optimizer.lr=high": "optimizer.lr=high: use a number",
@@ -95,6 +90,8 @@ REQUESTS = {
     "+callbacks.lr._target_=composer.callbacks.LRMonitor callbacks.lr.every=3": "callbacks.lr.every is not a setting; "
     "callbacks.lr has none; +callbacks.lr.every=VALUE passes it to callbacks.lr anyway",
     "algorithms=[mixup] algorithms.mixup.alpha=-1": "algorithms.mixup.alpha=-1 is out of range; use above 0",
+    "recipe=hot algorithms.ema.half_life=-3ba": "algorithms.ema.half_life=-3ba is out of range; use whole epochs (2ep) "
+    "or batches (100ba), 1 or more",
     "recipe=hot algorithms.label_smoothing.smoothing=2": "algorithms.label_smoothing.smoothing=2 is out of range; use "
     "0 to 1",
     "+algorithms.foo._target_=no.such.Thing": f"algorithms.foo._target_=no.such.Thing {TARGET}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime
 import re
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from resnet_exp import plan
 from resnet_exp.config import resolvers
 from resnet_exp.core import paths
 from resnet_exp.results import prices
+from support.configs import make_config
 from support.paths import ROOT
 
 CONF = paths.conf_dir()
@@ -36,6 +39,7 @@ INSTANCES = {
 APP = """
 import hydra
 from hydra.core.config_store import ConfigStore
+from resnet_exp import plan
 from resnet_exp.config import resolvers
 from resnet_exp.core import paths
 
@@ -205,3 +209,38 @@ def test_own_preset_of_the_docs_works(tmp_path: Path) -> None:
     (tmp_path / "hardware").mkdir()
     (tmp_path / "hardware" / "mybox.yaml").write_text(example[1])
     assert run_command_line(tmp_path, "--config-dir", str(tmp_path), "hardware=mybox") == ["mybox 4"]
+
+
+TODAY = f"{datetime.date.today().isoformat()}, given by hand"
+AWS = ("2026-11-09", "datareceipts/data-receipts hyperscalers.json, us-east-1; AWS price list SKU H7NGEAC6UEHNTKSJ")
+
+
+@pytest.mark.parametrize(
+    ("words", "dated"),
+    {
+        "hardware=p4d.24xlarge": AWS,
+        "hardware=p4d.24xlarge hardware.usd_per_node_hour=10": (TODAY, "given by hand"),
+        "hardware=p4d.24xlarge hardware.spot_usd_per_node_hour=10": AWS,
+        "hardware=p4d.24xlarge hardware.usd_per_node_hour=10 hardware.price_date=2027": ("2027", "given by hand"),
+        "hardware=p4d.24xlarge hardware.usd_per_node_hour=10 hardware.price_source=quote": (TODAY, "quote"),
+        "hardware=cpu hardware.usd_per_node_hour=1": (TODAY, "given by hand"),
+        "hardware=cpu": (None, None),
+    }.items(),
+)
+def test_a_price_given_by_hand_has_not_the_date_of_another(words: str, dated: tuple[str | None, str | None]) -> None:
+    hardware = make_config(*words.split(), "dataset=imagenet", "dataset.dir=/data").hardware
+    assert (hardware.price_date, hardware.price_source) == dated
+
+
+def test_a_price_in_a_file_of_ones_own_is_by_hand_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "default.yaml").write_text("# @package _global_\nhardware: {usd_per_node_hour: 10}\n")
+    words = ["recipe=mild", "ssr=0.36", "dataset=imagenet", "hardware=p4d.24xlarge", f"runs_dir={tmp_path}/runs"]
+    assert plan.main(["--config-dir", str(tmp_path), *words]) == 0
+    shown = capfd.readouterr().out
+    assert f"$10.00 an hour (price of {TODAY})" in shown
+    (row,) = [line for line in shown.splitlines() if line.startswith("  p4d.24xlarge")]
+    assert TODAY in row and "2026-11-09" not in row and "$4.63" in row
+    assert plan.main(["-m", *words, "seed=1,2", "hardware.usd_per_node_hour=10"]) == 0
+    (row,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("  p4d.24xlarge")]
+    assert TODAY in row and "$9.25" in row

@@ -9,6 +9,7 @@ import pytest
 
 from resnet_exp.config import identity
 from resnet_exp.config.schema import DataConfig, ModelConfig, RunConfig, run_config
+from resnet_exp.core import devices
 from resnet_exp.data import formats
 from support.configs import make_config
 
@@ -158,3 +159,16 @@ def test_seeds_are_a_group_and_lengths_a_family() -> None:
     seed, shorter = replace(config, seed=18), replace(config, seed=18, ssr=0.5)
     assert identity.group(config) == identity.group(seed) != identity.group(shorter)
     assert identity.family(config) == identity.family(shorter)
+
+
+def test_what_is_found_on_a_machine_without_gpus_is_hardware_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for words in (["recipe=hot", "ssr=0.5"], ["recipe=mild", "data=imagefolder", "seed=3"]):
+        assert make_config("hardware=auto", *words) == make_config("hardware=cpu", *words)
+
+
+def test_a_microbatch_of_ones_own_is_kept_on_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "visible_gpus", lambda: [devices.Gpu("NVIDIA A100-SXM4-80GB", (8, 0))] * 2)
+    words = ("hardware=auto", "dataset=imagenet", "dataset.dir=/data")
+    assert make_config(*words).hardware.microbatch == 256
+    assert make_config(*words, "hardware.device_train_microbatch_size=64").hardware.microbatch == 64

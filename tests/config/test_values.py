@@ -90,11 +90,11 @@ WRONG = {
     "randaugment.augmentation_set=al": "algorithms.randaugment.augmentation_set=al is out of range; use all, safe, "
     "original",
     "colout.p_col=1": "algorithms.colout.p_col=1 is out of range; use 0 to below 1",
-    "colout.p_col=0.99": "algorithms.colout.p_col=0.99 algorithms.progressive_resizing.initial_scale=0.5 "
+    "colout.p_col=0.99": "algorithms.colout.p_col=0.99 algorithms.progressive_resizing.initial_scale=0.6 "
     "algorithms.progressive_resizing.size_increment=4 leave nothing of images of resolution.train=24; use smaller "
     "steps or larger images",
     "progressive_resizing.size_increment=50": "algorithms.colout.p_col=0.05 "
-    "algorithms.progressive_resizing.initial_scale=0.5 algorithms.progressive_resizing.size_increment=50 leave nothing "
+    "algorithms.progressive_resizing.initial_scale=0.6 algorithms.progressive_resizing.size_increment=50 leave nothing "
     "of images of resolution.train=24; use smaller steps or larger images",
     "stochastic_depth.drop_rate=2": "algorithms.stochastic_depth.drop_rate=2 is out of range; use 0 to 1",
     "stochastic_depth.reset_blocks=1": "algorithms.stochastic_depth.reset_blocks=1 is out of range; use true, false",

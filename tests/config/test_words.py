@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from resnet_exp import cli, convert, plan
-from resnet_exp.config import command_line, validate
+from resnet_exp.config import command_line, hints, validate
+from resnet_exp.config.schema import LauncherConfig, RunConfig
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE
+from resnet_exp.sweep.planned import Sweep
 from support.configs import make_config
 
 Program = Callable[[Sequence[str]], int]
@@ -144,3 +148,178 @@ def test_a_file_of_ones_own_may_set_what_is_not_used(tmp_path: Path, capfd: pyte
     (tmp_path / "local" / "default.yaml").write_text("# @package _global_\ndataset: {dir: /data/imagenet}\n")
     assert plan.main(["--config-dir", str(tmp_path), "hardware=cpu", f"runs_dir={tmp_path}/runs"]) == EXIT_DONE
     assert "no effect" not in capfd.readouterr().out
+
+
+LENGTH = "use ssr, the fraction of the recipe's epochs to train for, or schedule.max_duration=10ep"
+HARDWARE = (
+    "BM.GPU.H100.8, ND96asr_v4, ND96isr_H100_v5, a100x1, a100x8, a2-highgpu-8g, a3-highgpu-8g, auto, cpu, h100x1, "
+    "h100x8, lambda_8xa100, lambda_8xa100_40gb, lambda_8xh100, p4d.24xlarge, p4de.24xlarge, p5.48xlarge, p5en.48xlarge"
+)
+LOADER = "train_file, val_file, write_mode, max_resolution, compress_probability, jpeg_quality, os_cache"
+# What people type who come from other programs, or in a hurry, and the right answer.
+TYPED = {
+    "batch_size=8": "batch_size is not a setting; use train_batch_size and eval_batch_size",
+    "lr=0.1": "lr is not a setting; use optimizer.lr",
+    "epochs=10": f"epochs is not a setting; {LENGTH}",
+    "trainer.max_epochs=10": f"trainer.max_epochs is not a setting; {LENGTH}",
+    "--epochs=10": f"--epochs=10 is not an option: settings are words such as ssr=0.5; {LENGTH}",
+    "momentm=0.9": "momentm is not a setting (did you mean optimizer.momentum?); --cfg job shows them all",
+    "mixup=true": "mixup is not a setting; use +algorithms=mixup to add it, ~algorithms.mixup to remove it",
+    "algorithms.ema=false": "algorithms.ema=false is no setting; remove it with ~algorithms.ema",
+    "~algorithms=ema": "~algorithms=ema removes nothing; use ~algorithms.ema",
+    "~algorithms.sam": "~algorithms.sam removes nothing: there is no algorithms.sam; --cfg job shows what there is",
+    "+recipe=hot": "+recipe=hot adds a second recipe; use recipe=hot, without +",
+    "optimizer=adamw": "optimizer=adamw is no choice: there is only DecoupledSGDW; set optimizer.lr, .momentum, "
+    ".weight_decay, .dampening, .nesterov",
+    "resolution=224": "resolution=224 is no choice: set resolution.train, .eval_resize, .eval_crop",
+    "dataset=/data/photos": "dataset=/data/photos is not available; use dataset=imagefolder dataset.dir=/data/photos",
+    "hardware=gpu": f"hardware=gpu is not available; use hardware=auto; or one of {HARDWARE}",
+    "hardware=p4d": f"hardware=p4d is not available; use one of {HARDWARE} (did you mean p4d.24xlarge or "
+    "p4de.24xlarge?)",
+    "data.loader.remote=x": "data.loader.remote is not a setting with this data format but with data=streaming; "
+    f"data.loader has {LOADER}",
+    "hydra.launcher.partition=x": "hydra.launcher.partition is not a setting here; use hydra.launcher.partition, with "
+    "-m hydra/launcher=slurm",
+    "hydra/launcher=joblib": "hydra/launcher=joblib is not available; use hydra/launcher=submitit_local; or one of "
+    "basic, submitit_local, slurm",
+    "-cn demoo": "--config-name demoo does not exist (did you mean demo?); there are ablation, adaptive, demo, "
+    "frontier, seeds, and the files of a folder named with --config-dir",
+    "-cn hot": "--config-name hot does not exist; use recipe=hot",
+}
+
+
+def test_what_people_type_has_its_answer(refused: Refused) -> None:
+    for words, line in TYPED.items():
+        assert refused(f"{words} hardware=cpu" if "hardware" not in words else words) == line
+
+
+@pytest.mark.parametrize(
+    ("typed", "use"),
+    {
+        "bs": hints.BATCH,
+        "learning_rate": "optimizer.lr",
+        "optimizer.LR": "optimizer.lr",
+        "weight-decay": "optimizer.weight_decay",
+        "max_steps": hints.BATCHES,
+        "num_workers": "data.num_workers",
+        "data_dir": hints.FOLDER,
+        "train.num_classes": "dataset.num_classes",
+        "gpus": "hardware.devices",
+        "precision": "hardware.precision",
+        "img_size": "resolution.train",
+        "resume": hints.RESUME,
+        "output_dir": "runs_dir",
+        "arch": "model=resnet50",
+        "resnet18": "model=resnet18",
+        "hot": "recipe=hot",
+        "wandb": "loggers=[progress,wandb]",
+        "account": "hydra.launcher.account, with -m hydra/launcher=slurm",
+        "nothing_of_ours": None,
+    }.items(),
+)
+def test_words_of_other_programs_are_known(typed: str, use: str | None) -> None:
+    assert hints.for_key(typed) == use
+
+
+@pytest.mark.parametrize(
+    ("group", "option", "ends"),
+    [
+        ("model", "ResNet-50", "(did you mean resnet50?)"),
+        ("recipe", "resnet50_mild", "(did you mean mild?)"),
+        ("dataset", "imagenet1k", "(did you mean imagenet?)"),
+        ("dataset", "cifar10", "use dataset=imagefolder dataset.dir=PATH; or one of digits, imagefolder, imagenet"),
+        ("hardware", "a100", "(did you mean a100x1 or a100x8?)"),
+        ("hardware", "8xA100", "(did you mean a100x8?)"),
+        ("data", "ffvc", "(did you mean ffcv?)"),
+        ("recipe", "spicy", "use one of baseline, hot, medium, mild"),
+    ],
+)
+def test_options_of_other_names_are_known(group: str, option: str, ends: str) -> None:
+    assert hints.for_option(group, option, hints.options_of(group)).endswith(ends)
+
+
+def test_every_hint_is_a_key_that_can_be_set() -> None:
+    for use in hints.KEYS.values():
+        for key in re.findall(r"(?<![/\w])[a-z_]+(?:\.[a-z_]+)*(?==)|^[a-z_]+\.[a-z_]+$", use):
+            assert key in hints.known_keys() or key in ("loggers", "smoothing"), use
+
+
+ONLY_SOME = {
+    "recipe=mild,hot algorithms.randaugment.severity=5": "algorithms.randaugment.severity=5 is not for recipe=mild: "
+    "algorithms.randaugment has settings but randaugment is not switched on; in place of it and of recipe= write "
+    "'hydra.sweeper.grids=[{recipe: mild}, {recipe: hot, algorithms.randaugment.severity: 5}]'",
+    "recipe=mild,hot data.loader.jpeg_quality=5,6": "data.loader.jpeg_quality=5 is not for recipe=hot: "
+    "data.loader.jpeg_quality is not a setting with this data format but with data=ffcv or data=streaming; in place of "
+    "it and of recipe= write "
+    "'hydra.sweeper.grids=[{recipe: hot}, {recipe: mild, data.loader.jpeg_quality: \"5,6\"}]'",
+    "recipe=mild,hot ~algorithms.randaugment": "~algorithms.randaugment is not for recipe=mild: "
+    "~algorithms.randaugment removes nothing: there is no algorithms.randaugment; write it into an entry of "
+    "hydra.sweeper.grids of its own, with recipe=hot (docs/sweeps.md)",
+    # No run has it: it is no matter of the recipe.
+    "recipe=mild,baseline algorithms.sam.rho=1": "algorithms.sam has settings but sam is not switched on; add it with "
+    "+algorithms=sam (in the run with recipe=mild)",
+}
+
+
+def test_a_word_that_only_some_runs_can_have_names_them_and_the_way(
+    refused: Refused, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words, line in ONLY_SOME.items():
+        assert refused(f"-m hardware=cpu {words}", plan.main) == line
+    for line in list(ONLY_SOME.values())[:2]:
+        way = shlex.split(line.partition(" write ")[2])
+        assert plan.main(["-m", "hardware=cpu", *way]) == EXIT_DONE, capfd.readouterr().err
+
+
+def test_a_word_that_all_runs_can_have_need_not_suit_the_default_recipe(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[list[float]] = []
+
+    def rates(sweep: Sweep, launcher: LauncherConfig) -> int:
+        seen.append([run.config.algorithms.get("sam", {}).get("rho") for run in sweep.runs])
+        return EXIT_DONE
+
+    def never(config: RunConfig) -> int:
+        raise AssertionError("a single run")
+
+    for words in (["algorithms.sam.rho=0.1"], ["algorithms.sam.rho=0.1,0.2"], ["~algorithms.sam"]):
+        assert cli.run_hydra(["-m", "hardware=cpu", "recipe=medium,hot", *words], never, rates, False) == EXIT_DONE
+    assert seen == [[0.1, 0.1], [0.1, 0.2, 0.1, 0.2], [None, None]]
+    # In one run it is refused as before.
+    assert cli.run_hydra(["hardware=cpu", "algorithms.sam.rho=0.1"], never, rates, False) == EXIT_BAD_REQUEST
+    assert "add it with +algorithms=sam" in capfd.readouterr().err
+
+
+VARIABLE = "the environment variable NO_SUCH is not set; set it, or write ${oc.env:NO_SUCH,DEFAULT}"
+LONG = "a" * 300
+VALUES = {
+    "runs_dir=${oc.env:NO_SUCH}": f"runs_dir: {VARIABLE}",
+    "data.cache_dir=${oc.env:NO_SUCH}/x": f"data.cache_dir: {VARIABLE}",
+    "dataset=imagefolder dataset.dir=${oc.env:NO_SUCH}": f"dataset.dir: {VARIABLE}",
+    "-m seed=1,2 algorithms.ema.half_life=${oc.env:NO_SUCH}": f"algorithms.ema.half_life: {VARIABLE} (in the run with "
+    "seed=1)",
+    "-m hydra/launcher=slurm hydra.launcher.partition=${oc.env:NO_SUCH}": f"hydra.launcher.partition: {VARIABLE}",
+    "train_batch_size=${nothing}": "train_batch_size: ${nothing} names no key of the configuration; --cfg job shows "
+    "them all",
+    f"run_id={LONG}": "run_id=aaaaaaaaaaaaaaaaaaaa... of 300 characters is too long; use 128 or fewer",
+    f"sweep={LONG}": "sweep=aaaaaaaaaaaaaaaaaaaa... of 300 characters is too long; use 128 or fewer",
+    f"-m seed=1,2 sweep={LONG}": "sweep=aaaaaaaaaaaaaaaaaaaa... of 300 characters is too long; use 128 or fewer (in "
+    "the run with seed=1)",
+    f"-cn adaptive dataset=digits sweep={LONG}": "sweep=aaaaaaaaaaaaaaaaaaaa... of 300 characters is too long; use 128 "
+    "or fewer",
+    "hardware.name=my/box": "recipe=mild hardware.name=my/box: run_id=mild-ssr1.0-my/box-s17-efef7452 cannot name a "
+    "folder; use letters, digits and . _ + -",
+}
+
+
+def test_errors_of_values_name_their_key(refused: Refused) -> None:
+    for words, line in VALUES.items():
+        assert refused(f"hardware=cpu {words}", plan.main) == line
+
+
+def test_a_word_may_refer_to_other_keys_and_to_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUCH", str(tmp_path))
+    seen: list[RunConfig] = []
+    words = ["hardware=cpu", "train_batch_size=${eval_batch_size}", "runs_dir=${oc.env:SUCH}/runs"]
+    assert cli.run_hydra(words, lambda config: seen.append(config) or EXIT_DONE) == EXIT_DONE
+    assert (seen[0].train_batch_size, seen[0].runs_dir) == (64, f"{tmp_path}/runs")
+    assert seen[0].command == command_line.command_of(words)

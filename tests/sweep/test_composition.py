@@ -136,7 +136,7 @@ def set_and_finalize(loader: ConfigLoader, master: DictConfig, overrides: tuple[
     closed = finalize.close(composed, [*COMMON])
     for override in OverridesParser.create(config_loader=loader).parse_overrides([*overrides]):
         OmegaConf.update(closed, override.key_or_group, override.value())
-    finalize.finish(finalize.fill_in(closed))
+    finalize.finish(finalize.fill_in(closed), overrides)
 
 
 def test_no_resolver_of_ours_is_left(loader: ConfigLoader) -> None:

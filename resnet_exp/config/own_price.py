@@ -1,0 +1,47 @@
+"""A price that is given by hand is of today, and has no other source: the date of a preset is that of its own price."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import yaml
+
+from resnet_exp.config.no_effect import words_by_key
+from resnet_exp.config.schema import HardwareConfig
+from resnet_exp.core import paths
+
+BY_HAND = "given by hand"
+# Key of a price, and those of its date and source.
+PRICES = (
+    ("usd_per_node_hour", "price_date", "price_source"),
+    ("spot_usd_per_node_hour", "spot_price_date", "spot_price_source"),
+)
+
+
+def mark_own_prices(hardware: HardwareConfig, overrides: Iterable[str]) -> None:
+    """Give prices that are not the preset's own the date of today and their true source, unless these are given too.
+
+    Args:
+        hardware: of a run; it is changed.
+        overrides: of the run. A file can set a price too: it is compared with the preset of that name.
+    """
+    words, preset = words_by_key(overrides), _preset(hardware.name)
+    for price, date, source in PRICES:
+        given = getattr(hardware, price)
+        kept = all(getattr(hardware, key) == preset.get(key) for key in (date, source))
+        if given is None or not (f"hardware.{price}" in words or (kept and given != preset.get(price))):
+            continue
+        if f"hardware.{date}" not in words:
+            setattr(hardware, date, f"{datetime.date.today().isoformat()}, {BY_HAND}")
+        if f"hardware.{source}" not in words:
+            setattr(hardware, source, BY_HAND)
+
+
+@cache
+def _preset(name: str) -> dict[str, Any]:
+    """The preset of this package with a name; empty if there is none."""
+    file = paths.conf_dir() / "hardware" / f"{name}.yaml"
+    return yaml.safe_load(file.read_text()) if file.is_file() else {}
