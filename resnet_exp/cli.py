@@ -141,7 +141,9 @@ def _defers(task: HydraTask) -> bool:
     """
     parsed = command_line.parse(task.words)
     parsed.overrides = [word for word in parsed.overrides if word not in task.deferred]
-    runs = not (parsed.cfg or parsed.info or parsed.shell_completion)
+    # A file can start a sweep too.
+    sweeps = parsed.multirun or parsed.config_name or any(word.startswith("hydra.mode=") for word in parsed.overrides)
+    shows = parsed.cfg or parsed.info or parsed.shell_completion
     try:
         _run_hydra(
             args=parsed,
@@ -153,7 +155,7 @@ def _defers(task: HydraTask) -> bool:
     except HydraException as error:
         key = missing_key(error)
         found = [word for word in parsed.overrides if key and word.lstrip("+~").partition("=")[0] == key]
-        if not (found and runs):
+        if not (found and sweeps) or shows:
             raise
         task.deferred[found[-1]] = error
         return True

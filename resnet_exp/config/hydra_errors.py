@@ -162,11 +162,9 @@ def _unknown_key(full: str, found: object) -> str:
 def _unknown_of_loader(full: str, there: list[str]) -> str:
     """The same for a setting of the data format; `there` are those of the chosen one."""
     leaf = full.rpartition(".")[2]
-    if near := hints.did_you_mean(leaf, there):
-        return f"{full} is not a setting{near}; data.loader has {', '.join(there)}"
     files = ((paths.conf_dir() / "data" / f"{option}.yaml") for option in hints.options_of("data"))
     others = [f"data={file.stem}" for file in files if leaf in yaml.safe_load(file.read_text())["loader"]]
-    of = f" with this data format but with {' or '.join(others)}" if others else ""
+    of = f" with this data format but with {' or '.join(others)}" if others else hints.did_you_mean(leaf, there)
     return f"{full} is not a setting{of}; data.loader has {', '.join(there) or 'none'}"
 
 

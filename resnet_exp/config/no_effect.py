@@ -36,8 +36,9 @@ Words = Mapping[str, str]
 
 
 def words_by_key(overrides: Iterable[str]) -> Words:
-    """Overrides by the key that they set, without those that remove one."""
-    return {word.lstrip("+").partition("=")[0]: word for word in overrides if not word.startswith("~")}
+    """Overrides by the key that they set, without those that remove one, or leave it open (null)."""
+    parts = ((word.lstrip("+").partition("="), word) for word in overrides if not word.startswith("~"))
+    return {key: word for (key, _, value), word in parts if value != "null"}
 
 
 def refuse_words(overrides: Iterable[str], dataset: object, device: object) -> None:

@@ -222,20 +222,20 @@ def test_words_of_other_programs_are_known(typed: str, use: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "option", "ends"),
+    ("group", "option", "says"),
     [
         ("model", "ResNet-50", "(did you mean resnet50?)"),
         ("recipe", "resnet50_mild", "(did you mean mild?)"),
         ("dataset", "imagenet1k", "(did you mean imagenet?)"),
         ("dataset", "cifar10", "use dataset=imagefolder dataset.dir=PATH; or one of digits, imagefolder, imagenet"),
         ("hardware", "a100", "(did you mean a100x1 or a100x8?)"),
-        ("hardware", "8xA100", "(did you mean a100x8?)"),
+        ("hardware", "8xA100", "use hardware=a100x8; or one of BM.GPU.H100.8, "),
         ("data", "ffvc", "(did you mean ffcv?)"),
         ("recipe", "spicy", "use one of baseline, hot, medium, mild"),
     ],
 )
-def test_options_of_other_names_are_known(group: str, option: str, ends: str) -> None:
-    assert hints.for_option(group, option, hints.options_of(group)).endswith(ends)
+def test_options_of_other_names_are_known(group: str, option: str, says: str) -> None:
+    assert says in hints.for_option(group, option, hints.options_of(group))
 
 
 def test_every_hint_is_a_key_that_can_be_set() -> None:
