@@ -2,7 +2,14 @@
 
 import sys
 
-from resnet_exp.cli import main
+from resnet_exp import cli
+from resnet_exp.core import program
+
+
+def main() -> int:
+    """The program ``resnet_exp``; returns its exit code."""
+    return program.run(cli.main)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -16,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import command_line, no_effect, resolvers
+from resnet_exp.config import command_line, completion, no_effect, resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
 from resnet_exp.config.hydra_errors import explain_error, missing_key
 from resnet_exp.config.schema import (
@@ -26,7 +28,7 @@ from resnet_exp.config.schema import (
     RunConfig,
     SlurmLauncherConfig,
 )
-from resnet_exp.core import console, paths
+from resnet_exp.core import console, help_text, paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.core.text import one_line
 from resnet_exp.launch.run import launch_run
@@ -145,13 +147,7 @@ def _defers(task: HydraTask) -> bool:
     sweeps = parsed.multirun or parsed.config_name or any(word.startswith("hydra.mode=") for word in parsed.overrides)
     shows = parsed.cfg or parsed.info or parsed.shell_completion
     try:
-        _run_hydra(
-            args=parsed,
-            args_parser=get_args_parser(),
-            task_function=task,
-            config_path=str(paths.conf_dir()),
-            config_name="config",
-        )
+        _answer(parsed, task)
     except HydraException as error:
         key = missing_key(error)
         found = [word for word in parsed.overrides if key and word.lstrip("+~").partition("=")[0] == key]
@@ -160,6 +156,29 @@ def _defers(task: HydraTask) -> bool:
         task.deferred[found[-1]] = error
         return True
     return False
+
+
+def _answer(arguments: argparse.Namespace, task: HydraTask) -> None:
+    """Do what the options ask Hydra for."""
+
+    def run() -> None:
+        _run_hydra(
+            args=arguments,
+            args_parser=get_args_parser(),
+            task_function=task,
+            config_path=str(paths.conf_dir()),
+            config_name="config",
+        )
+
+    if arguments.shell_completion:
+        completion.answer(run)
+    elif arguments.help or arguments.hydra_help:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+            run()
+        console.say(help_text.wrapped(text.getvalue().rstrip("\n"), console.width()))
+    else:
+        run()
 
 
 def _attempt(job: Job, config: RunConfig, full_error: str | None = None) -> int:
@@ -255,7 +274,3 @@ def _refuse_words_of_sweeps() -> None:
         asked.append("hydra/launcher=slurm")
     if asked := [word for word in asked if not word.endswith("=basic")]:
         raise RequestError(f"{asked[0]} is for sweeps, even of one run: add -m")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,9 +11,9 @@ from pathlib import Path
 from resnet_exp import cli
 from resnet_exp.config import command_line
 from resnet_exp.config.schema import DataConfig, RunConfig
-from resnet_exp.core import console
+from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
-from resnet_exp.core.text import byte_size
+from resnet_exp.core.text import byte_size, plural, setting
 from resnet_exp.data import formats, image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.formats import ConvertedFiles
@@ -52,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     words = sys.argv[1:] if words is None else words
     if any(word in ("-h", "--help") for word in words):
-        console.say(HELP)
+        console.say(help_text.wrapped(HELP, console.width()))
         return EXIT_DONE
     own, words = command_line.take_words(words, ON_ERROR, MAX_SKIPPED, VERIFY)
     try:
@@ -101,12 +101,13 @@ def convert(config: RunConfig, most_skipped: int = 0) -> int:
         mds_upload.check_target(remote)
         # A run would read the remote shards; this command writes them.
         local = replace(local, loader={**local.loader, "remote": None})
+    program.work_begins()
     # The batch size does not matter here, and its default of 2,048 images could exceed a small dataset.
     prepare_data(replace(config, data=local, train_batch_size=1), most_skipped)
     places = {split: _files(local).place_of(config.dataset.root, split) for split in image_tree.SPLITS}
     if remote is not None:
         mds_upload.upload(remote, places, console.say, _progress_printer("written"))
-        console.say(f"data.loader.remote={remote.remote}")
+        console.say(setting("data.loader.remote", remote.remote))
         return EXIT_DONE
     for split, place in places.items():
         console.say(f"{files.named(split, place)}  ({_bytes(place) / 2**20:,.1f} MiB)")
@@ -138,7 +139,7 @@ def _verify_split(files: ConvertedFiles, root: str, split: str) -> int:
     except manifests.ManifestMismatch as error:
         console.complain(str(error))
         return EXIT_FAILED
-    skipped = f", {len(manifest.skipped)} images were skipped when it was written" if manifest.skipped else ""
+    skipped = f", {plural(len(manifest.skipped), 'image')} skipped when it was written" if manifest.skipped else ""
     facts = f"{manifest.images:,} images of {len(manifest.classes)} classes, {byte_size(_bytes(place))}"
     console.say(f"{place}: whole, {facts}{skipped}")
     return EXIT_DONE
@@ -153,4 +154,4 @@ def _files(data: DataConfig) -> ConvertedFiles:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(main))

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from resnet_exp.core import console
+from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.tracking.publish import publish, write_definition
 from resnet_exp.tracking.wandb_runs import PROJECT
@@ -39,16 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m resnet_exp.dashboard",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
+    parser = help_text.parser("dashboard", __doc__, EPILOG)
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are")
     parser.add_argument("--dry-run", type=Path, metavar="FILE", help="write what would be sent as JSON; no network")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(main))

@@ -9,7 +9,7 @@ from functools import partial
 from resnet_exp import cli
 from resnet_exp.config import command_line
 from resnet_exp.config.schema import LauncherConfig
-from resnet_exp.core import console
+from resnet_exp.core import console, help_text, paths, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.planning import target_accuracy
 from resnet_exp.planning.run_plan import PICTURE, TARGET, show_run, show_sweep, show_target
@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     words = sys.argv[1:] if words is None else words
     if any(word in ("-h", "--help") for word in words):
-        console.say(HELP)
+        console.say(help_text.wrapped(HELP, console.width()))
         return EXIT_DONE
     own, words = command_line.take_words(words, PICTURE, TARGET)
     try:
@@ -55,7 +55,9 @@ def main(words: Sequence[str] | None = None) -> int:
                 )
             _refuse_idle_beside_target(words)
             return cli.run_hydra(words, lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
-        picture = output_path(own[PICTURE], f"{PICTURE}={own[PICTURE]}") if PICTURE in own else None
+        picture = None
+        if PICTURE in own:
+            picture = output_path(paths.expanded(PICTURE, own[PICTURE]), f"{PICTURE}={own[PICTURE]}")
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
@@ -80,4 +82,4 @@ def _refuse_picture_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(main))

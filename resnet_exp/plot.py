@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-from resnet_exp.core import console
+from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.reporting.curves import FORMATS, collect_curve, draw_curves, output_path, save
 from resnet_exp.runs.folder import RunFolder
@@ -14,9 +13,10 @@ from resnet_exp.runs.folder import RunFolder
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m resnet_exp.plot", description="Learning curves of run folders.")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR")
-    parser.add_argument("-o", "--output", default="curves.svg", help=" or ".join(FORMATS))
+    parser = help_text.parser("plot", __doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="run folders, finished or not")
+    kinds = ", ".join(FORMATS)
+    parser.add_argument("-o", "--output", default="curves.svg", metavar="FILE", help=f"{kinds} (default: curves.svg)")
     options = parser.parse_args(arguments)
     try:
         name = f"--output {options.output}"
@@ -30,4 +30,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(main))

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from resnet_exp.core import program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_FAILED, RequestError, RunFailed
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs import folder
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         console.complain("usage: python -m resnet_exp.train RUN_DIR    (RUN_DIR holds a config.yaml)")
         return EXIT_BAD_REQUEST
+    program.work_begins()
     run = RunFolder(Path(arguments[0]).absolute())
     try:
         if folder.OWNED in os.environ:
@@ -39,4 +41,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(main))

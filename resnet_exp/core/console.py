@@ -17,7 +17,8 @@ def stream() -> TextIO:
     descriptor = os.environ.get(CONSOLE_FD)
     if descriptor is None:
         return sys.stdout
-    return os.fdopen(int(descriptor), "w", buffering=1, closefd=False)
+    encoding = sys.stdout.encoding
+    return open(int(descriptor), "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
 
 
 def say(text: str) -> None:
@@ -45,6 +46,9 @@ def width() -> int | None:
 
 
 def _write(text: str, file: TextIO) -> None:
+    # In a process of another program, such as submitit, the stream may refuse characters.
+    encoding = file.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     # A status may stand on the line of a terminal. A terminal that was closed is no reason to end a run.
     with contextlib.suppress(OSError):
         file.write(CLEAR_LINE + text if file.isatty() else text)

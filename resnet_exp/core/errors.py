@@ -4,6 +4,8 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_REQUEST = 2
 EXIT_INTERRUPTED = 130
+# That of a program that SIGPIPE ends, since nobody reads what it prints.
+EXIT_PIPE_CLOSED = 141
 
 
 class RequestError(ValueError):

@@ -34,6 +34,14 @@ def read_bytes(path: str | Path) -> bytes:
         return file.read()
 
 
+def parse_json(text: bytes | str) -> Any:
+    """Parse JSON from anywhere; raises `ValueError` for anything else, and where it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Parse a JSON object; None when the file is not there.
 
@@ -41,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         RequestError: the file is there and holds no JSON object.
     """
     try:
-        value = json.loads(read_bytes(path))
+        value = parse_json(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -120,7 +128,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in read_bytes(path).splitlines(keepends=True):
         if line.endswith(b"\n"):
-            yield json.loads(line)
+            yield parse_json(line)
 
 
 def whole_lines(path: Path) -> Iterator[object]:

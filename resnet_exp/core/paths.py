@@ -1,8 +1,33 @@
-"""Where the YAML files of the package are: installed with it, or in a checkout."""
+"""Where the YAML files of the package are, installed with it or in a checkout; and paths that users write."""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+
+from resnet_exp.core.errors import RequestError
+
+# Not ${NAME}, which is OmegaConf's: the value of another key.
+VARIABLE = re.compile(r"\$([A-Za-z_]\w*)", re.ASCII)
+
+
+def expanded(key: str, path: str) -> str:
+    """The path of a setting with ``~`` and ``$NAME`` replaced: no shell has seen what stands in quotes or in a file.
+
+    Raises:
+        RequestError: there is no such user, or the variable is not set.
+    """
+    text = os.path.expanduser(path)
+    if text.startswith("~"):
+        user = text.partition("/")[0]
+        raise RequestError(f"{key}={path}: there is no user {user[1:]}; write ./{user} for a folder of that name")
+    try:
+        return VARIABLE.sub(lambda found: os.environ[found[1]], text)
+    except KeyError as error:
+        if os.path.lexists(text):
+            return text
+        raise RequestError(f"{key}={path}: the variable {error.args[0]} is not set; set it, or name the path") from None
 
 
 def conf_dir() -> Path:

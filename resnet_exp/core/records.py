@@ -131,7 +131,7 @@ def from_json(kind: type[T], values: object, name: str = "") -> T:
         made = None if value is None and nullable else convert(value)
         if made is REFUSED:
             assert check is not None
-            raise ValueError(f"{prefix}{key}={value!r:.40} must be {check.wanted}")
+            raise ValueError(f"{prefix}{key}={_shown(value)} must be {check.wanted}")
         found[key] = made
     return kind(**found)
 
@@ -147,6 +147,13 @@ def read_record(path: Path, parse: Callable[[object], T]) -> T | None:
         return None if values is None else parse(values)
     except ValueError as error:
         raise RequestError(f"{path}: {error}; remove it to run again") from error
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.40}"
+    except RecursionError:  # JSON can be nested more deeply than Python prints it
+        return "..."
 
 
 @cache

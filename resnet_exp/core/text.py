@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# What neither a shell nor Hydra reads as anything else; a value that may not be a text, such as 1 or null, is quoted.
+PLAIN_VALUE = re.compile(r"[\w./+-]*/[\w./+-]*", re.ASCII)
+BACKSLASH = "\\"
 
 
 def span(seconds: float) -> str:
@@ -30,8 +36,18 @@ def byte_size(amount: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 run``, ``1,200 runs``."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+    """``1 run``, ``1,200 runs``, ``2 batches``."""
+    ending = "" if count == 1 else "es" if noun.endswith("tch") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+def fraction(text: str) -> float | None:
+    """A number between 0 and 1, such as ``0.766``; None for any other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < 1 else None
 
 
 def one_line(text: object) -> str:
@@ -49,6 +65,16 @@ def _escape(character: str) -> str:
     # Python has a byte of a path that is no UTF-8 as a lone surrogate.
     byte = ord(character) - 0xDC00
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
+
+
+def setting(key: str, value: str | Path) -> str:
+    """A setting as it is typed in a shell: ``data.cache_dir=/data``, or ``'data.cache_dir="/my data/year=2019"'``."""
+    text = str(value)
+    if PLAIN_VALUE.fullmatch(text):
+        return f"{key}={text}"
+    # Hydra reads backslashes before a quote in pairs, and OmegaConf reads ${ as another key's value.
+    escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), text)
+    return shlex.quote(f'{key}="{escaped.replace("${", BACKSLASH + "${")}"')
 
 
 def time_unit(longest: float) -> tuple[str, float]:

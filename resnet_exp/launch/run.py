@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from resnet_exp.config import validate
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console
+from resnet_exp.core import console, program
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
     EXIT_DONE,
@@ -53,6 +53,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
         console.say(f"already done: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
+    program.work_begins()
     validate.check_devices(config.hardware)
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:

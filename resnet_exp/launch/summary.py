@@ -9,7 +9,7 @@ from resnet_exp.config import schedule, validate
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.cost import Priced
 from resnet_exp.core.devices import usable_cpus
-from resnet_exp.core.text import span
+from resnet_exp.core.text import plural, span
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result
 
@@ -35,9 +35,9 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
     """Training, data, devices and methods of a run: rows of a name and a text."""
     length, unit = schedule.scaled_duration(config)
     hardware, dataset = config.hardware, config.dataset
-    long_unit = "epochs" if unit == "ep" else "batches"
+    whole = plural(length, "epoch" if unit == "ep" else "batch")
     return [
-        ("training", f"{config.model.name} with recipe={config.recipe}: {length} {long_unit} "
+        ("training", f"{config.model.name} with recipe={config.recipe}: {whole} "
                      f"({config.schedule.max_duration} x ssr={config.ssr}), "
                      f"{config.train_batch_size} images a batch"),
         ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "
@@ -69,10 +69,11 @@ def table(result: Result, path: Path, width: int | None = None) -> str:
     """The result of a run in a few aligned lines; `width` as in `header`."""
     timing = result.timing
     waiting = timing.data_wait_seconds / timing.train_seconds
+    trained = f"{plural(result.epochs, 'epoch')} ({plural(result.batches, 'batch')})"
     rows = [
-        ("top-1", f"{result.top1:6.2%}  of {result.val_images:,} images, each seen once"),
+        ("top-1", f"{result.top1:6.2%}  of {plural(result.val_images, 'image')}, each seen once"),
         ("top-5", f"{result.top5:6.2%}"),
-        ("trained", f"{result.epochs} epochs ({result.batches:,} batches) in {span(timing.train_seconds)}"),
+        ("trained", f"{trained} in {span(timing.train_seconds)}"),
         ("evaluated", f"in another {span(timing.eval_seconds)}"),
         ("speed", f"{result.images_per_second:,.0f} images/s; {waiting:.1%} of the time waiting for data"),
         *_cost_row(result),

@@ -58,7 +58,7 @@ class WeightsAndBiases(LoggerDestination):
             return
         assert state.run_name is not None
         self._folder = RunFolder(Path(self._runs_dir).absolute() / state.run_name)
-        values = yaml.load(self._folder.config.read_text(), yaml.CSafeLoader)
+        values = yaml.load(self._folder.config.read_text("utf-8"), yaml.CSafeLoader)
         config = run_config(values)
         self._run = BackgroundRun(
             self._folder.path,

@@ -49,7 +49,8 @@ def _around(known: Known, epochs: int, whose: str) -> str | None:
     if not shorter or not longer:
         return None
     low, high = max(shorter), min(longer)
-    return f"between {_mean(known[low], whose)} ({low} epochs) and {_mean(known[high], whose)} ({high} epochs), {whose}"
+    ends = [f"{_mean(known[epochs], whose)} ({plural(epochs, 'epoch')})" for epochs in (low, high)]
+    return f"between {ends[0]} and {ends[1]}, {whose}"
 
 
 def _own(config: RunConfig, history: History) -> Known:

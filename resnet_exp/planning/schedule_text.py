@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from resnet_exp.config.schedule import duration, learning_rate, scaled_duration, sizes
 from resnet_exp.config.schema import RunConfig
+from resnet_exp.core.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNITS = {"ep": ("epoch", "epochs"), "ba": ("batch", "batches")}
+UNITS = {"ep": "epoch", "ba": "batch"}
 
 
 # Most sizes to list one by one; with more, list the first, the range between, and the last.
@@ -40,7 +41,7 @@ def _part(side: int, count: int, unit: str) -> str:
 
 
 def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {UNITS[unit][count != 1]}"
+    return plural(count, UNITS[unit])
 
 
 def learning_rate_text(config: RunConfig) -> str:
@@ -67,7 +68,7 @@ def draw(config: RunConfig) -> Figure:
     upper.set(ylabel="image size (px)", ylim=(0, 1.1 * max(sides)), title=config.folder.path.name)
     points = sorted({*(length * part / POINTS for part in range(POINTS + 1)), *_corners(config)})
     lower.plot(points, [learning_rate(config, point) for point in points], linewidth=2, color="#D55E00")
-    lower.set(ylabel="learning rate", xlabel=UNITS[unit][1], xlim=(0, length), ylim=(0, None))
+    lower.set(ylabel="learning rate", xlabel="epochs" if unit == "ep" else "batches", xlim=(0, length), ylim=(0, None))
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
     return figure

@@ -217,7 +217,7 @@ def test_images_that_cannot_be_converted_are_left_out_on_request(
     where = ["dataset=imagefolder", f"dataset.dir={photos}", f"data.cache_dir={tmp_path / 'cache'}"]
     done = run_cli(*where, "on_error=skip", module="resnet_exp.convert")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "train.ffcv: 1 images were skipped; " in done.stdout
+    assert "train.ffcv: 1 image skipped; " in done.stdout
     (file,) = (tmp_path / "cache").rglob("train.ffcv")
     content = json.loads(manifests.path_of(file).read_text())
     why = f"image {broken} cannot be read (cannot identify image file); repair it or remove it from dataset.dir"

@@ -40,16 +40,34 @@ class WarmPython:
         """`connection`: to the interpreter."""
         self.socket = connection
 
-    def run(self, words: list[str], cwd: Path, environ: dict[str, str] | None = None, timeout: float = 120) -> Finished:
+    def run(
+        self,
+        words: list[str],
+        cwd: Path,
+        environ: dict[str, str] | None = None,
+        timeout: float = 120,
+        stdout: int | None = None,
+    ) -> Finished:
         """The finished process of ``python -m WORDS``, its output as text; a hang raises TimeoutError.
 
         As with `subprocess.run`, it has not finished while anything that it has started can still write.
+
+        Args:
+            words: the module and its arguments.
+            cwd: where it runs.
+            environ: its environment; None for that of this process.
+            timeout: in seconds.
+            stdout: a descriptor for its standard output, which is then not read here, but closed.
         """
         request = Request(words, str(cwd), dict(os.environ if environ is None else environ), [1, 2])
         with ThreadPoolExecutor(max_workers=2) as readers:
             pipes = [os.pipe(), os.pipe()]
             texts = [readers.submit(_read, reading) for reading, _ in pipes]
-            code = self._ask(request, [writing for _, writing in pipes], timeout)
+            output = [writing for _, writing in pipes]
+            if stdout is not None:
+                os.close(output[0])
+                output[0] = stdout
+            code = self._ask(request, output, timeout)
             return subprocess.CompletedProcess(words, code, texts[0].result(timeout), texts[1].result(timeout))
 
     def _ask(self, request: Request, output: list[int], timeout: float) -> int:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.text import printable, span
+from resnet_exp.core.text import plural, printable, span
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
@@ -71,7 +71,7 @@ class Conversion(ABC):
         self.finish()
         if self.refused:
             listed = printable(manifests.path_of(self.target))
-            console.say(f"{self.target.name}: {len(self.refused)} images were skipped; {listed} lists them")
+            console.say(f"{self.target.name}: {plural(len(self.refused), 'image')} skipped; {listed} lists them")
 
     @property
     @abstractmethod
