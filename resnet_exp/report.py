@@ -6,13 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from resnet_exp.core import console
+from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.core.text import fraction
 from resnet_exp.reporting import markdown
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.reporting.write import Content, write
 from resnet_exp.results import collect, published_runs
 from resnet_exp.results.collect import Collected
+from resnet_exp.runs.folder import where_runs_are
 from resnet_exp.tracking import wandb_runs
 
 EPILOG = """\
@@ -39,15 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     console.say(f"{markdown.summary(content.collected)}; {len(content.published)} published")
     for line in markdown.reasons(content.collected, MAX_REASONS):
         console.say(f"not shown: {line}")
-    for line in _notes(content):
+    for line in _notes(content, options.runs):
         console.say(f"note: {line}")
     return EXIT_DONE
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m resnet_exp.report", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = help_text.parser("report", __doc__, EPILOG)
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUNS", help="run folders, folders of them, or wandb folders"
     )
@@ -61,16 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--baseline", default="baseline", metavar="RECIPE", help="baseline of speed-ups (default: baseline)"
     )
-    parser.add_argument(
-        "--target", type=float, metavar="TOP1", help="show what reaches this top-1 first, such as 0.766"
-    )
+    parser.add_argument("--target", metavar="TOP1", help="show what reaches this top-1 first, such as 0.766")
     return parser
 
 
 def _collect(options: argparse.Namespace) -> Content:
-    target = options.target
-    if target is not None and not 0 < target < 1:
-        raise RequestError(f"--target {target:g} is not a fraction; use --target 0.766 for 76.6 %")
+    target = None if options.target is None else fraction(options.target)
+    if options.target is not None and target is None:
+        raise RequestError(f"--target {options.target} is not a fraction; use --target 0.766 for 76.6 %")
     if options.output.exists() and not options.output.is_dir():
         raise RequestError(f"-o {options.output} is a file; give a folder")
     try:
@@ -79,7 +77,8 @@ def _collect(options: argparse.Namespace) -> Content:
         raise RequestError(f"{error.filename} cannot be read ({error.strerror}); give a folder that can") from error
     published = [] if options.no_published else published_runs.published()
     if not collected.runs and not published:
-        raise RequestError(f"{markdown.summary(collected)}: nothing to report; leave out --no-published")
+        nearby = next(filter(None, map(where_runs_are, options.runs)), "leave out --no-published")
+        raise RequestError(f"{markdown.summary(collected)}: nothing to report; {nearby}")
     return Content(collected, published, Wanted(options.baseline, target))
 
 
@@ -90,14 +89,15 @@ def _collect_runs(folders: list[Path], project: str | None) -> Collected:
     return collected
 
 
-def _notes(content: Content) -> list[str]:
+def _notes(content: Content, folders: list[Path]) -> list[str]:
     runs, baseline = content.collected.runs, content.wanted.baseline
     if not runs:
-        return ["no finished runs: this shows only published ones"]
+        nearby = [] if content.collected.counts() else filter(None, map(where_runs_are, folders))
+        return ["no finished runs: this shows only published ones", *nearby]
     if all(run.recipe != baseline for run in runs):
         return [f"no finished run has recipe={baseline}: no speed-ups; --baseline RECIPE compares with another"]
     return []
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(main))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import yaml
@@ -16,6 +17,8 @@ from resnet_exp.core.files import read_bytes, write_text
 from resnet_exp.runs.folder import RunFolder
 
 OURS = "resnet_exp."
+# What can begin a value inside another one; a configuration has a few hundred.
+NESTING, MOST_NESTING = re.compile(rb"[\[{]|[-?] "), 10_000
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -37,7 +40,10 @@ def stored_config(run: RunFolder) -> RunConfig:
         OSError: it cannot be read.
         ValueError, TypeError, yaml.YAMLError: it is damaged.
     """
-    return run_config(yaml.load(read_bytes(run.config), yaml.CSafeLoader))
+    text = read_bytes(run.config)
+    if len(NESTING.findall(text)) > MOST_NESTING:
+        raise ValueError("it is nested too deeply")  # which would end this process: the fast parser is recursive
+    return run_config(yaml.load(text, yaml.CSafeLoader))
 
 
 def read_config(run: RunFolder) -> RunConfig:

@@ -80,7 +80,7 @@ def show_run(config: RunConfig, picture: Path | None = None) -> int:
         ("disk", disk_usage.disk_text(config)),
         ("folder", below_here(config.folder.path)),
         ("state", _state_text(state)),
-        *(("note", note) for note in validate.notes(config)),
+        *(("note", note) for note in (*validate.notes(config), *history.notes())),
     ]
     _print([config.folder.path.name, *rows, *other_hardware.other_hardware_lines([config], history)])
     if picture is not None:
@@ -136,6 +136,8 @@ def _state(config: RunConfig, runs_dir: Path) -> RunState:
 def _state_text(state: RunState) -> str:
     if state.kind in STATES:
         return STATES[state.kind]
+    if state.kind == states.UNREADABLE:
+        return state.why
     return f"{state.kind} at {state.epochs or 'its beginning'}" + (f": {state.why}" if state.why else "")
 
 

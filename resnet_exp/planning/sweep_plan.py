@@ -75,6 +75,7 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
         *_bases(outlooks),
         *_commands(outlooks, history, command),
         *_notes(sweep),
+        *(("note", note) for note in history.notes()),
     ]
 
 

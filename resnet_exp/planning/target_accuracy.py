@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import dollars, plural, span
+from resnet_exp.core.text import dollars, fraction, plural, span
 from resnet_exp.planning.sweep_plan import Line
 from resnet_exp.results import collect, frontier, prices
+from resnet_exp.results.collect import Collected
 from resnet_exp.results.frontier import Axis, Group
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
@@ -19,11 +20,8 @@ AXES: tuple[tuple[str, Axis], ...] = (("cheapest", "cost_usd"), ("fastest", "tra
 
 def parse_target(text: str) -> float:
     """A target such as ``0.766``; raises `RequestError` if it is not a fraction."""
-    try:
-        target = float(text)
-    except ValueError:
-        target = -1.0
-    if not 0 < target < 1:
+    target = fraction(text)
+    if target is None:
         raise RequestError(f"target_top1={text} is not a fraction between 0 and 1; 76.6 % is target_top1=0.766")
     return target
 
@@ -36,13 +34,15 @@ def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Lin
         runs_dir: folder of your own runs.
         dataset: the dataset to look at, or None for all.
     """
-    own = collect.collect_runs([runs_dir]).runs if runs_dir.is_dir() else []
-    runs = [run for run in (*own, *published()) if dataset in (None, run.dataset)]
+    own = collect.collect_runs([runs_dir]) if runs_dir.is_dir() else Collected()
+    runs = [run for run in (*own.runs, *published()) if dataset in (None, run.dataset)]
     keyed: dict[tuple[str, str], list[Group]] = {}
     for group in frontier.aggregate(_at_todays_prices(runs)):
         keyed.setdefault(frontier.frontier_key(group.runs[0]), []).append(group)
     answers = [row for key, groups in sorted(keyed.items()) for row in _answer(target, key, groups)]
-    return answers or [_not_reached(target, runs, dataset)]
+    left_out = plural(len(own.unreadable), "unreadable run")
+    note = [("note", f"{left_out} left out; python -m resnet_exp.report names them")] if own.unreadable else []
+    return [*(answers or [_not_reached(target, runs, dataset)]), *note]
 
 
 def _at_todays_prices(runs: Iterable[RunRecord]) -> list[RunRecord]:

@@ -26,7 +26,8 @@ from resnet_exp.core.text import below_here, between, span
 from resnet_exp.data import formats, image_tree
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds
-from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs import sweep_manifest
+from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs
 from resnet_exp.runs.result import Result, read_result
 
 # Training images of well-known datasets, if they have all of their classes.
@@ -38,6 +39,8 @@ SAME_AREA = 0.08
 # Most finished runs for one estimate: the newest.
 NEWEST = 100
 SHAPE = ("block", "layers", "groups", "width_per_group", "sync_batchnorm")
+# Notes on what is left out.
+SHOWN = 3
 # A first epoch of 100 batches, for a schedule in batches of a dataset whose size is unknown.
 MEASURED_BATCHES = 100
 
@@ -56,13 +59,21 @@ class History:
 
     def __init__(self, runs_dir: Path) -> None:
         self.runs_dir = runs_dir
+        self._left_out: list[str] = []
         self._finished: dict[str, list[tuple[RunFolder, Result]]] = {}
         self._alike: dict[str, list[Result]] = {}
-        for run in _newest_first(runs_dir):
-            # A result that cannot be read is reported when that run is used.
-            with contextlib.suppress(RequestError):
+        for run in _newest_first(runs_dir, self._left_out):
+            try:
                 if result := read_result(run):
                     self._finished.setdefault(_kind_of_result(result), []).append((run, result))
+            except RequestError as error:
+                self._left_out.append(str(error))
+
+    def notes(self) -> list[str]:
+        """What of the folder is left out, and why: at most a few lines."""
+        lines = [*sweep_manifest.notes(self.runs_dir), *(f"left out: {why}" for why in self._left_out)]
+        more = [f"{len(lines) - SHOWN:,} more are left out"] if len(lines) > SHOWN else []
+        return [*lines[:SHOWN], *more]
 
     def alike(self, config: RunConfig) -> list[Result]:
         """Results of finished runs that should be as fast as this one, the newest first."""
@@ -90,12 +101,14 @@ def _kind_of_result(result: Result) -> str:
     return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
-def _newest_first(runs_dir: Path) -> list[RunFolder]:
-    results = []
-    with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
-        for entry in entries:
-            run = RunFolder(Path(entry.path))
-            with contextlib.suppress(OSError):
+def _newest_first(runs_dir: Path, left_out: list[str]) -> list[RunFolder]:
+    """Folders with a result; adds to `left_out` those that may have one."""
+    results: list[tuple[float, Path, RunFolder]] = []
+    with contextlib.suppress(OSError):
+        names, unreadable = list_runs(runs_dir)
+        left_out += [f"{runs_dir / name} {CANNOT_BE_READ.format(why)}" for name, why in unreadable.items()]
+        for run in (RunFolder(runs_dir / name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
                 results.append((run.result.stat().st_mtime, run.path, run))
     return [run for *_, run in sorted(results, key=lambda found: found[:2], reverse=True)]
 

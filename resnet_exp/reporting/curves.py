@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import time_unit
+from resnet_exp.results import parse
 from resnet_exp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -36,12 +37,19 @@ def collect_curve(run: RunFolder) -> Curve:
     """Read the evaluations of a run, finished or not.
 
     Raises:
-        RequestError: there are none.
+        RequestError: there are none, or they cannot be read.
     """
-    rows = list(files.read_lines(run.metrics))
-    if not rows:
+    points: parse.Curve = ()
+    try:
+        points = parse.parse_curve(files.read_bytes(run.metrics))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RequestError(f"{run.metrics} cannot be drawn ({why}); leave this run out") from error
+    if not points:
         raise RequestError(f"{run.path} has no evaluations yet (no {run.metrics.name}); give a run folder that has")
-    return Curve(run.path.name, [row["train_seconds"] for row in rows], [row["top1"] for row in rows])
+    return Curve(run.path.name, [seconds for seconds, _ in points], [top1 for _, top1 in points])
 
 
 def draw_curves(curves: list[Curve]) -> Figure:

@@ -18,11 +18,9 @@ from resnet_exp.core.text import printable
 from resnet_exp.results import parse
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
-from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, is_run, list_runs
 from resnet_exp.runs.result import parse_result
-from resnet_exp.runs.states import KINDS, RunState, collect_states
-
-UNREADABLE = "unreadable"
+from resnet_exp.runs.states import KINDS, UNREADABLE, RunState, collect_states
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,8 @@ class Collected:
     Attributes:
         runs: the finished ones.
         states: the others, in the order of their folders.
-        unreadable: finished runs whose result cannot be used: folder, and the reason in one line.
+        unreadable: finished runs whose result cannot be used, and folders and files of sweeps that cannot be read: the
+            path, and the reason in one line.
     """
 
     runs: list[RunRecord] = field(default_factory=list[RunRecord])
@@ -62,12 +61,15 @@ def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> C
     seen: set[object] = set()
     for given in folders:
         folder = given.absolute()
-        if is_run(folder):
-            _collect(folder.parent, [folder.name], collected, seen)
-        elif folder.is_dir():
-            _collect(folder, _names(folder), collected, seen)
-        else:
-            raise RequestError(f"{given} is not a folder; give run folders, or the runs_dir of a sweep")
+        try:
+            if is_run(folder):
+                _collect(folder.parent, [folder.name], collected, seen)
+            elif folder.is_dir():
+                _collect(folder, _names(folder, collected), collected, seen)
+            else:
+                raise RequestError(f"{given} is not a folder; give run folders, or the runs_dir of a sweep")
+        except OSError as error:
+            collected.unreadable.append((folder, CANNOT_BE_READ.format(error.strerror)))
     collected.runs.extend(run for run in others if _is_new(run, seen))
     return replace(collected, runs=_distinct(collected.runs))
 
@@ -97,11 +99,6 @@ def configs(runs: Iterable[RunRecord], most: int) -> dict[str, str]:
             break
         found[run.run_id] = text
     return found
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder."""
-    return RunFolder(folder).config.exists() or RunFolder(folder).result.exists()
 
 
 def _collect(runs_dir: Path, names: Iterable[str], collected: Collected, seen: set[object]) -> None:
@@ -141,12 +138,15 @@ def _add_once(found: list[Any], one: Any, path: Path | str, seen: set[object]) -
         found.append(one)
 
 
-def _names(runs_dir: Path) -> list[str]:
-    """Runs that have a folder, and those that are in some sweep."""
-    listed = {run.run_id for manifest in sweep_manifest.read_manifests(runs_dir) for run in manifest.runs}
-    with os.scandir(runs_dir) as entries:
-        folders = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    return sorted(listed.union(name for name in folders if name in listed or is_run(runs_dir / name)))
+def _names(runs_dir: Path, collected: Collected) -> list[str]:
+    """Runs that have a folder, and those that are in some sweep; adds what cannot be read."""
+    damaged: dict[Path, str] = {}
+    manifests = sweep_manifest.read_manifests(runs_dir, damaged)
+    names, unreadable = list_runs(runs_dir)
+    damaged |= {runs_dir / name: CANNOT_BE_READ.format(why) for name, why in unreadable.items()}
+    collected.unreadable.extend(sorted(damaged.items()))
+    listed = {run.run_id for manifest in manifests for run in manifest.runs}
+    return sorted(listed.union(names).difference(unreadable))
 
 
 def _distinct(runs: Iterable[RunRecord]) -> list[RunRecord]:

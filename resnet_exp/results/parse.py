@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
+from resnet_exp.core.files import parse_json
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.result import Result
 
@@ -22,7 +22,7 @@ def parse_curve(text: bytes) -> Curve:
     """
     # Parsing all lines as one JSON list is several times as fast as line by line.
     lines = text[: text.rfind(b"\n") + 1].splitlines()
-    return curve(json.loads(b"[%s]" % b",".join(lines)))
+    return curve(parse_json(b"[%s]" % b",".join(lines)))
 
 
 def curve(rows: list[dict[str, Any]]) -> Curve:

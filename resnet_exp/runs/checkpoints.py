@@ -5,16 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
+from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs.folder import RunFolder
 
 
 def check_checkpoint(run: RunFolder) -> None:
-    """Raise `RequestError` if the checkpoint that a run would resume from is truncated."""
+    """Raise `RequestError` if the checkpoint that a run would resume from is truncated or gone."""
     path = run.latest_checkpoint
+    if path.is_symlink() and not path.exists() and not _complete(run):
+        raise RequestError(
+            f"checkpoint {path} names {os.readlink(path)}, which is gone; bring it back, or remove {run.checkpoints} "
+            "to train from the beginning"
+        )
     if path.exists() and not zipfile.is_zipfile(path):
         raise RequestError(f"checkpoint {path} is damaged; remove {run.checkpoints} to train from the beginning")
+
+
+def _complete(run: RunFolder) -> list[Path]:
+    """Checkpoints that were written to their end."""
+    # Torch writes a ZIP archive, whose directory comes last: a truncated file is not a valid ZIP.
+    return [path for path in run.checkpoints.glob("*.pt") if zipfile.is_zipfile(path)]
 
 
 def point_to(run: RunFolder, name: str) -> None:
@@ -39,9 +51,6 @@ def repair(run: RunFolder) -> None:
 
     Composer removes the old link before it makes the new one: a kill in between would lose the whole run.
     """
-    if not run.latest_checkpoint.exists():
-        # Torch writes a ZIP archive, whose directory comes last: a truncated file is not a valid ZIP.
-        complete = [path for path in run.checkpoints.glob("*.pt") if zipfile.is_zipfile(path)]
-        if complete:
-            point_to(run, max(complete, key=lambda path: path.stat().st_mtime).name)
+    if not run.latest_checkpoint.exists() and (complete := _complete(run)):
+        point_to(run, max(complete, key=lambda path: path.stat().st_mtime).name)
     remove_stale(run)

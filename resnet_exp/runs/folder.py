@@ -8,8 +8,11 @@ per evaluation), ``trace.jsonl`` (one line per batch, if requested), ``progress.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import socket
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +86,68 @@ class RunFolder:
     def node_report(self, node: int) -> Path:
         """Report of the launcher on one of several nodes about its ranks."""
         return self.path / f"node{node}.json"
+
+
+# Folders to look into for runs, and to name.
+MOST_LOOKED, SHOWN = 1000, 3
+# Why a folder or file is left out, after its path.
+CANNOT_BE_READ = "cannot be read ({}); give the right to, or remove it"
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run folder: it has a configuration or a result.
+
+    Raises:
+        OSError: that cannot be seen, for lack of a permission or since it is a link to itself.
+    """
+    run = RunFolder(folder)
+    return _is_there(run.config) or _is_there(run.result)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def list_runs(runs_dir: Path) -> tuple[list[str], dict[str, str]]:
+    """Names of the run folders in a folder, and of folders that may be some, with the reason why that cannot be seen.
+
+    Raises:
+        OSError: `runs_dir` cannot be read.
+    """
+    names: list[str] = []
+    unreadable: dict[str, str] = {}
+    with os.scandir(runs_dir) as entries:
+        for entry in entries:
+            try:
+                if not entry.name.startswith(".") and entry.is_dir() and is_run(Path(entry.path)):
+                    names.append(entry.name)
+            except OSError as error:
+                unreadable[entry.name] = error.strerror or str(error)
+    return names, unreadable
+
+
+def where_runs_are(folder: Path) -> str | None:
+    """Which folders to give instead of one that holds no runs, as a note; None if there are none nearby."""
+    if is_run(folder):
+        return f"{folder} is a run; {shlex.quote(str(folder.parent))} is its folder of runs"
+    found: list[Path] = []
+    waiting, looked = deque([folder]), 0
+    while waiting and looked < MOST_LOOKED:
+        looked += 1
+        with contextlib.suppress(OSError):
+            one = waiting.popleft()
+            if list_runs(one)[0]:
+                found.append(one)
+            else:
+                waiting += sorted(path for path in one.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not found:
+        return None
+    listed = " ".join(shlex.quote(str(one)) for one in found[:SHOWN])
+    return f"{folder} has no runs itself, give the folders below it that have: {listed}{' ...' * (len(found) > SHOWN)}"
 
 
 def acquire(run: RunFolder) -> int:

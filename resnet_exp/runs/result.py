@@ -133,7 +133,7 @@ def parse_result(text: bytes) -> Result:
         ValueError: it is not a result; the message says why.
     """
     try:
-        values = json.loads(text)
+        values = files.parse_json(text)
     except ValueError as error:
         raise ValueError(f"it is damaged ({error})") from error
     return result_of(values)

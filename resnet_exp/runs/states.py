@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +18,14 @@ from resnet_exp.core.locks import is_locked
 from resnet_exp.core.slurm import QueuedJob
 from resnet_exp.runs import submission, sweep_manifest
 from resnet_exp.runs.failure import read_failure
-from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs
 from resnet_exp.runs.result import Result, read_progress, read_result
+from resnet_exp.runs.submission import Submission
+from resnet_exp.runs.sweep_manifest import SweepManifest
 
 # In the order in which a run passes through them.
-KINDS = ("planned", "queued", "running", "done", "failed", "stopped", "missing")
+UNREADABLE = "unreadable"
+KINDS = ("planned", "queued", "running", "done", "failed", "stopped", "missing", UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,6 @@ class RunState:
     job: str | None = None
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What is known from outside the run folders."""
-
-    jobs: dict[str, str]  # job of each run
-    queue: dict[str, QueuedJob] | None
-    planned: set[str]  # runs that a live process will start
-    listed: list[str]  # runs of some sweep, in its order
-
-
 class Scheduler(Protocol):
     """Queries to SLURM: `slurm` itself, or a cache of its answers."""
 
@@ -61,6 +55,50 @@ class Scheduler(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is known from outside the run folders."""
+
+    runs: Path  # the folder of runs
+    scheduler: Scheduler
+    manifests: list[SweepManifest]
+    submission: Submission | None  # in progress
+    unusable: list[RunState]  # files of sweeps that cannot be used
+
+    @cached_property
+    def planned(self) -> set[str]:
+        """Runs that a live process will start."""
+        owned = [record for record in self.manifests if sweep_manifest.is_sweep_owned(self.runs, record.sweep)]
+        return {run.run_id for record in owned for run in record.runs}
+
+    @cached_property
+    def listed(self) -> set[str]:
+        """Runs of some sweep."""
+        return {run.run_id for record in self.manifests for run in record.runs}
+
+    @cached_property
+    def listed_jobs(self) -> dict[str, str]:
+        """The job of each run that was submitted."""
+        return sweep_manifest.jobs(self.manifests)
+
+    @cached_property
+    def queue(self) -> dict[str, QueuedJob] | None:
+        """What waits or runs. SLURM's controller may take long to answer: it is asked once, if a run needs that."""
+        return self.scheduler.in_queue()
+
+    @cached_property
+    def jobs(self) -> dict[str, str]:
+        """`listed_jobs`, and those of the submission in progress."""
+        if self.submission is None or self.queue is None:
+            return self.listed_jobs
+        return self.listed_jobs | (submission.queued_jobs(self.runs, self.submission) or {})
+
+    def queued(self, run_id: str) -> QueuedJob | None:
+        """The run's job, if it waits or runs."""
+        job = self.jobs.get(run_id)
+        return (self.queue or {}).get(job) if job else None
+
+
 def collect_states(
     runs: Path, only: list[str] | None = None, scheduler: Scheduler = slurm, sweep: str | None = None
 ) -> list[RunState]:
@@ -69,8 +107,11 @@ def collect_states(
     Args:
         runs: a folder of run folders.
         only: ids of the runs to look at, in the order of the result.
-        scheduler: queried only if a run was submitted.
+        scheduler: queried only if a run may be in its queue.
         sweep: name of the sweep whose runs to look at.
+
+    Returns:
+        The states; without `only` and `sweep` also those of folders and files that cannot be read, as `UNREADABLE`.
 
     Raises:
         RequestError: there is no such folder, or no such sweep in it.
@@ -78,28 +119,42 @@ def collect_states(
     known = _know(runs, scheduler)
     if sweep is not None:
         only = _runs_of(runs, sweep)
-    names = only if only is not None else sorted({*known.listed, *_folders(runs)})
+    try:
+        names, unreadable = ([], {}) if only is not None else list_runs(runs)
+    except OSError as error:
+        raise RequestError(f"{runs} cannot be read ({error.strerror}); give a folder of runs that can") from error
+    names = only if only is not None else sorted(known.listed.union(names).difference(unreadable))
     found = [_state(RunFolder(runs / name), known) for name in names]
     lost = [state.job for state in found if state.why == LOST and state.job]
     endings = scheduler.endings(lost) if lost else {}
-    return [_explain_loss(state, endings) if state.why == LOST else state for state in found]
+    found = [_explain_loss(state, endings) if state.why == LOST else state for state in found]
+    if only is None:
+        found += [_unreadable(runs / name, why) for name, why in sorted(unreadable.items())]
+        found += known.unusable
+    return found
 
 
 LOST = "lost"
+NO_ANSWER = "SLURM does not answer"
+UNKNOWN = f"{NO_ANSWER}: it is not known whether"
+
+
+def _unreadable(path: Path, why: str) -> RunState:
+    return RunState(path.name, UNREADABLE, path, f"{path} {CANNOT_BE_READ.format(why)}")
 
 
 def _know(runs: Path, scheduler: Scheduler) -> _Known:
-    if not runs.is_dir():
+    if not os.path.isdir(runs):
         raise RequestError(f"{runs} is not a folder of runs; give the runs_dir of a sweep")
-    records = sweep_manifest.read_manifests(runs)
-    jobs = sweep_manifest.jobs(records) | submission.jobs(runs)
-    owned = [record for record in records if sweep_manifest.is_sweep_owned(runs, record.sweep)]
-    return _Known(
-        jobs=jobs,
-        queue=scheduler.in_queue() if jobs else {},
-        planned={run.run_id for record in owned for run in record.runs},
-        listed=[run.run_id for record in records for run in record.runs],
-    )
+    damaged: dict[Path, str] = {}
+    manifests = sweep_manifest.read_manifests(runs, damaged)
+    submitted = None
+    try:
+        submitted = submission.read_submission(runs)
+    except RequestError as error:
+        damaged[submission.submission_path(runs)] = str(error)
+    unusable = [RunState(str(path.relative_to(runs)), UNREADABLE, path, why) for path, why in damaged.items()]
+    return _Known(runs, scheduler, manifests, submitted, unusable)
 
 
 def _runs_of(runs: Path, sweep: str) -> list[str]:
@@ -110,31 +165,35 @@ def _runs_of(runs: Path, sweep: str) -> list[str]:
     return [run.run_id for run in record.runs]
 
 
-def _folders(runs: Path) -> list[str]:
-    with os.scandir(runs) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    return [name for name in names if RunFolder(runs / name).config.exists()]
-
-
 def _state(run: RunFolder, known: _Known) -> RunState:
-    name = run.path.name
-    job = known.jobs.get(name)
     try:
-        result = read_result(run)
-        if result is not None:
-            return _done(run, result, job)
-        here = (known.queue or {}).get(job or "")
-        # Not every file system shares locks between nodes.
-        if is_locked(run.lock) or (here is not None and _has_progress(run, here)):
-            return _running(run, job)
-        if here is not None:
-            return RunState(name, "queued", run.path, _waiting(here), job=job)
-        if (failure := read_failure(run)) is not None:
-            return RunState(name, "failed", run.path, failure.error, _epochs(run), job=job)
-        if job and known.queue is None:
-            return RunState(name, "queued", run.path, "SLURM does not answer", job=job)
+        return _readable_state(run, known)
+    except OSError as error:
+        return _unreadable(run.path, error.strerror or str(error))
     except RequestError as error:
-        return RunState(name, "failed", run.path, str(error), job=job)
+        kind = UNREADABLE if isinstance(error.__cause__, OSError) else "failed"
+        return RunState(run.path.name, kind, run.path, str(error), job=known.listed_jobs.get(run.path.name))
+
+
+def _readable_state(run: RunFolder, known: _Known) -> RunState:
+    name = run.path.name
+    result = read_result(run)
+    if result is not None:
+        return _done(run, result, known.listed_jobs.get(name))
+    if is_locked(run.lock):
+        return _running(run, known.listed_jobs.get(name))
+    here, job = known.queued(name), known.jobs.get(name)
+    # Not every file system shares locks between nodes.
+    if here is not None and _has_progress(run, here):
+        return _running(run, job)
+    if here is not None:
+        return RunState(name, "queued", run.path, _waiting(here), job=job)
+    unknown = job is not None and known.queue is None
+    if (failure := read_failure(run)) is not None:
+        why = f"{failure.error} ({UNKNOWN} it starts again)" if unknown and slurm.available() else failure.error
+        return RunState(name, "failed", run.path, why, _epochs(run), job=job)
+    if unknown:
+        return RunState(name, "queued", run.path, NO_ANSWER, job=job)
     if name in known.planned:
         return RunState(name, "planned", run.path)
     if job and run.path.is_dir():

@@ -73,12 +73,6 @@ def end(runs_dir: Path) -> None:
     submission_path(runs_dir).unlink(missing_ok=True)
 
 
-def jobs(runs_dir: Path) -> dict[str, str]:
-    """Jobs of a submission in progress that are in the queue and in no manifest, by run id."""
-    found = read_submission(runs_dir)
-    return queued_jobs(runs_dir, found) or {} if found else {}
-
-
 def submission_path(runs_dir: Path) -> Path:
     """File that records what is being submitted into a folder of runs."""
     return runs_dir / sweep_manifest.FOLDER / NAME

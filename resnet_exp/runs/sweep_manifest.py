@@ -21,6 +21,7 @@ from resnet_exp.core.files import SCHEMA, write_json, writing
 from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
 from resnet_exp.core.records import from_json, read_record
 from resnet_exp.runs.command import Git
+from resnet_exp.runs.folder import CANNOT_BE_READ
 
 FOLDER = ".sweeps"
 
@@ -88,14 +89,45 @@ def read_manifest(runs_dir: Path, name: str) -> SweepManifest | None:
     return _read(path_of(runs_dir, name))
 
 
-def read_manifests(runs_dir: Path) -> list[SweepManifest]:
-    """Manifests of all sweeps of a folder of runs, oldest first.
+def read_manifests(runs_dir: Path, damaged: dict[Path, str] | None = None) -> list[SweepManifest]:
+    """Manifests of all sweeps of a folder of runs, oldest first, without those that cannot be used.
 
-    Raises:
-        RequestError: one of them cannot be used.
+    Args:
+        runs_dir: the folder.
+        damaged: gets those that cannot be used, with the reason.
     """
-    paths = sorted((runs_dir / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime)
-    return [manifest for manifest in map(_read, paths) if manifest is not None]
+    damaged = {} if damaged is None else damaged
+    found: list[SweepManifest] = []
+    for path in _paths(runs_dir, damaged):
+        try:
+            manifest = _read(path)
+        except RequestError as error:
+            damaged[path] = str(error)
+        else:
+            found += [] if manifest is None else [manifest]
+    return found
+
+
+def _paths(runs_dir: Path, damaged: dict[Path, str]) -> list[Path]:
+    """Files of manifests, oldest first."""
+    aged: list[tuple[float, Path]] = []
+    try:
+        with os.scandir(runs_dir / FOLDER) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json") and not entry.name.startswith("."):
+                    aged.append((entry.stat(follow_symlinks=False).st_mtime, Path(entry.path)))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        damaged[runs_dir / FOLDER] = f"{runs_dir / FOLDER} {CANNOT_BE_READ.format(error.strerror)}"
+    return [path for _, path in sorted(aged)]
+
+
+def notes(runs_dir: Path) -> list[str]:
+    """What a user should know about the manifests of a folder of runs: those that are left out."""
+    damaged: dict[Path, str] = {}
+    read_manifests(runs_dir, damaged)
+    return [f"left out: {why}" for why in damaged.values()]
 
 
 def _read(path: Path) -> SweepManifest | None:

@@ -22,8 +22,8 @@ import psutil
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import one_line, printable
 from resnet_exp.results import parse
-from resnet_exp.results.collect import is_run
 from resnet_exp.results.record import RunRecord
+from resnet_exp.runs.folder import is_run
 from resnet_exp.runs.result import result_of
 
 PROJECT = re.compile(r"[^/\s]+/[^/\s]+")

@@ -260,6 +260,19 @@ def test_a_cut_off_checkpoint_is_refused_before_anything_starts(run_cli, tmp_pat
     assert latest.read_bytes() == b"PK\x03\x04 the first half"
 
 
+def test_a_checkpoint_that_is_gone_is_refused_before_anything_starts(run_cli, tmp_path):
+    latest = tmp_path / "runs" / "mine" / "checkpoints" / "latest-rank0.pt"
+    latest.parent.mkdir(parents=True)
+    latest.symlink_to("ep3-ba9-rank0.pt")
+    done = run_cli("hardware=cpu", "run_id=mine", timeout=60)
+    expected = (
+        f"checkpoint {latest} names ep3-ba9-rank0.pt, which is gone; bring it back, or remove {latest.parent} to train "
+        "from the beginning\n"
+    )
+    assert (done.returncode, done.stderr) == (2, expected)
+    assert os.readlink(latest) == "ep3-ba9-rank0.pt"
+
+
 def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
     folder = RunFolder(tmp_path / "runs" / "mine")
     folder.path.mkdir(parents=True)

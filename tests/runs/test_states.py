@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from resnet_exp import status
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.slurm import QueuedJob, _tasks
 from resnet_exp.runs import states, status_table, sweep_manifest
@@ -179,6 +180,52 @@ def test_a_run_that_was_started_otherwise_has_no_job(tmp_path: Path) -> None:
     assert sweep_manifest.jobs(sweep_manifest.read_manifests(tmp_path)) == {"run": "8"}
 
 
+@dataclass
+class Counting(Slurm):
+    """Counts how often it is asked."""
+
+    asked: int = 0
+
+    def in_queue(self) -> dict[str, QueuedJob] | None:
+        self.asked += 1
+        return super().in_queue()
+
+
+def test_the_queue_is_asked_once_and_only_for_runs_that_may_be_in_it(tmp_path: Path) -> None:
+    write(tmp_path / "done", result=RESULT)
+    write(tmp_path / "running")
+    write(tmp_path / "stopped", checkpoint=True)
+    plan(tmp_path, "done", "running", jobs={"done": "7_1", "running": "7_2"})
+    slurm = Counting({"7_2": "RUNNING"})
+    with locked(tmp_path / "running" / ".lock"):
+        found = [state.kind for state in states.collect_states(tmp_path, scheduler=slurm)]
+        assert (found, slurm.asked) == (["done", "running", "stopped"], 0)
+    plan(tmp_path, "one", "two", sweep="waiting", jobs={"one": "8_0", "two": "8_1"})
+    found = [state.kind for state in states.collect_states(tmp_path, scheduler=slurm)]
+    assert (sorted(found), slurm.asked) == (["done", "missing", "missing", "queued", "stopped"], 1)
+
+
+def test_a_controller_that_does_not_answer_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, squeue = tmp_path / "asked", tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\necho squeue >> {asked}\nexit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
+    runs = tmp_path / "runs"
+    write(runs / "done", result=RESULT)
+    plan(runs, "done", sweep="first", jobs={"done": "7_0"})
+    assert [state.why for state in states.collect_states(runs)] == [""] and not asked.exists()
+    write(runs / "failed", failure={"error": "ValueError: no"})
+    write(runs / "waiting")
+    plan(runs, "failed", "waiting", jobs={"failed": "7_1", "waiting": "7_2"})
+    assert [(state.kind, state.why) for state in states.collect_states(runs)] == [
+        ("done", ""),
+        ("failed", "ValueError: no (SLURM does not answer: it is not known whether it starts again)"),
+        ("queued", "SLURM does not answer"),
+    ]
+    assert asked.read_text() == "squeue\n"
+
+
 def test_tasks_that_never_started_are_found_in_the_accounting() -> None:
     assert _tasks("12_[3-5,7%2]") == ["12_3", "12_4", "12_5", "12_7"]
     assert _tasks("12_3") == ["12_3"]
@@ -208,6 +255,23 @@ def test_status_as_a_command(tmp_path: Path, warm_python: WarmPython) -> None:
     assert wrong.stderr.splitlines() == [f"--sweep nothing: {tmp_path} has no sweep of that name; it has other"]
 
 
+def test_folders_that_have_the_runs_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "all" / "my runs" / "first" / "a", result=RESULT)
+    write(tmp_path / "all" / "other" / "b", result=RESULT)
+    (tmp_path / "none" / "below").mkdir(parents=True)
+    for folder, note in (
+        ("all", "all has no runs itself, give the folders below it that have: all/other 'all/my runs/first'"),
+        ("all/other/b", "all/other/b is a run; all/other is its folder of runs"),
+        ("none", None),
+    ):
+        assert status.main([folder]) == 0
+        said = capsys.readouterr()
+        assert (said.out, said.err) == ("0 runs\n", f"note: {note}\n" if note else "")
+
+
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="is not a folder of runs"):
         states.collect_states(tmp_path / "nothing")
@@ -228,6 +292,46 @@ def test_a_table_that_does_not_fit_shows_what_is_urgent(tmp_path: Path) -> None:
     assert "broken" in text and "[red]ValueError[/red]: no" in text
     assert "31 runs: 30 done, 1 failed (26 not shown)" in text
     assert len(text.splitlines()) == 7
+
+
+ID = "mild-ssr0.36-p4d.24xlarge-s{}-573b4135"
+WHY = "RunFailed: loss is nan at epoch 0, batch 1 (learning rate 9.6e+29); lower optimizer.lr or check the images"
+
+
+def printed(found: list[RunState], width: int, rows: int | None = None) -> list[str]:
+    terminal = Console(width=width, file=io.StringIO())
+    with terminal.capture() as capture:
+        terminal.print(status_table.table(found, rows))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_a_table_of_80_columns_has_whole_names_and_whole_reasons(tmp_path: Path) -> None:
+    found = [
+        RunState(ID.format(17), "done", tmp_path, epochs="32", top1=0.766, train_seconds=1620),
+        RunState(ID.format(18), "failed", tmp_path, WHY, "3/32 epochs"),
+        RunState(ID.format(19), "queued", tmp_path, "pending"),
+        RunState(ID.format(20), "queued", tmp_path, "pending"),
+    ]
+    lines = printed(found, 80)
+    assert max(map(len, lines)) <= 80
+    for state, line in zip(found, lines[1:5], strict=True):
+        assert line.startswith(f"{state.run_id}  {state.kind}")
+    assert " ".join(lines[5:]) == (
+        f"{ID.format(18)} failed: {WHY} {ID.format(19)}, {ID.format(20)} queued: pending 4 runs: 2 queued, 1 done, 1 "
+        "failed"
+    )
+    wide = printed(found, 200)
+    assert len(wide) == 6 and wide[2].endswith(WHY)
+    assert len(printed(found, 80, rows=3)) == 5
+
+
+def test_a_table_stays_where_it_is_while_a_time_changes(tmp_path: Path) -> None:
+    def head(eta: float, kind: str) -> str:
+        return printed([RunState("run", kind, tmp_path, epochs="3/16 epochs", top1=0.5, eta_seconds=eta)], 100)[0]
+
+    assert {head(eta, kind) for eta in (3, 99, 101, 5999, 6001) for kind in ("running", "done")} == {
+        head(3, "running"),
+    }
 
 
 def test_the_picture_of_the_table_is_what_it_prints() -> None:

@@ -72,6 +72,10 @@ def test_what_is_no_manifest_is_named(content: str, said: str, tmp_path: Path) -
     path = sweep_manifest.path_of(tmp_path, "demo")
     path.parent.mkdir()
     path.write_text(content)
+    line = f"{path}: {said}; remove it to run again"
     with pytest.raises(RequestError) as refused:
-        sweep_manifest.read_manifests(tmp_path)
-    assert str(refused.value) == f"{path}: {said}; remove it to run again"
+        sweep_manifest.read_manifest(tmp_path, "demo")
+    assert str(refused.value) == line
+    damaged: dict[Path, str] = {}
+    assert sweep_manifest.read_manifests(tmp_path, damaged) == []
+    assert damaged == {path: line}

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console
+from resnet_exp.core import console, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from resnet_exp.runs import environment, status_table
+from resnet_exp.runs import environment, status_table, sweep_manifest
 from resnet_exp.runs.command import Git, git
-from resnet_exp.runs.states import RunState
+from resnet_exp.runs.states import UNREADABLE, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
 
 Attempt = Callable[[RunConfig], int]
 SHOWN = 5
+LEFT_ALONE = ("running", "queued", UNREADABLE)
 
 
 def begin_sweep(sweep: Sweep, launcher: str) -> list[PlannedRun]:
@@ -29,18 +30,21 @@ def begin_sweep(sweep: Sweep, launcher: str) -> list[PlannedRun]:
 def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
     """Print which runs are already done, running or queued, and return the runs to start."""
     states = {state.run_id: state for state in sweep.states()}
-    by_kind = {
-        kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", "running", "queued")
-    }
+    by_kind = {kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", *LEFT_ALONE)}
+    for note in sweep_manifest.notes(sweep.runs_dir):
+        console.say(f"note: {note}")
     if by_kind["done"]:
         console.say(f"note: {len(by_kind['done'])} of {len(sweep.runs)} runs are already done and are skipped")
         _note_commits(by_kind["done"])
-    there = [states[run.run_id] for kind in ("running", "queued") for run in by_kind[kind]]
+    there = [states[run.run_id] for kind in LEFT_ALONE for run in by_kind[kind]]
     for state in there[:SHOWN]:
         console.say(f"note: left alone: {status_table.line(state)}")
     if len(there) > SHOWN:
-        console.say(f"note: {len(there) - SHOWN} more are running or queued and left alone")
-    return [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
+        console.say(f"note: {len(there) - SHOWN} more are running, queued or unreadable and left alone")
+    todo = [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
+    if todo:
+        program.work_begins()
+    return todo
 
 
 def _note_commits(done: list[PlannedRun]) -> None:

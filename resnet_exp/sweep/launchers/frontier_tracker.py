@@ -115,7 +115,7 @@ def finished_runs(sweep: Sweep) -> list[RunRecord]:
     """
     manifest = sweep_manifest.read_manifest(sweep.runs_dir, sweep.name)
     folders = [sweep.runs_dir / run.run_id for run in manifest.runs] if manifest is not None else []
-    return collect.collect_runs([folder for folder in folders if collect.is_run(folder)]).runs
+    return collect.collect_runs([folder for folder in folders if folder.is_dir()]).runs
 
 
 def folder_of(runs_dir: Path, name: str) -> Path:

@@ -14,13 +14,13 @@ from rich.live import Live
 from resnet_exp.core import console, slurm
 from resnet_exp.core.slurm import QueuedJob
 from resnet_exp.runs import status_table
-from resnet_exp.runs.states import RunState
+from resnet_exp.runs.states import UNREADABLE, RunState
 from resnet_exp.sweep.planned import Sweep
 
 POLL_SECONDS = 1.0
 # SLURM's controller serves many users; more frequent queries add little.
 QUEUE_SECONDS = 5.0
-OVER = ("done", "failed", "stopped", "missing")
+OVER = ("done", "failed", "stopped", "missing", UNREADABLE)
 # A job that changes its queue state can briefly vanish: a run must look ended for a while.
 SETTLE_SECONDS = 15.0
 
