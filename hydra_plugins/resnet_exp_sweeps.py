@@ -5,6 +5,7 @@ Every Hydra program in this environment imports this file at every start, so slo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ class _Launcher(Launcher):
 
 def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """The result of each run, None if it has none."""
+    from resnet_exp.core.errors import RequestError
     from resnet_exp.runs.result import read_result
 
     folders = {run.run_id: run.folder for run in planned.runs}
@@ -57,7 +59,8 @@ def _returned(planned: Sweep, job_overrides: Sequence[Sequence[str]]) -> list[Jo
     for run_id, overrides in zip(planned.requested_ids, job_overrides, strict=True):
         folder = folders[run_id]
         job = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, working_dir=str(folder.path))
-        job.return_value = read_result(folder)
+        with contextlib.suppress(RequestError):  # a damaged result was reported when its run was refused
+            job.return_value = read_result(folder)
         returned.append(job)
     return returned
 
@@ -167,6 +170,7 @@ class Adaptive(_Sweeper):
     def _place(self) -> tuple[str, Path]:
         """Name of the sweep, and its folder of runs."""
         from resnet_exp.config.values import check_name
+        from resnet_exp.core import paths
         from resnet_exp.core.errors import RequestError
 
         name = self.master.sweep
@@ -175,7 +179,7 @@ class Adaptive(_Sweeper):
         check_name("sweep", name, "a file")
         if self.master.hydra.launcher.get("wait") is False:
             raise RequestError("hydra.launcher.wait=false: hydra/sweeper=adaptive waits for results; leave it true")
-        return name, Path(self.master.runs_dir).absolute()
+        return name, Path(paths.expanded("runs_dir", self.master.runs_dir)).absolute()
 
     def _launch(self, points: list[list[str]], earlier: int) -> Sequence[JobReturn]:
         from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError

@@ -15,11 +15,15 @@ from resnet_exp.config.own_price import mark_own_prices
 from resnet_exp.config.schema import DataConfig, PlainValues, RunConfig, part_config, plain_values, run_config
 from resnet_exp.config.validate import validate
 from resnet_exp.config.values import check_name
-from resnet_exp.core import devices
+from resnet_exp.core import devices, paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.manifest import Manifest
 
+PATHS = (
+    *("runs_dir", "dataset.dir", "data.cache_dir"),
+    *("data.loader.train_file", "data.loader.val_file", "data.loader.remote"),
+)
 # The recipes' 2,048 images over 8 devices. A device with a larger share splits it into microbatches of this size: they
 # fit its memory, and BatchNorm sees as many images as in the original.
 ORIGINAL_DEVICE_BATCH = 256
@@ -63,10 +67,11 @@ def fill_in(closed: DictConfig) -> PlainValues:
     """
     try:
         _require(closed)
+        _expand_paths(closed)
         _find_hardware(closed)
         _count_classes(closed)
         # First, because other values are resolved from it, such as the folders of trackers.
-        closed.runs_dir = closed.runs_dir and os.path.abspath(closed.runs_dir)
+        closed.runs_dir = closed.runs_dir and _literal(os.path.abspath(closed.runs_dir))
         return plain_values(closed, resolve=True)
     except OmegaConfBaseException as error:
         raise RequestError(explain_error(error, key=unresolved_key(closed))) from error
@@ -84,6 +89,18 @@ def finish(filled: PlainValues, overrides: Sequence[str]) -> RunConfig:
         config.run_id = identity.run_id(config)
         check_name(f"recipe={config.recipe} hardware.name={config.hardware.name}: run_id", config.run_id, "a folder")
     return config
+
+
+def _expand_paths(closed: DictConfig) -> None:
+    for key in PATHS:
+        path = OmegaConf.select(closed, key)
+        if isinstance(path, str) and (path.startswith("~") or "$" in path):
+            OmegaConf.update(closed, key, _literal(paths.expanded(key, path)))
+
+
+def _literal(text: str) -> str:
+    """A text that OmegaConf does not take for the value of another key."""
+    return text.replace("${", "\\${")
 
 
 def _make_absolute(config: RunConfig) -> None:

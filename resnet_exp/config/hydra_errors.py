@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_exp.config import hints
 from resnet_exp.config.schema import OPEN_GROUPS, LauncherConfig, RunConfig
 from resnet_exp.core import paths
+from resnet_exp.core.text import setting
 
 if TYPE_CHECKING:
     from hydra.errors import MissingConfigException
@@ -49,7 +50,7 @@ def explain_error(error: Exception, words: Iterable[str] = (), key: str | None =
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read as key=value; quote characters that are special to the shell or Hydra"
+        return f"{error.override} cannot be read as key=value; {_quoted(error.override)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _missing_option(error)
     text = str(error.__cause__ or error)
@@ -97,7 +98,8 @@ def unresolved_key(config: DictConfig | ListConfig, prefix: str = "") -> str | N
 def _misplaced(text: str) -> str | None:
     """The error for words that are right elsewhere, or in another form."""
     if match := re.search(r"Ambiguous value for argument '((.+?)=.*?)'\n", text):
-        return f"{match[1]} is several values; add -m before it for a run with each, or write {match[2]}=[...]"
+        one = _as_text(match[1]) if "/" in match[1] else f"{match[2]}=[...]"
+        return f"{match[1]} is several values; add -m before it for a run with each, or write {one}"
     if match := re.search(r"Sweep parameters '(.+)' requires --multirun", text):
         return f"{match[1]} asks for several runs; add -m before it"
     if match := re.search(r"Multiple values for (\S+)\. To override a value use 'override (\S+): (\S+)'", text):
@@ -107,6 +109,19 @@ def _misplaced(text: str) -> str | None:
     if match := re.search(r"Could not delete '((.+?)=(.+?))'\. No match", text):
         return f"~{match[1]} removes nothing; use ~{match[2]}.{match[3]}"
     return None
+
+
+def _quoted(override: str) -> str:
+    """What to do about an override that Hydra cannot read."""
+    value = override.partition("=")[2].lstrip()
+    if not value or value[0] in "[{(":
+        return "quote characters that are special to the shell or Hydra"
+    return f"if its value is one text, write {_as_text(override)}"
+
+
+def _as_text(override: str) -> str:
+    key, _, value = override.partition("=")
+    return setting(key, value)
 
 
 def _key_of_variable(text: str, words: Iterable[str]) -> str | None:

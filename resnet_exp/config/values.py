@@ -20,6 +20,7 @@ from resnet_exp.config.schema import (
     RunConfig,
 )
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import printable
 from resnet_exp.data import formats
 
 BLOCKS = ("basic", "bottleneck")
@@ -31,6 +32,8 @@ INITIALIZERS = (
 )  # fmt: skip
 # Size at which training images are loaded: full, or the size of progressive resizing.
 DECODES = ("full", "scheduled")
+# What Composer reads as the end of a path, as that of a URL, or as the name of a value, as in ``ep{epoch}``.
+NO_CHECKPOINTS = re.compile(r"[#?{}\t\r\n]")
 RUN_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 # W&B takes no longer ids and groups; a file's name may have 255, with what we add to it.
 MOST_NAME_BYTES = 128
@@ -64,6 +67,11 @@ def _check_names(config: RunConfig) -> None:
     for key, path in (("runs_dir", config.runs_dir), ("data.cache_dir", config.data.cache_dir)):
         if not path:
             raise RequestError(f"{key} is empty; use {key}=PATH")
+    if found := NO_CHECKPOINTS.search(config.runs_dir):
+        raise RequestError(
+            f"runs_dir={printable(config.runs_dir)}: no checkpoint can be kept below a folder with {found[0]!r} in "
+            "its name; set runs_dir=PATH"
+        )
 
 
 def _check_model(config: RunConfig) -> None:

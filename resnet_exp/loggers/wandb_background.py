@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shlex
 import shutil
 import threading
 from collections.abc import Callable
@@ -74,9 +75,8 @@ class BackgroundRun:
         # A start that still waits for its server must end first; the client asks more than once.
         self._thread.join(INIT_TRIES * self._init_seconds + self._finish_seconds)
         if self._thread.is_alive():
-            self._say(
-                f"W&B does not end; to upload what is there: wandb sync --include-online {self._folder}/wandb/*run-*"
-            )
+            what = f"{shlex.quote(str(self._folder))}/wandb/*run-*"
+            self._say(f"W&B does not end; to upload what is there: wandb sync --include-online {what}")
 
     def _work(self) -> None:
         run = None
@@ -139,8 +139,8 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _folder_of(run: Any) -> str:
-    """The folder of a ``wandb.Run``, as ``wandb sync`` wants it."""
-    return os.path.relpath(run.settings.sync_dir)
+    """The folder of a ``wandb.Run``, as it is typed for ``wandb sync``."""
+    return shlex.quote(os.path.relpath(run.settings.sync_dir))
 
 
 def _reason(error: Exception) -> str:

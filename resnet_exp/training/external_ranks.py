@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 
 from resnet_exp.config.schema import HardwareConfig, RunConfig
@@ -11,7 +12,7 @@ from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.processes import die_with_parent
 from resnet_exp.launch import summary
 from resnet_exp.launch.prepare import describe_data, prepare_data
-from resnet_exp.runs import environment, folder
+from resnet_exp.runs import checkpoints, environment, folder
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_result
 
@@ -44,7 +45,8 @@ def check_world(hardware: HardwareConfig, run: RunFolder) -> None:
         raise RequestError(
             f"WORLD_SIZE={world} (LOCAL_WORLD_SIZE={local}) differs from the {devices * nodes} ranks of this run "
             f"(hardware.devices={hardware.devices}, hardware.nodes={nodes}); use torchrun{on_nodes} "
-            f"--nproc-per-node {devices} -m resnet_exp.train {run.path}, or leave RANK and WORLD_SIZE out"
+            f"--nproc-per-node {devices} -m resnet_exp.train {shlex.quote(str(run.path))}, or leave RANK and "
+            "WORLD_SIZE out"
         )
 
 
@@ -59,6 +61,7 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
     """
     if read_result(run) is not None:
         return False
+    checkpoints.check_checkpoint(run)
     first = os.environ["RANK"] == "0"
     if first:
         folder.acquire(run)

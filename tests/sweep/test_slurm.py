@@ -57,7 +57,7 @@ def test_jobs_of_a_killed_submission_are_found(played: Scenario) -> None:
     states = played.seen["after the cut"]
     assert [state["kind"] for state in states] == ["queued"] * 6
     assert len({state["job"] for state in states}) == 6
-    assert played.seen["interrupted"].startswith("note: 6 runs of a submission that was cut off are in the queue\n")
+    assert played.seen["interrupted"].startswith("note: a submission that was cut off has 6 runs in the queue\n")
 
 
 def test_ctrl_c_leaves_the_jobs_running_and_says_so(played: Scenario) -> None:

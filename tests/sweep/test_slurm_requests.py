@@ -34,6 +34,8 @@ def test_sbatch_refuses_in_one_line(scenario: Scenario, tmp_path: Path) -> None:
     assert "sbatch refuses the sweep (invalid partition specified: nowhere); change hydra.launcher" in done.stderr
     assert not list((tmp_path / "runs").glob("mild*"))
     assert not list((tmp_path / "runs" / ".sweeps").glob("*.json"))
+    assert [path.name for path in (tmp_path / "runs" / ".sweeps").iterdir()] == [".submit.lock"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".sweeps"]
     assert len(done.stderr.strip().splitlines()) == 1
     assert not scenario.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobID", "--name=refused")
 

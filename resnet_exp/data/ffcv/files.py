@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import printable
+from resnet_exp.core.text import printable, setting
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
@@ -58,7 +58,7 @@ class FFCVFiles(FormatFiles):
     @staticmethod
     def named(split: str, place: Path) -> str:
         """The setting that names a split's file."""
-        return f"data.loader.{split}_file={place}"
+        return setting(f"data.loader.{split}_file", place)
 
     def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check the files of both splits, and write those that are not there.

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_text, writing
-from resnet_exp.core.text import byte_size, printable
+from resnet_exp.core.text import byte_size, printable, setting
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process, sources
@@ -79,7 +79,7 @@ class MDSShards(FormatFiles):
     @staticmethod
     def named(split: str, place: Path) -> str:
         """The setting that names the folder of both splits, and the split."""
-        return f"data.loader.remote={place.parent}  {split}"
+        return f"{setting('data.loader.remote', place.parent)}  {split}"
 
     def index_of(self, folder: Path) -> mds.Index:
         """The index of a split's folder; raises `RequestError` if it cannot be used."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.config.schema import HardwareConfig, SlurmLauncherConfig
-from resnet_exp.core import console, slurm
+from resnet_exp.core import console, paths, slurm
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.files import writing
 from resnet_exp.core.text import plural, span
@@ -87,6 +87,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
             for run in part:
                 run.folder.failure.unlink(missing_ok=True)  # failure of an earlier attempt
     except RequestError as error:
+        _forget_refused(planned.runs_dir, executor.folder, token)
         for run in new:
             if run.run_id not in jobs:
                 shutil.rmtree(run.folder.path, ignore_errors=True)
@@ -158,9 +159,10 @@ def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherC
     import submitit
 
     asked = _requested(hardware, settings)
+    folder = paths.expanded("hydra.launcher.submitit_folder", settings.submitit_folder)
     site = {name: value for name in SITE if (value := getattr(settings, name)) is not None}
     try:
-        executor = submitit.SlurmExecutor(settings.submitit_folder, max_num_timeout=settings.max_requeues)
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=settings.max_requeues)
         executor.update_parameters(
             job_name=planned.name,
             time=settings.timeout_min,
@@ -217,12 +219,28 @@ def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) 
     return {run_id: job.job_id for run_id, job in zip(run_ids, submitted, strict=True)}
 
 
+def _forget_refused(runs_dir: Path, folder: Path, token: str) -> None:
+    """Remove what a refused submission has left; sbatch may fail after SLURM has accepted: then that stays as it is."""
+    found = read_submission(runs_dir)
+    if found is None or found.token != token or queued_jobs(runs_dir, found) != {}:
+        return
+    end(runs_dir)
+    for path in folder.glob("*.pkl"):
+        if slurm_job.is_of(path, found.tasks):
+            path.unlink()
+    for path in folder.glob(".submission_file_*.sh"):
+        if token in path.read_text():
+            path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # only if it is empty
+
+
 STATUS = "python -m resnet_exp.status"
 
 
 def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
     """Submit as one array, and wait for it unless ``hydra.launcher.wait=false``."""
-    submitted = False
+    submitted, shows = False, f"{STATUS} {shlex.quote(str(sweep.runs_dir))}"
     try:
         with sweep_manifest.submitting(sweep.runs_dir):
             recover(sweep.runs_dir)
@@ -236,7 +254,7 @@ def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
                 took = span(time.monotonic() - began)
                 console.say(f"submitted {plural(len(jobs), 'run')} as job {arrays} in {took}")
         submitted = True
-        console.say(f"sweep {sweep.name}; {STATUS} {sweep.runs_dir} shows it at any time")
+        console.say(f"sweep {sweep.name}; {shows} shows it at any time")
         if not settings.wait:
             return EXIT_DONE
         with tracked(sweep) as tracker:
@@ -244,7 +262,7 @@ def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
         return end_sweep(ended)
     except KeyboardInterrupt:
         if submitted:
-            console.say(f"left; the jobs keep running: {STATUS} {sweep.runs_dir} shows them")
+            console.say(f"left; the jobs keep running: {shows} shows them")
             console.say(f"scancel --name={sweep.name} ends them")
         else:
             console.say("stopped before all runs were submitted; the same command submits the rest")
@@ -268,5 +286,5 @@ def recover(runs_dir: Path) -> None:
         for task in found.tasks:
             slurm_job.SlurmJob(**vars(task)).keep(Path(found.folder), queued[Path(task.folder).name])
         sweep_manifest.write_manifest(runs_dir, replace(found.manifest, runs=runs))
-        console.say(f"note: {len(queued)} runs of a submission that was cut off are in the queue")
+        console.say(f"note: a submission that was cut off has {plural(len(queued), 'run')} in the queue")
     end(runs_dir)

@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +142,17 @@ class EarlierJob:
         error = RequestError(f"{self.folder} was submitted by an earlier version; submit its sweep again")
         write_error(RunFolder(Path(self.folder)), error, EXIT_BAD_REQUEST)
         raise error
+
+
+def is_of(pickled: Path, tasks: Sequence[Task]) -> bool:
+    """Whether a file holds one of these tasks, for a job that has no number yet."""
+    from submitit.core.utils import DelayedSubmission
+
+    try:
+        function = DelayedSubmission.load(pickled).function
+    except Exception:  # of another program: unpickling may raise anything
+        return False
+    return isinstance(function, SlurmJob) and Task(**vars(function)) in tasks
 
 
 def load_job(submitit_folder: Path, job: str) -> SlurmJob:
