@@ -5,7 +5,8 @@ The id depends neither on where code lies nor on keys that a later version adds:
 - A key of the schema, or of a data format's loader, counts where it differs from its default, and always if it has
   none. So a new key needs a default that leaves existing runs unchanged, and a default never changes.
 - An entry (an algorithm, a callback, the loader) counts by its name, its settings and its ``_target_``. For resnet_exp
-  and Composer, only package and name of the target count, not the modules between them: ``composer.MixUp``.
+  and Composer, only package and name of the target count, not the modules between them: ``composer.MixUp``. Of a
+  user's own code the content counts too (`resnet_exp.config.import_check.code_digest`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, cast
 
+from resnet_exp.config.import_check import code_digest
 from resnet_exp.config.schema import TARGET, Entry, RunConfig
 from resnet_exp.data import formats
 
@@ -33,6 +35,8 @@ NOT_OUTCOME = frozenset(
 NAMED_DATASETS = ("digits", "imagenet")
 # Packages whose classes are identified without their modules.
 OWN_NAMES = ("resnet_exp", "composer")
+# Under this name the code of a user's class counts, beside its settings.
+CODE = "_code_"
 
 
 def outcome(config: RunConfig) -> dict[str, object]:
@@ -76,7 +80,10 @@ def _plain(value: object, left_out: Collection[str], prefix: str) -> object:
 
 
 def _entry(entry: Entry) -> Entry:
-    return {name: _name(value) if name == TARGET else _plain(value, (), "") for name, value in entry.items()}
+    counted = {name: _name(value) if name == TARGET else _plain(value, (), "") for name, value in entry.items()}
+    target = entry.get(TARGET, "")
+    code = code_digest(target)
+    return counted if code is None else {**counted, CODE: code}
 
 
 def _name(target: str) -> str:

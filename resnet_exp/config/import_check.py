@@ -1,12 +1,15 @@
-"""Check whether a ``_target_`` can be imported without importing it: importing Composer takes ten seconds."""
+"""What is known of a ``_target_`` without importing it: importing Composer takes ten seconds."""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import sys
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+
+from resnet_exp.core.paths import is_users
 
 # Optional packages of Composer's own trackers, by the extra of this package that installs them.
 EXTRAS = {"composer.loggers.MLFlowLogger": "mlflow", "composer.loggers.TensorboardLogger": "tensorboard"}
@@ -29,6 +32,19 @@ def exists(target: str) -> bool:
         return True
     names = _names(Path(spec.origin))
     return attribute in names or "*" in names or "__getattr__" in names
+
+
+def code_digest(target: str) -> str | None:
+    """8 hex digits of the source file of `target`, or of all files of the package that it names.
+
+    None for what is installed, or comes with Python: that has versions. None too for what is not there.
+    """
+    spec = _find(target.rpartition(".")[0])
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py") or not is_users(spec.origin):
+        return None
+    folders = spec.submodule_search_locations or ()
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py")) or [Path(spec.origin)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def _find(module: str) -> ModuleSpec | None:

@@ -1,13 +1,15 @@
-"""Where the YAML files of the package are, installed with it or in a checkout; and paths that users write."""
+"""Where the YAML files of the package are, installed with it or in a checkout; paths that users write; whose a source file is."""
 
 from __future__ import annotations
 
 import os
 import re
+import sysconfig
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
 
+PACKAGE = Path(__file__).resolve().parent.parent
 # Not ${NAME}, which is OmegaConf's: the value of another key.
 VARIABLE = re.compile(r"\$([A-Za-z_]\w*)", re.ASCII)
 
@@ -41,6 +43,11 @@ def sweeps_dir() -> Path:
 
 
 def _beside(name: str) -> Path:
-    package = Path(__file__).resolve().parent.parent
-    installed = package / name
-    return installed if installed.is_dir() else package.parent / name
+    installed = PACKAGE / name
+    return installed if installed.is_dir() else PACKAGE.parent / name
+
+
+def is_users(file: str) -> bool:
+    """Whether a source file is a user's own: neither ours, nor installed, nor of Python itself."""
+    installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return Path(file).is_file() and not any(Path(file).is_relative_to(place) for place in (PACKAGE, *installed))

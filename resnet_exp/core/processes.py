@@ -14,6 +14,21 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, HIGHEST = -1, -3, 2**25
 LIBC = ctypes.CDLL(None)
 
 
+# What usually sends a signal, and for a small /dev/shm the way out.
+CAUSES = {
+    signal.SIGKILL: "out of memory?",
+    signal.SIGBUS: "no room in /dev/shm? a container has more with --shm-size=SIZE or --ipc=host",
+}
+
+
+def how_it_ended(exit_code: int) -> str:
+    """How a process ended, by its exit code, which is negative for a signal: ``SIGKILL (out of memory?)``."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    number = signal.Signals(-exit_code)
+    return f"{number.name} ({CAUSES[number]})" if number in CAUSES else number.name
+
+
 def die_with_parent(number: signal.Signals) -> None:
     """Have the kernel send this process a signal when its parent ends.
 

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import faulthandler
+import multiprocessing
+import os
 import signal
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sized
+from functools import partialmethod
+from multiprocessing.queues import Queue
+from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import torch
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from typing_extensions import Self
 
+from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.core.processes import die_with_parent, how_it_ended
 from resnet_exp.data.contract import Batch, Split
 
 # Epoch, index and side in pixels of a sample.
 Key = tuple[int, int, int]
+# A socket's path has at most 107 bytes, of which multiprocessing adds "/pymp-12345678/listener-12345678".
+LONGEST_FOLDER = 107 - 32
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+SHOWN_SECONDS = 1.0
 
 
 class EpochSampler(DistributedSampler[Any]):
@@ -59,6 +75,8 @@ class WorkerLoader(DataLoader[Batch]):
         """End the workers. At exit multiprocessing would send them SIGTERM, which they ignore, and wait forever."""
         if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
             self._iterator._shutdown_workers()
+            for worker in self._iterator._workers:
+                worker.kill()  # one that hangs does not end when it is asked to
 
     @classmethod
     def of(cls, dataset: Sized, sampler: EpochSampler, collate: Callable[..., Batch]) -> Self:
@@ -73,7 +91,7 @@ class WorkerLoader(DataLoader[Batch]):
             num_workers=split.num_workers,
             persistent_workers=split.num_workers > 0,
             prefetch_factor=split.prefetch_factor if split.num_workers else None,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_begin_worker,
             pin_memory=split.on_gpu,
             # DataLoader would draw its seed from the global generator, and so change MixUp after a resume.
             generator=torch.Generator().manual_seed(split.seed),
@@ -83,7 +101,59 @@ class WorkerLoader(DataLoader[Batch]):
         return loader
 
 
-def _ignore_signals(worker: int) -> None:
+def shorten_socket_paths() -> None:
+    """Have the workers of this process send batches through sockets whose paths the system takes.
+
+    Raises:
+        RequestError: TMPDIR is too long, and no other folder for temporary files can be written.
+    """
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= LONGEST_FOLDER:
+        return
+    for folder in SHORT_FOLDERS:
+        tempfile.tempdir = folder
+        # It makes a folder below, remembers it, and removes it at exit.
+        with contextlib.suppress(OSError):
+            get_temp_dir()
+            break
+    else:
+        raise RequestError(
+            f"TMPDIR={usual} is too long for the sockets of loader workers, and {', '.join(SHORT_FOLDERS)} cannot be "
+            f"written; set TMPDIR to a folder of at most {LONGEST_FOLDER} bytes"
+        )
+    tempfile.tempdir = usual
+
+
+def show_workers() -> None:
+    """Have each worker write where it stands to standard error."""
+    for worker in multiprocessing.active_children():
+        if worker.pid is not None:
+            os.kill(worker.pid, signal.SIGUSR1)
+    time.sleep(SHOWN_SECONDS)
+
+
+def death_of_worker(error: Exception, *loaders: object) -> RunFailed | None:
+    """What `error` says if a loader's worker died, by the exit codes of all workers; None if none did."""
+    iterators = (getattr(loader, "_iterator", None) for loader in loaders)
+    codes = [worker.exitcode for iterator in iterators for worker in getattr(iterator, "_workers", ())]
+    code = next(filter(None, codes), -signal.SIGBUS if "shared memory" in str(error) else None)
+    if code is None:
+        return None
+    return RunFailed(
+        f"a worker that loads images was ended by {how_it_ended(code)}; use fewer data.num_workers, then rerun the "
+        "same command to continue from the last checkpoint"
+    )
+
+
+def _begin_worker(worker: int) -> None:
     # A scheduler signals every process of a job, but workers must live until their rank has saved a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    die_with_parent(signal.SIGKILL)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    Queue._on_queue_feeder_error = partialmethod(_send_error, worker)  # pyright: ignore
+
+
+def _send_error(queue: Queue[Any], worker: int, error: Exception, batch: tuple[int, object]) -> None:
+    """Send why a batch cannot be sent. By default it is printed, and the batch is waited for without end."""
+    queue.put((batch[0], ExceptionWrapper(where=f"in DataLoader worker process {worker}")))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+from resnet_exp.config import workers
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.text import byte_size
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
+
+# Where loader workers put their batches; Docker's default has 64 MB of it.
+SHARED = Path("/dev/shm")
 
 
 def describe_data(folder: RunFolder, config: RunConfig) -> None:
@@ -33,6 +41,7 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
         RunFailed: the conversion failed.
     """
     data, dataset = config.data, config.dataset
+    _check_shared_memory(config)
     if formats.format_of(data.loader) is formats.SYNTHETIC:
         return
     if dataset.name == "digits":
@@ -43,6 +52,17 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     if (files := formats.files_of(data.loader, data.cache_dir)) is not None:
         options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
         files.prepare(dataset.root, options)
+
+
+def _check_shared_memory(config: RunConfig) -> None:
+    need = workers.shared_bytes(config)
+    if need and (free := shutil.disk_usage(SHARED).free) < need:
+        gigabytes = math.ceil(need / 2**30)
+        raise RequestError(
+            f"{SHARED} has {byte_size(free)} free, data.num_workers={workers.num_workers(config)} needs up to "
+            f"{byte_size(need)}; start the container with --shm-size={gigabytes}g or --ipc=host, or use "
+            "data.num_workers=0"
+        )
 
 
 def _check_tree(config: RunConfig) -> None:

@@ -14,7 +14,7 @@ from typing import IO
 
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from resnet_exp.core.processes import die_with_parent
+from resnet_exp.core.processes import die_with_parent, how_it_ended
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder
@@ -142,8 +142,8 @@ def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: C
 
 def _explain(folder: RunFolder, rank: int, number: signal.Signals, alone: bool) -> None:
     """Write ``failure.json`` for a rank that was ended by a signal; `alone` if it is the only one of the run."""
-    hint = " (out of memory?)" if number == signal.SIGKILL else ""
-    line = f"rank {rank} was ended by {number.name}{hint}; rerun the same command to continue from the last checkpoint"
+    how = how_it_ended(-number)
+    line = f"rank {rank} was ended by {how}; rerun the same command to continue from the last checkpoint"
     # NCCL ends a rank that lost a peer with SIGABRT.
     lost = number == signal.SIGABRT and not alone
     ended: Ended = "lost peer" if lost else "signal"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import time
 import traceback
@@ -16,6 +17,7 @@ from typing import Literal
 
 from resnet_exp.core import files, slurm
 from resnet_exp.core.errors import EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.core.paths import is_users
 from resnet_exp.core.records import Text, Whole, from_json, read_record
 from resnet_exp.core.text import one_line
 from resnet_exp.runs import checkpoints, folder
@@ -121,13 +123,22 @@ def current_failure(run: RunFolder) -> Failure | None:
 
 
 def error_line(error: BaseException) -> str:
-    """The message of an error as one line; the type goes before it unless the message is ours."""
-    text = str(error)
+    """The message of an error as one line; unless it is ours, after its type and before its place in a user's code."""
+    text, place = str(error), place_of(error)
     if "\nOriginal Traceback" in text:
         # Torch uses the traceback of a loader's worker as the message.
         text = text.strip().rpartition("\n")[2].partition(": ")[2]
     text = one_line(text) or _failed_line(error)
-    return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, (RequestError, RunFailed)) else f"{type(error).__name__}: {text}{place}"
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of a user's own code that raised an error, in parentheses; empty if there is none."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    # Those of a loader's worker are in the message.
+    frames += re.findall(r'^ *File "(.+)", line (\d+), in ', str(error), re.MULTILINE)
+    places = [f" ({file}, line {line})" for file, line in frames if is_users(file)]
+    return places[-1] if places else ""
 
 
 def _failed_line(error: BaseException) -> str:

@@ -72,16 +72,16 @@ class StopOnRequest(Callback):
 
 
 class RestoreRng(Callback):
-    """Restore the random state of a checkpoint taken between two batches of an epoch.
+    """Restore the random state of a checkpoint before the first batch is made.
 
-    Composer restores it only while it replays the epoch's past batches, which our loaders skip.
+    Composer restores it after ``fit_start``, or while it replays the epoch's past batches, which our loaders skip.
     """
 
     def __init__(self) -> None:
         self.pending: list[dict[str, Any]] | None = None
 
-    def before_dataloader(self, state: State, logger: Logger) -> None:
-        """Restore once, before the first batch."""
+    def fit_start(self, state: State, logger: Logger) -> None:
+        """Restore it."""
         if self.pending is not None:
             reproducibility.load_rng_state(self.pending)
             self.pending = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from resnet_exp.config.schema import Entries, Entry
 from resnet_exp.core.errors import RequestError
+from resnet_exp.runs.failure import place_of
 
 
 def build_named(group: str, entries: Entries) -> list[Any]:
@@ -31,4 +32,5 @@ def build_entry(key: str, entry: Entry, **extra: Any) -> Any:
     except (TypeError, ValueError, KeyError) as error:
         if isinstance(error, RequestError):
             raise
-        raise RequestError(f"{key}: {entry['_target_']} refuses its settings ({error})") from error
+        reason = f"KeyError: {error}" if isinstance(error, KeyError) else error
+        raise RequestError(f"{key}: {entry['_target_']} refuses its settings ({reason}){place_of(error)}") from error

@@ -11,14 +11,13 @@ from composer.utils import dist
 
 from resnet_exp.config import schedule
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import devices
+from resnet_exp.config.workers import num_workers
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split
 from resnet_exp.training.instantiate import build_entry
 
 LOADER_PARTS = ("batch_size", "images", "seek", "__len__", "__iter__")
-MAX_AUTO_WORKERS = 8  # the recipes' own number per device
 
 
 def build_loader(config: RunConfig, train: bool) -> Loader:
@@ -63,19 +62,6 @@ def make_split(config: RunConfig, train: bool) -> Split:
         on_gpu=hardware.device == "gpu",
         side_at=partial(schedule.loaded_size, config) if train and config.data.decode == "scheduled" else None,
     )
-
-
-def num_workers(config: RunConfig) -> int:
-    """Loader workers of one rank: ``data.num_workers``, or on GPUs the rank's share of this machine's CPUs up to 8.
-
-    On a CPU there are none: they would compete with training for cores.
-    """
-    asked, hardware = config.data.num_workers, config.hardware
-    if asked is not None:
-        return asked
-    if hardware.device == "cpu":
-        return 0
-    return min(MAX_AUTO_WORKERS, max(1, devices.usable_cpus() // hardware.ranks_per_node))
 
 
 def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:

@@ -12,6 +12,7 @@ from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import reproducibility
 
+from resnet_exp.config import identity
 from resnet_exp.config.schema import Entries, Entry, HardwareConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.loggers.guard import guard
@@ -21,9 +22,11 @@ from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training import callbacks
 from resnet_exp.training.algorithms import listed_order
+from resnet_exp.training.batch_wait import BatchWait
 from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model
+from resnet_exp.training.startup import StartUp
 
 
 def wanted_algorithms(config: RunConfig) -> Entries:
@@ -59,8 +62,11 @@ class Training:
         self.train_loader = build_loader(config, train=True)
         self.eval_loader = build_loader(config, train=False)
         self._check_sizes()
+        self.group = identity.group(config)  # of the code as it is now
         self.recorder = Recorder(run, config.trace)
         self.stop = callbacks.StopOnRequest()
+        self.wait = BatchWait()
+        self.startup = StartUp(self.train_loader, self.eval_loader, self.wait)
         self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config))
         self.trainer = self._trainer(device)
         self._seek()
@@ -97,7 +103,7 @@ class Training:
             schedulers=build_schedule(config.schedule),
             algorithms=self.algorithms,
             algorithm_passes=listed_order,
-            callbacks=own + build_named("callbacks", config.callbacks),
+            callbacks=[*own, *build_named("callbacks", config.callbacks), self.wait, self.startup],
             loggers=loggers,
             progress_bar=False,
             max_duration=config.schedule.max_duration,
@@ -117,7 +123,7 @@ class Training:
             # Our loaders resume in the middle of an epoch; Composer would load and drop every past batch.
             spin_dataloaders=False,
         )
-        self.rng.pending = trainer._rng_state if trainer.state.timestamp.batch_in_epoch.value else None
+        self.rng.pending, trainer._rng_state = trainer._rng_state, None
         return trainer
 
     def _tracker(self, name: str, entry: Entry) -> LoggerDestination:

@@ -10,9 +10,10 @@ import time
 import traceback
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from resnet_exp.config import identity, validate
+from resnet_exp.config import validate
 from resnet_exp.core import devices, files
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
@@ -24,7 +25,7 @@ from resnet_exp.core.errors import (
     StopRequested,
 )
 from resnet_exp.launch.config_file import read_config
-from resnet_exp.runs import checkpoints, environment
+from resnet_exp.runs import checkpoints
 from resnet_exp.runs.environment import Environment, read_environment, write_environment
 from resnet_exp.runs.failure import write_error
 from resnet_exp.runs.folder import RunFolder
@@ -43,15 +44,14 @@ def run_rank(run: RunFolder) -> int:
     training: Training | None = None
     try:
         training = _build(run)
-        startup = environment.process_seconds()
         try:
-            # A checkpoint at the end of training only needs its evaluation.
-            training.trainer.eval() if training.is_finished else training.trainer.fit()
+            _train(training)
         except StopRequested:
             return _stop(run, training)
-        return _finish(run, training, startup)
+        return _finish(run, training)
     except Exception as error:
         code = EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED
+        error = _explained(error, training)
         # Log last: on a full disk that fails.
         write_error(run, error, code, has_lost_peer(error))
         with contextlib.suppress(OSError):
@@ -60,6 +60,18 @@ def run_rank(run: RunFolder) -> int:
         if training is not None:
             _call_trackers(training, "log_failure")
         return code
+
+
+def _explained(error: Exception, training: Training | None) -> Exception:
+    """What the user is told of an error: of the death of a loader's worker, torch knows little."""
+    if training is None:
+        return error
+    from resnet_exp.data.worker_loader import death_of_worker
+
+    death = death_of_worker(error, training.train_loader, training.eval_loader)
+    if death is not None:
+        death.__cause__ = error
+    return death or error
 
 
 def run_external_rank(run: RunFolder) -> int:
@@ -91,6 +103,7 @@ def _build(run: RunFolder) -> Training:
     with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
         from composer.utils import dist
 
+        from resnet_exp.data.worker_loader import shorten_socket_paths
         from resnet_exp.training.trainer import Training, build_device
 
     lazy_imports.without_cpu_probe()
@@ -99,9 +112,20 @@ def _build(run: RunFolder) -> Training:
         checkpoints.repair(run)
         write_environment(run, with_torch(read_environment(run), config.hardware.device == "gpu"))
     dist.barrier()
+    shorten_socket_paths()
     training = Training(config, run)
-    _stop_on_signals(training)
+    _stop_on_signals(run, training)
+    training.wait.watch(partial(_fail_waiting, run, training))
     return training
+
+
+def _train(training: Training) -> None:
+    """Train and evaluate; a checkpoint at the end of training only needs its evaluation."""
+    if training.is_finished:
+        training.startup.before_evaluation()
+        training.trainer.eval()
+    else:
+        training.trainer.fit()
 
 
 def _stop(run: RunFolder, training: Training) -> int:
@@ -112,13 +136,13 @@ def _stop(run: RunFolder, training: Training) -> int:
     return EXIT_INTERRUPTED
 
 
-def _finish(run: RunFolder, training: Training, startup_seconds: float) -> int:
+def _finish(run: RunFolder, training: Training) -> int:
     """Write weights and result, on the first rank; returns the exit code."""
     from composer.utils import dist
 
     if dist.get_global_rank() == 0:
         _save_weights(run, training)
-        result = _result(run, training, startup_seconds)
+        result = _result(run, training)
         write_result(run, result)
         _call_trackers(training, "log_result", result, training.recorder.evaluations)
         checkpoints.remove_stale(run)
@@ -126,12 +150,26 @@ def _finish(run: RunFolder, training: Training, startup_seconds: float) -> int:
     return EXIT_DONE
 
 
-def _stop_on_signals(training: Training) -> None:
+def _stop_on_signals(run: RunFolder, training: Training) -> None:
     def request(number: int, frame: object) -> None:
         training.stop.requested = True
+        if training.wait.ask_to_stop():
+            # Not by an exception: what makes batches would be waited for.
+            os._exit(_stop(run, training))
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
         signal.signal(number, request)
+
+
+def _fail_waiting(run: RunFolder, training: Training, error: RunFailed, waits_for_others: bool) -> None:
+    """End this process from another thread: the main thread waits for a batch that does not come."""
+    from resnet_exp.data.worker_loader import show_workers
+
+    write_error(run, error, EXIT_FAILED, waits_for_others)
+    faulthandler.dump_traceback(all_threads=True)
+    show_workers()
+    _call_trackers(training, "log_failure")
+    os._exit(EXIT_FAILED)
 
 
 def _save_stopped(run: RunFolder, training: Training) -> None:
@@ -153,7 +191,7 @@ def _save_weights(run: RunFolder, training: Training) -> None:
         torch.save(ema_weights(training.trainer.state.model, training.algorithms), file)
 
 
-def _result(run: RunFolder, training: Training, startup_seconds: float) -> Result:
+def _result(run: RunFolder, training: Training) -> Result:
     config, recorder, now = training.config, training.recorder, training.trainer.state.timestamp
     made_with, train_seconds = read_environment(run), now.total_wct.total_seconds()
     hardware = config.hardware
@@ -167,7 +205,7 @@ def _result(run: RunFolder, training: Training, startup_seconds: float) -> Resul
         dataset=config.dataset.name,
         data=config.data.name,
         algorithms=tuple(sorted(config.algorithms)),
-        group=identity.group(config),
+        group=training.group,
         sweep=config.sweep,
         command=config.command,
         commits=made_with.commits,
@@ -182,7 +220,7 @@ def _result(run: RunFolder, training: Training, startup_seconds: float) -> Resul
         evaluation=Evaluation(config.resolution.eval_resize, config.resolution.eval_crop),
         images_per_second=now.sample.value / train_seconds,
         resumed=recorder.resumed,
-        timing=Timing(train_seconds, recorder.eval_seconds, startup_seconds, recorder.data_wait_seconds),
+        timing=Timing(train_seconds, recorder.eval_seconds, training.startup.seconds, recorder.data_wait_seconds),
         hardware=ResultHardware(
             name=hardware.name,
             cloud=hardware.cloud,

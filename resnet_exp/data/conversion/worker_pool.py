@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from mmap import mmap
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from resnet_exp.core.processes import how_it_ended
 from resnet_exp.data.conversion.worker import CURRENT, NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
 
 # Tasks that each worker holds: while one is done, the next one is there already.
@@ -119,18 +119,11 @@ class WorkerPool:
     def _ended(self, member: _Member) -> None:
         member.process.join()
         if member.process.exitcode:
-            raise WorkerLost(f"was ended by {_how(member.process.exitcode)}", self._image_of(member))
+            raise WorkerLost(f"was ended by {how_it_ended(member.process.exitcode)}", self._image_of(member))
 
     def _image_of(self, member: _Member) -> int | None:
         (number,) = CURRENT.unpack_from(self._current, self._members.index(member) * CURRENT.size)
         return None if number == NOTHING else number
-
-
-def _how(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"exit code {exit_code}"
-    name = signal.Signals(-exit_code).name
-    return f"{name} (out of memory?)" if -exit_code == signal.SIGKILL else name
 
 
 def _run(make: Make, theirs: Connection, current: mmap, slot: int) -> None:

@@ -2,16 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache
 from numba.core.errors import NumbaWarning
 
+from resnet_exp.core import console
+from resnet_exp.core.locks import held_lock, open_lock
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@cache
+def _say_not_kept(why: str) -> None:
+    """Once in a process. Of several ranks only the first one talks to the user."""
+    console.say(
+        f"compiled code cannot be kept ({why}): every start compiles it anew, for about a minute; set "
+        "NUMBA_CACHE_DIR=PATH to a folder that can be written"
+    )
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache of a function on disk, which lets one process at a time compile; the others wait and load."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Raises `RuntimeError` where no folder of numba's can be written."""
+        super().__init__(function)
+        self._compiling = contextlib.ExitStack()
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Compiled code that is kept, else None: then this process has the lock until `save_overload`."""
+        if (found := self._load(sig, target_context)) is not None:
+            return found
+        console.status("starting: compiling the loader's code, once on this machine")
+        # A file system without locks: each process compiles.
+        with contextlib.suppress(OSError):
+            lock = open_lock(Path(self.cache_path) / f".{self._impl.filename_base}.lock")
+            self._compiling.enter_context(held_lock(lock))
+        if (found := self._load(sig, target_context)) is not None:
+            self._compiling.close()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # what a crash or a full disk has left cannot be unpickled, whose errors are of any kind
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep compiled code, if that is possible."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _say_not_kept(f"{self.cache_path}: {error.strerror}")
+        finally:
+            self._compiling.close()
 
 
 def sources_digest() -> str:
@@ -39,10 +93,11 @@ def kernel(function: Function) -> Function:
     The function must be a closure over `sources_digest`: numba finds a kept result by the variables of the closure, so
     that one of other sources is not used.
     """
+    compiled: Any = inner(function)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
-        settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
         try:
-            return numba.njit(function, cache=True, **settings)  # pyright: ignore
-        except RuntimeError:  # neither this folder nor the user's cache is writable
-            return numba.njit(function, **settings)  # pyright: ignore
+            compiled._cache = KernelCache(function)  # what numba's `cache=True` does with a cache of its own
+        except RuntimeError:  # numba's words name a function, not the folders
+            _say_not_kept(f"neither {Path(__file__).parent} nor ~/.cache can be written")
+    return compiled
