@@ -26,6 +26,9 @@ SERVICE = "WANDB_SERVICE"
 EMPTY_BYTES = 7
 # A client without an answer was observed to give up after two to three times its timeout.
 INIT_TRIES = 4
+# W&B's words for an id whose run was deleted on its site; it never takes such an id again.
+DELETED = "previously created and deleted"
+MOST_IDS = 10
 
 
 class BackgroundRun:
@@ -100,7 +103,7 @@ class BackgroundRun:
         import wandb
 
         try:
-            return self._init(wandb, os.environ.get("WANDB_MODE"))
+            return self._init_under_free_id(wandb, os.environ.get("WANDB_MODE"))
         except Exception as error:
             reason = _reason(error)
         # Otherwise leftovers of the first try would mark the run as in use.
@@ -108,6 +111,20 @@ class BackgroundRun:
         run = self._init(wandb, "offline")
         self._say(f"W&B is recorded offline ({reason}); to upload it: wandb sync {_folder_of(run)}")
         return run
+
+    def _init_under_free_id(self, wandb: Any, mode: str | None) -> Any:
+        """Start the run. If it was deleted on W&B's site, it gets another id, the same in each attempt."""
+        first = self._settings["id"]
+        for number in range(2, MOST_IDS):
+            try:
+                return self._init(wandb, mode)
+            except Exception as error:
+                if DELETED not in str(error):
+                    raise
+            wandb.teardown()
+            self._say(f"W&B: run {self._settings['id']} was deleted there; it goes on as {first}-{number}")
+            self._settings["id"] = f"{first}-{number}"
+        return self._init(wandb, mode)
 
     def _init(self, wandb: Any, mode: str | None) -> Any:
         _start_client(wandb, wandb.Settings(**self._console))
