@@ -1,4 +1,4 @@
-"""Where the YAML files of the package are, installed with it or in a checkout; paths that users write; whose a source file is."""
+"""Where the YAML files of the package are, what paths that users write mean, and whose a source file is."""
 
 from __future__ import annotations
 

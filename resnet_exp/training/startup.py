@@ -10,9 +10,11 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.data.contract import Batch, Loader
 from resnet_exp.runs import environment
 from resnet_exp.training.batch_wait import BatchWait
+from resnet_exp.training.kernel_search import search_kernels
 
 
 class StartUp(Callback):
@@ -21,8 +23,8 @@ class StartUp(Callback):
     It is the last of the callbacks: what others do at the start is not in the clock either.
     """
 
-    def __init__(self, train: Loader, evaluation: Loader, wait: BatchWait) -> None:
-        self._train, self._evaluation, self._wait = train, evaluation, wait
+    def __init__(self, config: RunConfig, train: Loader, evaluation: Loader, wait: BatchWait) -> None:
+        self._config, self._train, self._evaluation, self._wait = config, train, evaluation, wait
         self._begun = False
         self.seconds = 0.0
 
@@ -32,6 +34,7 @@ class StartUp(Callback):
             _start_workers(self._evaluation)
             self._set_loader(state, _Begun(self._train))
         self._begun = True
+        search_kernels(self._config, state)
         self._end()
 
     def before_dataloader(self, state: State, logger: Logger) -> None:

@@ -66,7 +66,7 @@ class Training:
         self.recorder = Recorder(run, config.trace)
         self.stop = callbacks.StopOnRequest()
         self.wait = BatchWait()
-        self.startup = StartUp(self.train_loader, self.eval_loader, self.wait)
+        self.startup = StartUp(config, self.train_loader, self.eval_loader, self.wait)
         self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config))
         self.trainer = self._trainer(device)
         self._seek()

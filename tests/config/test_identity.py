@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,3 +173,21 @@ def test_a_microbatch_of_ones_own_is_kept_on_what_is_found(monkeypatch: pytest.M
     words = ("hardware=auto", "dataset=imagenet", "dataset.dir=/data")
     assert make_config(*words).hardware.microbatch == 256
     assert make_config(*words, "hardware.device_train_microbatch_size=64").hardware.microbatch == 64
+
+
+@pytest.mark.parametrize("target", ["mine.Mine", "package.Mine", "package.deep.Mine"])
+def test_own_code_counts(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)  # pyright: ignore[reportUnknownMemberType]
+    module = target.removesuffix(".Mine")
+    (tmp_path / "package").mkdir()
+    for name in ("mine.py", "other.py", "package/__init__.py", "package/deep.py"):
+        (tmp_path / name).write_text("class Mine: ...\n")
+    config = RunConfig(callbacks={"mine": {"_target_": target}})
+    first = identity.digest(config)
+    (tmp_path / "other.py").write_text("class Mine: changed = True\n")
+    assert identity.digest(config) == first
+    changed = tmp_path / ("mine.py" if module == "mine" else "package/deep.py")
+    changed.write_text("class Mine: changed = True\n")
+    assert identity.digest(config) != first
+    changed.write_text("class Mine: ...\n")
+    assert identity.digest(config) == first

@@ -114,6 +114,20 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(train_cli: RunCli, photo_tree,
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["ep1-ba4-rank0.pt", "latest-rank0.pt"]
 
 
+def test_a_small_dev_shm_is_refused_before_anything_starts(tmp_path, photo_tree, tiny):
+    mount = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64k none /dev/shm && exec "$@"', "sh"]
+    if subprocess.run([*mount, "true"], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    data = (f"dataset.dir={photo_tree()}", "data=imagefolder", "data.num_workers=2")
+    done = subprocess.run([*mount, *command(tmp_path, *tiny, *MINE, *data)], capture_output=True, text=True, timeout=60)
+    line = (
+        "/dev/shm has 65.5 kB free, data.num_workers=2 needs up to 123 kB; start the container with --shm-size=1g or "
+        "--ipc=host, or use data.num_workers=0\n"
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (2, line, "")
+    assert not (tmp_path / "runs" / "mine").exists()
+
+
 def test_a_loss_that_is_no_number_ends_the_run(train_cli: RunCli, tmp_path, photo_tree, tiny):
     data = (f"dataset.dir={photo_tree()}", "data=imagefolder")
     done = train_cli(*tiny, *MINE, *data, "optimizer.lr=1e30", "schedule.warmup=0ep")

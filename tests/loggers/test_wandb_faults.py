@@ -57,13 +57,29 @@ def test_killed_and_resumed_is_one_run(tmp_path: Path, warm_training: WarmPython
 
 # --- Online, and when the service is slow, full or gone
 
+
+@pytest.mark.slow
+def test_a_run_that_was_deleted_there_goes_on_under_another_id(tmp_path: Path) -> None:
+    with wandb_service.running() as own:
+        own.deleted = {"gone", "gone-2"}
+        said, _ = background(tmp_path, "gone", "go on", own.environ()).communicate(timeout=100)
+        assert heard(said) == [
+            "W&B: run gone was deleted there; it goes on as gone-2",
+            "W&B: run gone-2 was deleted there; it goes on as gone-3",
+            "done True",
+        ]
+        assert set(own.runs) == {"gone-3"}
+        assert own.runs["gone-3"].settings["displayName"] == "gone" and len(own.runs["gone-3"].rows("history")) == 100
+
+
 PROGRAM = """
 import sys, time
 from pathlib import Path
 from resnet_exp.loggers.wandb_background import BackgroundRun
 began = time.monotonic()
 # A client that has begun is waited for briefly; one that has not may be loading on a machine that others use.
-run = BackgroundRun(Path("here"), print, 3.0, 3.0 if sys.argv[2] == "wait" else 30.0, id=sys.argv[1], project="p")
+patience = 3.0, 3.0 if sys.argv[2] == "wait" else 30.0
+run = BackgroundRun(Path("here"), print, *patience, id=sys.argv[1], name=sys.argv[1], project="p")
 for step in range(100):
     run.do(lambda it, step=step: it.log({"a": step}, step=step))
 if sys.argv[2] == "wait":

@@ -56,6 +56,7 @@ class Service(Loopback):
         self.stalls = threading.Event()
         self.ends = threading.Event()
         self.status = 200
+        self.deleted: set[str] = set()
 
     def environ(self) -> dict[str, str]:
         """Variables that lead the client here, logged in."""
@@ -70,6 +71,9 @@ class Service(Loopback):
             return self.status, {"error": "not today"}
         if path == "/graphql":
             asked = json.loads(body)
+            if "upsertBucket" in asked["query"] and (name := asked["variables"]["name"]) in self.deleted:
+                why = f"run {name} was previously created and deleted; try a new run name"
+                return 409, {"errors": [{"message": why, "path": ["upsertBucket"]}], "data": {"upsertBucket": None}}
             return 200, {"data": self._data(asked["query"], asked.get("variables") or {})}
         if path.endswith("/file_stream"):
             self._take(self.runs[path.split("/")[-2]], json.loads(body))
