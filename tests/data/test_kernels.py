@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from resnet_exp.data.kernels.batch import make_scratch, resized
 from resnet_exp.data.kernels.jpeg import Window
 from resnet_exp.data.kernels.resize import Floats, Pixels, area_taps
 from support.paths import TESTS
+from support.twice import compiles, make_twice
 
 KERNELS = Path(jit.__file__).parent
 MARK = re.compile(r"^@(inner|inlined|intrinsic)$|= kernel\(|return kernel\(", re.MULTILINE)
@@ -84,26 +84,9 @@ def test_a_resized_crop_is_sums_of_floats_in_a_fixed_order(size: int, side: int,
     assert np.array_equal(out, expected[:, ::-1] if flip else expected)
 
 
-def make_twice(sources: str) -> Any:
-    def twice(number: int) -> tuple[int, str]:
-        return 2 * number, sources
-
-    return jit.kernel(twice)
-
-
-PROGRAM = """
-import sys
-sys.stdin.readline()
-from data.test_kernels import make_twice
-twice = make_twice("sources")
-assert twice(21)[0] == 42
-print(sum(twice.stats.cache_misses.values()))
-"""
-
-
 def test_one_of_several_processes_compiles(tmp_path: Path) -> None:
     environ = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(TESTS)}
-    words = [sys.executable, "-c", PROGRAM]
+    words = [sys.executable, "-m", "support.twice"]
     processes = [
         subprocess.Popen(words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
@@ -117,16 +100,11 @@ def test_one_of_several_processes_compiles(tmp_path: Path) -> None:
 def test_what_a_crash_has_left_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
 
-    def compiles() -> int:
-        twice = make_twice("sources")
-        assert twice(21)[0] == 42
-        return sum(twice.stats.cache_misses.values())
-
-    assert [compiles(), compiles()] == [1, 0]
+    assert [compiles("sources"), compiles("sources")] == [1, 0]
     (index,), (code,) = tmp_path.rglob("*.nbi"), tmp_path.rglob("*.nbc")
     for damaged in (index, code):
         damaged.write_bytes(damaged.read_bytes()[:20])
-        assert [compiles(), compiles()] == [1, 0], damaged
+        assert [compiles("sources"), compiles("sources")] == [1, 0], damaged
 
 
 def test_code_that_cannot_be_kept_is_said_once(
@@ -136,7 +114,7 @@ def test_code_that_cannot_be_kept_is_said_once(
     kept = make_twice("sources")
     monkeypatch.setattr("numba.config.CACHE_LOCATOR_CLASSES", "UserProvidedCacheLocator")
     monkeypatch.setattr("numba.config.CACHE_DIR", "/proc/none")
-    assert [make_twice(sources)(21)[0] for sources in "ab"] == [42, 42]
+    assert [compiles(sources) for sources in "ab"] == [1, 1]
     fix = "every start compiles it anew, for about a minute; set NUMBA_CACHE_DIR=PATH to a folder that can be written\n"
     why = f"neither {KERNELS} nor ~/.cache can be written"
     assert capsys.readouterr().out == f"compiled code cannot be kept ({why}): {fix}"
