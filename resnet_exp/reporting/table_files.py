@@ -1,6 +1,7 @@
 """The runs of a report as a table: ``runs.csv`` and ``runs.parquet``, with the same columns.
 
-Accuracies are fractions (0 to 1). Lists (algorithms, commits) are joined by spaces. An empty cell is unknown.
+Accuracies are fractions (0 to 1). Lists (algorithms, commits) are joined by spaces. An empty cell is unknown;
+a run without algorithms has ``none``.
 
 A spreadsheet treats a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula, so
 the name of a run could run code. In ``runs.csv`` such texts get a leading apostrophe, which makes them plain text;
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.results.collect import UNREADABLE, Collected
-from resnet_exp.results.record import RunRecord
+from resnet_exp.results.record import NO_ALGORITHMS, RunRecord
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Name, Arrow type, value; fields of `RunRecord` first, then derived values.
@@ -30,7 +31,7 @@ _FIELDS = {
     "path": "string", "command": "string",
 }  # fmt: skip
 _MADE: dict[str, tuple[str, Callable[[RunRecord], Any]]] = {
-    "algorithms": ("string", lambda run: " ".join(run.algorithms)),
+    "algorithms": ("string", lambda run: None if run.algorithms is None else " ".join(run.algorithms) or NO_ALGORITHMS),
     "commits": ("string", lambda run: " ".join(run.commits)),
     "eval_resize_px": ("int64", lambda run: run.eval_resize),
     "eval_crop_px": ("int64", lambda run: run.eval_crop),

@@ -1,7 +1,7 @@
 """Published runs, one row per run in ``published/runs.csv``.
 
 Not included: entries without an accuracy of their own (throughputs, targets, ranges), MLPerf runs that were aborted
-below 75.9 %, and repeated results. An empty cell was not stated. Only a ``hardware`` that names a preset has a price:
+below 75.9 %, and repeated results. An empty cell was not stated; algorithms are `none` where the source uses none. Only a ``hardware`` that names a preset has a price:
 the source names that instance, or its price identifies it. The cloud ``mosaicml`` is what MosaicML's Explorer called
 its own machines.
 """
@@ -13,7 +13,7 @@ import shlex
 from pathlib import Path
 
 from resnet_exp.core import paths
-from resnet_exp.results.record import RunRecord
+from resnet_exp.results.record import NO_ALGORITHMS, RunRecord
 
 FILE = Path(__file__).parent / "published" / "runs.csv"
 # All were trained on the full ImageNet-1k.
@@ -36,7 +36,7 @@ def _run(row: dict[str, str]) -> RunRecord:
         model=row["model"],
         dataset=DATASET,
         data=row["data"],
-        algorithms=tuple(row["algorithms"].split()),
+        algorithms=_algorithms(row["algorithms"]),
         cloud=row["cloud"] or None,
         hardware=row["hardware"],
         gpu=row["gpu"] or None,
@@ -81,6 +81,10 @@ def _command(row: dict[str, str]) -> str | None:
     if (paths.conf_dir() / "hardware" / f"{row['hardware']}.yaml").exists():
         words.append(f"hardware={row['hardware']}")
     return shlex.join(["python", "-m", "resnet_exp", *words])
+
+
+def _algorithms(cell: str) -> tuple[str, ...] | None:
+    return () if cell == NO_ALGORITHMS else tuple(cell.split()) or None
 
 
 def _float(cell: str) -> float | None:

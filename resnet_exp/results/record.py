@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from resnet_exp.core import cost
 
 UNKNOWN = "unknown"
+# In tables, where an empty cell is unknown.
+NO_ALGORITHMS = "none"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class RunRecord:
     model: str
     dataset: str
     data: str
-    algorithms: tuple[str, ...]
+    algorithms: tuple[str, ...] | None  # None: not stated; (): none
     cloud: str | None
     hardware: str  # name of a preset, or a text such as "8x A100 80GB"
     gpu: str | None

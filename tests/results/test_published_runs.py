@@ -90,7 +90,7 @@ def test_a_time_has_hardware_and_an_instance_has_a_price(run: RunRecord) -> None
 
 def test_algorithms_are_called_as_in_the_configuration() -> None:
     known = {path.stem for path in (paths.conf_dir() / "algorithms").glob("*.yaml")}
-    assert {name for run in RUNS.values() for name in run.algorithms} <= known
+    assert {name for run in RUNS.values() for name in run.algorithms or ()} <= known
     assert all(len(run.algorithms) == 5 for run in RUNS.values() if run.recipe == "mild")
 
 

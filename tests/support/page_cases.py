@@ -76,7 +76,7 @@ def random_run(draw: random.Random, coarse: bool) -> RunRecord:
     return RunRecord(
         run_id="", published=draw.random() < 0.3, recipe=draw.choice(["mild", "baseline", "baseline", "naïve & slow"]),
         model=draw.choice(["resnet50", "resnet50", "resnet101"]), dataset=draw.choice(["imagenet", "imagenet", "own"]),
-        data=draw.choice(["ffcv", "streaming", ""]), algorithms=draw.choice([(), ("ema",), ("ema", "sam")]),
+        data=draw.choice(["ffcv", "streaming", ""]), algorithms=draw.choice([None, (), ("ema",), ("ema", "sam")]),
         cloud=draw.choice(["aws", None]), hardware=draw.choice(["p4d", "p4d", "a100x8", "cpu", "my box"]),
         gpu=draw.choice(["A100", None]), devices=draw.choice([8, 8, 8, 0]), nodes=draw.choice([1, 1, 1, 4]),
         cpus=draw.choice([8, 96]), ssr=draw.choice([0.1, 0.5, None]), seed=0, epochs=draw.choice([9.0, 18.0, None]),
@@ -135,6 +135,9 @@ def random_runs(draw: random.Random) -> list[RunRecord]:
     return runs
 
 
+SIGNS = {"with": "", "without": "-", "unstated": "?"}
+
+
 @dataclass
 class View:
     """What the user chose, by the names of the address."""
@@ -143,7 +146,7 @@ class View:
     words: dict[str, str] = field(default_factory=dict)
     recipe: list[str] = field(default_factory=list)
     protocol: list[str] = field(default_factory=list)
-    algorithms: dict[str, bool] = field(default_factory=dict)
+    algorithms: dict[str, str] = field(default_factory=dict)
     own: dict[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> str:
@@ -155,7 +158,7 @@ class View:
         pairs = [("dataset", self.dataset), *self.words.items()]
         pairs += [("recipe", recipe) for recipe in self.recipe]
         pairs += [("protocol", protocol) for protocol in self.protocol]
-        pairs += [("algorithms", name if has else f"-{name}") for name, has in self.algorithms.items()]
+        pairs += [("algorithms", SIGNS[use] + name) for name, use in self.algorithms.items()]
         pairs += [(f"price.{name}", str(price)) for name, price in self.own.items()]
         return urlencode(pairs)
 
@@ -196,7 +199,7 @@ def random_view(draw: random.Random, runs: Sequence[RunRecord]) -> View:
         chosen,
         several(values(lambda run: run.recipe), 0.2),
         several(values(lambda run: run.protocol), 0.3),
-        {name: draw.random() < 0.5 for name in several(sorted({name for run in runs for name in run.algorithms}), 0.2)},
+        {name: draw.choice(list(SIGNS)) for name in several(sorted({name for run in runs for name in run.algorithms or ()}), 0.3)},
         {name: draw.choice([1.0, 25.5]) for name in several(values(lambda run: run.hardware), 0.3)},
     )
 

@@ -38,6 +38,12 @@ def main_protocol(runs: Sequence[RunRecord], view: View) -> str:
     return min({run.protocol for run in mine}, key=order)
 
 
+def _use_of(run: RunRecord, algorithm: str) -> str:
+    if run.algorithms is None:
+        return "unstated"
+    return "with" if algorithm in run.algorithms else "without"
+
+
 def _is_shown(run: RunRecord, view: View, protocols: Sequence[str]) -> bool:
     return (
         run.dataset == view.dataset
@@ -45,7 +51,7 @@ def _is_shown(run: RunRecord, view: View, protocols: Sequence[str]) -> bool:
         and not (run.published and view["published"] == "off")
         and all(view[name] in ("all", getattr(run, name)) for name in ("model", "cloud", "hardware"))
         and (not view.recipe or run.recipe in view.recipe)
-        and all((name in run.algorithms) == has for name, has in view.algorithms.items())
+        and all(_use_of(run, name) == use for name, use in view.algorithms.items())
     )
 
 

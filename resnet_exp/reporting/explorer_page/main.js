@@ -4,15 +4,19 @@ import { nameOf } from "./rules/describe.js";
 import { counted, duration, percent } from "./rules/format.js";
 import { preparePage } from "./rules/page.js";
 import { select } from "./rules/select.js";
-import { DEFAULTS, NO_TARGET, parseTarget, readState, writeState } from "./rules/state.js";
+import { DEFAULTS, readState, writeState } from "./rules/state.js";
 import { drawAnswer } from "./view/answer.js";
-import { drawChart, moveTarget, neighbor } from "./view/chart.js";
+import { drawChart, moveTarget, neighbor, zoomOut } from "./view/chart.js";
 import { drawControls } from "./view/controls.js";
 import { drawDetails } from "./view/details.js";
-import { announce, byFocus, byId, inputById, make } from "./view/dom.js";
+import { announce, byFocus, byId, make } from "./view/dom.js";
 import { copyFrom, csvOf, download } from "./view/export.js";
+import { keepFocus } from "./view/focus.js";
+import { drawHidden } from "./view/hidden.js";
+import { AddressHistory } from "./view/history.js";
 import { drawPrices } from "./view/prices.js";
 import { drawTable, markRow, rowFocus, stepRow } from "./view/table.js";
+import { listenToTarget } from "./view/target.js";
 import { unpackJson, unpackText } from "./view/unpack.js";
 
 /** @import { Page, State, Update, View } from "./types.d.ts" */
@@ -35,14 +39,16 @@ class Explorer {
     const state = DEFAULTS;
     /** @type {View} */
     this.view = { page, state, shown: select(page, state), update, allRows: false };
+    this.history = new AddressHistory();
   }
 
   /** Take the state from the address. */
   load() {
     const { state, problems } = readState(location, this.view.page);
-    byId("problems").replaceChildren(...problems.map((problem) => make("li", {}, problem)));
+    byId("problems").replaceChildren(make("ul", {}, ...problems.map((problem) => make("li", {}, problem))));
     byId("problems").hidden = problems.length === 0;
-    this.show(state);
+    this.history.restart();
+    keepFocus(() => this.show(state));
   }
 
   /** @param {State} state */
@@ -55,6 +61,7 @@ class Explorer {
     drawControls(this.view);
     drawPrices(this.view);
     drawAnswer(this.view);
+    drawHidden(this.view);
     drawTable(this.view);
     // Before the chart: they take a part of its width.
     drawDetails(this.view);
@@ -65,14 +72,16 @@ class Explorer {
   update(change, focus) {
     const changes = typeof change === "function" ? change(this.view.state) : change;
     const state = { ...this.view.state, ...changes };
-    keepInAddress(state);
     const names = Object.keys(changes);
-    if (names.every((name) => name === "target")) this.aim(state);
-    else if (names.every((name) => name === "selected")) this.choose(state);
-    else {
-      this.show(state);
-      announce(`${byId("shown").textContent} shown.`);
-    }
+    this.history.keep(writeState(state, location.pathname), names.join());
+    keepFocus(() => {
+      if (names.every((name) => name === "target")) this.aim(state);
+      else if (names.every((name) => name === "selected")) this.choose(state);
+      else {
+        this.show(state);
+        announce(`${byId("shown").textContent} shown.`);
+      }
+    });
     if (focus === "details") byId("details-title").focus();
   }
 
@@ -108,18 +117,31 @@ class Explorer {
 
   showAllRows() {
     this.view = { ...this.view, allRows: true };
-    drawTable(this.view);
+    keepFocus(() => drawTable(this.view));
+  }
+
+  /**
+   * Paper has room for all rows, and is light.
+   * @param {boolean} printing
+   */
+  print(printing) {
+    document.documentElement.classList.toggle("printing", printing);
+    const { allRows } = this.view;
+    if (printing) this.view = { ...this.view, allRows: true };
+    keepFocus(() => this.draw());
+    this.view = { ...this.view, allRows };
   }
 
   closeDetails() {
     const key = this.view.state.selected;
     if (key === null) return;
     this.update({ selected: null });
-    (byFocus(byId("table"), rowFocus(key)) ?? byId("chart")).focus({ preventScroll: true });
+    (byFocus(byId("table"), rowFocus(key)) ?? byId("chart")).focus();
   }
 
   reset() {
     this.update({ ...DEFAULTS, dataset: this.view.state.dataset });
+    zoomOut();
   }
 
   /** @param {KeyboardEvent} event */
@@ -132,15 +154,6 @@ class Explorer {
     this.update({ selected: next.key });
     const time = next.time ? duration(next.time.mean) : "no time";
     announce(`${nameOf(next)} on ${next.first.hardware}, ${percent(next.top1.mean)} percent, ${time}`);
-  }
-}
-
-/** @param {State} state */
-function keepInAddress(state) {
-  try {
-    history.replaceState(null, "", writeState(state, location.pathname));
-  } catch {
-    // Some browsers allow only so many changes a second; the next one has them all.
   }
 }
 
@@ -168,7 +181,9 @@ function listen(explorer) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") explorer.closeDetails();
   });
-  window.addEventListener("hashchange", () => explorer.load());
+  window.addEventListener("popstate", () => explorer.load());
+  window.addEventListener("beforeprint", () => explorer.print(true));
+  window.addEventListener("afterprint", () => explorer.print(false));
   window.addEventListener("resize", () => drawChart(explorer.view));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => explorer.draw());
 }
@@ -180,21 +195,6 @@ function listen(explorer) {
 function onClick(id, then) {
   const button = byId(id);
   button.addEventListener("click", () => then(button));
-}
-
-/** @param {Explorer} explorer */
-function listenToTarget(explorer) {
-  const targetIn = (/** @type {HTMLInputElement} */ input) => parseTarget(input.value) ?? NO_TARGET;
-  const slider = inputById("target");
-  let frame = 0;
-  slider.addEventListener("input", () => {
-    cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => explorer.slide({ ...explorer.view.state, target: targetIn(slider) }));
-  });
-  for (const input of [slider, inputById("target-number")]) {
-    input.addEventListener("change", () => explorer.update({ target: targetIn(input) }));
-  }
-  onClick("no-target", () => explorer.update({ target: NO_TARGET }));
 }
 
 /** @param {Page} page */

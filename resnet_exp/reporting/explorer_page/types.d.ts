@@ -12,7 +12,8 @@ export interface Run {
   model: string;
   dataset: string;
   data?: string;
-  algorithms: readonly string[];
+  /** Undefined: not stated; empty: none. */
+  algorithms?: readonly string[];
   cloud?: string;
   hardware: string;
   gpu?: string;
@@ -109,6 +110,9 @@ export interface Page {
 export type Choice<Name extends keyof typeof CHOICES> = (typeof CHOICES)[Name][number];
 export type Axis = Choice<"x">;
 
+/** Whether a run uses an algorithm; nobody says it of some published runs. */
+export type AlgorithmUse = "with" | "without" | "unstated";
+
 /** Everything that the address says. */
 export interface State {
   /** The key of a column. */
@@ -130,7 +134,7 @@ export interface State {
   recipe: readonly string[];
   /** Empty: the one that most runs have. */
   protocol: readonly string[];
-  algorithms: ReadonlyMap<string, "with" | "without">;
+  algorithms: ReadonlyMap<string, AlgorithmUse>;
   /** A recipe, "recipe@hardware", a group, or the id of a run. */
   baseline: string;
   /** The user's own prices of an hour, by hardware. */
@@ -139,6 +143,8 @@ export interface State {
   target: number | "none" | null;
   /** A group, or the id of a run. */
   selected: string | null;
+  /** The only series that the chart shows, or `OTHERS`. */
+  only: string | null;
 }
 
 // What is computed from both.
@@ -198,6 +204,25 @@ export interface ShownGroup extends Group, Comparison {
   onFront: boolean;
 }
 
+/** A filter of the page. Where it is asked, `state.protocol` has the protocols that are shown. */
+export interface Filter {
+  /** As beside its control. */
+  name: string;
+  passes: (state: State, run: Run) => boolean;
+  /** What it stands at. */
+  text: (state: State) => string;
+  /** The change that lets these runs through. */
+  open: (state: State, runs: readonly Run[]) => Partial<State>;
+}
+
+/** Runs that the same filters hide. */
+export interface Hidden {
+  filters: readonly Filter[];
+  runs: readonly Run[];
+  /** Shows them. */
+  change: Partial<State>;
+}
+
 /** Everything that the chart, the table and the answer show. */
 export interface Shown {
   /** The protocol that shares the main front; undefined if the dataset has no run. */
@@ -220,12 +245,21 @@ export interface Answer {
   protocol: string;
   groups: readonly ShownGroup[];
   best: ShownGroup | null;
+  /** How many of its seeds reached it: the mean of all may, though one did not. */
+  reached: number;
   /** Time or cost of the best. */
   cost: number;
   /** Of its seeds. */
   interval: Interval | null;
   /** What just the target would take, between two lengths of the same recipe on the same machine. */
-  between: { cost: number; interval: Interval | null } | null;
+  between: Between | null;
+}
+
+export interface Between {
+  cost: number;
+  interval: Interval | null;
+  /** Whether there is no interval because every length has one seed only. */
+  single: boolean;
 }
 
 export type Interval = [low: number, high: number];
@@ -268,8 +302,14 @@ export interface Mark {
 }
 
 export interface Look {
+  /** The series, or `OTHERS` for all that share a look. */
+  key: string;
+  /** In the legend. */
+  label: string;
   color: string;
   symbol: string;
+  /** Of its line, as Plotly writes it; null: it has none. */
+  dash: string | null;
 }
 
 /** Colors of the page's style, as they are now: light or dark. */
@@ -283,7 +323,7 @@ export interface Theme {
 
 /** What a trace of the chart stands for. */
 export type TraceMeta =
-  | { kind: "marks"; name: string; look: Look; hollow: boolean }
+  | { kind: "marks"; look: Look; hollow: boolean }
   | { kind: "line"; name: string; color: string; dash: string; whole: boolean }
   | { kind: "ring" };
 

@@ -1,6 +1,6 @@
 // The target: the cheapest and the fastest configuration that reach a top-1, and interpolation between lengths.
 
-import { bootstrap, contenders } from "./bootstrap.js";
+import { bootstrap, contenders, hasNoSeeds } from "./bootstrap.js";
 import { cheapestReaching, costAt } from "./frontier.js";
 import { lineKey, pointOf, pointsOfSeeds } from "./groups.js";
 import { NO_TARGET } from "./state.js";
@@ -69,7 +69,7 @@ export function answersTo(shown, top1) {
 function answerOn(axis, groups, protocol, top1) {
   const points = groups.map((group) => pointOf(group, axis));
   const index = cheapestReaching(points, top1);
-  if (index < 0) return { axis, protocol, groups, best: null, cost: NaN, interval: null, between: null };
+  if (index < 0) return { axis, protocol, groups, best: null, reached: 0, cost: NaN, interval: null, between: null };
   const best = groups[index];
   const interval = bootstrap([pointsOfSeeds(best, axis)], ([mean]) => mean.cost);
   return {
@@ -77,6 +77,7 @@ function answerOn(axis, groups, protocol, top1) {
     protocol,
     groups,
     best,
+    reached: best.seeds.filter((seed) => seed.top1 >= top1).length,
     cost: points[index].cost,
     interval,
     between: between(axis, groups, best, top1),
@@ -100,5 +101,5 @@ function between(axis, groups, best, top1) {
   );
   if (cost === null || best.top1.mean === top1) return null;
   const seeds = contenders(line.map((group) => pointsOfSeeds(group, axis)));
-  return { cost, interval: bootstrap(seeds, (means) => costAt(means, top1)) };
+  return { cost, interval: bootstrap(seeds, (means) => costAt(means, top1)), single: hasNoSeeds(seeds) };
 }

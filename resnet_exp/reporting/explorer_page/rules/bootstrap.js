@@ -24,13 +24,21 @@ export function randomNumbers() {
 }
 
 /**
+ * Whether every group has one seed only, so that there is nothing to draw.
+ * @param {readonly (readonly Point[])[]} groups a point a seed
+ */
+export function hasNoSeeds(groups) {
+  return groups.every((points) => points.length < 2);
+}
+
+/**
  * Percentile interval of a statistic, from drawing the seeds of each group anew, with replacement.
  * @param {readonly (readonly Point[])[]} groups a point a seed
  * @param {(means: Point[]) => number | null} statistic of the groups' mean points
  * @returns {Interval | null} null if no group has two seeds, or the statistic is undefined for more than 5 % of the draws
  */
 export function bootstrap(groups, statistic) {
-  if (groups.every((points) => points.length < 2)) return null;
+  if (hasNoSeeds(groups)) return null;
   const draw = randomNumbers();
   /** @type {number[]} */
   const values = [];

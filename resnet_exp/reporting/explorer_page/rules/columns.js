@@ -1,7 +1,7 @@
 // The columns of the table: the text and the sort key of each.
 
 import { evaluatedText, marksText, ssrText } from "./describe.js";
-import { DASH, durationText, money, percent, plusMinus, ratioText, savingText } from "./format.js";
+import { DASH, durationText, moneyText, percentText, ratioText, savingText } from "./format.js";
 
 /** @import { Column } from "../types.d.ts" */
 
@@ -35,7 +35,7 @@ export const COLUMNS = [
     number: true,
     down: true,
     value: (group) => group.top1.mean,
-    text: (group) => plusMinus(group.top1, percent),
+    text: (group) => percentText(group.top1),
   },
   { key: "n", title: "n", number: true, down: true, value: (group) => group.n, text: (group) => String(group.n) },
   {
@@ -50,7 +50,7 @@ export const COLUMNS = [
     title: "Cost",
     number: true,
     value: (group) => group.cost?.mean,
-    text: (group) => plusMinus(group.cost, money),
+    text: (group) => moneyText(group.cost),
   },
   {
     key: "timeSameQuality",

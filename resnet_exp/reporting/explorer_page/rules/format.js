@@ -5,6 +5,9 @@
 /** What stands for a number that is not known. */
 export const DASH = "–";
 
+// Decimals that an error may add to its mean.
+const MORE_DIGITS = 3;
+
 /**
  * A fraction in percent, without the sign.
  * @param {number} fraction
@@ -46,24 +49,59 @@ export function durationText(spread) {
   if (spread === null) return DASH;
   if (spread.sem === null) return duration(spread.mean);
   const [divide, unit, digits] = timeUnit(spread.mean);
-  return `${(spread.mean / divide).toFixed(digits)} ± ${(spread.sem / divide).toFixed(digits)} ${unit}`;
+  return `${withError(spread.mean / divide, spread.sem / divide, digits)} ${unit}`;
 }
 
 /** @param {number} dollars */
 export function money(dollars) {
-  if (!Number.isFinite(dollars)) return DASH;
-  const digits = dollars !== 0 && Math.abs(dollars) < 0.1 ? 4 : 2;
-  return `$${dollars.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+  return Number.isFinite(dollars) ? grouped(dollars, centDigits(dollars), "$") : DASH;
+}
+
+/** @param {number} dollars */
+function centDigits(dollars) {
+  return dollars !== 0 && Math.abs(dollars) < 0.1 ? 4 : 2;
 }
 
 /**
- * A mean and its standard error, both as `show` writes them.
+ * A mean cost and its standard error.
  * @param {Spread | null} spread
- * @param {(value: number) => string} show
  */
-export function plusMinus(spread, show) {
+export function moneyText(spread) {
   if (spread === null) return DASH;
-  return spread.sem === null ? show(spread.mean) : `${show(spread.mean)} ± ${show(spread.sem)}`;
+  if (spread.sem === null) return money(spread.mean);
+  return withError(spread.mean, spread.sem, centDigits(spread.mean), "$");
+}
+
+/**
+ * A mean fraction and its standard error in percent, without the sign.
+ * @param {Spread} spread
+ */
+export function percentText({ mean, sem }) {
+  return sem === null ? percent(mean) : withError(100 * mean, 100 * sem, 2);
+}
+
+/**
+ * "13.80 ± 0.04": both with as many decimals as it takes for an error that is not 0 to be seen.
+ * @param {number} mean
+ * @param {number} error
+ * @param {number} digits decimals at least
+ */
+function withError(mean, error, digits, before = "") {
+  if (error === 0) return `${grouped(mean, digits, before)} ± ${before}0`;
+  let more = digits;
+  while (more < digits + MORE_DIGITS && Number(error.toFixed(more)) === 0) more += 1;
+  const least = 10 ** -more;
+  const text = Number(error.toFixed(more)) === 0 ? `<${grouped(least, more, before)}` : grouped(error, more, before);
+  return `${grouped(mean, more, before)} ± ${text}`;
+}
+
+/**
+ * @param {number} value
+ * @param {number} digits
+ * @param {string} before
+ */
+function grouped(value, digits, before) {
+  return before + value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** @param {Ratio | null} ratio */

@@ -66,6 +66,19 @@ export function isSelected(state, group) {
   return state.selected === group.key || group.runs.some((run) => isNamed(state.selected, run));
 }
 
+/** @param {Run} run */
+function groupName(run) {
+  return run.group ?? run.run_id;
+}
+
+/**
+ * Runs that agree in it are seeds of one configuration.
+ * @param {Run} run
+ */
+export function groupKey(run) {
+  return [groupName(run), frontierKey(run)];
+}
+
 /**
  * @param {Page} page
  * @param {State} state
@@ -73,7 +86,7 @@ export function isSelected(state, group) {
  * @returns {Group[]}
  */
 export function groupRuns(page, state, runs) {
-  return groupBy(page, state, runs, (run) => run.group ?? run.run_id);
+  return groupBy(page, state, runs, groupName);
 }
 
 /**

@@ -52,7 +52,7 @@ function valuesOf(runs) {
     hardware: distinct(runs.map((run) => run.hardware)),
     recipe: distinct(runs.map((run) => run.recipe)),
     protocol: distinct(runs.map((run) => run.protocol)),
-    algorithms: distinct(runs.flatMap((run) => run.algorithms)),
+    algorithms: distinct(runs.flatMap((run) => run.algorithms ?? [])),
   };
 }
 

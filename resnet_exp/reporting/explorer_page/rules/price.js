@@ -7,6 +7,14 @@
 const SECONDS_PER_HOUR = 3600;
 
 /**
+ * What can be a price of an hour.
+ * @param {number} dollars
+ */
+export function isPrice(dollars) {
+  return dollars > 0 && Number.isFinite(dollars);
+}
+
+/**
  * Dollars for an hour of a node; undefined if there is no price.
  * @param {Page} page
  * @param {PriceChoice} state

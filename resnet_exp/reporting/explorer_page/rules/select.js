@@ -2,6 +2,7 @@
 
 import { compareWithBaseline } from "./baseline.js";
 import { columnOf } from "./columns.js";
+import { isLetThrough } from "./filters.js";
 import { paretoFront } from "./frontier.js";
 import { collectBy, groupRuns, pointOf, singleRuns } from "./groups.js";
 
@@ -16,7 +17,9 @@ export function select(page, state) {
   const main = mainProtocol(page, state.dataset);
   const usual = main === undefined ? [] : [main];
   const protocols = state.protocol.length > 0 ? state.protocol : usual;
-  const runs = page.runs.filter((run) => isShown(state, protocols, run));
+  const runs = page.runs.filter(
+    (run) => run.dataset === state.dataset && isLetThrough({ ...state, protocol: protocols }, run),
+  );
   const found = withSeeds(page, state, runs);
   const onFronts = new Set(sharedFronts(found).flatMap(groupsOnFront));
   const comparisons = compareWithBaseline(page, state, found);
@@ -36,25 +39,6 @@ function mainProtocol(page, dataset) {
   const own = (/** @type {Run[]} */ members) => members.filter((run) => !run.published).length;
   found.sort((a, b) => own(b) - own(a) || b.length - a.length || (a[0].protocol < b[0].protocol ? -1 : 1));
   return found[0]?.[0].protocol;
-}
-
-/**
- * @param {State} state
- * @param {readonly string[]} protocols
- * @param {Run} run
- */
-function isShown(state, protocols, run) {
-  const algorithms = [...state.algorithms];
-  return (
-    run.dataset === state.dataset &&
-    protocols.includes(run.protocol) &&
-    (!run.published || state.published === "on") &&
-    (state.model === "all" || run.model === state.model) &&
-    (state.cloud === "all" || run.cloud === state.cloud) &&
-    (state.hardware === "all" || run.hardware === state.hardware) &&
-    (state.recipe.length === 0 || state.recipe.includes(run.recipe)) &&
-    algorithms.every(([name, how]) => run.algorithms.includes(name) === (how === "with"))
-  );
 }
 
 /**

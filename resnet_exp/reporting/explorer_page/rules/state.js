@@ -3,9 +3,12 @@
 
 import { isBaseline } from "./baseline.js";
 import { COLUMNS } from "./columns.js";
+import { ALGORITHM_SIGNS } from "./filters.js";
 import { isNamed } from "./groups.js";
+import { isPrice } from "./price.js";
+import { COMPARED, OTHERS, OWN_RECIPES, seriesOf } from "./series.js";
 
-/** @import { Page, Run, State } from "../types.d.ts" */
+/** @import { AlgorithmUse, Page, Run, State } from "../types.d.ts" */
 
 /**
  * Puts one value of the address into a state; returns what is wrong with it, if anything is.
@@ -37,6 +40,7 @@ export const NO_FILTERS = {
   algorithms: new Map(),
   target: null,
   selected: null,
+  only: null,
 };
 
 /** @type {Readonly<State>} */
@@ -58,8 +62,6 @@ export const DEFAULTS = {
 
 export const NO_TARGET = "none";
 const PRICE = "price.";
-/** Recipes of this project, in the order in which they are listed. */
-export const OWN_RECIPES = ["baseline", "mild", "medium", "hot"];
 // The Explorer called its recipes mosaicml_mild and so on. It had one baseline per cluster, of which only the names are
 // known; these are the closest published runs.
 const OLD_RECIPE = /^mosaicml_(?=(hot|medium|mild|baseline)$)/;
@@ -94,6 +96,7 @@ const READERS = new Map([
   ["algorithms", readAlgorithm],
   ["baseline", readBaseline],
   ["selected", readSelected],
+  ["only", readOnly],
   ["target", readTarget],
 ]);
 
@@ -178,10 +181,12 @@ function readProtocol(state, value, page) {
 
 /** @type {Reader} */
 function readAlgorithm(state, value, page) {
-  const algorithm = value.replace(/^-/, "");
+  const [, sign, algorithm] = /^([-?]?)(.*)$/s.exec(value) ?? [];
   if (value === "all") return undefined;
   if (!page.values.algorithms.includes(algorithm)) return `algorithms=${value} is in no run`;
-  state.algorithms = new Map(state.algorithms).set(algorithm, value === algorithm ? "with" : "without");
+  const uses = /** @type {AlgorithmUse[]} */ (Object.keys(ALGORITHM_SIGNS));
+  const use = uses.find((each) => ALGORITHM_SIGNS[each] === sign) ?? "with";
+  state.algorithms = new Map(state.algorithms).set(algorithm, use);
 }
 
 /** @type {Reader} */
@@ -198,20 +203,29 @@ function readSelected(state, value, page) {
 }
 
 /** @type {Reader} */
+function readOnly(state, value, page) {
+  const series = COMPARED.flatMap((compare) => page.runs.map((run) => seriesOf({ compare }, run)));
+  if (value !== OTHERS && !series.includes(value)) return `only=${value} is no series of this page`;
+  state.only = value;
+}
+
+/** @type {Reader} */
 function readTarget(state, value) {
   const target = value === NO_TARGET ? NO_TARGET : parseTarget(value);
   if (target === null) return `target=${value} is not a percentage between 0 and 100`;
   state.target = target;
-  if (target !== NO_TARGET && target < 1) return `target=${value} is taken as ${value} %; 76.6 % is target=76.6`;
+  if (target !== NO_TARGET && target !== Number(value)) return `target=${value} is taken as ${target} %`;
 }
 
 /**
- * A percentage between 0 and 100, both excluded; null for any other text.
+ * A percentage between 0 and 100, both excluded; null for any other text. Below 1 it is meant as a fraction: nobody aims at
+ * a top-1 of less than 1 %.
  * @param {string} text
  */
 export function parseTarget(text) {
   const target = Number(text);
-  return target > 0 && target < 100 ? target : null;
+  if (!(target > 0 && target < 100)) return null;
+  return target < 1 ? Number((100 * target).toPrecision(12)) : target;
 }
 
 /**
@@ -220,7 +234,7 @@ export function parseTarget(text) {
  * @param {string} value
  */
 function readPrice(state, name, value) {
-  if (!(Number(value) > 0)) return `${name}=${value} is not a price above 0`;
+  if (!isPrice(Number(value))) return `${name}=${value} is not a price above 0`;
   state.own = new Map(state.own).set(name.slice(PRICE.length), Number(value));
 }
 
@@ -261,7 +275,7 @@ export function writeState(state, path) {
   for (const [name, value] of Object.entries(single)) {
     if (value !== null && value !== DEFAULTS[/** @type {keyof State} */ (name)]) words.append(name, String(value));
   }
-  for (const [name, how] of algorithms) words.append("algorithms", how === "with" ? name : `-${name}`);
+  for (const [name, how] of algorithms) words.append("algorithms", `${ALGORITHM_SIGNS[how]}${name}`);
   for (const name of recipe) words.append("recipe", name);
   for (const name of protocol) words.append("protocol", name);
   for (const [name, price] of own) words.append(`${PRICE}${name}`, String(price));

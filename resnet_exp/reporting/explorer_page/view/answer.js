@@ -2,7 +2,7 @@
 
 import { answersTo, fractionOf, targetOf, topRange } from "../rules/answer.js";
 import { nameOf } from "../rules/describe.js";
-import { duration, money, percent, plusMinus, shortPercent } from "../rules/format.js";
+import { duration, money, percent, percentText, shortPercent } from "../rules/format.js";
 import { counts } from "../rules/frontier.js";
 import { pointOf } from "../rules/groups.js";
 import { byId, inputById, make, refill } from "./dom.js";
@@ -65,9 +65,20 @@ function cardOf(view, answer, top1) {
     { class: "card" },
     title,
     make("p", { class: "big" }, show(answer.cost)),
-    make("p", {}, link, ` reached ${plusMinus(best.top1, percent)} %.`),
+    make("p", {}, link, ` ${reachedText(answer, best, top1)}`),
     make("p", { class: "small" }, `${measuredText(view, answer, best)} ${betweenText(answer, top1)}`.trim()),
   );
+}
+
+/**
+ * @param {Answer} answer
+ * @param {ShownGroup} best
+ * @param {number} top1
+ */
+function reachedText({ reached }, best, top1) {
+  const mean = `${percentText(best.top1)} %`;
+  if (reached === best.n) return `reached ${mean}.`;
+  return `reached ${mean} on average; ${reached} of its ${best.n} seeds reached ${shortPercent(top1)} %.`;
 }
 
 /**
@@ -94,10 +105,12 @@ function nobodyText({ axis, groups }, top1) {
  */
 function measuredText({ page, state }, { axis, interval }, best) {
   const run = best.first;
-  const ends = interval?.map(KINDS[axis].show);
+  const ends = interval?.map(KINDS[axis].show) ?? [];
+  const unknown = best.seeds.some((seed) => !Number.isFinite(seed[axis]));
   const parts = [
     best.n === 1 ? "One run, which gives no interval" : `${best.n} runs`,
-    ends && ends[0] !== ends[1] ? `95 % interval over seeds ${ends[0]} to ${ends[1]}` : "",
+    ends[0] !== ends[1] ? `95 % interval over seeds ${ends[0]} to ${ends[1]}` : "",
+    best.n > 1 && unknown ? `not all have a known ${axis}` : "",
     run.published ? "published" : "",
     axis === "cost" ? priceText(page, state, run) : "",
     axis === "time" && run.clock ? `time covers: ${run.clock}` : "",
@@ -113,8 +126,11 @@ function measuredText({ page, state }, { axis, interval }, best) {
 function betweenText({ axis, between }, top1) {
   if (between === null) return "";
   const { show } = KINDS[axis];
+  const why = between.single
+    ? "each length has one seed"
+    : "too many draws of the seeds do not reach it, or reach more";
   const range = between.interval
     ? `, 95 % interval ${show(between.interval[0])} to ${show(between.interval[1])}`
-    : ", without an interval: too few seeds";
+    : `, without an interval: ${why}`;
   return `Between its lengths, ${shortPercent(top1)} % would take about ${show(between.cost)}${range}.`;
 }

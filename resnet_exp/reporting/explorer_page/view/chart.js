@@ -4,12 +4,15 @@ import { targetOf } from "../rules/answer.js";
 import { counted } from "../rules/format.js";
 import { isSelected } from "../rules/groups.js";
 import { axisName, axisOf, logTicks } from "./axes.js";
-import { byId, isNarrow, make } from "./dom.js";
-import { currentTheme, looksOf, swatch } from "./series.js";
-import { chartedOf, lineTraces, marksTraces, ringTrace } from "./traces.js";
+import { byId, isNarrow, isPrinting } from "./dom.js";
+import { drawLegend } from "./legend.js";
+import { currentTheme, looksOf } from "./series.js";
+import { chartedOf, drawnOf, lineTraces, marksTraces, ringTrace } from "./traces.js";
 
-/** @import { PlotlyElement, Shown, ShownGroup, State, Theme, Trace, View } from "../types.d.ts" */
+/** @import { PlotlyElement, Shown, ShownGroup, State, Theme, View } from "../types.d.ts" */
 
+// On paper: as wide as a page, lying or standing.
+const PAPER_WIDTH = 700;
 const OPTIONS = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 /** @param {View} view */
@@ -21,9 +24,8 @@ export function drawChart(view) {
   const marks = marksTraces(pen);
   const lines = lineTraces(pen);
   byId("without").textContent = withoutText(state, shown);
-  byId("empty").hidden = shown.groups.length > 0;
   chart.hidden = marks.length === 0;
-  drawLegend([...lines, ...marks]);
+  drawLegend(pen, lines);
   if (marks.length === 0) return;
   Plotly.react(chart, [...lines, ...marks, ringTrace(pen)], layoutOf(state, shown, theme), OPTIONS);
   openOnClick(/** @type {PlotlyElement} */ (chart), view);
@@ -39,6 +41,12 @@ function openOnClick(chart, { update }) {
     const key = points.map((point) => point.customdata).find((value) => value !== undefined);
     if (key !== undefined) update({ selected: key }, "details");
   });
+}
+
+/** Show everything again that the user zoomed away from. */
+export function zoomOut() {
+  const chart = byId("chart");
+  if (!chart.hidden) Plotly.relayout(chart, { "xaxis.autorange": true, "yaxis.autorange": true });
 }
 
 /**
@@ -73,7 +81,9 @@ function layoutOf(state, shown, theme) {
     font: { color: theme.ink, family: "system-ui, sans-serif", size: 13 },
     margin: { l: 52, r: 12, t: 10, b: 46 },
     height: isNarrow() ? 340 : 460,
-    width: byId("chart").clientWidth,
+    width: isPrinting() ? PAPER_WIDTH : byId("chart").clientWidth,
+    // What the user zoomed to stays until the axis is another.
+    uirevision: state.dataset,
     // Moving a finger over the chart must scroll the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     hovermode: "closest",
@@ -81,6 +91,7 @@ function layoutOf(state, shown, theme) {
     shapes: targetLine(targetOf(state, shown), theme),
     xaxis: {
       ...axis,
+      uirevision: [state.dataset, axisOf(state, shown).title, state.scale].join(),
       title: { text: axisOf(state, shown).title },
       type: state.scale,
       ...(state.scale === "log" ? logTicks(state, shown) : { rangemode: "tozero" }),
@@ -88,20 +99,6 @@ function layoutOf(state, shown, theme) {
     yaxis: { ...axis, title: { text: "top-1 (%)" } },
     hoverlabel: { bgcolor: theme.paper, bordercolor: theme.muted, font: { color: theme.ink }, align: "left" },
   };
-}
-
-/**
- * What the marks and the lines of the chart mean, above it.
- * @param {readonly Trace[]} traces
- */
-function drawLegend(traces) {
-  const items = traces.flatMap(({ meta }) => {
-    if (meta.kind === "marks") return make("li", {}, swatch(meta.look, meta.hollow), meta.name);
-    if (meta.kind !== "line" || !meta.whole) return [];
-    const line = make("span", { class: `line ${meta.dash}`, style: `border-color: ${meta.color}` });
-    return make("li", {}, line, meta.name);
-  });
-  byId("legend").replaceChildren(...items);
 }
 
 /**
@@ -130,8 +127,9 @@ function withoutText(state, shown) {
  * @param {number} step 1, -1, or infinite for the ends
  * @returns {ShownGroup | undefined}
  */
-export function neighbor({ state, shown }, step) {
-  const along = chartedOf(shown).sort((a, b) => a.x.mean - b.x.mean);
+export function neighbor(view, step) {
+  const { state } = view;
+  const along = [...drawnOf(view, looksOf(view, currentTheme()))].sort((a, b) => a.x.mean - b.x.mean);
   const selected = along.findIndex((group) => isSelected(state, group));
   const start = step > 0 ? -1 : along.length;
   const place = selected < 0 ? start : selected;

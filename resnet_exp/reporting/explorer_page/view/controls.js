@@ -3,7 +3,8 @@
 import { baselineText } from "../rules/baseline.js";
 import { COLUMNS } from "../rules/columns.js";
 import { distinct, recipeOn } from "../rules/page.js";
-import { CHOICES, NO_FILTERS, OWN_RECIPES } from "../rules/state.js";
+import { OWN_RECIPES } from "../rules/series.js";
+import { CHOICES, NO_FILTERS } from "../rules/state.js";
 import { byId, make, refill } from "./dom.js";
 
 /** @import { Page, Run, State, Update, View } from "../types.d.ts" */
@@ -50,7 +51,7 @@ function drawFilters({ page, state, shown, update }) {
     labeled("Hardware", ofRuns("hardware")),
     checks("Recipe", "recipe", recipesOf(runs, state.recipe), state.recipe, update),
     checks("Evaluation", "protocol", distinct(runs.map((run) => run.protocol)), shown.protocols, update),
-    algorithmChoices(distinct(runs.flatMap((run) => run.algorithms)), state, update),
+    algorithmChoices(distinct(runs.flatMap((run) => run.algorithms ?? [])), state, update),
     labeled("Seeds", choice("seeds", CHOICES.seeds, state, update)),
     labeled("Published runs", choice("published", CHOICES.published, state, update)),
     labeled("Show", choice("show", CHOICES.show, state, update)),
@@ -63,7 +64,10 @@ function drawViewBar({ page, state, update }) {
   const axes = CHOICES.x.filter((axis) => axis !== "energy" || energy);
   refill(
     byId("view"),
-    labeled("Compare", choice("compare", CHOICES.compare, state, update)),
+    labeled(
+      "Compare",
+      choice("compare", CHOICES.compare, state, (change) => update({ ...change, only: null })),
+    ),
     labeled("Sort by", sortChoice(state, update)),
     labeled("Baseline", baselineChoice(page, state, update)),
     labeled("Axis", choice("x", axes, state, update)),
@@ -157,10 +161,11 @@ function algorithmChoice(name, state, update) {
     { value: "all", text: "with or without" },
     { value: "with", text: "with" },
     { value: "without", text: "without" },
+    { value: "unstated", text: "not stated" },
   ];
   const onchange = (/** @type {HTMLSelectElement} */ { value }) => {
     const algorithms = new Map(state.algorithms);
-    if (value === "with" || value === "without") algorithms.set(name, value);
+    if (value === "with" || value === "without" || value === "unstated") algorithms.set(name, value);
     else algorithms.delete(name);
     update({ algorithms });
   };

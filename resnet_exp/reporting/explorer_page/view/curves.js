@@ -1,13 +1,13 @@
 // Top-1 of a configuration while it trained.
 
 import { counted } from "../rules/format.js";
-import { plain } from "./dom.js";
+import { make, plain } from "./dom.js";
 import { currentTheme } from "./series.js";
 
 /** @import { Group, Run } from "../types.d.ts" */
 
 // Most curves in one plot: more cannot be told apart.
-const MAX_CURVES = 20;
+const MAX_CURVES = 12;
 const COLORS = ["--mild", "--hot", "--more-1", "--medium", "--more-2", "--more-3"];
 
 /**
@@ -17,6 +17,7 @@ const COLORS = ["--mild", "--hot", "--more-1", "--medium", "--more-2", "--more-3
 export function drawCurves(element, group) {
   const runs = group.runs.filter((run) => run.curve.length > 0).slice(0, MAX_CURVES);
   if (runs.length === 0) return;
+  const all = group.runs.filter((run) => run.curve.length > 0).length;
   const of = runs.length === 1 ? "the run" : counted(runs.length, "run");
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", `top-1 against training time of ${of}`);
@@ -24,6 +25,7 @@ export function drawCurves(element, group) {
   const [divide, unit] = longest < 300 ? [1, "s"] : [60, "min"];
   const traces = runs.map((run) => traceOf(run, divide));
   Plotly.newPlot(element, traces, layoutIn(element, unit, runs.length > 1), { displayModeBar: false });
+  if (all > runs.length) element.after(make("p", { class: "small" }, `The first ${runs.length} of ${all} runs.`));
 }
 
 /**

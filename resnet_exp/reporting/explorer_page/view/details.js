@@ -2,7 +2,17 @@
 
 import { baselineText, compareWithBaseline } from "../rules/baseline.js";
 import { evaluatedText, marksOf, nameOf, ssrText } from "../rules/describe.js";
-import { DASH, duration, durationText, money, percent, plusMinus, ratioText, savingText } from "../rules/format.js";
+import {
+  DASH,
+  duration,
+  durationText,
+  money,
+  moneyText,
+  percent,
+  percentText,
+  ratioText,
+  savingText,
+} from "../rules/format.js";
 import { spread } from "../rules/frontier.js";
 import { groupRuns, isNamed, isSelected } from "../rules/groups.js";
 import { costOfTime } from "../rules/price.js";
@@ -14,6 +24,9 @@ import { priceText } from "./prices.js";
 /** @import { Comparison, Group, Page, Run, View } from "../types.d.ts" */
 
 /** @typedef {Group & Comparison} ComparedGroup */
+
+// What may scroll can be reached with the keyboard.
+const READ = { tabindex: 0, role: "region" };
 
 /** @param {View} view */
 export function drawDetails(view) {
@@ -62,7 +75,7 @@ function warningsOf(group) {
 function commandOf({ command }) {
   if (command === undefined) return null;
   const title = make("h3", {}, "Repeat it ", copyButton(command, "command"));
-  return make("section", {}, title, make("pre", { class: "wrap" }, command));
+  return make("section", {}, title, make("pre", { class: "wrap", ...READ, "aria-label": "command" }, command));
 }
 
 /**
@@ -73,7 +86,13 @@ function configOf(page, run) {
   const config = page.configs.get(run.run_id);
   if (config !== undefined) {
     const summary = make("summary", {}, "Configuration");
-    return make("details", {}, summary, copyButton(config, "configuration"), make("pre", {}, config));
+    return make(
+      "details",
+      {},
+      summary,
+      copyButton(config, "configuration"),
+      make("pre", { ...READ, "aria-label": "configuration" }, config),
+    );
   }
   return run.path ? make("p", { class: "small" }, `Its configuration is ${run.path}/config.yaml`) : null;
 }
@@ -102,7 +121,7 @@ function resultFacts({ page, state }, group) {
   const covers = run.clock ? ` (covers: ${run.clock})` : "";
   const baseline = baselineText(page, state.baseline);
   return [
-    ["Top-1", `${plusMinus(group.top1, percent)} %, n = ${group.n}`],
+    ["Top-1", `${percentText(group.top1)} %, n = ${group.n}`],
     [
       "Top-5",
       meanText(
@@ -112,7 +131,7 @@ function resultFacts({ page, state }, group) {
       ),
     ],
     ["Training time", `${durationText(group.time)}${covers}`],
-    ["Cost", group.cost ? `${plusMinus(group.cost, money)} ${priceText(page, state, run)}` : DASH],
+    ["Cost", group.cost ? `${moneyText(group.cost)} ${priceText(page, state, run)}` : DASH],
     ["Same GPUs elsewhere", elsewhereText(page, group)],
     ["Published cost", publishedCostText(run)],
     ["Against the baseline", `${againstText(group)} (${baseline})`],
@@ -131,7 +150,7 @@ function settingFacts({ first: run }) {
     ["Model", run.model],
     ["Dataset", run.dataset],
     ["Data format", run.data],
-    ["Algorithms", run.algorithms.join(", ")],
+    ["Algorithms", run.algorithms ? run.algorithms.join(", ") || "none" : "not stated"],
     ["Hardware", hardwareText(run)],
     ["Evaluated at", `${evaluatedText(run)}${run.eval_resize ? " px" : ""}`],
   ];
@@ -228,7 +247,12 @@ function seedsOf(group) {
     const cells = [String(run.seed ?? DASH), percent(top1), duration(time), money(cost), run.run_id];
     return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
   });
-  const table = make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
-  const box = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "runs" }, table);
+  const table = make(
+    "table",
+    { "aria-label": `the ${group.n} runs` },
+    make("thead", {}, make("tr", {}, ...head)),
+    make("tbody", {}, ...rows),
+  );
+  const box = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "rows of the runs" }, table);
   return make("section", {}, make("h3", {}, `The ${group.n} runs`), box);
 }

@@ -89,6 +89,11 @@ export function isNarrow() {
   return window.innerWidth < 700;
 }
 
+/** Whether the page is being put on paper. */
+export function isPrinting() {
+  return document.documentElement.classList.contains("printing");
+}
+
 /**
  * A text for Plotly, which takes some markup: this leaves none.
  * @param {string} text

@@ -19,7 +19,8 @@ const CSV_COLUMNS = {
   data: (group) => group.first.data,
   cloud: (group) => group.first.cloud,
   hardware: (group) => group.first.hardware,
-  algorithms: (group) => group.first.algorithms.join(" "),
+  // As in runs.csv: an empty cell is unknown.
+  algorithms: ({ first: { algorithms } }) => algorithms && (algorithms.join(" ") || "none"),
   protocol: (group) => group.first.protocol,
   clock: (group) => group.first.clock,
   n: (group) => group.n,

@@ -2,18 +2,20 @@
 
 import { money } from "../rules/format.js";
 import { distinct } from "../rules/page.js";
-import { hourlyPrice, priceOrigin } from "../rules/price.js";
+import { hourlyPrice, isPrice, priceOrigin } from "../rules/price.js";
 import { CHOICES } from "../rules/state.js";
 import { choice, chosenCount, folded, labeled } from "./controls.js";
 import { byId, make, refill } from "./dom.js";
 
 /** @import { Page, Price, Run, State, View } from "../types.d.ts" */
 
+// Whether the change is that of a box: a redraw would take it away from under the user's fingers.
+let typing = false;
+
 /** @param {View} view */
 export function drawPrices(view) {
   const { page, state, update } = view;
-  // A redraw would take the box away from under the user's fingers.
-  if (document.activeElement?.matches("#prices input")) return;
+  if (typing) return;
   const hardware = distinct(page.runs.filter((run) => run.dataset === state.dataset).map((run) => run.hardware));
   const rows = hardware.map((name) => priceRow(view, name));
   const undo = { type: "button", "data-focus": "reset prices", onclick: () => update({ own: new Map() }) };
@@ -31,9 +33,30 @@ export function drawPrices(view) {
  * @param {string} hardware
  * @returns {HTMLElement}
  */
-function priceRow({ page, state, update }, hardware) {
+function priceRow(view, hardware) {
+  const { page, state } = view;
   const priced = page.runs.find((run) => run.hardware === hardware && run.usd_per_node_hour !== undefined);
-  const box = make("input", {
+  const price = (/** @type {State["own"]} */ own) =>
+    hourlyPrice(page, { prices: state.prices, own }, priced ?? { hardware });
+  const listed = listedText(page.prices.get(hardware), priced);
+  const text = make("p", { class: "small" }, listed);
+  const box = priceBox(view, hardware, price, (wrong) => {
+    text.textContent = wrong || listed;
+  });
+  const dollars = make("span", { class: "dollars" }, "$", box, "/h");
+  const label = make("label", {}, make("span", { class: "name" }, hardware), dollars);
+  return make("div", { class: "price" }, label, text);
+}
+
+/**
+ * @param {View} view
+ * @param {string} hardware
+ * @param {(own: State["own"]) => number | undefined} priceUnder the price of an hour, given the user's own ones
+ * @param {(wrong: string) => void} say what is wrong with the box, if anything is
+ */
+function priceBox({ state, update }, hardware, priceUnder, say) {
+  let used = priceUnder(state.own);
+  return make("input", {
     type: "number",
     min: 0,
     step: "any",
@@ -42,22 +65,30 @@ function priceRow({ page, state, update }, hardware) {
     "data-focus": `price ${hardware}`,
     "aria-label": `price of an hour of ${hardware}, in dollars`,
     placeholder: "none",
-    value: hourlyPrice(page, state, priced ?? { hardware }) ?? "",
+    value: used ?? "",
     class: state.own.has(hardware) ? "own" : "",
     // With each key, and this column stays as it is: a redraw when the box is left would take the click that leaves it.
-    oninput: ({ value, classList }) => {
-      const price = Number(value);
-      classList.toggle("own", price > 0);
-      update((now) => ({ own: withPrice(now.own, hardware, price) }));
+    oninput: (box) => {
+      const price = Number(box.value);
+      const wrong = !isPrice(price) && (box.value !== "" || box.validity.badInput);
+      typing = true;
+      update(({ own }) => {
+        const prices = withPrice(own, hardware, price);
+        used = priceUnder(prices);
+        return { own: prices };
+      });
+      typing = false;
+      box.classList.toggle("own", isPrice(price));
+      box.setAttribute("aria-invalid", String(wrong));
+      const instead = used === undefined ? "there is no price" : `${money(used)} is used`;
+      say(wrong ? `${box.value || "This"} is not a price above 0: ${instead}.` : "");
+    },
+    onblur: (box) => {
+      box.value = String(used ?? "");
+      box.setAttribute("aria-invalid", "false");
+      say("");
     },
   });
-  const dollars = make("span", { class: "dollars" }, "$", box, "/h");
-  return make(
-    "div",
-    { class: "price" },
-    make("label", {}, make("span", { class: "name" }, hardware), dollars),
-    make("p", { class: "small" }, listedText(page.prices.get(hardware), priced)),
-  );
 }
 
 /**
@@ -68,7 +99,7 @@ function priceRow({ page, state, update }, hardware) {
 function withPrice(prices, hardware, price) {
   const own = new Map(prices);
   own.delete(hardware);
-  return price > 0 ? own.set(hardware, price) : own;
+  return isPrice(price) ? own.set(hardware, price) : own;
 }
 
 /**

@@ -1,10 +1,10 @@
-// Colors and symbols of the series. The colors are Okabe and Ito's; each series also has a symbol that no other has, so
-// that color is never the only sign.
+// Colors, symbols and dashes of the series. Each has a symbol that no other has, and neighbors have other dashes: color is
+// never the only sign.
 
-import { collectBy } from "../rules/groups.js";
-import { OWN_RECIPES } from "../rules/state.js";
+import { counted } from "../rules/format.js";
+import { MAX_SERIES, namedSeries, OTHERS } from "../rules/series.js";
 
-/** @import { Look, Run, Theme, View } from "../types.d.ts" */
+/** @import { Look, Theme, View } from "../types.d.ts" */
 
 const RECIPE_COLORS = new Map([
   ["baseline", "--ink"],
@@ -14,6 +14,7 @@ const RECIPE_COLORS = new Map([
 ]);
 const MORE_COLORS = ["--more-1", "--more-2", "--more-3"];
 const OTHER_COLOR = "--other";
+const SPACE = "http://www.w3.org/2000/svg";
 // The outlines of the symbols, by their names in Plotly: corners in a box from -1 to 1.
 const OUTLINES = new Map([
   ["circle", ring(32)],
@@ -34,6 +35,10 @@ const OUTLINES = new Map([
   ["diamond-wide", scaled(ring(4), 1, 0.5)],
 ]);
 const SYMBOLS = [...OUTLINES.keys()];
+// As Plotly names or writes them.
+const DASHES = ["dot", "10px,4px", "6px,3px,2px,3px", "4px,4px", "14px,3px", "2px,5px", "12px,3px,2px,3px,2px,3px"];
+/** @type {Record<Exclude<View["state"]["compare"], "none">, string>} */
+const SERIES_NOUNS = { recipe: "recipe", hardware: "machine", model: "model", data: "data format" };
 
 /** @typedef {[x: number, y: number]} Corner */
 
@@ -88,58 +93,27 @@ export function currentTheme() {
 }
 
 /**
- * Which series a run belongs to, by what the user compares.
- * @param {View["state"]} state
- * @param {Run} run
- */
-export function seriesOf(state, run) {
-  return state.compare === "none" ? "runs" : (run[state.compare] ?? "not stated");
-}
-
-/**
- * Names of the series of a dataset with their looks; the same whatever is filtered.
+ * The look of each series, by its name. The first of a dataset look the same whatever is filtered; those that get no
+ * name of their own share one look.
  * @param {View} view
  * @param {Theme} theme
  * @returns {(series: string) => Look}
  */
-export function looksOf({ page, state }, theme) {
+export function looksOf({ page, state, shown }, theme) {
+  const { owners, named, others } = namedSeries(page, state, shown);
   const byRecipe = state.compare === "recipe";
   const free = [...(byRecipe ? [] : RECIPE_COLORS.values()), ...MORE_COLORS];
   const looks = new Map(
-    seriesInOrder(page.runs, state).map((name, index) => {
-      const fixed = byRecipe ? RECIPE_COLORS.get(name) : undefined;
+    owners.map((owner, place) => {
+      const fixed = byRecipe ? RECIPE_COLORS.get(owner) : undefined;
       const color = theme.value(fixed ?? free.shift() ?? OTHER_COLOR);
-      return [name, { color, symbol: SYMBOLS[index % SYMBOLS.length] }];
+      const label = named[place];
+      return [label, { key: label, label, color, symbol: SYMBOLS[place], dash: DASHES[place % DASHES.length] }];
     }),
   );
-  return (series) => looks.get(series) ?? { color: theme.value(OTHER_COLOR), symbol: SYMBOLS[0] };
-}
-
-/**
- * Our recipes first, then what most own runs have.
- * @param {readonly Run[]} runs
- * @param {View["state"]} state
- */
-function seriesInOrder(runs, state) {
-  const found = collectBy(
-    runs.filter((run) => run.dataset === state.dataset),
-    (run) => seriesOf(state, run),
-  );
-  const series = [...found.values()].map((members) => ({
-    name: seriesOf(state, members[0]),
-    own: members.filter((run) => !run.published).length,
-    all: members.length,
-  }));
-  series.sort(
-    (a, b) => placeOf(a.name) - placeOf(b.name) || b.own - a.own || b.all - a.all || (a.name < b.name ? -1 : 1),
-  );
-  return series.map(({ name }) => name);
-}
-
-/** @param {string} recipe */
-function placeOf(recipe) {
-  const place = OWN_RECIPES.indexOf(recipe);
-  return place < 0 ? OWN_RECIPES.length : place;
+  const label = counted(others, `other ${state.compare === "none" ? "series" : SERIES_NOUNS[state.compare]}`);
+  const rest = { key: OTHERS, label, color: theme.value(OTHER_COLOR), symbol: SYMBOLS[MAX_SERIES], dash: null };
+  return (series) => looks.get(series) ?? rest;
 }
 
 /**
@@ -148,15 +122,32 @@ function placeOf(recipe) {
  * @param {boolean} hollow
  */
 export function swatch({ color, symbol }, hollow) {
-  const space = "http://www.w3.org/2000/svg";
-  const picture = document.createElementNS(space, "svg");
-  const shape = document.createElementNS(space, "polygon");
+  const picture = document.createElementNS(SPACE, "svg");
+  const shape = document.createElementNS(SPACE, "polygon");
   const corners = (OUTLINES.get(symbol) ?? []).map(
     ([x, y]) => `${(6 + 4.6 * x).toFixed(2)},${(6 + 4.6 * y).toFixed(2)}`,
   );
   setAttributes(picture, { viewBox: "0 0 12 12", class: "swatch", "aria-hidden": "true" });
   setAttributes(shape, { points: corners.join(" "), stroke: color, fill: hollow ? "none" : color });
   picture.append(shape);
+  return picture;
+}
+
+/**
+ * A piece of a line of the chart.
+ * @param {string} color
+ * @param {string} dash as Plotly writes it
+ * @param {number} width in pixels
+ */
+export function lineSample(color, dash, width) {
+  const dashes = { solid: "none", dot: "3,3", dash: "9,9" };
+  const picture = document.createElementNS(SPACE, "svg");
+  const line = document.createElementNS(SPACE, "line");
+  const pattern = Object.hasOwn(dashes, dash) ? dashes[/** @type {keyof typeof dashes} */ (dash)] : dash;
+  setAttributes(picture, { viewBox: "0 0 32 6", class: "line", "aria-hidden": "true" });
+  setAttributes(line, { x1: "0", x2: "32", y1: "3", y2: "3", stroke: color });
+  setAttributes(line, { "stroke-width": String(width), "stroke-dasharray": pattern });
+  picture.append(line);
   return picture;
 }
 

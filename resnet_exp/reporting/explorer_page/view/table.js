@@ -1,15 +1,17 @@
 // What is shown, as a table.
 
 import { COLUMNS } from "../rules/columns.js";
+import { nameOf } from "../rules/describe.js";
 import { counted } from "../rules/format.js";
 import { isSelected } from "../rules/groups.js";
+import { seriesOf } from "../rules/series.js";
 import { byId, make, refill } from "./dom.js";
-import { currentTheme, looksOf, seriesOf, swatch } from "./series.js";
+import { currentTheme, looksOf, swatch } from "./series.js";
 
 /** @import { Column, Look, ShownGroup, View } from "../types.d.ts" */
 
-// Rows that are drawn at first: more take longer than a click may.
-const MAX_ROWS = 300;
+/** Rows that are drawn at first: more take longer than a click may. */
+export const MAX_ROWS = 300;
 
 /** @param {View} view */
 export function drawTable(view) {
@@ -53,7 +55,9 @@ function rowOf({ state, update }, look, group) {
   const cells = COLUMNS.map((column) => {
     const text = column.text(group);
     if (!column.name) return make("td", { class: column.number ? "number" : null }, text);
-    const attributes = { type: "button", class: "link", "data-focus": rowFocus(group.key), onclick: open };
+    const named = `${nameOf(group)} on ${group.first.hardware}`;
+    const focus = rowFocus(group.key);
+    const attributes = { type: "button", class: "link", "aria-label": named, "data-focus": focus, onclick: open };
     const mark = swatch(look(seriesOf(state, group.first)), group.n === 1);
     return make("th", { scope: "row" }, mark, make("button", attributes, text));
   });

@@ -1,13 +1,13 @@
-// What the chart draws: one trace of points for each series, one line for each frontier, one dotted line for each series.
+// What the chart draws: one trace of points for each series, one line for each frontier, one dashed line for each series.
 
 import { evaluatedText, marksOf, nameOf, seedsText } from "../rules/describe.js";
-import { duration, money, percent, plusMinus } from "../rules/format.js";
+import { duration, money, percentText } from "../rules/format.js";
 import { collectBy, isSelected } from "../rules/groups.js";
 import { groupsOnFront, sharedFronts } from "../rules/select.js";
+import { seriesOf } from "../rules/series.js";
 import { plain } from "./dom.js";
-import { seriesOf } from "./series.js";
 
-/** @import { Look, Shown, ShownGroup, State, Theme, Trace, View } from "../types.d.ts" */
+/** @import { Look, Shown, ShownGroup, Theme, Trace, View } from "../types.d.ts" */
 
 /**
  * What all traces of a picture are drawn with.
@@ -29,24 +29,34 @@ export function chartedOf(shown) {
 }
 
 /**
+ * The groups with a point in the chart: those of the only series, if the user chose one that is there.
+ * @param {View} view
+ * @param {(series: string) => Look} look
+ */
+export function drawnOf({ state, shown }, look) {
+  const charted = chartedOf(shown);
+  const only = charted.filter((group) => look(seriesOf(state, group.first)).key === state.only);
+  return only.length > 0 ? only : charted;
+}
+
+/**
  * The points: one trace for each series, with others for published runs and for those of another protocol.
  * @param {Pen} pen
  * @returns {Trace[]}
  */
 export function marksTraces(pen) {
-  const { state, shown } = pen.view;
-  const series = collectBy(chartedOf(shown), (group) => marksName(state, shown, group));
-  return [...series.values()].map((groups) => marksTrace(pen, marksName(state, shown, groups[0]), groups));
+  const series = collectBy(drawnOf(pen.view, pen.look), (group) => marksName(pen, group));
+  return [...series.values()].map((groups) => marksTrace(pen, marksName(pen, groups[0]), groups));
 }
 
 /**
- * @param {State} state
- * @param {Shown} shown
+ * @param {Pen} pen
  * @param {ShownGroup} group
  */
-function marksName(state, shown, { first }) {
-  const protocol = first.protocol === shown.main ? "" : first.protocol;
-  return [seriesOf(state, first), first.published ? "published" : "", protocol].filter(Boolean).join(", ");
+function marksName({ view, look }, { first }) {
+  const protocol = first.protocol === view.shown.main ? "" : first.protocol;
+  const { label } = look(seriesOf(view.state, first));
+  return [label, first.published ? "published" : "", protocol].filter(Boolean).join(", ");
 }
 
 /**
@@ -57,10 +67,11 @@ function marksName(state, shown, { first }) {
  */
 function marksTrace({ view, look, divide }, name, groups) {
   const { first } = groups[0];
-  const { color, symbol } = look(seriesOf(view.state, first));
+  const series = look(seriesOf(view.state, first));
+  const { color, symbol } = series;
   const other = first.protocol === view.shown.main ? "" : "-dot";
   return {
-    meta: { kind: "marks", name, look: { color, symbol }, hollow: groups.every((group) => group.n === 1) },
+    meta: { kind: "marks", look: series, hollow: groups.every((group) => group.n === 1) },
     type: "scatter",
     mode: "markers",
     name: plain(name),
@@ -111,7 +122,7 @@ function hoverText(group) {
   return [
     `<b>${plain(nameOf(group))}</b>`,
     plain(group.first.hardware),
-    `${plusMinus(group.top1, percent)} % top-1, ${seedsText(group)}`,
+    `${percentText(group.top1)} % top-1, ${seedsText(group)}`,
     `${group.time ? duration(group.time.mean) : "time not known"}, ${group.cost ? money(group.cost.mean) : "price not known"}`,
     `evaluated at ${plain(evaluatedText(group.first))}`,
     ...marksOf(group).map((mark) => mark.name),
@@ -124,9 +135,9 @@ function hoverText(group) {
  * @returns {Trace[]}
  */
 export function lineTraces(pen) {
-  return sharedFronts(chartedOf(pen.view.shown))
-    .flatMap((groups) => [frontTrace(pen, groups), ...seriesTraces(pen, groups)])
-    .filter((trace) => trace.x.length > 1);
+  const whole = sharedFronts(chartedOf(pen.view.shown)).map((groups) => frontTrace(pen, groups));
+  const series = sharedFronts(drawnOf(pen.view, pen.look)).flatMap((groups) => seriesTraces(pen, groups));
+  return [...whole, ...series].filter((trace) => trace.x.length > 1);
 }
 
 /**
@@ -152,9 +163,10 @@ function frontTrace(pen, groups) {
 function seriesTraces(pen, groups) {
   const { state } = pen.view;
   if (state.compare === "none") return [];
-  return [...collectBy(groups, (group) => seriesOf(state, group.first)).values()].map((members) => {
-    const name = seriesOf(state, members[0].first);
-    return lineTrace(pen, members, { kind: "line", name, color: pen.look(name).color, dash: "dot", whole: false }, 1.2);
+  return [...collectBy(groups, (group) => seriesOf(state, group.first)).values()].flatMap((members) => {
+    const { label, color, dash } = pen.look(seriesOf(state, members[0].first));
+    if (dash === null) return [];
+    return lineTrace(pen, members, { kind: "line", name: label, color, dash, whole: false }, 1.4);
   });
 }
 

@@ -1,0 +1,45 @@
+// The runs of the dataset that are not shown, and which filters hide them.
+
+import { FILTERS } from "./filters.js";
+import { collectBy, groupKey } from "./groups.js";
+
+/** @import { Filter, Hidden, Page, Run, Shown, State } from "../types.d.ts" */
+
+/**
+ * Of the runs of a configuration: the filters alone may leave too few or too many of them.
+ * @type {Filter}
+ */
+const SEEDS = {
+  name: "Seeds",
+  passes: () => false,
+  text: (state) => (state.seeds === "single" ? "one only" : "several only"),
+  open: () => ({ seeds: "all" }),
+};
+
+/**
+ * What hides runs: a set of filters for each, those of fewest filters first, then those that hide most.
+ * @param {Page} page
+ * @param {State} state
+ * @param {Shown} shown
+ * @returns {Hidden[]}
+ */
+export function hiddenRuns(page, state, shown) {
+  const seen = new Set(shown.groups.flatMap((group) => group.runs));
+  const ofDataset = page.runs.filter((run) => run.dataset === state.dataset);
+  const now = { ...state, protocol: shown.protocols };
+  const sizes = new Map([...collectBy(ofDataset, groupKey)].map(([key, runs]) => [key, runs.length]));
+  const hiding = (/** @type {Run} */ run) => {
+    const filters = FILTERS.filter((filter) => !filter.passes(now, run));
+    const alone = sizes.get(JSON.stringify(groupKey(run))) === 1;
+    const miscounted = state.seeds !== "all" && alone !== (state.seeds === "single");
+    return miscounted || filters.length === 0 ? [...filters, SEEDS] : filters;
+  };
+  const hidden = ofDataset.filter((run) => !seen.has(run)).map((run) => ({ run, filters: hiding(run) }));
+  const sets = [...collectBy(hidden, ({ filters }) => filters.map((filter) => filter.name)).values()];
+  sets.sort((a, b) => a[0].filters.length - b[0].filters.length || b.length - a.length);
+  return sets.map((members) => {
+    const { filters } = members[0];
+    const runs = members.map(({ run }) => run);
+    return { filters, runs, change: Object.assign({}, ...filters.map((filter) => filter.open(now, runs))) };
+  });
+}
