@@ -40,7 +40,7 @@ soak: setup ## Run the tests that take minutes each
 .PHONY: frontier
 frontier: setup ## Train the demo sweep on the digits and report on it: demo/report (RUNS_DIR: where its runs are)
 	$(PY) -m resnet_exp -cn demo 'runs_dir=$(or $(RUNS_DIR),demo/runs)' $(ARGS)
-	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report
+	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report --published
 
 .PHONY: bench
 bench: setup ## Measure loaders, conversions and start-up, and how sweeps and reports scale (submission only where there is SLURM)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.reporting.curves import FORMATS, collect_curve, draw_curves, output_path, save
+from resnet_exp.core.text import printable
+from resnet_exp.reporting.curves import FORMATS, collect_curve, draw_curves, mixed_datasets, output_path, save
 from resnet_exp.runs.folder import RunFolder
 
 
@@ -21,11 +22,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         name = f"--output {options.output}"
         path = output_path(options.output, name)
-        save(draw_curves([collect_curve(RunFolder(run)) for run in options.runs]), path, name)
+        curves = [collect_curve(RunFolder(run)) for run in options.runs]
+        save(draw_curves(curves), path, name)
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
     console.say(f"wrote {options.output}")
+    if datasets := mixed_datasets(curves):
+        console.say(
+            f"note: runs of {len(datasets)} datasets, whose top-1 do not compare: {printable(', '.join(datasets))}"
+        )
     return EXIT_DONE
 
 

@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wandb", metavar="ENTITY/PROJECT", help="also include finished runs of a Weights & Biases project"
     )
-    parser.add_argument("--no-published", action="store_true", help="leave out published runs")
+    parser.add_argument(
+        "--published",
+        action=argparse.BooleanOptionalAction,
+        help="show the published runs of ImageNet (default: where a run of ImageNet or no RUNS is given)",
+    )
     parser.add_argument(
         "--baseline", default="baseline", metavar="RECIPE", help="baseline of speed-ups (default: baseline)"
     )
@@ -75,11 +79,19 @@ def _collect(options: argparse.Namespace) -> Content:
         collected = _collect_runs(options.runs, options.wandb)
     except OSError as error:
         raise RequestError(f"{error.filename} cannot be read ({error.strerror}); give a folder that can") from error
-    published = [] if options.no_published else published_runs.published()
+    published = published_runs.published() if _wants_published(options, collected) else []
     if not collected.runs and not published:
-        nearby = next(filter(None, map(where_runs_are, options.runs)), "leave out --no-published")
+        ask = "--published shows published runs of ImageNet"
+        nearby = next(filter(None, map(where_runs_are, options.runs)), ask)
         raise RequestError(f"{markdown.summary(collected)}: nothing to report; {nearby}")
     return Content(collected, published, Wanted(options.baseline, target))
+
+
+def _wants_published(options: argparse.Namespace, collected: Collected) -> bool:
+    """Published runs are of ImageNet: they say nothing of other datasets."""
+    if options.published is not None:
+        return options.published
+    return not (options.runs or options.wandb) or any(run.dataset == published_runs.DATASET for run in collected.runs)
 
 
 def _collect_runs(folders: list[Path], project: str | None) -> Collected:

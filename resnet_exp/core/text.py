@@ -26,6 +26,27 @@ def dollars(amount: float | None) -> str:
     return f"${amount or 0:,.2f}"
 
 
+def with_error(mean: float, error: float, digits: int, before: str = "") -> str:
+    """``13.80 ± 0.04``: both with as many decimals as it takes for an error that is not 0 to be seen.
+
+    Args:
+        mean: the value.
+        error: its standard error.
+        digits: decimals at least.
+        before: stands before each number, such as ``$``.
+    """
+    if error == 0:
+        return f"{before}{mean:,.{digits}f} ± {before}0"
+    more = next((more for more in range(digits, digits + 3) if float(f"{error:.{more}f}")), digits + 3)
+    seen = f"{before}{error:,.{more}f}" if float(f"{error:.{more}f}") else f"<{before}{10**-more:.{more}f}"
+    return f"{before}{mean:,.{more}f} ± {seen}"
+
+
+def percent_with_error(mean: float, error: float) -> str:
+    """``76.60% ± 0.04``, of a fraction and its standard error."""
+    return with_error(100 * mean, 100 * error, 2).replace(" ±", "% ±")
+
+
 def byte_size(amount: float) -> str:
     """``512.0 MB``."""
     for unit in ("B", "kB", "MB"):

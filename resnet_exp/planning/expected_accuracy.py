@@ -10,7 +10,7 @@ import yaml
 
 from resnet_exp.config import identity, schedule
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core.text import plural
+from resnet_exp.core.text import percent_with_error, plural
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
@@ -86,4 +86,4 @@ def _mean(values: list[float], whose: str) -> str:
         return f"{mean:.2%}"
     if whose != "yours":
         return f"{low:.2%} to {high:.2%}"  # published values are rounded differently
-    return f"{mean:.2%} ± {100 * statistics.stdev(values) / len(values) ** 0.5:.2f}"
+    return percent_with_error(mean, statistics.stdev(values) / len(values) ** 0.5)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import dollars, fraction, plural, span
+from resnet_exp.core.text import dollars, fraction, percent_with_error, plural, span
 from resnet_exp.planning.sweep_plan import Line
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.collect import Collected
@@ -64,7 +64,7 @@ def _answer(target: float, key: tuple[str, str], groups: Sequence[Group]) -> lis
         best = frontier.cheapest_reaching(points, target)
         if best is None:
             continue
-        rows += [(name, "the same")] if best in shown else _answer_rows(name, groups[best])
+        rows += [(name, "the same")] if best in shown else _answer_rows(name, groups[best], target)
         shown.add(best)
         line = [frontier.point_of(group, axis) for group in frontier.all_lengths_of(groups, groups[best].runs[0])]
         if (cost := frontier.cost_at(line, target)) is not None and cost != points[best].cost:
@@ -73,18 +73,17 @@ def _answer(target: float, key: tuple[str, str], groups: Sequence[Group]) -> lis
     return [f"{target:.2%} top-1 on {dataset}, evaluated at {protocol}", *rows] if rows else []
 
 
-def _answer_rows(name: str, group: Group) -> list[Line]:
+def _answer_rows(name: str, group: Group, target: float) -> list[Line]:
     run = group.runs[0]
     cost = _amount("cost_usd", group.cost_usd.mean) if group.cost_usd else "no price"
     time = _amount("train_seconds", group.train_seconds.mean) if group.train_seconds else "no time"
     what = run.recipe if run.ssr is None else f"{run.recipe} ssr={run.ssr:g}"
-    error = "" if group.top1.sem is None else f" ± {100 * group.top1.sem:.2f}"
-    seeds = plural(group.n, "run")
+    top1 = f"{group.top1.mean:.2%}" if group.top1.sem is None else percent_with_error(group.top1.mean, group.top1.sem)
+    reached = frontier.seeds_reaching(group, target)
+    seeds = plural(group.n, "run") + ("" if reached == group.n else f" of which {reached} reached it")
     whose = f"published: {run.source.partition(';')[0]}" if run.published else "yours"
     price = f" (price of {run.price_date})" if group.cost_usd and run.price_date else ""
-    text = (
-        f"{cost}{price}, {time} ({run.clock}): {what} on {run.hardware}, {group.top1.mean:.2%}{error}, {seeds}, {whose}"
-    )
+    text = f"{cost}{price}, {time} ({run.clock}): {what} on {run.hardware}, {top1}, {seeds}, {whose}"
     if not run.command:
         return [(name, text)]
     planned = run.command.replace("-m resnet_exp ", "-m resnet_exp.plan ", 1)

@@ -7,23 +7,27 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resnet_exp.core.text import printable, time_unit
+from resnet_exp.core.text import time_unit
 from resnet_exp.reporting.labels import Spot, write_names
+from resnet_exp.reporting.legends import label, put_legend
 from resnet_exp.results import collect, frontier
 from resnet_exp.results.frontier import Axis, Group
 from resnet_exp.results.record import RunRecord
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # The color-blind-safe palette of Okabe and Ito (2008), without yellow, which is hard to see on white.
 COLORS = {"baseline": "#000000", "mild": "#0072B2", "medium": "#E69F00", "hot": "#D55E00"}
-MORE_COLORS = ("#009E73", "#CC79A7", "#56B4E9")
+MORE_COLORS = ("#009E73", "#7B1F70", "#56B4E9")
 OTHER, OTHER_COLOR = "other recipes", "#8C6D31"
 GRAY = "#999999"
 MARKERS = "os^DvPX*"
+# Protocols beyond those share the last marker.
+OTHER_PROTOCOLS = "evaluated otherwise"
 # Above this number, marks are rasterized in SVGs too: thousands of shapes render slowly.
 MAX_SHAPES = 500
 # More curves are unreadable.
@@ -35,7 +39,9 @@ STEPS = 16
 AXES: tuple[Axis, ...] = ("train_seconds", "cost_usd")
 FAINT, LINE = "#666666", "#555555"
 STYLE: Any = {"font.size": 9, "axes.axisbelow": True, "legend.frameon": False}
-Keys = dict[str, "Line2D"]
+Keys = dict[str, "Artist"]
+# Characters of names in the picture.
+MAX_NAME = 40
 Member = TypeVar("Member")
 
 
@@ -61,7 +67,7 @@ def choose_look(runs: Iterable[RunRecord]) -> Look:
     protocols = dict.fromkeys(protocol for _, protocol in ordered)
     return Look(
         colors=COLORS | dict(zip(more, MORE_COLORS, strict=False)),
-        markers={protocol: MARKERS[number % len(MARKERS)] for number, protocol in enumerate(protocols)},
+        markers={protocol: MARKERS[min(number, len(MARKERS) - 1)] for number, protocol in enumerate(protocols)},
     )
 
 
@@ -82,7 +88,7 @@ def draw_frontier(groups: Sequence[Group]) -> Figure:
         for row in grid:
             if len(row) == 1:
                 row[0].set_title("no costs: no run recorded a price", loc="right", size="small", color=FAINT)
-        _put_legend(figure, _frontier_keys(groups, look))
+        put_legend(figure, _frontier_keys(groups, look))
         figure.draw_without_rendering()
         # Names go where there is room, so the layout must not change from here on.
         figure.set_layout_engine("none")
@@ -115,7 +121,7 @@ def draw_curves(runs: Sequence[RunRecord]) -> Figure:
             figure.suptitle(f"{len(shown)} of {len(drawable):,} runs, some of each configuration", size="small")
         if not shown:
             figure.suptitle("no run has evaluations to show")
-        _put_legend(figure, _recipe_keys(shown, look))
+        put_legend(figure, _recipe_keys(shown, look))
     return figure
 
 
@@ -139,7 +145,7 @@ def _figure(columns: dict[str, int]) -> tuple[Figure, list[list[Axes]]]:
         row = [figure.add_subplot(places[number, column]) for column in [lone, *range(1, count)]]
         for panel in row:
             panel.grid(alpha=0.3)
-        row[0].set_title(_label(title), loc="left", weight="bold")
+        row[0].set_title(label(title, MAX_NAME), loc="left", weight="bold")
         grid.append(row)
     return figure, grid
 
@@ -228,15 +234,8 @@ def _spots(groups: Sequence[Group], axis: Axis) -> list[Spot]:
     spots = []
     for group in placed:
         name = group.key if named.get(group.runs[0].recipe) is group else ""
-        spots.append(Spot(frontier.point_of(group, axis).cost / divisor, 100 * group.top1.mean, _label(name)))
+        spots.append(Spot(frontier.point_of(group, axis).cost / divisor, 100 * group.top1.mean, label(name, MAX_NAME)))
     return spots
-
-
-def _label(text: str) -> str:
-    """Escape a text for Matplotlib: no formula, not hidden from legends by a leading underscore, not too long."""
-    text = printable(text)
-    text = text if len(text) <= 40 else text[:39] + "…"
-    return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
 
 def _mark(color: str, marker: str = "o", filled: bool = True) -> Line2D:
@@ -247,7 +246,7 @@ def _mark(color: str, marker: str = "o", filled: bool = True) -> Line2D:
 
 def _recipe_keys(runs: Sequence[RunRecord], look: Look) -> Keys:
     found = {run.recipe for run in runs if not run.published}
-    keys = {_label(recipe): _mark(color) for recipe, color in look.colors.items() if recipe in found}
+    keys = {label(recipe, MAX_NAME): _mark(color) for recipe, color in look.colors.items() if recipe in found}
     return keys | ({OTHER: _mark(OTHER_COLOR)} if found - set(look.colors) else {})
 
 
@@ -263,11 +262,10 @@ def _frontier_keys(groups: Sequence[Group], look: Look) -> Keys:
     if any(group.n == 1 for group in groups):
         keys["one seed"] = _mark(LINE, filled=False)
     if len(look.markers) > 1:
-        keys |= {f"evaluated at {_label(name)}": _mark(LINE, marker) for name, marker in look.markers.items()}
+        keys |= {_protocol_text(name, look): _mark(LINE, marker) for name, marker in look.markers.items()}
     return keys
 
 
-def _put_legend(figure: Figure, keys: Keys) -> None:
-    if keys:
-        columns = min(len(keys), max(2, int(figure.get_figwidth() / 1.8)))
-        figure.legend(list(keys.values()), list(keys), loc="outside lower center", ncols=columns)
+def _protocol_text(protocol: str, look: Look) -> str:
+    shared = list(look.markers.values()).count(look.markers[protocol]) > 1
+    return OTHER_PROTOCOLS if shared else f"evaluated at {label(protocol, MAX_NAME)}"

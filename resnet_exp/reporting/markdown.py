@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_exp.core.text import plural, printable, span
+from resnet_exp.core.text import plural, printable, span, with_error
 from resnet_exp.results import frontier
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.frontier import Axis, Group, Ratio, Spread
@@ -100,13 +100,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plus_minus(spread: Spread | None, text: Callable[[float], str]) -> str:
-    """``27.0 min ± 6 s``: a mean and its standard error, both as `text` writes them."""
-    if spread is None:
-        return NONE
-    return text(spread.mean) + ("" if spread.sem is None else f" ± {text(spread.sem)}")
-
-
 def _own_table(groups: Sequence[Group], baseline: str) -> str:
     fastest, cheapest = _front(groups, "train_seconds"), _front(groups, "cost_usd")
     times = _ratios(groups, baseline, "train_seconds")
@@ -125,8 +118,8 @@ def _own_table(groups: Sequence[Group], baseline: str) -> str:
         rows.append([
             "".join(sign for sign, front in (("t", fastest), (r"\$", cheapest)) if key in front),
             cell(run.recipe), cell(run.model), _number(run.ssr), _number(run.epochs), cell(_hardware(run)),
-            str(group.n), _percent(group.top1), plus_minus(group.train_seconds, _time),
-            plus_minus(group.cost_usd, _dollars), _times(times[key]), _saving(savings[key]),
+            str(group.n), _percent(group.top1), _mean_time(group.train_seconds),
+            _mean_cost(group.cost_usd), _times(times[key]), _saving(savings[key]),
             _marks(group, several_sizes), cell(group.key),
         ])  # fmt: skip
     text = table([*HEAD, "marks", "group"], rows)
@@ -160,8 +153,10 @@ def _answer(groups: Sequence[Group], target: float) -> str:
             continue
         group, run = groups[index], groups[index].runs[0]
         name = cell(f"recipe={run.recipe} ssr={_number(run.ssr)} on {_hardware(run)}")
+        reached = frontier.seeds_reaching(group, target)
+        some = "" if reached == group.n else f" on average; {reached} of {group.n} seeds reached it"
         lines.append(
-            f"{word} to {target:.1%}: {name}, {_percent(group.top1)} % in {text(points[index].cost)}."
+            f"{word} to {target:.1%}: {name}, {_percent(group.top1)} % in {text(points[index].cost)}{some}."
             f"{_between(frontier.all_lengths_of(groups, run), axis, target, text)}"
         )
     return "\n".join(f"- {line}" for line in lines)
@@ -175,7 +170,9 @@ def _between(groups: Sequence[Group], axis: Axis, target: float, text: Callable[
     many = sum(group.n for group in groups) > MAX_RESAMPLED
     drawn = list(_front(groups, axis).values()) if many else groups
     interval = frontier.bootstrap(drawn, lambda drawn: _cost_at(drawn, axis, target))
-    known = f" (95 %: {text(interval[0])} to {text(interval[1])})" if interval else " (too few seeds for an interval)"
+    single = all(group.n < 2 for group in groups)
+    why = "each length has one seed" if single else "too many draws of the seeds do not reach it, or reach more"
+    known = f" (95 %: {text(interval[0])} to {text(interval[1])})" if interval else f" (no interval: {why})"
     return f" Between its lengths: {text(cost)}{known}."
 
 
@@ -222,10 +219,10 @@ def _published_table(runs: Sequence[RunRecord]) -> str:
     for group in frontier.aggregate(runs):
         run = group.runs[0]
         stated = "" if run.published_cost_usd is None else f"{_dollars(run.published_cost_usd)} as stated"
-        paid = "" if group.cost_usd is None else f"{plus_minus(group.cost_usd, _dollars)} at {_priced(run)}"
+        paid = "" if group.cost_usd is None else f"{_mean_cost(group.cost_usd)} at {_priced(run)}"
         rows.append([
             cell(group.key), cell(run.recipe), cell(run.model), cell(_hardware(run)), str(group.n),
-            f"{_percent(group.top1)}, {cell(run.evaluated)}", plus_minus(group.train_seconds, _time),
+            f"{_percent(group.top1)}, {cell(run.evaluated)}", _mean_time(group.train_seconds),
             cell(run.clock) or NONE, "; ".join(filter(None, (stated, paid))) or NONE, cell(run.source),
         ])  # fmt: skip
     text = "Published runs: their times cover different things, and their evaluation protocols differ."
@@ -243,7 +240,7 @@ def _hardware(run: RunRecord) -> str:
 
 
 def _percent(spread: Spread) -> str:
-    return f"{100 * spread.mean:.2f}" + ("" if spread.sem is None else f" ± {100 * spread.sem:.2f}")
+    return f"{100 * spread.mean:.2f}" if spread.sem is None else with_error(100 * spread.mean, 100 * spread.sem, 2)
 
 
 def _number(value: float | None) -> str:
@@ -252,6 +249,26 @@ def _number(value: float | None) -> str:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else span(seconds)
+
+
+def _mean_time(spread: Spread | None) -> str:
+    if spread is None:
+        return NONE
+    if spread.sem is None:
+        return _time(spread.mean)
+    # The units of `_time`.
+    divisor, unit, digits = (
+        (1, "s", 1) if spread.mean < 100 else (60, "min", 1) if spread.mean < 6000 else (3600, "h", 2)
+    )
+    return f"{with_error(spread.mean / divisor, spread.sem / divisor, digits)} {unit}"
+
+
+def _mean_cost(spread: Spread | None) -> str:
+    if spread is None:
+        return NONE
+    if spread.sem is None:
+        return _dollars(spread.mean)
+    return with_error(spread.mean, spread.sem, 2 if spread.mean >= 0.1 else 4, r"\$")
 
 
 def _dollars(value: float) -> str:

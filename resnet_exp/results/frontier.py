@@ -183,6 +183,11 @@ def cheapest_reaching(points: Sequence[Point], target: float) -> int | None:
     return next((index for index in pareto_front(points) if points[index].top1 >= target), None)
 
 
+def seeds_reaching(group: Group, target: float) -> int:
+    """How many runs of a group have a top-1 of at least `target`: their mean may reach it though some do not."""
+    return sum(run.top1 >= target for run in group.runs)
+
+
 def at_same_quality(baseline: Sequence[Point], point: Point) -> Ratio | None:
     """The baseline's cost at the top-1 of a point, as a multiple of the point's cost.
 

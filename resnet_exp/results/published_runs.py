@@ -1,9 +1,9 @@
 """Published runs, one row per run in ``published/runs.csv``.
 
 Not included: entries without an accuracy of their own (throughputs, targets, ranges), MLPerf runs that were aborted
-below 75.9 %, and repeated results. An empty cell was not stated; algorithms are `none` where the source uses none. Only a ``hardware`` that names a preset has a price:
-the source names that instance, or its price identifies it. The cloud ``mosaicml`` is what MosaicML's Explorer called
-its own machines.
+below 75.9 %, and repeated results. An empty cell was not stated; ``algorithms`` are ``none`` where the source uses
+none. Only a ``hardware`` that names a preset has a price: the source names that instance, or its price identifies it.
+The cloud ``mosaicml`` is what MosaicML's Explorer called its own machines.
 """
 
 from __future__ import annotations

@@ -43,5 +43,7 @@ def difference(one: str, other: str, vision: str) -> float:
 
 def contrast(one: str, other: str) -> float:
     """Contrast of the Web Content Accessibility Guidelines, from 1 to 21; pictures need 3."""
-    low, high = sorted(sum(f * v for f, v in zip((0.2126, 0.7152, 0.0722), _linear(color), strict=True)) for color in (one, other))
+    low, high = sorted(
+        sum(f * v for f, v in zip((0.2126, 0.7152, 0.0722), _linear(color), strict=True)) for color in (one, other)
+    )
     return (high + 0.05) / (low + 0.05)

@@ -199,7 +199,10 @@ def random_view(draw: random.Random, runs: Sequence[RunRecord]) -> View:
         chosen,
         several(values(lambda run: run.recipe), 0.2),
         several(values(lambda run: run.protocol), 0.3),
-        {name: draw.choice(list(SIGNS)) for name in several(sorted({name for run in runs for name in run.algorithms or ()}), 0.3)},
+        {
+            name: draw.choice(list(SIGNS))
+            for name in several(sorted({name for run in runs for name in run.algorithms or ()}), 0.3)
+        },
         {name: draw.choice([1.0, 25.5]) for name in several(values(lambda run: run.hardware), 0.3)},
     )
 
