@@ -280,4 +280,4 @@ def _times(ratio: Ratio | None) -> str:
 
 
 def _saving(ratio: Ratio | None) -> str:
-    return NONE if ratio is None else f"{'≥ ' * ratio.at_least}{ratio.saving:.0%}"
+    return NONE if ratio is None else f"{'≥ ' * ratio.at_least}{round(100 * ratio.saving)}%"

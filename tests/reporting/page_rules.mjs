@@ -7,11 +7,15 @@ const load = (name) => import(`${process.argv[2]}/rules/${name}.js`);
 const { answersTo, fractionOf, targetOf } = await load("answer");
 const { bootstrap, contenders, drawnMean, randomNumbers } = await load("bootstrap");
 const { baselineText } = await load("baseline");
-const { marksOf } = await load("describe");
+const { COLUMNS } = await load("columns");
+const { marksOf, nameOf, seedsText } = await load("describe");
+const format = await load("format");
 const { atSameQuality, cheapestReaching, costAt, frontOf, paretoFront, spread } = await load("frontier");
+const { hiddenRuns } = await load("hidden");
 const { preparePage } = await load("page");
-const { hourlyPrice } = await load("price");
+const { hourlyPrice, priceOrigin } = await load("price");
 const { select } = await load("select");
+const { namedSeries } = await load("series");
 const { readState, writeState } = await load("state");
 
 // JSON has no NaN and no infinity.
@@ -50,9 +54,25 @@ const groupOf = (group) => ({
   ratios: [group.speedUp, group.saving],
   onFront: group.onFront,
   marks: marksOf(group).map(({ name, count }) => [name, count]),
+  cells: COLUMNS.map((column) => column.text(group)),
+  texts: [nameOf(group), seedsText(group)],
 });
 
-const nameOf = (group) => group && [group.key, group.first.run_id];
+const idOf = (group) => group && [group.key, group.first.run_id];
+
+function hiddenOf(page, state, shown) {
+  const now = { ...state, protocol: shown.protocols };
+  return hiddenRuns(page, state, shown).map(({ filters, runs, change }) => {
+    const after = select(page, { ...state, ...change }).groups.flatMap((group) => group.runs);
+    return {
+      filters: filters.map((filter) => filter.name),
+      texts: filters.map((filter) => filter.text(now)),
+      runs: runs.map((run) => run.run_id),
+      kept: runs.filter((run) => after.includes(run)).map((run) => run.run_id),
+      changes: Object.keys(change),
+    };
+  });
+}
 
 function viewCase(page, address) {
   const { state, problems } = readState({ search: "", hash: `#${address}` }, page);
@@ -67,18 +87,50 @@ function viewCase(page, address) {
     groups: shown.groups.map(groupOf),
     hourly: Object.fromEntries(page.runs.map((run) => [run.run_id, hourlyPrice(page, state, run)])),
     target,
-    answers: answers.map(({ axis, protocol, best, cost, interval, between }) => {
-      return { axis, protocol, best: nameOf(best), cost, interval, between };
-    }),
+    answers: answers.map(({ best, groups, ...answer }) => ({ ...answer, best: idOf(best), groups: groups.length })),
     baseline: baselineText(page, state.baseline),
+    hidden: hiddenOf(page, state, shown),
+    series: namedSeries(page, state, shown),
+    origins: page.runs.map((run) => priceOrigin(page, state, run)),
     sameAgain: JSON.stringify(select(page, again.state)) === JSON.stringify(shown) && again.problems.length === 0,
   };
+}
+
+/** Numbers as texts, by the names of the functions. */
+function textCase([mean, sem]) {
+  const spread = { mean, sem, n: 2 };
+  return {
+    duration: format.duration(mean),
+    money: format.money(mean),
+    percent: format.percent(mean),
+    shortPercent: format.shortPercent(mean),
+    shortNumber: format.shortNumber(mean),
+    durations: format.durationText(spread),
+    moneys: format.moneyText(spread),
+    percents: format.percentText(spread),
+    ratio: format.ratioText({ value: mean, atLeast: false }),
+    saving: format.savingText({ value: mean, atLeast: true }),
+  };
+}
+
+const plain = (value) => (value instanceof Map ? [...value] : value);
+
+/** What an address says. */
+function reading({ content, curves, addresses }) {
+  const page = preparePage(content, curves, {});
+  return addresses.map(([search, hash]) => {
+    const { state, problems } = readState({ search, hash }, page);
+    const words = Object.fromEntries(Object.entries(state).map(([name, value]) => [name, plain(value)]));
+    return { problems, state: words, address: writeState(state, "page.html") };
+  });
 }
 
 const cases = JSON.parse(await text(process.stdin));
 const answers = {
   fronts: cases.fronts.map(frontCase),
   seeds: cases.seeds.map(seedsCase),
+  texts: cases.texts.map(textCase),
+  readings: cases.readings.map(reading),
   pages: cases.pages.map(({ content, curves, addresses }) => {
     const page = preparePage(content, curves, {});
     return addresses.map((address) => viewCase(page, address));

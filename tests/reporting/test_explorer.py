@@ -19,10 +19,9 @@ from resnet_exp.reporting import explorer
 from resnet_exp.results import frontier
 from resnet_exp.results.prices import collect_prices
 from resnet_exp.results.published_runs import published
-from resnet_exp.results.record import RunRecord
 from support.browser import Tab
+from support.explorer_page import HOSTILE, OWN, cards, chart, column, own, points, rows
 
-HOSTILE = "<img src=x onerror=document.title='pwned'></script>=1+1"
 EXPLORER = "sortBy={}&model=resnet50&cloud={}&hardware=all&algorithms=all&baseline={}"
 THREE = "&recipe=mosaicml_hot&recipe=mosaicml_medium&recipe=mosaicml_mild"
 P4D, MOSAICML = "r50_optimized_p4d", "r50_optimized_mosaicml"
@@ -45,70 +44,6 @@ LINKS = {
         {"baseline", "hot", "medium", "mild"},
     ),
 }  # fmt: skip
-
-
-def own(number: int, seed: int = 1, **changes: Any) -> RunRecord:
-    """A run of a tiny grid: longer is better, hot is better and slower than mild."""
-    recipe = changes.pop("recipe", "mild")
-    slower = {"mild": 1.0, "hot": 1.5, "baseline": 3.0}[recipe]
-    seconds = 60.0 * number * slower + seed
-    return RunRecord(
-        run_id=f"{recipe}-{number}-s{seed}", published=False, recipe=recipe, model="resnet14", dataset="digits",
-        data="imagefolder", algorithms=("blurpool", "ema") if recipe != "baseline" else (), cloud="aws",
-        hardware="p4d.24xlarge", gpu="A100 40GB", devices=8, nodes=1, cpus=96, ssr=0.1 * number, seed=seed,
-        epochs=9 * number, top1=0.5 + 0.1 * number + 0.01 * seed + (0.02 if recipe == "hot" else 0), top5=0.99,
-        train_seconds=seconds, eval_seconds=1.0, usd_per_node_hour=36.0, price_date="2025-01-01",
-        published_cost_usd=None, eval_resize=24, eval_crop=24, tta="", clock="training",
-        group=f"{recipe}-{number}", resumed=0, commits=("abc",), dirty=False, images_per_second=100.0,
-        data_wait_seconds=6.0, energy_kwh=None, source="", path=f"runs/{recipe}-{number}", sweep="s",
-        command=f"python -m resnet_exp recipe={recipe} ssr={number}", curve=((seconds / 2, 0.3), (seconds, 0.6)),
-    )  # fmt: skip
-
-
-OWN = [
-    own(number, seed, recipe=recipe)
-    for recipe in ("mild", "hot", "baseline")
-    for number in (1, 2, 3)
-    for seed in (1, 2)
-]
-ODD = [
-    replace(own(4, recipe="hot"), run_id=HOSTILE, group=HOSTILE, recipe=HOSTILE, resumed=2,
-            commits=("a", "b"), dirty=True),
-    replace(own(4), run_id="single", group="single", model="resnet50", hardware="mybox", cloud=None, data="ffcv",
-            usd_per_node_hour=None, price_date=None, cpus=8),
-    replace(own(2), run_id="large", group="large", eval_crop=48, tta="flip", top1=0.99),
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a grid of 18 runs, three odd ones and the published ones."""
-    path = tmp_path_factory.mktemp("page") / "explorer.html"
-    configs = {"mild-1-s1": "recipe: mild\nhostile: </script><b>\n"}
-    explorer.write_page([*OWN, *ODD, *published()], collect_prices(), {"done": 21, "failed": 2}, path, configs)
-    return path
-
-
-def rows(page: Page) -> list[dict[str, str]]:
-    """The table by its headings."""
-    found = page.evaluate(
-        "() => [...document.querySelectorAll('#table tr')].map(row => [...row.children].map(cell => cell.innerText))"
-    )
-    return [dict(zip((cell.strip() for cell in found[0]), row, strict=True)) for row in found[1:]]
-
-
-def column(page: Page, name: str) -> list[str]:
-    return [row[name] for row in rows(page)]
-
-
-def chart(page: Page, expression: str) -> Any:
-    """An expression of Plotly's `chart` in the page."""
-    return page.locator("#chart").evaluate(f"chart => {expression}")
-
-
-def points(page: Page) -> int:
-    """Points that the chart shows."""
-    return chart(page, "chart.hidden ? 0 : chart.data.filter(d => d.meta.kind === 'marks').flatMap(d => d.x).length")
 
 
 def test_page_as_it_opens(page_file: Path, tab: Tab) -> None:
@@ -294,11 +229,6 @@ def test_prices_change_everything_at_once(page_file: Path, tab: Tab) -> None:
     again.click("summary:has-text('Price of an hour')")
     again.click("button:has-text('Undo own prices')")
     assert "price." not in again.url
-
-
-def cards(page: Page) -> list[str]:
-    """The answers, each in one line."""
-    return [" ".join(card.split()) for card in page.locator("#answer .card").all_inner_texts()]
 
 
 def aim(page: Page, target: str) -> list[str]:

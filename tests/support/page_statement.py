@@ -44,19 +44,45 @@ def _use_of(run: RunRecord, algorithm: str) -> str:
     return "with" if algorithm in run.algorithms else "without"
 
 
-def _is_shown(run: RunRecord, view: View, protocols: Sequence[str]) -> bool:
-    return (
-        run.dataset == view.dataset
-        and run.protocol in protocols
-        and not (run.published and view["published"] == "off")
-        and all(view[name] in ("all", getattr(run, name)) for name in ("model", "cloud", "hardware"))
-        and (not view.recipe or run.recipe in view.recipe)
-        and all(_use_of(run, name) == use for name, use in view.algorithms.items())
-    )
+def _hiding(run: RunRecord, view: View, protocols: Sequence[str]) -> list[str]:
+    """The filters that a run does not pass."""
+    passed = {
+        "Evaluation": run.protocol in protocols,
+        "Recipe": not view.recipe or run.recipe in view.recipe,
+        "Published runs": not (run.published and view["published"] == "off"),
+        "Model": view["model"] in ("all", run.model),
+        "Cloud": view["cloud"] in ("all", run.cloud),
+        "Hardware": view["hardware"] in ("all", run.hardware),
+        "Algorithms": all(_use_of(run, name) == use for name, use in view.algorithms.items()),
+    }
+    return [name for name, passes in passed.items() if not passes]
+
+
+def _group_of(run: RunRecord) -> tuple[str, str]:
+    return run.group or run.run_id, run.protocol
+
+
+def expected_hidden(runs: Sequence[RunRecord], view: View, rows: Sequence[Row]) -> list[tuple[list[str], list[str]]]:
+    """Filters and the runs that they hide: those of fewest filters first, then those of most runs."""
+    shown = {run.run_id for row in rows for run in row.group.runs}
+    mine = [run for run in runs if run.dataset == view.dataset]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for run in mine:
+        if run.run_id in shown:
+            continue
+        names = _hiding(run, view, protocols_of(runs, view))
+        n = sum(_group_of(run) == _group_of(each) for each in mine)
+        if not names or (view["seeds"] == "several" and n == 1) or (view["seeds"] == "single" and n > 1):
+            names.append("Seeds")
+        found.setdefault(tuple(names), []).append(run.run_id)
+    ordered = sorted(found.items(), key=lambda item: (len(item[0]), -len(item[1])))
+    return [(list(names), hidden) for names, hidden in ordered]
 
 
 def _shown_groups(runs: Sequence[RunRecord], view: View, protocols: Sequence[str]) -> list[Group]:
-    groups = frontier.aggregate(run for run in runs if _is_shown(run, view, protocols))
+    groups = frontier.aggregate(
+        run for run in runs if run.dataset == view.dataset and not _hiding(run, view, protocols)
+    )
     wanted = {"all": lambda n: True, "several": lambda n: n > 1, "single": lambda n: n == 1}[view["seeds"]]
     groups = [group for group in groups if wanted(group.n)]
     if view["show"] == "means":
@@ -209,6 +235,7 @@ class Answer:
     cost: float | None = None
     between: float | None = None
     line: Sequence[Group] = ()
+    reached: int = 0
 
 
 def expected_answer(rows: Sequence[Row], protocol: str, axis: Axis, target: float) -> Answer:
@@ -219,7 +246,9 @@ def expected_answer(rows: Sequence[Row], protocol: str, axis: Axis, target: floa
         return Answer()
     line = frontier.all_lengths_of(groups, groups[index].runs[0])
     cost = frontier.cost_at([frontier.point_of(group, axis) for group in line], target)
-    return Answer(groups[index], points[index].cost, None if cost == points[index].cost else cost, line)
+    best = groups[index]
+    between = None if cost == points[index].cost else cost
+    return Answer(best, points[index].cost, between, line, frontier.seeds_reaching(best, target))
 
 
 def contenders(groups: Sequence[Sequence[Point]]) -> list[int]:

@@ -304,6 +304,8 @@ export interface Mark {
 export interface Look {
   /** The series, or `OTHERS` for all that share a look. */
   key: string;
+  /** In the order of the legend. */
+  place: number;
   /** In the legend. */
   label: string;
   color: string;

@@ -114,7 +114,7 @@ export function ratioText(ratio) {
  * @param {Ratio | null} ratio
  */
 export function savingText(ratio) {
-  return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${(100 * (1 - 1 / ratio.value)).toFixed(0)} %`;
+  return ratio === null ? DASH : `${ratio.atLeast ? "≥ " : ""}${Math.round(100 * (1 - 1 / ratio.value))} %`;
 }
 
 /**

@@ -17,13 +17,14 @@ export function drawLegend({ view, look }, lines) {
   const { state, shown } = view;
   const fronts = lines.flatMap(({ meta }) => {
     if (meta.kind !== "line" || !meta.whole) return [];
-    return make("li", {}, lineSample(meta.color, meta.dash, 2.5), meta.name);
+    return make("li", {}, lineSample(meta.color, meta.dash, 2.5), make("span", {}, meta.name));
   });
-  const series = [...collectBy(chartedOf(shown), (group) => look(seriesOf(state, group.first)).label).values()];
+  const series = [...collectBy(chartedOf(shown), (group) => look(seriesOf(state, group.first)).key).values()];
   const looks = series.map((groups) => ({
     look: look(seriesOf(state, groups[0].first)),
     hollow: groups.every((group) => group.n === 1),
   }));
+  looks.sort((a, b) => a.look.place - b.look.place);
   const items = looks.map((each) => seriesItem(view, each.look, each.hollow, looks.length > 1));
   refill(byId("legend"), ...fronts, ...items);
 }
@@ -36,7 +37,7 @@ export function drawLegend({ view, look }, lines) {
  */
 function seriesItem({ state, update }, look, hollow, several) {
   const line = look.dash === null || state.compare === "none" ? null : lineSample(look.color, look.dash, 1.6);
-  const signs = [swatch(look, hollow), line, look.label];
+  const signs = [swatch(look, hollow), line, make("span", {}, look.label)];
   if (!several) return make("li", {}, ...signs);
   const only = state.only === look.key;
   const attributes = {

@@ -108,11 +108,18 @@ export function looksOf({ page, state, shown }, theme) {
       const fixed = byRecipe ? RECIPE_COLORS.get(owner) : undefined;
       const color = theme.value(fixed ?? free.shift() ?? OTHER_COLOR);
       const label = named[place];
-      return [label, { key: label, label, color, symbol: SYMBOLS[place], dash: DASHES[place % DASHES.length] }];
+      return [label, { key: label, place, label, color, symbol: SYMBOLS[place], dash: DASHES[place % DASHES.length] }];
     }),
   );
   const label = counted(others, `other ${state.compare === "none" ? "series" : SERIES_NOUNS[state.compare]}`);
-  const rest = { key: OTHERS, label, color: theme.value(OTHER_COLOR), symbol: SYMBOLS[MAX_SERIES], dash: null };
+  const rest = {
+    key: OTHERS,
+    place: MAX_SERIES,
+    label,
+    color: theme.value(OTHER_COLOR),
+    symbol: SYMBOLS[MAX_SERIES],
+    dash: null,
+  };
   return (series) => looks.get(series) ?? rest;
 }
 
