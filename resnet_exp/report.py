@@ -80,7 +80,7 @@ def _collect(options: argparse.Namespace) -> Content:
     except OSError as error:
         raise RequestError(f"{error.filename} cannot be read ({error.strerror}); give a folder that can") from error
     published = published_runs.published() if _wants_published(options, collected) else []
-    if not collected.runs and not published:
+    if not collected.counts() and not published:
         ask = "--published shows published runs of ImageNet"
         nearby = next(filter(None, map(where_runs_are, options.runs)), ask)
         raise RequestError(f"{markdown.summary(collected)}: nothing to report; {nearby}")
@@ -104,8 +104,9 @@ def _collect_runs(folders: list[Path], project: str | None) -> Collected:
 def _notes(content: Content, folders: list[Path]) -> list[str]:
     runs, baseline = content.collected.runs, content.wanted.baseline
     if not runs:
+        only = "no finished runs: this shows only published ones" if content.published else "no finished runs yet"
         nearby = [] if content.collected.counts() else filter(None, map(where_runs_are, folders))
-        return ["no finished runs: this shows only published ones", *nearby]
+        return [only, *nearby]
     if all(run.recipe != baseline for run in runs):
         return [f"no finished run has recipe={baseline}: no speed-ups; --baseline RECIPE compares with another"]
     return []

@@ -38,6 +38,9 @@ def put_legend(figure: Figure, keys: dict[str, Artist]) -> None:
         for columns in range(min(len(keys), MAX_NAMES), 0, -1)
         if _width(legend := _legend(figure, keys, columns)) <= 1 - 2 * MARGIN or columns == 1 or _remove(legend)
     )
+    if (width := _width(legend)) > 1 - 2 * MARGIN:
+        for text in legend.get_texts():
+            text.set_fontsize(text.get_fontsize() * (1 - 2 * MARGIN) / width)
     box = legend.get_window_extent()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 

@@ -85,7 +85,7 @@ def cases() -> Cases:
     fronts = [front_case(draw) for _ in range(1500)]
     seeds = [seeds_case(draw) for _ in range(16)]
     pages = [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in (random_runs(draw) for _ in range(80))]
-    texts = [(draw.choice(NUMBERS) * draw.choice([1, draw.random()]), draw.choice(ERRORS)) for _ in range(400)]
+    texts = [(draw.choice(NUMBERS) * draw.choice([1, draw.uniform(0.1, 1)]), draw.choice(ERRORS)) for _ in range(400)]
     return Cases(fronts, seeds, texts, pages)
 
 

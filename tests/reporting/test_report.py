@@ -11,17 +11,19 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
 
-from resnet_exp import report
+from resnet_exp import plot, report
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
 from resnet_exp.core.text import printable
 from resnet_exp.reporting import figures, table_files
+from resnet_exp.reporting.curves import collect_curve, draw_curves
 from resnet_exp.results import collect, frontier, published_runs
 from resnet_exp.runs import environment, sweep_manifest
 from resnet_exp.runs.command import git
@@ -361,7 +363,7 @@ def test_hostile_names_are_data(tmp_path: Path, text: str, capsys: pytest.Captur
 
 def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runs").mkdir()
-    assert make(tmp_path / "runs", "-o", tmp_path / "out") == 0
+    assert make(tmp_path / "runs", "-o", tmp_path / "out", "--published") == 0
     assert "note: no finished runs: this shows only published ones" in capsys.readouterr().out
     published = sections_of(tmp_path / "out")["Published runs"]
     assert "mosaicml-mild-2022" in published and "27.0 min" in published and "\\$14.77" in published
@@ -377,7 +379,8 @@ def test_no_finished_runs_leave_the_published_ones(tmp_path: Path, capsys: pytes
         (["runs", "-o", "file/out"], "-o file/out cannot be written (Not a directory); give another folder"),
         (["runs", "-o", "/proc/out"], "-o /proc/out cannot be written ("),
         (["runs", "-o", "taken"], "-o taken cannot be written (Is a directory); give another folder"),
-        (["empty", "-o", "out", "--no-published"], "0 runs: nothing to report; leave out --no-published"),
+        (["empty", "-o", "out"], "0 runs: nothing to report; --published shows published runs of ImageNet"),
+        (["empty", "-o", "out", "--no-published"], "0 runs: nothing to report; --published shows"),
         (["runs", "-o", "out", "--target", "76.6"], "--target 76.6 is not a fraction; use --target 0.766 for 76.6 %"),
         (["runs", "-o", "out", "--target", "76.6%"], "--target 76.6% is not a fraction; use --target 0.766 for 76.6 %"),
         (["runs", "-o", "out", "--target", "nan"], "--target nan is not a fraction"),
@@ -499,6 +502,99 @@ def test_many_marks_are_pixels_and_many_recipes_share_a_color(tmp_path: Path) ->
 def test_curves_without_evaluations(tmp_path: Path) -> None:
     (write_run(tmp_path, "run") / "metrics.jsonl").unlink()
     assert figures.draw_curves(collect.collect_runs([tmp_path]).runs).get_suptitle() == "no run has evaluations to show"
+
+
+def legend_of(figure: Any) -> Any:
+    """The only legend of a figure that is laid out; it must lie within."""
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0
+    assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_legends_are_never_cut(tmp_path: Path) -> None:
+    """Long names, many recipes, and more ways to evaluate than there are marks."""
+    for n in range(40):
+        name = f"{n:02d}-recipe-{'of-many-words-' * 4}"
+        write_run(tmp_path, f"r{n}", group=f"{n}", recipe=name, evaluation__eval_crop=100 + n % 12, seed=n)
+    runs = collect.collect_runs([tmp_path]).runs
+    names = legend_of(figures.draw_frontier(groups_of(tmp_path, published=True)))
+    assert names.count(figures.OTHER) == 1 and names.count(figures.OTHER_PROTOCOLS) == 1 and len(names) < 18
+    assert all(len(name) < 60 for name in names)
+    legend_of(figures.draw_curves(runs))
+    few = figures.draw_frontier(groups_of(tmp_path)[:1])
+    height = few.get_figheight()
+    assert figures.draw_frontier(groups_of(tmp_path)).get_figheight() > height, "room for its lines"
+    drawn = [collect_curve(RunFolder(tmp_path / f"r{n}")) for n in range(40)]
+    drawn = [replace(curve, name=f"_$x{curve.name * 90}", dataset=f"d{n % 2}" * 60) for n, curve in enumerate(drawn)]
+    names = legend_of(draw_curves(drawn))
+    assert len(names) == 12 and names[-1] == "29 other runs" and all(r"\$x" in name for name in names[:-1])
+
+
+def test_published_runs_of_imagenet_are_shown_beside_imagenet_or_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "digits", "one", dataset="digits")
+    write_run(tmp_path / "both", "one", dataset="digits")
+    write_run(tmp_path / "both", "two")
+    known = len(published_runs.published())
+    for words, count in (
+        (["digits"], 0), (["digits", "--published"], known), (["digits", "--no-published"], 0), (["both"], known),
+        (["both", "--no-published"], 0), ([], known),
+    ):  # fmt: skip
+        folders = [tmp_path / word if not word.startswith("-") else word for word in words]
+        assert make(*folders, "-o", tmp_path / "out") == 0
+        assert f"; {count} published\n" in capsys.readouterr().out, words
+
+
+def test_plot_says_when_it_mixes_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configs = {
+        "a": "{name: digits}",
+        "b": "{name: digits}",
+        "c": "{name: own, dir: /data/c}",
+        "d": "{name: own, dir: /d}",
+    }
+    for name, dataset in {**configs, "e": "[]"}.items():
+        (write_run(tmp_path, name) / "config.yaml").write_text(f"dataset: {dataset}\n")
+    said = {}
+    for names in ("ab", "ac", "cd", "ae"):
+        assert plot.main([*(str(tmp_path / name) for name in names), "-o", str(tmp_path / "curves.svg")]) == 0
+        said[names] = capsys.readouterr().out.splitlines()[1:]
+    note = "note: runs of 2 datasets, whose top-1 do not compare: "
+    assert said == {
+        "ab": [],
+        "ac": [f"{note}digits, own in /data/c"],
+        "cd": [f"{note}own in /data/c, own in /d"],
+        "ae": [],
+    }
+
+
+def test_an_error_is_never_shown_as_0(tmp_path: Path) -> None:
+    for seed, (top1, seconds) in enumerate(((0.766, 828.0), (0.76601, 828.6))):
+        write_run(tmp_path / "runs", f"{seed}", seed=seed, top1=top1, timing__train_seconds=seconds)
+    assert make(tmp_path / "runs", "-o", tmp_path / "out", "--no-published", "--target", "0.766005") == 0
+    (section,) = [text for title, text in sections_of(tmp_path / "out").items() if "evaluated" in title]
+    assert "| 76.6005 ± 0.0005 | 13.805 ± 0.005 min | \\$5.052 ± \\$0.002 |" in section
+    assert "76.6005 ± 0.0005 % in 13.8 min on average; 1 of 2 seeds reached it." in section
+
+
+def test_why_there_is_no_interval(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for length, seconds in enumerate((800.0, 900.0)):
+        for seed, top1 in enumerate((0.70, 0.712, 0.701, 0.711)):
+            write_run(runs, f"{length}-{seed}", group=f"{length}", seed=seed, top1=top1 - 0.05 * (1 - length),
+                      timing__train_seconds=seconds)  # fmt: skip
+    assert make(runs, "-o", tmp_path / "out", "--target", "0.7059") == 0
+    assert (
+        "(no interval: too many draws of the seeds do not reach it, or reach more)"
+        in (tmp_path / "out" / "frontier.md").read_text()
+    )
+    for folder in runs.glob("*-[123]"):
+        shutil.rmtree(folder)
+    assert make(runs, "-o", tmp_path / "out", "--target", "0.68") == 0
+    assert "(no interval: each length has one seed)" in (tmp_path / "out" / "frontier.md").read_text()
 
 
 def test_ten_thousand_reasons_are_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,12 +77,16 @@ def saving(ratio: float) -> str:
     return f"{math.floor(100 * (1 - 1 / ratio) + 0.5)} %"
 
 
+def _short(number: float) -> str:
+    return f"{Decimal(f'{number:.6g}').normalize():f}"
+
+
 TEXTS: dict[str, Callable[[float, float], str]] = {
     "duration": lambda mean, sem: duration(mean),
     "money": lambda mean, sem: money(mean),
     "percent": lambda mean, sem: fixed(100 * mean, 2),
-    "shortPercent": lambda mean, sem: f"{100 * mean:.6g}",
-    "shortNumber": lambda mean, sem: f"{mean:.6g}",
+    "shortPercent": lambda mean, sem: _short(100 * mean),
+    "shortNumber": lambda mean, sem: _short(mean),
     "durations": lambda mean, sem: durations(Spread(mean, sem, 2)),
     "moneys": lambda mean, sem: moneys(Spread(mean, sem, 2)),
     "percents": lambda mean, sem: percents(Spread(mean, sem, 2)),
