@@ -28,6 +28,7 @@ LONGEST = (
     "loggers/test_wandb_faults",
     "data/test_loaders",
     "reporting/test_explorer",
+    "reporting/test_explorer_use",
     "planning/test_plan",
     "launch/test_bad_runs",
     "sweep/test_frontier_tracker",

@@ -58,6 +58,8 @@ const groupOf = (group) => ({
   texts: [nameOf(group), seedsText(group)],
 });
 
+const plain = (value) => (value instanceof Map ? [...value] : value);
+
 const idOf = (group) => group && [group.key, group.first.run_id];
 
 function hiddenOf(page, state, shown) {
@@ -69,7 +71,7 @@ function hiddenOf(page, state, shown) {
       texts: filters.map((filter) => filter.text(now)),
       runs: runs.map((run) => run.run_id),
       kept: runs.filter((run) => after.includes(run)).map((run) => run.run_id),
-      changes: Object.keys(change),
+      change: Object.fromEntries(Object.entries(change).map(([name, value]) => [name, plain(value)])),
     };
   });
 }
@@ -91,7 +93,7 @@ function viewCase(page, address) {
     baseline: baselineText(page, state.baseline),
     hidden: hiddenOf(page, state, shown),
     series: namedSeries(page, state, shown),
-    origins: page.runs.map((run) => priceOrigin(page, state, run)),
+    origins: page.runs.map((run) => (hourlyPrice(page, state, run) ? priceOrigin(page, state, run) : null)),
     sameAgain: JSON.stringify(select(page, again.state)) === JSON.stringify(shown) && again.problems.length === 0,
   };
 }
@@ -112,8 +114,6 @@ function textCase([mean, sem]) {
     saving: format.savingText({ value: mean, atLeast: true }),
   };
 }
-
-const plain = (value) => (value instanceof Map ? [...value] : value);
 
 /** What an address says. */
 function reading({ content, curves, addresses }) {

@@ -28,6 +28,7 @@ from support.page_cases import (
     random_run,
     random_runs,
     random_view,
+    runs_of_many_series,
     seeds_case,
 )
 from support.page_statement import (
@@ -36,10 +37,15 @@ from support.page_statement import (
     Row,
     contenders,
     expected_answer,
+    expected_baseline,
+    expected_change,
     expected_hidden,
     expected_marks,
+    expected_origin,
     expected_rows,
+    expected_series,
     expected_target,
+    expected_texts,
     hourly,
     main_protocol,
     protocols_of,
@@ -85,6 +91,8 @@ def cases() -> Cases:
     fronts = [front_case(draw) for _ in range(1500)]
     seeds = [seeds_case(draw) for _ in range(16)]
     pages = [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in (random_runs(draw) for _ in range(80))]
+    crowds = [runs_of_many_series(draw) for _ in range(6)]
+    pages += [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in crowds]
     texts = [(draw.choice(NUMBERS) * draw.choice([1, draw.uniform(0.1, 1)]), draw.choice(ERRORS)) for _ in range(400)]
     return Cases(fronts, seeds, texts, pages)
 
@@ -244,12 +252,26 @@ def test_what_filters_hide(views: list[Shown]) -> None:
         assert [(each["filters"], each["runs"]) for each in hidden] == wanted, view
         for each in hidden:
             assert each["kept"] == each["runs"], view
-            assert len(each["changes"]) == len(each["filters"])
+            assert each["texts"] == expected_texts(each["filters"], shown.runs, view)
+            runs = [run for run in shown.runs if run.run_id in each["runs"]]
+            assert each["change"] == expected_change(each["filters"], runs, shown.runs, view), view
         seen |= {tuple(names) for names, _ in wanted}
     assert {"Evaluation", "Recipe", "Published runs", "Model", "Cloud", "Hardware", "Algorithms", "Seeds"} <= {
         name for names in seen for name in names
     }
     assert any(len(names) > 2 for names in seen)
+
+
+def test_series_baselines_and_origins_of_prices(views: list[Shown]) -> None:
+    others = []
+    for shown in views:
+        assert shown.page["series"] == expected_series(shown.recorded, shown.view, shown.rows), shown.view
+        assert shown.page["baseline"] == expected_baseline(shown.recorded, shown.view)
+        assert shown.page["origins"] == [expected_origin(run, shown.view) for run in shown.recorded], shown.view
+        others.append(shown.page["series"]["others"])
+    assert {0, 1} < {*others} and any(
+        shown.page["series"]["named"] != shown.page["series"]["owners"] for shown in views
+    ), "some series have no name, and some have another's place"
 
 
 def test_numbers_as_texts(cases: Cases, answers: dict[str, list[Any]]) -> None:

@@ -138,6 +138,16 @@ def random_runs(draw: random.Random) -> list[RunRecord]:
 SIGNS = {"with": "", "without": "-", "unstated": "?"}
 
 
+def runs_of_many_series(draw: random.Random) -> list[RunRecord]:
+    """More recipes and machines than can have names, some of ours among them."""
+    names = [*("hot", "medium", "mild", "baseline"), *(f"r{number}" for number in range(20))]
+    return [
+        replace(random_run(draw, coarse=True), run_id=f"{number}", group=f"{number}", recipe=draw.choice(names),
+                hardware=f"m{draw.randrange(18)}", dataset="own", eval_crop=224, tta="")
+        for number in range(60)
+    ]  # fmt: skip
+
+
 @dataclass
 class View:
     """What the user chose, by the names of the address."""
@@ -165,7 +175,8 @@ class View:
 
 DEFAULTS = {
     "model": "all", "cloud": "all", "hardware": "all", "seeds": "all", "published": "on", "show": "means", "x": "time",
-    "prices": "today", "sortBy": "accuracy", "order": "usual", "baseline": "baseline", "target": "",
+    "prices": "today", "compare": "recipe", "sortBy": "accuracy", "order": "usual", "baseline": "baseline",
+    "target": "",
 }  # fmt: skip
 
 
@@ -185,7 +196,8 @@ def random_view(draw: random.Random, runs: Sequence[RunRecord]) -> View:
         "model": values(lambda run: run.model), "cloud": values(lambda run: run.cloud),
         "hardware": values(lambda run: run.hardware), "seeds": ["several", "single"], "published": ["off"],
         "show": ["runs"], "x": ["cost", "epochs", "energy"], "prices": ["spot", "recorded"], "sortBy": SORTS,
-        "order": ["reversed"], "target": ["none", "65", "70", "72.5", "76.6", "99.9"],
+        "order": ["reversed"],
+        "compare": ["hardware", "model", "data", "none"], "target": ["none", "65", "70", "72.5", "76.6", "99.9"],
         "baseline": [*values(lambda run: run.recipe), *values(lambda run: f"{run.recipe}@{run.hardware}"),
                      *values(lambda run: run.group), *values(lambda run: run.run_id)],
     }  # fmt: skip

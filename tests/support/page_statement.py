@@ -62,6 +62,76 @@ def _group_of(run: RunRecord) -> tuple[str, str]:
     return run.group or run.run_id, run.protocol
 
 
+def expected_texts(names: Sequence[str], runs: Sequence[RunRecord], view: View) -> list[str]:
+    """What each of these filters stands at."""
+    uses = {"with": "with", "without": "without", "unstated": "not stated:"}
+    texts = {
+        "Evaluation": ", ".join(protocols_of(runs, view)), "Recipe": ", ".join(view.recipe), "Published runs": "hidden",
+        "Model": view["model"], "Cloud": view["cloud"], "Hardware": view["hardware"],
+        "Algorithms": ", ".join(f"{uses[use]} {name}" for name, use in view.algorithms.items()),
+        "Seeds": "one only" if view["seeds"] == "single" else "several only",
+    }  # fmt: skip
+    return [texts[name] for name in names]
+
+
+def expected_change(
+    names: Sequence[str], hidden: Sequence[RunRecord], runs: Sequence[RunRecord], view: View
+) -> dict[str, Any]:
+    """What lets hidden runs through these filters, and changes no other."""
+    changes: dict[str, tuple[str, Any]] = {
+        "Evaluation": ("protocol", sorted({*protocols_of(runs, view), *(run.protocol for run in hidden)})),
+        "Recipe": ("recipe", []), "Published runs": ("published", "on"), "Model": ("model", "all"),
+        "Cloud": ("cloud", "all"), "Hardware": ("hardware", "all"), "Seeds": ("seeds", "all"),
+        "Algorithms": ("algorithms", [[name, use] for name, use in view.algorithms.items()
+                                      if all(_use_of(run, name) == use for run in hidden)]),
+    }  # fmt: skip
+    return dict(changes[name] for name in names)
+
+
+def expected_series(runs: Sequence[RunRecord], view: View, rows: Sequence[Row]) -> dict[str, Any]:
+    """Twelve series have names: ours, then those of most own runs; later ones take the last places that are free."""
+
+    def series(run: RunRecord) -> str:
+        return "runs" if view["compare"] == "none" else getattr(run, view["compare"]) or "not stated"
+
+    def order(name: str) -> tuple[int, int, int, str]:
+        members = [run.published for run in runs if run.dataset == view.dataset and series(run) == name]
+        ours = ["baseline", "mild", "medium", "hot"]
+        return ours.index(name) if name in ours else len(ours), -members.count(False), -len(members), name
+
+    names = sorted({series(run) for run in runs if run.dataset == view.dataset}, key=order)
+    present = {series(row.run) for row in rows}
+    waiting = [name for name in names[12:] if name in present]
+    named = names[:12]
+    for place in reversed(range(len(named))):
+        if named[place] not in present and waiting:
+            named[place] = waiting.pop(0)
+    return {"owners": names[:12], "named": named, "others": len(waiting)}
+
+
+def expected_baseline(runs: Sequence[RunRecord], view: View) -> str:
+    baseline = view["baseline"]
+    recipe, _, hardware = baseline.partition("@")
+    if any(run.recipe == baseline for run in runs):
+        return f"{baseline}, on the same hardware"
+    known = any((run.recipe, run.hardware) == (recipe, hardware) for run in runs)
+    return f"{recipe} on {hardware}" if known else baseline
+
+
+def expected_origin(recorded: RunRecord, view: View) -> str | None:
+    """Where the price of an hour is from; None without one."""
+    if not hourly(recorded, view):
+        return None
+    preset = PRESETS.get(recorded.hardware)
+    if recorded.hardware in view.own:
+        return "your price"
+    if view["prices"] == "spot":
+        return f"spot, {preset.spot_date}" if preset else None
+    if view["prices"] == "today" and preset and preset.usd_per_node_hour:
+        return preset.date
+    return f"recorded, {recorded.price_date or 'undated'}"
+
+
 def expected_hidden(runs: Sequence[RunRecord], view: View, rows: Sequence[Row]) -> list[tuple[list[str], list[str]]]:
     """Filters and the runs that they hide: those of fewest filters first, then those of most runs."""
     shown = {run.run_id for row in rows for run in row.group.runs}

@@ -23,7 +23,7 @@ def fixed(number: float, digits: int) -> str:
 
 def _local(number: float, digits: int) -> str:
     """As ``toLocaleString`` writes it: from the shortest decimal number."""
-    return f"{_rounded(Decimal(repr(number)), digits):,}"
+    return f"{_rounded(Decimal(repr(number)), digits):,f}"
 
 
 def _unit(seconds: float) -> tuple[int, str, int]:

@@ -40,6 +40,8 @@ class Explorer {
     /** @type {View} */
     this.view = { page, state, shown: select(page, state), update, allRows: false };
     this.history = new AddressHistory();
+    /** Whether the arrow keys go from point to point. */
+    this.stepping = false;
   }
 
   /** Take the state from the address. */
@@ -73,7 +75,8 @@ class Explorer {
     const changes = typeof change === "function" ? change(this.view.state) : change;
     const state = { ...this.view.state, ...changes };
     const names = Object.keys(changes);
-    this.history.keep(writeState(state, location.pathname), names.join());
+    const inRow = this.stepping || names.every((name) => name === "own" || name === "target");
+    this.history.keep(writeState(state, location.pathname), names.join(), inRow);
     keepFocus(() => {
       if (names.every((name) => name === "target")) this.aim(state);
       else if (names.every((name) => name === "selected")) this.choose(state);
@@ -151,7 +154,9 @@ class Explorer {
     const next = step === undefined ? undefined : neighbor(this.view, step);
     if (next === undefined) return;
     event.preventDefault();
+    this.stepping = true;
     this.update({ selected: next.key });
+    this.stepping = false;
     const time = next.time ? duration(next.time.mean) : "no time";
     announce(`${nameOf(next)} on ${next.first.hardware}, ${percent(next.top1.mean)} percent, ${time}`);
   }

@@ -338,7 +338,10 @@ export interface Trace {
 
 export interface PlotlyElement extends HTMLElement {
   on(event: "plotly_click", listener: (event: { points: { customdata?: string }[] }) => void): void;
-  removeAllListeners(event: "plotly_click"): void;
+  on(event: "plotly_relayout", listener: (change: object) => void): void;
+  removeAllListeners(event: "plotly_click" | "plotly_relayout"): void;
+  /** `range` is of logarithms where the axis is logarithmic. */
+  layout: { xaxis: { autorange: boolean; range: [low: number, high: number] } };
 }
 
 interface Plotly {

@@ -41,8 +41,7 @@ function drawSlider(range, target) {
       Object.assign(input, { min: Math.floor(10 * low) / 10, max: Math.ceil(10 * high) / 10, step: 0.1 });
     }
     // Do not overwrite a number that the user is typing.
-    const typing = id === "target-number" && input === document.activeElement;
-    if (!typing) input.value = String(target ?? range?.[1].toFixed(1) ?? "");
+    if (input.dataset.typing === undefined) input.value = String(target ?? range?.[1].toFixed(1) ?? "");
   }
 }
 

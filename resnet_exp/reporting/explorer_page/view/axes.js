@@ -39,15 +39,22 @@ function valuesOn(shown) {
 }
 
 /**
- * Ticks of a logarithmic axis: 1, 2, 5, 10 ... (of times 10 s, 30 s, 2 min ...), or evenly spaced ones if values are
- * close together.
- * @param {State} state
+ * The part of a logarithmic axis that has ticks: that of all values, with some room.
  * @param {Shown} shown
+ * @returns {[low: number, high: number]}
  */
-export function logTicks(state, shown) {
+export function wholeRange(shown) {
   const values = valuesOn(shown).filter((value) => value > 0);
-  const low = Math.min(...values) / 1.3;
-  const high = Math.max(...values) * 1.3;
+  return [Math.min(...values) / 1.3, Math.max(...values) * 1.3];
+}
+
+/**
+ * Ticks of a part of a logarithmic axis: 1, 2, 5, 10 ... (of times 10 s, 30 s, 2 min ...), or evenly spaced ones if its ends
+ * are close together.
+ * @param {State} state
+ * @param {[low: number, high: number]} range
+ */
+export function logTicks(state, [low, high]) {
   const inside = (/** @type {number[]} */ ticks) => ticks.filter((tick) => tick >= low && tick <= high);
   const usual = inside(state.x === "time" && high < 1e6 ? TIMES : decades(low, high));
   const ticks = usual.length < FEW ? inside(even(low, high, unitOf(state, high))) : usual;

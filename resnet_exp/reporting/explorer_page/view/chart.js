@@ -3,7 +3,7 @@
 import { targetOf } from "../rules/answer.js";
 import { counted } from "../rules/format.js";
 import { isSelected } from "../rules/groups.js";
-import { axisName, axisOf, logTicks } from "./axes.js";
+import { axisName, axisOf, logTicks, wholeRange } from "./axes.js";
 import { byId, isNarrow, isPrinting } from "./dom.js";
 import { drawLegend } from "./legend.js";
 import { currentTheme, looksOf } from "./series.js";
@@ -29,6 +29,27 @@ export function drawChart(view) {
   if (marks.length === 0) return;
   Plotly.react(chart, [...lines, ...marks, ringTrace(pen)], layoutOf(state, shown, theme), OPTIONS);
   openOnClick(/** @type {PlotlyElement} */ (chart), view);
+  fitTicksToZoom(/** @type {PlotlyElement} */ (chart), view);
+}
+
+/**
+ * Ticks for what the user zooms to.
+ * @param {PlotlyElement} chart
+ * @param {View} view
+ */
+function fitTicksToZoom(chart, { state, shown }) {
+  if (state.scale !== "log") return;
+  const fit = () => {
+    const { autorange, range } = chart.layout.xaxis;
+    /** @type {[low: number, high: number]} */
+    const part = autorange ? wholeRange(shown) : [10 ** range[0], 10 ** range[1]];
+    const { tickvals, ticktext } = logTicks(state, part);
+    Plotly.relayout(chart, { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext });
+  };
+  if (!chart.layout.xaxis.autorange) fit();
+  chart.on("plotly_relayout", (change) => {
+    if ("xaxis.range[0]" in change || "xaxis.autorange" in change) fit();
+  });
 }
 
 /**
@@ -37,6 +58,7 @@ export function drawChart(view) {
  */
 function openOnClick(chart, { update }) {
   chart.removeAllListeners("plotly_click");
+  chart.removeAllListeners("plotly_relayout");
   chart.on("plotly_click", ({ points }) => {
     const key = points.map((point) => point.customdata).find((value) => value !== undefined);
     if (key !== undefined) update({ selected: key }, "details");
@@ -94,7 +116,7 @@ function layoutOf(state, shown, theme) {
       uirevision: [state.dataset, axisOf(state, shown).title, state.scale].join(),
       title: { text: axisOf(state, shown).title },
       type: state.scale,
-      ...(state.scale === "log" ? logTicks(state, shown) : { rangemode: "tozero" }),
+      ...(state.scale === "log" ? logTicks(state, wholeRange(shown)) : { rangemode: "tozero" }),
     },
     yaxis: { ...axis, title: { text: "top-1 (%)" } },
     hoverlabel: { bgcolor: theme.paper, bordercolor: theme.muted, font: { color: theme.ink }, align: "left" },

@@ -1,7 +1,5 @@
 // Each change of the state is one step of the browser's history: Back undoes it.
 
-// Changes that come in rows, such as the keys of a number: a row of them is one step.
-const IN_ROWS = new Set(["own", "target", "selected"]);
 // A longer pause ends a row.
 const PAUSE_MILLISECONDS = 1000;
 
@@ -17,9 +15,10 @@ export class AddressHistory {
   /**
    * @param {string} address
    * @param {string} what has changed
+   * @param {boolean} inRow whether it may be one of several changes, such as the keys of a number: they are one step
    */
-  keep(address, what) {
-    const goesOn = what === this.what && IN_ROWS.has(what) && performance.now() - this.time < PAUSE_MILLISECONDS;
+  keep(address, what, inRow) {
+    const goesOn = inRow && what === this.what && performance.now() - this.time < PAUSE_MILLISECONDS;
     this.what = what;
     this.time = performance.now();
     if (address === `${location.pathname}${location.search}${location.hash || "#"}`) return;

@@ -5,10 +5,11 @@ import { distinct } from "../rules/page.js";
 import { hourlyPrice, isPrice, priceOrigin } from "../rules/price.js";
 import { CHOICES } from "../rules/state.js";
 import { choice, chosenCount, folded, labeled } from "./controls.js";
-import { byId, make, refill } from "./dom.js";
+import { byFocus, byId, make, refill } from "./dom.js";
 
 /** @import { Page, Price, Run, State, View } from "../types.d.ts" */
 
+const UNDO = "reset prices";
 // Whether the change is that of a box: a redraw would take it away from under the user's fingers.
 let typing = false;
 
@@ -18,8 +19,9 @@ export function drawPrices(view) {
   if (typing) return;
   const hardware = distinct(page.runs.filter((run) => run.dataset === state.dataset).map((run) => run.hardware));
   const rows = hardware.map((name) => priceRow(view, name));
-  const undo = { type: "button", "data-focus": "reset prices", onclick: () => update({ own: new Map() }) };
-  if (state.own.size > 0) rows.push(make("button", undo, "Undo own prices"));
+  const undo = () => update({ own: new Map() });
+  const attributes = { type: "button", "data-focus": UNDO, hidden: state.own.size === 0, onclick: undo };
+  rows.push(make("button", attributes, "Undo own prices"));
   refill(
     byId("prices"),
     labeled("Prices", choice("prices", CHOICES.prices, state, update)),
@@ -75,6 +77,7 @@ function priceBox({ state, update }, hardware, priceUnder, say) {
       update(({ own }) => {
         const prices = withPrice(own, hardware, price);
         used = priceUnder(prices);
+        byFocus(byId("prices"), UNDO)?.toggleAttribute("hidden", prices.size === 0);
         return { own: prices };
       });
       typing = false;

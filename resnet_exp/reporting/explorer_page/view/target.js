@@ -25,6 +25,10 @@ export function listenToTarget(explorer) {
     note("");
     explorer.view.update({ target: Number(slider.value) });
   });
+  box.addEventListener("input", () => {
+    box.dataset.typing = "yes";
+  });
+  for (const end of ["change", "blur"]) box.addEventListener(end, () => delete box.dataset.typing);
   box.addEventListener("change", () => takeNumber(box, explorer.view));
   byId("no-target").addEventListener("click", () => explorer.view.update({ target: NO_TARGET }));
 }
