@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # More names cannot be told apart, and take more room than the picture.
 MAX_NAMES = 12
 MAX_CHARACTERS = 48
-# Of the figure's width: the names stay this far from both edges.
-MARGIN = 0.02
+# Of the figure's width: the rest stays free at both edges.
+ROOM = 0.96
 
 
 def label(text: str, most: int = MAX_CHARACTERS) -> str:
@@ -33,14 +33,15 @@ def put_legend(figure: Figure, keys: dict[str, Artist]) -> None:
     """
     if not keys:
         return
-    legend = next(
-        legend
-        for columns in range(min(len(keys), MAX_NAMES), 0, -1)
-        if _width(legend := _legend(figure, keys, columns)) <= 1 - 2 * MARGIN or columns == 1 or _remove(legend)
-    )
-    if (width := _width(legend)) > 1 - 2 * MARGIN:
+    columns = min(len(keys), MAX_NAMES)
+    legend = _legend(figure, keys, columns)
+    while columns > 1 and _width(legend) > ROOM:
+        legend.remove()
+        columns -= 1
+        legend = _legend(figure, keys, columns)
+    if (width := _width(legend)) > ROOM:
         for text in legend.get_texts():
-            text.set_fontsize(text.get_fontsize() * (1 - 2 * MARGIN) / width)
+            text.set_fontsize(text.get_fontsize() * ROOM / width)
     box = legend.get_window_extent()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
@@ -54,8 +55,3 @@ def _width(legend: Legend) -> float:
     figure = legend.get_figure(root=True)
     assert figure is not None
     return legend.get_window_extent().width / figure.bbox.width
-
-
-def _remove(legend: Legend) -> bool:
-    legend.remove()
-    return False
