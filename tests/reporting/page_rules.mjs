@@ -4,13 +4,14 @@
 import { text } from "node:stream/consumers";
 
 const load = (name) => import(`${process.argv[2]}/rules/${name}.js`);
-const { answersTo, fractionOf, targetOf } = await load("answer");
+const { answersTo, fractionOf, targetOf, topRange } = await load("answer");
 const { bootstrap, contenders, drawnMean, randomNumbers } = await load("bootstrap");
 const { baselineText } = await load("baseline");
 const { COLUMNS } = await load("columns");
 const { marksOf, nameOf, seedsText } = await load("describe");
 const format = await load("format");
 const { atSameQuality, cheapestReaching, costAt, frontOf, paretoFront, spread } = await load("frontier");
+const { isSelected } = await load("groups");
 const { hiddenRuns } = await load("hidden");
 const { preparePage } = await load("page");
 const { hourlyPrice, priceOrigin } = await load("price");
@@ -92,6 +93,8 @@ function viewCase(page, address) {
     answers: answers.map(({ best, groups, ...answer }) => ({ ...answer, best: idOf(best), groups: groups.length })),
     baseline: baselineText(page, state.baseline),
     hidden: hiddenOf(page, state, shown),
+    selected: shown.groups.map((group) => isSelected(state, group)),
+    range: topRange(shown),
     series: namedSeries(page, state, shown),
     origins: page.runs.map((run) => (hourlyPrice(page, state, run) ? priceOrigin(page, state, run) : null)),
     sameAgain: JSON.stringify(select(page, again.state)) === JSON.stringify(shown) && again.problems.length === 0,

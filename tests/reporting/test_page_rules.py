@@ -269,9 +269,24 @@ def test_series_baselines_and_origins_of_prices(views: list[Shown]) -> None:
         assert shown.page["baseline"] == expected_baseline(shown.recorded, shown.view)
         assert shown.page["origins"] == [expected_origin(run, shown.view) for run in shown.recorded], shown.view
         others.append(shown.page["series"]["others"])
-    assert {0, 1} < {*others} and any(
-        shown.page["series"]["named"] != shown.page["series"]["owners"] for shown in views
+    assert (
+        0 in others
+        and max(others) > 5
+        and any(shown.page["series"]["named"] != shown.page["series"]["owners"] for shown in views)
     ), "some series have no name, and some have another's place"
+
+
+def test_what_is_selected_and_the_range_of_targets(views: list[Shown]) -> None:
+    selected = []
+    for shown in views:
+        name = shown.view["selected"]
+        selected.append([
+            bool(name) and any(name in (run.run_id, run.group) for run in row.group.runs) for row in shown.rows
+        ])  # fmt: skip
+        assert shown.page["selected"] == selected[-1], shown.view
+        tops = [100 * row.group.top1.mean for row in shown.rows]
+        assert shown.page["range"] == ([min(tops), max(tops)] if tops else None)
+    assert {True, False} <= {one for found in selected for one in found}
 
 
 def test_numbers_as_texts(cases: Cases, answers: dict[str, list[Any]]) -> None:

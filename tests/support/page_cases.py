@@ -176,7 +176,7 @@ class View:
 DEFAULTS = {
     "model": "all", "cloud": "all", "hardware": "all", "seeds": "all", "published": "on", "show": "means", "x": "time",
     "prices": "today", "compare": "recipe", "sortBy": "accuracy", "order": "usual", "baseline": "baseline",
-    "target": "",
+    "target": "", "selected": "",
 }  # fmt: skip
 
 
@@ -197,6 +197,7 @@ def random_view(draw: random.Random, runs: Sequence[RunRecord]) -> View:
         "hardware": values(lambda run: run.hardware), "seeds": ["several", "single"], "published": ["off"],
         "show": ["runs"], "x": ["cost", "epochs", "energy"], "prices": ["spot", "recorded"], "sortBy": SORTS,
         "order": ["reversed"],
+        "selected": [*values(lambda run: run.group), *values(lambda run: run.run_id)],
         "compare": ["hardware", "model", "data", "none"], "target": ["none", "65", "70", "72.5", "76.6", "99.9"],
         "baseline": [*values(lambda run: run.recipe), *values(lambda run: f"{run.recipe}@{run.hardware}"),
                      *values(lambda run: run.group), *values(lambda run: run.run_id)],

@@ -27,12 +27,10 @@ export function hiddenRuns(page, state, shown) {
   const seen = new Set(shown.groups.flatMap((group) => group.runs));
   const ofDataset = page.runs.filter((run) => run.dataset === state.dataset);
   const now = { ...state, protocol: shown.protocols };
-  const sizes = new Map([...collectBy(ofDataset, groupKey)].map(([key, runs]) => [key, runs.length]));
+  const miscounted = state.seeds === "all" ? new Set() : miscountedRuns(ofDataset, state.seeds === "single");
   const hiding = (/** @type {Run} */ run) => {
     const filters = FILTERS.filter((filter) => !filter.passes(now, run));
-    const alone = sizes.get(JSON.stringify(groupKey(run))) === 1;
-    const miscounted = state.seeds !== "all" && alone !== (state.seeds === "single");
-    return miscounted || filters.length === 0 ? [...filters, SEEDS] : filters;
+    return miscounted.has(run) || filters.length === 0 ? [...filters, SEEDS] : filters;
   };
   const hidden = ofDataset.filter((run) => !seen.has(run)).map((run) => ({ run, filters: hiding(run) }));
   const sets = [...collectBy(hidden, ({ filters }) => filters.map((filter) => filter.name)).values()];
@@ -42,4 +40,14 @@ export function hiddenRuns(page, state, shown) {
     const runs = members.map(({ run }) => run);
     return { filters, runs, change: Object.assign({}, ...filters.map((filter) => filter.open(now, runs))) };
   });
+}
+
+/**
+ * The runs whose configuration has several seeds where one is asked for, or one where several are.
+ * @param {readonly Run[]} runs
+ * @param {boolean} single
+ */
+function miscountedRuns(runs, single) {
+  const groups = [...collectBy(runs, groupKey).values()];
+  return new Set(groups.filter((members) => (members.length === 1) !== single).flat());
 }
