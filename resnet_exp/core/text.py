@@ -6,12 +6,15 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
 # What neither a shell nor Hydra reads as anything else; a value that may not be a text, such as 1 or null, is quoted.
 PLAIN_VALUE = re.compile(r"[\w./+-]*/[\w./+-]*", re.ASCII)
 BACKSLASH = "\\"
+# Decimals that an error may add to its mean.
+MORE_DIGITS = 3
 
 
 def span(seconds: float) -> str:
@@ -29,6 +32,8 @@ def dollars(amount: float | None) -> str:
 def with_error(mean: float, error: float, digits: int, before: str = "") -> str:
     """``13.80 ± 0.04``: both with as many decimals as it takes for an error that is not 0 to be seen.
 
+    The Explorer page writes the same (``rules/format.js``).
+
     Args:
         mean: the value.
         error: its standard error.
@@ -36,10 +41,16 @@ def with_error(mean: float, error: float, digits: int, before: str = "") -> str:
         before: stands before each number, such as ``$``.
     """
     if error == 0:
-        return f"{before}{mean:,.{digits}f} ± {before}0"
-    more = next((more for more in range(digits, digits + 3) if float(f"{error:.{more}f}")), digits + 3)
-    seen = f"{before}{error:,.{more}f}" if float(f"{error:.{more}f}") else f"<{before}{10**-more:.{more}f}"
-    return f"{before}{mean:,.{more}f} ± {seen}"
+        return f"{before}{_rounded(mean, digits)} ± {before}0"
+    most = digits + MORE_DIGITS
+    more = next((more for more in range(digits, most) if error >= 0.5 * 10**-more), most)
+    seen = f"{before}{_rounded(error, more)}" if error >= 0.5 * 10**-more else f"<{before}{_rounded(10**-more, more)}"
+    return f"{before}{_rounded(mean, more)} ± {seen}"
+
+
+def _rounded(number: float, digits: int) -> str:
+    # From the shortest decimal number, as JavaScript does it.
+    return f"{Decimal(repr(number)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):,f}"
 
 
 def percent_with_error(mean: float, error: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.core.text import one_line, plural, printable, text_table
+from resnet_exp.core.text import one_line, percent_with_error, plural, printable, text_table, with_error
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,21 @@ def test_the_cells_of_a_table_stand_below_each_other() -> None:
         "m       2",
     ]
     assert text_table([]) == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((13.8, 0.04, 1), "13.80 ± 0.04"),
+        ((22.54, 0.0175, 2, "$"), "$22.54 ± $0.02"),
+        ((1234.5, 1100.0, 1), "1,234.5 ± 1,100.0"),
+        ((13.8, 0.0, 1), "13.8 ± 0"),
+        ((13.8, 1e-9, 1), "13.8000 ± <0.0001"),
+    ],
+)
+def test_an_error_is_seen_beside_its_mean(numbers: tuple[float, float, int], said: str) -> None:
+    assert with_error(*numbers) == said
+
+
+def test_an_error_of_a_fraction_in_percent() -> None:
+    assert percent_with_error(0.766, 0.0004) == "76.60% ± 0.04"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 
+from resnet_exp.core.text import with_error
 from resnet_exp.results.frontier import Spread
 from support.page_statement import Row
 
@@ -32,15 +33,6 @@ def _unit(seconds: float) -> tuple[int, str, int]:
     return (60, "min", 1) if seconds < 7200 else (3600, "h", 2)
 
 
-def _with_error(mean: float, error: float, digits: int, sign: str = "") -> str:
-    if error == 0:
-        return f"{sign}{_local(mean, digits)} ± {sign}0"
-    enough = [more for more in range(digits, digits + 4) if float(fixed(error, more)) > 0]
-    if not enough:
-        return f"{sign}{_local(mean, digits + 3)} ± <{sign}{_local(10.0 ** -(digits + 3), digits + 3)}"
-    return f"{sign}{_local(mean, enough[0])} ± {sign}{_local(error, enough[0])}"
-
-
 def duration(seconds: float) -> str:
     divide, unit, digits = _unit(seconds)
     return f"{fixed(seconds / divide, digits)} {unit}"
@@ -50,7 +42,7 @@ def durations(spread: Spread | None) -> str:
     if spread is None or spread.sem is None:
         return DASH if spread is None else duration(spread.mean)
     divide, unit, digits = _unit(spread.mean)
-    return f"{_with_error(spread.mean / divide, spread.sem / divide, digits)} {unit}"
+    return f"{with_error(spread.mean / divide, spread.sem / divide, digits)} {unit}"
 
 
 def _cents(dollars: float) -> int:
@@ -64,13 +56,13 @@ def money(dollars: float) -> str:
 def moneys(spread: Spread | None) -> str:
     if spread is None or spread.sem is None:
         return DASH if spread is None else money(spread.mean)
-    return _with_error(spread.mean, spread.sem, _cents(spread.mean), "$")
+    return with_error(spread.mean, spread.sem, _cents(spread.mean), "$")
 
 
 def percents(spread: Spread) -> str:
     if spread.sem is None:
         return fixed(100 * spread.mean, 2)
-    return _with_error(100 * spread.mean, 100 * spread.sem, 2)
+    return with_error(100 * spread.mean, 100 * spread.sem, 2)
 
 
 def saving(ratio: float) -> str:

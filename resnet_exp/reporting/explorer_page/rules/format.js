@@ -81,7 +81,7 @@ export function percentText({ mean, sem }) {
 }
 
 /**
- * "13.80 ± 0.04": both with as many decimals as it takes for an error that is not 0 to be seen.
+ * "13.80 ± 0.04": both with as many decimals as it takes for an error that is not 0 to be seen. The report writes the same.
  * @param {number} mean
  * @param {number} error
  * @param {number} digits decimals at least
@@ -89,9 +89,9 @@ export function percentText({ mean, sem }) {
 function withError(mean, error, digits, before = "") {
   if (error === 0) return `${grouped(mean, digits, before)} ± ${before}0`;
   let more = digits;
-  while (more < digits + MORE_DIGITS && Number(error.toFixed(more)) === 0) more += 1;
+  while (more < digits + MORE_DIGITS && error < 0.5 * 10 ** -more) more += 1;
   const least = 10 ** -more;
-  const text = Number(error.toFixed(more)) === 0 ? `<${grouped(least, more, before)}` : grouped(error, more, before);
+  const text = error < 0.5 * least ? `<${grouped(least, more, before)}` : grouped(error, more, before);
   return `${grouped(mean, more, before)} ± ${text}`;
 }
 
