@@ -576,7 +576,7 @@ def test_an_error_is_never_shown_as_0(tmp_path: Path) -> None:
         write_run(tmp_path / "runs", f"{seed}", seed=seed, top1=top1, timing__train_seconds=seconds)
     assert make(tmp_path / "runs", "-o", tmp_path / "out", "--no-published", "--target", "0.766005") == 0
     (section,) = [text for title, text in sections_of(tmp_path / "out").items() if "evaluated" in title]
-    assert "| 76.6005 ± 0.0005 | 13.802 ± 0.002 min | \\$5.0510 ± \\$0.0007 |" in section
+    assert "| 76.6005 ± 0.0005 | 13.802 ± 0.002 min | \\$5.051 ± \\$0.001 |" in section
     assert "76.6005 ± 0.0005 % in 13.8 min on average; 1 of 2 seeds reached it." in section
 
 
