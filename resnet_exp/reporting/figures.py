@@ -246,7 +246,7 @@ def _mark(color: str, marker: str = "o", filled: bool = True) -> Line2D:
 
 def _recipe_keys(runs: Sequence[RunRecord], look: Look) -> Keys:
     found = {run.recipe for run in runs if not run.published}
-    keys = {label(recipe, MAX_NAME): _mark(color) for recipe, color in look.colors.items() if recipe in found}
+    keys: Keys = {label(recipe, MAX_NAME): _mark(color) for recipe, color in look.colors.items() if recipe in found}
     return keys | ({OTHER: _mark(OTHER_COLOR)} if found - set(look.colors) else {})
 
 

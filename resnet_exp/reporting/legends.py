@@ -41,7 +41,7 @@ def put_legend(figure: Figure, keys: dict[str, Artist]) -> None:
         legend = _legend(figure, keys, columns)
     if (width := _width(legend)) > ROOM:
         for text in legend.get_texts():
-            text.set_fontsize(text.get_fontsize() * ROOM / width)
+            text.set_fontsize(text.get_fontproperties().get_size_in_points() * ROOM / width)
     box = legend.get_window_extent()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
