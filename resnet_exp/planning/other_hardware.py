@@ -18,8 +18,8 @@ from resnet_exp.results import prices
 MOST = 100
 
 
-def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list[str]:
-    """A table by rising cost, and a line that names the hardware on which the time of a run is unknown.
+def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list[str | tuple[str, str]]:
+    """A table by rising cost, and a row that names the hardware on which the time of a run is unknown.
 
     Empty if the time is unknown on all hardware, or for more than `MOST` kinds of runs.
 
@@ -50,7 +50,7 @@ def other_hardware_lines(configs: Sequence[RunConfig], history: History) -> list
         return []
     rows = [("hardware", "time", "cost", "spot", "price of"), *(cells for _, cells in sorted(known))]
     table = [f"  {line}" for line in text_table(rows)]
-    return [*table, *([f"  unknown: {', '.join(unknown)}"] if unknown else [])]
+    return [*table, *([("unknown", ", ".join(unknown))] if unknown else [])]
 
 
 def _at_price_of(own: HardwareConfig | None, hardware: HardwareConfig) -> HardwareConfig:

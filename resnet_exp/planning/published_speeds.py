@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -120,10 +121,14 @@ def _alike(config: RunConfig) -> list[Host]:
         "train_batch_size": str(config.train_batch_size),
         "algorithms": " ".join(sorted(names)),
     }
-    family = (hardware.gpu or "").split(" ")[0]
     rows = [row for row in _rows() if all(row[key] == value for key, value in mine.items())]
-    rows = [row for row in rows if row["gpu"].split(" ")[0] == family]
+    rows = [row for row in rows if _family(row["gpu"]) == _family(hardware.gpu or "")]
     return [_host([row for row in rows if row["said"] == each]) for each in dict.fromkeys(row["said"] for row in rows)]
+
+
+def _family(gpu: str) -> str:
+    """The kind of a GPU without its memory: A100 for ``A100 40GB``, and for ``NVIDIA A100-SXM4-40GB`` as NVML says it."""
+    return re.split("[ -]", gpu.removeprefix("NVIDIA "))[0]
 
 
 def _host(rows: list[dict[str, str]]) -> Host:

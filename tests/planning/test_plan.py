@@ -105,7 +105,7 @@ def test_published_time_and_todays_price(run_cli: RunCli) -> None:
     assert row(done.stdout, "disk").startswith("up to 716 MB in the run folder; about 202 GB of FFCV files")
     assert row(done.stdout, "state") == "not started"
     assert rows(done.stdout, r"p4d\.24xlarge") == [f"{seconds / 60:.1f} min  ${cost:.2f}  $7.54  2026-11-09"]
-    assert row(done.stdout, "unknown:").startswith("BM.GPU.H100.8, ")
+    assert row(done.stdout, "unknown").startswith("BM.GPU.H100.8, ")
 
 
 def test_published_speed_at_other_lengths(run_cli: RunCli) -> None:
