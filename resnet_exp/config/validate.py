@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from resnet_exp.config import no_effect, values
+from resnet_exp.config import gpu_support, no_effect, values
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core import devices
@@ -114,7 +114,11 @@ def notes(config: RunConfig) -> list[str]:
 
 
 def check_devices(hardware: HardwareConfig) -> None:
-    """Check that this machine has the devices that the configuration needs; raises `RequestError` if not."""
+    """Check that this machine has the devices that the configuration needs, and a torch and a driver that use them.
+
+    Raises:
+        RequestError: it has not.
+    """
     if hardware.device != "gpu":
         return
     gpus, wanted = devices.visible_gpus(), hardware.devices
@@ -123,5 +127,6 @@ def check_devices(hardware: HardwareConfig) -> None:
             f"hardware={hardware.name} needs {plural(wanted, 'GPU')}, this machine has {len(gpus)}; "
             "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
         )
+    gpu_support.check_torch(hardware, gpus[:wanted])
     if hardware.precision == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):
         raise RequestError(f"hardware.precision=amp_bf16 is not supported by {gpus[0].name}; use amp_fp16")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pynvml
@@ -17,6 +19,14 @@ class Gpu:
     capability: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Driver:
+    """NVIDIA's driver: its version, and the newest CUDA that it runs, as (major, minor)."""
+
+    version: str
+    cuda: tuple[int, int]
+
+
 def usable_cpus() -> int:
     """CPUs that this process may run on (a SLURM or container limit counts)."""
     return len(os.sched_getaffinity(0))
@@ -24,15 +34,33 @@ def usable_cpus() -> int:
 
 def visible_gpus() -> list[Gpu]:
     """NVIDIA GPUs that CUDA would use, ``CUDA_VISIBLE_DEVICES`` respected; empty without a driver."""
+    with _nvml() as found:
+        count = pynvml.nvmlDeviceGetCount() if found else 0
+        gpus = [_describe(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(count)]
+    return _select(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def nvidia_driver() -> Driver | None:
+    """The NVIDIA driver of this machine; None without one."""
+    with _nvml() as found:
+        if not found:
+            return None
+        cuda = int(pynvml.nvmlSystemGetCudaDriverVersion())
+        return Driver(str(pynvml.nvmlSystemGetDriverVersion()), (cuda // 1000, cuda % 1000 // 10))
+
+
+@contextmanager
+def _nvml() -> Iterator[bool]:
+    """NVIDIA's library while it is used; False without a driver."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return []
+        yield False
+        return
     try:
-        gpus = [_describe(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
+        yield True
     finally:
         pynvml.nvmlShutdown()
-    return _select(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def _describe(handle: object) -> Gpu:

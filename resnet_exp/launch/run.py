@@ -8,9 +8,9 @@ import shutil
 import time
 from dataclasses import replace
 
-from resnet_exp.config import validate
+from resnet_exp.config import gpu_support, validate
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console, program
+from resnet_exp.core import console, program, torch_build
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
     EXIT_DONE,
@@ -55,6 +55,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
         return EXIT_DONE
     program.work_begins()
     validate.check_devices(config.hardware)
+    gpu_support.check_kernels(config.hardware, torch_build.kernels)
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _run_other_node(folder, config, place)

@@ -127,7 +127,7 @@ def _alike(config: RunConfig) -> list[Host]:
 
 
 def _family(gpu: str) -> str:
-    """The kind of a GPU without its memory: A100 for ``A100 40GB``, and for ``NVIDIA A100-SXM4-40GB`` as NVML says it."""
+    """The kind of a GPU: A100 for ``A100 40GB``, and for ``NVIDIA A100-SXM4-40GB``, as NVML names it."""
     return re.split("[ -]", gpu.removeprefix("NVIDIA "))[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from composer import Trainer
 from composer.core import Algorithm, Callback, Precision
 from composer.devices import Device, DeviceCPU, DeviceGPU
@@ -12,7 +13,7 @@ from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import reproducibility
 
-from resnet_exp.config import identity
+from resnet_exp.config import gpu_support, identity
 from resnet_exp.config.schema import Entries, Entry, HardwareConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.loggers.guard import guard
@@ -36,7 +37,12 @@ def wanted_algorithms(config: RunConfig) -> Entries:
 
 
 def build_device(hardware: HardwareConfig) -> Device:
-    """Composer's device of this rank."""
+    """Composer's device of this rank.
+
+    Raises:
+        RequestError: torch has no kernels for it.
+    """
+    gpu_support.check_kernels(hardware, torch._C._cuda_getArchFlags)
     return DeviceGPU() if hardware.device == "gpu" else DeviceCPU()
 
 

@@ -115,6 +115,16 @@ def planned_minutes(*overrides: str) -> dict[str, float]:
     }
 
 
+def test_speeds_are_those_of_the_gpu_whatever_names_it() -> None:
+    """A run with ``hardware=auto`` has the name that NVML gives, a preset that of the cloud."""
+    by_preset, by_nvml = (
+        planned_minutes("recipe=mild", "ssr=0.32", "hardware=a100x8", f"hardware.gpu={gpu}")
+        for gpu in ("A100 40GB", "NVIDIA A100-SXM4-40GB")
+    )
+    assert by_preset and by_preset == by_nvml
+    assert planned_minutes("recipe=mild", "ssr=0.32", "hardware=b200x8") == {}
+
+
 def published_minutes(group: str) -> list[float]:
     return [run.train_seconds / 60 for run in published() if run.group == group and run.train_seconds]
 
