@@ -3,7 +3,8 @@ SHELL := /bin/bash
 
 # PYTHON=python3.11  interpreter for .venv      APT=0  never install system packages
 # RUNS_DIR=DIR       where `make run` writes    ARGS=  more arguments for run, frontier, test and lock
-export PYTHON APT
+# STACK=cuda12       torch 2.7 with CUDA 12.6, for older drivers (docs/install.md)
+export PYTHON APT STACK
 
 PY := .venv/bin/python
 # The page's JavaScript, and what checks it: node is that of the wheel, the checkers are pinned in package-lock.json.
@@ -14,6 +15,9 @@ TSC := $(NODE) node_modules/typescript/bin/tsc
 
 # Without bytecode, every process of the tests would compile what it imports of this checkout anew.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadfile --no-loadscope-reorder
+
+UV_LOCK := .venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-build-isolation \
+  --no-emit-package opencv-python --custom-compile-command 'make lock' --group dev pyproject.toml
 
 .PHONY: help
 help: ## Show this list
@@ -74,10 +78,9 @@ format: setup $(PAGE)/node_modules/.package-lock.json ## Format the code and fix
 	$(BIOME) check --write
 
 .PHONY: lock
-lock: setup ## Resolve requirements.lock anew (ARGS=--upgrade to move to newer versions)
-	.venv/bin/uv pip compile --quiet --python $(PY) --universal --python-version 3.10 --generate-hashes \
-	  --no-build-isolation --no-emit-package opencv-python --custom-compile-command 'make lock' \
-	  --group dev pyproject.toml requirements.in -o requirements.lock $(ARGS)
+lock: setup ## Resolve requirements.lock and requirements-cuda12.lock anew (ARGS=--upgrade to move to newer versions)
+	$(UV_LOCK) --python-version 3.11 requirements.in -o requirements.lock $(ARGS)
+	$(UV_LOCK) --python-version 3.10 requirements-cuda12.in -o requirements-cuda12.lock $(ARGS)
 
 .PHONY: wheel
 wheel: setup ## Build dist/*.whl

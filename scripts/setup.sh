@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Bring .venv up to date with requirements.lock and pyproject.toml.
+# Bring .venv up to date with the lock of its stack and pyproject.toml.
 #
-#   PYTHON=...  interpreter to build .venv with (default: the first supported one on PATH)
-#   APT=0       never install system packages, only say which are missing
+#   STACK=new|cuda12  new: today's torch with CUDA 13, requirements.lock; cuda12: Composer's own pins, torch 2.7 with
+#                     CUDA 12.6, requirements-cuda12.lock (default: that of .venv, else by the NVIDIA driver)
+#   PYTHON=...        interpreter to build .venv with (default: the first supported one on PATH)
+#   APT=0             never install system packages, only say which are missing
 #
 # Exit codes: 0 ready, 2 something on this machine is missing (named on stderr), 1 a step failed.
 set -euo pipefail
@@ -16,6 +18,8 @@ export UV_PYTHON_DOWNLOADS=never
 # The CUDA wheels are gigabytes; uv's own 30 s between bytes is short on a slow link.
 export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
 
+# The oldest driver that runs CUDA 13 (release notes of the CUDA Toolkit).
+cuda13_driver=580
 stamp=.venv/.setup-stamp
 say() { printf 'setup: %s\n' "$*" >&2; }
 refuse() {
@@ -23,23 +27,68 @@ refuse() {
     exit 2
 }
 
-# "VERSION@PLACE DIGEST". PLACE stands for the checkout's path, which scripts in .venv/bin hold; DIGEST for
-# the files that say what goes into .venv.
+# "VERSION@PLACE". PLACE stands for the checkout's path, which scripts in .venv/bin hold.
 probe() {
     "$1" - 2>/dev/null <<'PY'
 import hashlib, os, sys
-place = hashlib.sha256(os.getcwd().encode()).hexdigest()[:12]
-digest = hashlib.sha256()
-for name in ("requirements.lock", "pyproject.toml", "scripts/setup.sh"):
-    with open(name, "rb") as file:
-        digest.update(file.read())
-print("%d.%d.%d@%s %s" % (tuple(sys.version_info[:3]) + (place, digest.hexdigest())))
+print("%d.%d.%d@%s" % (tuple(sys.version_info[:3]) + (hashlib.sha256(os.getcwd().encode()).hexdigest()[:12],)))
 PY
 }
 
-# Sets python and key to the first supported interpreter.
+# Stands for the files that say what goes into .venv.
+digest() {
+    "$python" - "$lock" <<'PY'
+import hashlib, sys
+digest = hashlib.sha256()
+for name in (sys.argv[1], "pyproject.toml", "scripts/setup.sh"):
+    with open(name, "rb") as file:
+        digest.update(file.read())
+print(digest.hexdigest())
+PY
+}
+
+# The version of the NVIDIA driver; nothing where there is none.
+driver() {
+    local found=""
+    if command -v nvidia-smi >/dev/null; then
+        found=$(timeout 20 nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) || found=""
+    fi
+    [[ $found =~ ^[0-9]+\. ]] || found=$(cat /sys/module/nvidia/version 2>/dev/null) || found=""
+    [[ $found =~ ^[0-9]+\. ]] && printf '%s\n' "${found%%$'\n'*}"
+}
+
+# Sets stack, lock, minors (supported versions of Python) and why: what is asked for, then what .venv has (a login
+# node may have no GPU), then what the driver can run.
+choose_stack() {
+    local found kept
+    [[ ! -s $stamp ]] || read -r _ kept _ <"$stamp"
+    if [[ -n ${STACK:-} ]]; then
+        stack=$STACK why="as asked"
+    elif [[ ${kept:-} == new || ${kept:-} == cuda12 ]]; then
+        stack=$kept why="that of .venv"
+    elif ! found=$(driver); then
+        stack=new why="there is no NVIDIA driver"
+    elif ((${found%%.*} >= cuda13_driver)); then
+        stack=new why="NVIDIA driver $found"
+    else
+        stack=cuda12 why="NVIDIA driver $found is older than CUDA 13 needs, $cuda13_driver"
+    fi
+    describe_stack
+}
+
+describe_stack() {
+    case $stack in
+        new) lock=requirements.lock minors="11 12 13 14" torch="today's torch, CUDA 13" ;;
+        cuda12) lock=requirements-cuda12.lock minors="10 11 12" torch="torch 2.7, CUDA 12.6" ;;
+        *) refuse "STACK=$stack is unknown; use STACK=new or STACK=cuda12" ;;
+    esac
+}
+
+# Sets python and key to the first interpreter that the stack supports, else found to what there is.
 choose_python() {
-    local candidates=(python3 python3.12 python3.11 python3.10) found="" candidate
+    local candidates=(python3) candidate minor
+    found=""
+    for minor in $minors; do candidates=("${candidates[0]}" "python3.$minor" "${candidates[@]:1}"); done
     if [[ -n ${PYTHON:-} ]]; then
         candidates=("$PYTHON")
     elif [[ -s $stamp ]]; then
@@ -50,15 +99,27 @@ choose_python() {
             [[ $candidate != "${PYTHON:-}" ]] || found="$candidate, which does not run"
             continue
         fi
-        case $key in
-            3.10.* | 3.11.* | 3.12.*)
-                python=$candidate
-                return
-                ;;
-        esac
+        minor=${key#3.} minor=${minor%%.*}
+        if [[ $key == 3.* && " $minors " == *" $minor "* ]]; then
+            python=$candidate
+            key="$key $stack $(digest)"
+            return 0
+        fi
         found+="${found:+, }$candidate is ${key%%@*}"
     done
-    refuse "needs Python 3.10, 3.11 or 3.12 (found: ${found:-none}); install one and name it: make setup PYTHON=/path/to/python3.11"
+    return 1
+}
+
+choose() {
+    choose_stack
+    choose_python && return
+    if [[ -z ${STACK:-} && $stack == new ]]; then
+        # The Python of older distributions; every driver that runs CUDA 13 runs CUDA 12 too.
+        stack=cuda12 why="no Python 3.11 or later was found"
+        describe_stack
+        choose_python && return
+    fi
+    refuse "STACK=$stack ($why) needs Python 3.${minors// /, 3.} (found: ${found:-none}); install one and name it: make setup PYTHON=/path/to/python3.12"
 }
 
 up_to_date() { [[ -s $stamp && $(<"$stamp") == "$key" && -x .venv/bin/python ]]; }
@@ -141,7 +202,7 @@ system_packages() {
 # The lock's entries, hashes and all, of the packages named.
 locked() {
     awk -v names=" $* " '/^[a-z0-9]/ { split($1, part, "=="); keep = index(names, " " part[1] " ") } keep' \
-        requirements.lock
+        "$lock"
 }
 
 ffcv_loads() {
@@ -156,7 +217,7 @@ build() {
     local uv=.venv/bin/uv
     # Without a stamp, .venv is missing, incomplete or not ours; with another interpreter or path it does not
     # work. Either way it is rebuilt, which uv's cache makes cheap.
-    if [[ -s $stamp && $(<"$stamp") == "${key%% *} "* ]] && .venv/bin/python -c '' 2>/dev/null; then
+    if [[ -s $stamp && $(<"$stamp") == "${key% *} "* ]] && .venv/bin/python -c '' 2>/dev/null; then
         rm -f "$stamp"
     else
         say "making .venv with Python ${key%%@*}"
@@ -170,10 +231,10 @@ build() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
         --require-hashes --only-binary :all: -r .venv/bootstrap.txt
 
-    say "installing requirements.lock"
+    say "installing $lock: $torch ($why)"
     # Compiled once here, not by each process: a cluster may start many at a time, or forbid them to write.
     "$uv" pip sync --python .venv/bin/python --require-hashes --no-build-isolation --compile-bytecode \
-        requirements.lock
+        "$lock"
     if ! ffcv_loads; then
         # A build kept in uv's cache is bound to the system libraries of its day.
         say "rebuilding FFCV for this system's libraries"
@@ -188,7 +249,7 @@ build() {
     "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
 }
 
-choose_python
+choose
 if ! up_to_date; then
     exec 9>.venv.lock
     if command -v flock >/dev/null; then
@@ -197,7 +258,7 @@ if ! up_to_date; then
             flock 9
         }
         # The other set-up may have done the work, or replaced the interpreter chosen above.
-        choose_python
+        choose
     fi
     if ! up_to_date; then
         system_packages
