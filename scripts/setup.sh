@@ -215,6 +215,7 @@ PY
 
 build() {
     local uv=.venv/bin/uv
+    say "$lock: $torch ($why)"
     # Without a stamp, .venv is missing, incomplete or not ours; with another interpreter or path it does not
     # work. Either way it is rebuilt, which uv's cache makes cheap.
     if [[ -s $stamp && $(<"$stamp") == "${key% *} "* ]] && .venv/bin/python -c '' 2>/dev/null; then
@@ -231,7 +232,7 @@ build() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
         --require-hashes --only-binary :all: -r .venv/bootstrap.txt
 
-    say "installing $lock: $torch ($why)"
+    say "installing: 3 to 5 GB to download where uv's cache has none of it, 7 GB on disk"
     # Compiled once here, not by each process: a cluster may start many at a time, or forbid them to write.
     "$uv" pip sync --python .venv/bin/python --require-hashes --no-build-isolation --compile-bytecode \
         "$lock"

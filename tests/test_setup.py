@@ -17,13 +17,18 @@ from hatchling.metadata.core import ProjectMetadata
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
+# Each lock with the versions of Python that it is for.
+LOCKS = {
+    "requirements.lock": ("3.11", "3.12", "3.13", "3.14"),
+    "requirements-cuda12.lock": ("3.10", "3.11", "3.12"),
+}
 STAMP = ROOT / ".venv" / ".setup-stamp"
 
 # What a surrounding `make test` hands down would steer the make calls under test.
 CLEAN_ENV = {
     name: value
     for name, value in os.environ.items()
-    if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "RUNS_DIR", "ARGS", "APT"}
+    if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "STACK", "RUNS_DIR", "ARGS", "APT"}
 }
 
 
@@ -40,9 +45,9 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-def lock_entries() -> Iterator[tuple[Requirement, list[str]]]:
-    """Yield each requirement of the lock with its hashes."""
-    text = (ROOT / "requirements.lock").read_text()
+def lock_entries(name: str) -> Iterator[tuple[Requirement, list[str]]]:
+    """Yield each requirement of a lock with its hashes."""
+    text = (ROOT / name).read_text()
     for entry in re.sub(r"\\\n", "", re.sub(r"(?m)^ *#.*", "", text)).split("\n"):
         if entry:
             spec, *hashes = entry.split("--hash=")
@@ -63,7 +68,7 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of the files that set-up reads, and nothing else."""
     copy = tmp_path / "checkout"
     (copy / "scripts").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "scripts/setup.sh"):
+    for name in ("Makefile", "pyproject.toml", *LOCKS, "scripts/setup.sh"):
         shutil.copy(ROOT / name, copy / name)
     return copy
 
@@ -73,7 +78,7 @@ def bare_path(tmp_path: Path) -> Path:
     """A PATH folder with coreutils, awk and Python, but no compiler, pkg-config, apt or sudo."""
     folder = tmp_path / "bare-bin"
     folder.mkdir()
-    for tool in ("awk", "bash", "dirname", "env", "flock", "mv", "paste", "rm", "sort"):
+    for tool in ("awk", "bash", "cat", "dirname", "env", "flock", "mv", "paste", "rm", "sort"):
         found = shutil.which(tool)
         if found is not None:
             (folder / tool).symlink_to(found)
@@ -81,23 +86,24 @@ def bare_path(tmp_path: Path) -> Path:
     return folder
 
 
-def test_lock_has_hashes_and_names_no_place() -> None:
-    entries = list(lock_entries())
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_has_hashes_and_names_no_place(lock: str) -> None:
+    entries = list(lock_entries(lock))
     assert len(entries) > 100
     for requirement, hashes in entries:
         assert re.fullmatch(r"==[^*]+", str(requirement.specifier)), requirement
         assert requirement.url is None
         assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", value) for value in hashes), requirement
-    for name in ("requirements.lock", "requirements.in", "pyproject.toml", "Makefile", "scripts/setup.sh"):
+    for name in (lock, lock.replace(".lock", ".in"), "pyproject.toml", "Makefile", "scripts/setup.sh"):
         text = (ROOT / name).read_text()
         assert not re.search(r"\w://|--(extra-)?index|find-links", text), name
 
 
-@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
-def test_lock_satisfies_pyproject(python: str) -> None:
+@pytest.mark.parametrize(("lock", "python"), [(lock, python) for lock, pythons in LOCKS.items() for python in pythons])
+def test_lock_satisfies_pyproject(lock: str, python: str) -> None:
     environment = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
     pins: dict[str, Requirement] = {}
-    for requirement, _ in lock_entries():
+    for requirement, _ in lock_entries(lock):
         if requirement.marker is None or requirement.marker.evaluate(environment):
             assert canonical(requirement.name) not in pins, f"two pins of {requirement.name}"
             pins[canonical(requirement.name)] = requirement
@@ -135,16 +141,72 @@ def test_second_setup_does_nothing() -> None:
     assert (STAMP.stat().st_mtime_ns, (ROOT / ".venv/pyvenv.cfg").stat().st_mtime_ns) == before
 
 
-@pytest.mark.parametrize("version", ["3.9.18", "3.13.0"])
-def test_unsupported_python_is_refused_in_one_line(checkout: Path, tmp_path: Path, version: str) -> None:
-    fake = script(
-        tmp_path / "python",
+def python_of_version(path: Path, version: str) -> Path:
+    """An interpreter that says that it is of a version, and makes no environment."""
+    return script(
+        path,
         f"""#!/bin/sh
+case "$*" in "-m venv "*) exit 1 ;; esac
 exec '{sys.executable}' -c 'import sys
 sys.version_info = ({version.replace(".", ", ")})
-exec(sys.stdin.read())'
+del sys.argv[0]
+exec(sys.stdin.read())' "$@"
 """,
     )
+
+
+DRIVERS = [
+    # STACK, driver, Python, and what is said of the choice.
+    ("", "580.65.06", "3.11.7", "requirements.lock: today's torch, CUDA 13 (NVIDIA driver 580.65.06)"),
+    ("", None, "3.13.0", "requirements.lock: today's torch, CUDA 13 (there is no NVIDIA driver)"),
+    (
+        "",
+        "550.54.14\n550.54.14",
+        "3.12.1",
+        "requirements-cuda12.lock: torch 2.7, CUDA 12.6 (NVIDIA driver 550.54.14 is",
+    ),
+    ("", "No devices were found", "3.14.0", "requirements.lock: today's torch, CUDA 13 (there is no NVIDIA driver)"),
+    ("", None, "3.10.13", "requirements-cuda12.lock: torch 2.7, CUDA 12.6 (no Python 3.11 or later was found)"),
+    ("cuda12", "580.65.06", "3.11.7", "requirements-cuda12.lock: torch 2.7, CUDA 12.6 (as asked)"),
+    ("new", "550.54.14", "3.11.7", "requirements.lock: today's torch, CUDA 13 (as asked)"),
+]
+
+
+@pytest.mark.parametrize(("stack", "driver", "python", "said"), DRIVERS)
+def test_the_driver_chooses_the_stack(
+    checkout: Path, bare_path: Path, tmp_path: Path, stack: str, driver: str | None, python: str, said: str
+) -> None:
+    for tool in ("g++", "pkg-config"):
+        script(bare_path / tool, "#!/bin/sh\nexit 0\n")
+    (bare_path / "timeout").symlink_to(shutil.which("timeout") or "")
+    if driver is not None:
+        script(bare_path / "nvidia-smi", f"#!/bin/sh\nprintf '{driver}\n'\n")
+    fake = python_of_version(tmp_path / "python", python)
+    done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path), PYTHON=str(fake), STACK=stack)
+    assert f"setup: {said}" in done.stderr.splitlines()[0] + "\n", done.stderr
+
+
+def test_the_stack_of_an_environment_stays_until_another_is_asked_for(checkout: Path, tmp_path: Path) -> None:
+    stamp = checkout / ".venv" / ".setup-stamp"
+    stamp.parent.mkdir()
+    stamp.write_text("3.12.1@place cuda12 digest\n")
+    fake = python_of_version(tmp_path / "python", "3.13.0")
+    done = call("make", "setup", f"PYTHON={fake}", cwd=checkout)
+    assert done.returncode == 2
+    assert f"STACK=cuda12 (that of .venv) needs Python 3.10, 3.11, 3.12 (found: {fake} is 3.13.0)" in done.stderr
+
+
+def test_an_unknown_stack_is_refused(checkout: Path) -> None:
+    done = call("make", "setup", "STACK=cuda11", cwd=checkout)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "setup: STACK=cuda11 is unknown; use STACK=new or STACK=cuda12",
+    )
+
+
+@pytest.mark.parametrize("version", ["3.9.18", "3.15.0"])
+def test_unsupported_python_is_refused_in_one_line(checkout: Path, tmp_path: Path, version: str) -> None:
+    fake = python_of_version(tmp_path / "python", version)
     done = call("make", "setup", f"PYTHON={fake}", cwd=checkout)
     assert done.returncode == 2
     (line, *_) = said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
@@ -193,7 +255,7 @@ def test_interrupted_update_is_not_taken_for_finished(checkout: Path, bare_path:
     version = ".".join(map(str, sys.version_info[:3]))
     place = hashlib.sha256(str(checkout).encode()).hexdigest()[:12]
     stamp = checkout / ".venv/.setup-stamp"
-    stamp.write_text(f"{version}@{place} digest-of-an-older-lock\n")
+    stamp.write_text(f"{version}@{place} new digest-of-an-older-lock\n")
     done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path))
     assert done.returncode == 1
     assert "making .venv" not in done.stderr, "an update was to be tried"
@@ -218,7 +280,7 @@ def test_concurrent_setups_take_turns(checkout: Path, bare_path: Path) -> None:
             assert "this machine lacks" in second.stderr.readline()
 
 
-@pytest.mark.parametrize(("lint_status", "calls"), [(0, ["lint", "run", "test", "soak"]), (1, ["lint"])])
+@pytest.mark.parametrize(("lint_status", "calls"), [(0, ["lint", "run", "test", "soak", "run", "test"]), (1, ["lint"])])
 def test_ci_lints_before_it_tests(tmp_path: Path, lint_status: int, calls: list[str]) -> None:
     log = tmp_path / "log"
     script(
