@@ -45,6 +45,8 @@ class _Launcher(Launcher):
         remote = isinstance(self, Slurm)
         planned = plan_sweep(loader, self.config, job_overrides, initial_job_idx > 0, remote, self.search)
         task: Any = self.task_function  # a `resnet_exp.cli.HydraTask`
+        if task.deferred and not self.config.hydra.sweeper._target_.startswith(f"{__name__}."):
+            raise next(iter(task.deferred.values()))  # only our sweepers give such words to the runs
         task.sweep(planned, getattr(schema, self.config_class)(**self.settings))
         return _returned(planned, job_overrides)
 
