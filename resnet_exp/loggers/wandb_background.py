@@ -116,12 +116,15 @@ class BackgroundRun:
         """Start the run. If it was deleted on W&B's site, it gets another id, the same in each attempt."""
         first = self._settings["id"]
         for number in range(2, MOST_IDS):
+            earlier = {*self._folder.glob("wandb/run-*")}
             try:
                 return self._init(wandb, mode)
             except Exception as error:
                 if DELETED not in str(error):
                     raise
             wandb.teardown()
+            for leftover in {*self._folder.glob("wandb/run-*")} - earlier:
+                shutil.rmtree(leftover)  # ``wandb sync`` would wait for it without end
             self._say(f"W&B: run {self._settings['id']} was deleted there; it goes on as {first}-{number}")
             self._settings["id"] = f"{first}-{number}"
         return self._init(wandb, mode)

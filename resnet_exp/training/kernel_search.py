@@ -6,6 +6,7 @@ import copy
 
 import torch
 from composer.core import State, get_precision_context
+from composer.models import ComposerModel
 from torch import Tensor
 
 from resnet_exp.config import schedule
@@ -20,12 +21,13 @@ def search_kernels(config: RunConfig, state: State) -> None:
     if not torch.backends.cudnn.benchmark:
         return
     model = copy.deepcopy(state.model.module if state.is_model_ddp else state.model)
+    assert isinstance(model, ComposerModel)
     world, part = config.hardware.world_size, config.hardware.microbatch
     whole = config.train_batch_size // world
     with torch.random.fork_rng(), get_precision_context(state.precision):
         for side in sorted({*schedule.sizes(config)}):
             batch = _black(min(part, whole) if isinstance(part, int) else whole, side, state)
-            model.loss(model(batch), batch).backward()  # pyright: ignore[reportCallIssue]
+            model.loss(model(batch), batch).backward()
         model.eval()
         with torch.no_grad():
             model(_black(config.eval_batch_size // world, config.resolution.eval_crop, state))

@@ -69,6 +69,7 @@ def test_a_run_that_was_deleted_there_goes_on_under_another_id(tmp_path: Path) -
             "done True",
         ]
         assert set(own.runs) == {"gone-3"}
+        assert [path.name.rpartition("-gone")[2] for path in tmp_path.glob("here/wandb/run-*")] == ["-3"]
         assert own.runs["gone-3"].settings["displayName"] == "gone" and len(own.runs["gone-3"].rows("history")) == 100
 
 
