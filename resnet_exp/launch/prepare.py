@@ -56,7 +56,8 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
 
 def _check_shared_memory(config: RunConfig) -> None:
     need = workers.shared_bytes(config)
-    if need and (free := shutil.disk_usage(SHARED).free) < need:
+    free = shutil.disk_usage(SHARED).free if SHARED.is_dir() else 0
+    if free < need:
         gigabytes = math.ceil(need / 2**30)
         raise RequestError(
             f"{SHARED} has {byte_size(free)} free, data.num_workers={workers.num_workers(config)} needs up to "
