@@ -119,13 +119,21 @@ function textCase([mean, sem]) {
 }
 
 /** What an address says. */
-function reading({ content, curves, addresses }) {
-  const page = preparePage(content, curves, {});
-  return addresses.map(([search, hash]) => {
+function reading({ content, curves, configs, addresses }) {
+  const page = preparePage(content, curves, configs);
+  const read = addresses.map(([search, hash]) => {
     const { state, problems } = readState({ search, hash }, page);
     const words = Object.fromEntries(Object.entries(state).map(([name, value]) => [name, plain(value)]));
     return { problems, state: words, address: writeState(state, "page.html") };
   });
+  return { read, page: pageOf(page) };
+}
+
+/** What is prepared once for all views. */
+function pageOf({ runs, configs, groupIds, runById, recipesOn, values, written, counts }) {
+  const told = runs.map(({ clock, curve, cloud, data }) => ({ clock, curve, cloud: cloud ?? null, data: data ?? null }));
+  const names = [[...configs], [...groupIds], [...runById.keys()], [...recipesOn]];
+  return { runs: told, names, values, written: written.length, counts };
 }
 
 const cases = JSON.parse(await text(process.stdin));
@@ -134,6 +142,15 @@ const answers = {
   seeds: cases.seeds.map(seedsCase),
   texts: cases.texts.map(textCase),
   readings: cases.readings.map(reading),
+  unknown: [
+    format.duration(Number.NaN),
+    format.money(Number.NaN),
+    format.durationText(null),
+    format.moneyText(null),
+    format.ratioText(null),
+    format.savingText(null),
+  ],
+  counted: [0, 1, 2].map((count) => format.counted(count, "run")),
   pages: cases.pages.map(({ content, curves, addresses }) => {
     const page = preparePage(content, curves, {});
     return addresses.map((address) => viewCase(page, address));

@@ -17,7 +17,7 @@ from resnet_exp.reporting import explorer
 from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Axis, Group, Point, Spread
 from resnet_exp.results.record import RunRecord
-from support.page_addresses import READ, READINGS
+from support.page_addresses import PAGES
 from support.page_cases import (
     PRESETS,
     SORTS,
@@ -50,7 +50,7 @@ from support.page_statement import (
     main_protocol,
     protocols_of,
 )
-from support.page_texts import TEXTS, expected_cells
+from support.page_texts import DASH, TEXTS, expected_cells
 
 # Means and errors that each format treats in its own way, and what lies between.
 NUMBERS = (0.00004, 0.0123, 0.0999, 0.1, 0.766, 1.0, 9.94, 9.96, 10.0, 59.6, 119.4, 120.0, 7199.0, 7200.0, 1234567.0)
@@ -107,8 +107,11 @@ def answers(cases: Cases) -> dict[str, list[Any]]:
     ]  # fmt: skip
     fronts = [{**vars(case), "target": word_of(case.target)} for case in cases.fronts]
     seeds = [vars(case) for case in cases.seeds]
-    readings = [{"content": explorer.page_data(READ, PRESETS, {}), "curves": [[]] * len(READ),
-                 "addresses": [address for address, *_ in READINGS]}]  # fmt: skip
+    readings = [
+        {"content": explorer.page_data(runs, PRESETS, {"done": 3}), "curves": [[0, 300, 1500, 61234]] * len(runs),
+         "configs": {"one": "recipe: mild"}, "addresses": [address for address, *_ in asked]}
+        for runs, asked in PAGES
+    ]  # fmt: skip
     asked = json.dumps(
         {"fronts": fronts, "seeds": seeds, "pages": pages, "texts": cases.texts, "readings": readings},
         default=words_of, allow_nan=False,
@@ -311,12 +314,34 @@ def test_an_address_says_all(views: list[Shown]) -> None:
 
 def test_what_an_address_says(answers: dict[str, list[Any]]) -> None:
     """Each part that is wrong is named; what is said of the state is all of it that differs from the usual one."""
-    (found,) = answers["readings"]
-    usual = found[0]["state"]
-    for (address, problems, state, again), reading in zip(READINGS, found, strict=True):
-        assert reading["problems"] == list(problems), address
-        assert {name: value for name, value in reading["state"].items() if value != usual[name]} == state, address
-        assert reading["address"] == f"page.html#{again}", address
+    usual = answers["readings"][0]["read"][0]["state"]
+    for (_, asked), found in zip(PAGES, answers["readings"], strict=True):
+        for (address, problems, state, again), reading in zip(asked, found["read"], strict=True):
+            assert reading["problems"] == list(problems), address
+            assert {name: value for name, value in reading["state"].items() if value != usual[name]} == state, address
+            assert reading["address"] == f"page.html#{again}", address
+
+
+def test_what_is_prepared_once(answers: dict[str, list[Any]]) -> None:
+    for (runs, _), found in zip(PAGES, answers["readings"], strict=True):
+        page = found["page"]
+        assert page["runs"] == [
+            {"clock": run.clock, "curve": [[0, 0.003], [1.5, 0.61234]], "cloud": run.cloud, "data": run.data or None}
+            for run in runs
+        ]
+        configs, groups, ids, recipes = page["names"]
+        assert configs == [["one", "recipe: mild"]] and page["counts"] == {"done": 3} and page["written"] == 16
+        assert groups == list(dict.fromkeys(run.group for run in runs)) and ids == [run.run_id for run in runs]
+        assert dict(recipes) == {
+            f"{run.recipe}@{run.hardware}": {"recipe": run.recipe, "hardware": run.hardware} for run in runs
+        }
+        for name in ("dataset", "model", "cloud", "hardware", "recipe", "protocol"):
+            assert page["values"][name] == sorted({value for run in runs if (value := getattr(run, name))})
+        assert page["values"]["algorithms"] == sorted({name for run in runs for name in run.algorithms or ()})
+
+
+def test_what_is_not_known_and_what_is_counted(answers: dict[str, list[Any]]) -> None:
+    assert answers["unknown"] == [DASH] * 6 and answers["counted"] == ["0 runs", "1 run", "2 runs"]
 
 
 def asked(shown: Shown) -> Iterator[tuple[float, str, Axis, Answer, dict[str, Any]]]:

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from resnet_exp.results.record import RunRecord
 from support.page_cases import random_run
 
 _ONE = replace(
@@ -99,4 +100,19 @@ READINGS: list[Reading] = [
           state={"dataset": "imagenet"}, again="dataset=imagenet"),
     _read("baseline=r50_optimized_p4d", "baseline=r50_optimized_p4d is neither a recipe nor a run of this page",
           state={"dataset": "imagenet"}, again="dataset=imagenet"),
+]  # fmt: skip
+_PUBLISHED = [run for run in READ if run.published]
+# Runs, and addresses of their page.
+PAGES: list[tuple[list[RunRecord], list[Reading]]] = [
+    (READ, READINGS),
+    (_PUBLISHED, [
+        (("", ""), (), {"sortBy": "cost", "dataset": "imagenet"}, "sortBy=cost&dataset=imagenet"),
+        _read("x=cost", state={"x": "cost", "dataset": "imagenet"}, again="x=cost&dataset=imagenet"),
+    ]),
+    ([*_PUBLISHED, _ONE], [(("", ""), (), {}, OWN)]),
+    ([], [
+        (("", ""), (), {"sortBy": "cost", "dataset": ""}, "sortBy=cost"),
+        _read("model=x&recipe=x", "model=x is not among all", "recipe=x is not among the runs",
+              state={"dataset": ""}, again=""),
+    ]),
 ]  # fmt: skip
