@@ -11,8 +11,8 @@ import { chartedOf, drawnOf, lineTraces, marksTraces, ringTrace } from "./traces
 
 /** @import { PlotlyElement, Shown, ShownGroup, State, Theme, View } from "../types.d.ts" */
 
-// On paper: as wide as a page, lying or standing.
-const PAPER_WIDTH = 700;
+// On paper: as wide as a page, lying or standing, and below the answers on the first.
+const PAPER = { width: 700, height: 290 };
 const OPTIONS = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 /** @param {View} view */
@@ -103,7 +103,8 @@ function layoutOf(state, shown, theme) {
     font: { color: theme.ink, family: "system-ui, sans-serif", size: 13 },
     margin: { l: 52, r: 12, t: 10, b: 46 },
     height: isNarrow() ? 340 : 460,
-    width: isPrinting() ? PAPER_WIDTH : byId("chart").clientWidth,
+    width: byId("chart").clientWidth,
+    ...(isPrinting() ? PAPER : {}),
     // What the user zoomed to stays until the axis is another.
     uirevision: state.dataset,
     // Moving a finger over the chart must scroll the page.
