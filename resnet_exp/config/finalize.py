@@ -175,7 +175,7 @@ def _class_names(composed: DictConfig) -> list[str]:
             raise RequestError(f"{error}, or data.loader.remote={remote} a train.json with the classes") from error
         raise
     if not names:
-        raise RequestError(f"dataset.dir: {folder}/train holds no class folders; {image_tree.LAYOUT}")
+        raise RequestError(image_tree.no_classes(image_tree.folder(folder) / "train"))
     return names
 
 

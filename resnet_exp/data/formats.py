@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from resnet_exp.data.conversion.manifest import Manifest
-from resnet_exp.data.conversion.process import ConversionOptions
+from resnet_exp.data.conversion.process import ConversionOptions, Say
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.fingerprint import Scan
 from resnet_exp.data.streaming.files import MDSShards
 
 
@@ -28,6 +29,10 @@ class ConvertedFiles(Protocol):
         """The setting that names a split's place."""
         ...
 
+    def find_converted(self, root: str, say: Say) -> None:
+        """Find converted images of the same content under another name."""
+        ...
+
     def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...
@@ -38,6 +43,10 @@ class ConvertedFiles(Protocol):
 
     def given_manifest(self) -> Manifest | None:
         """The manifest of the training images that the settings name."""
+        ...
+
+    def scan(self, root: str, split: str) -> Scan | None:
+        """The classes and images of a split."""
         ...
 
     def facts(self, root: str) -> dict[str, object]:

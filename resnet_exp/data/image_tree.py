@@ -2,18 +2,102 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import printable
+from resnet_exp.core.text import plural, printable
+from resnet_exp.data import image_layouts
+from resnet_exp.data.image_layouts import IMAGE_SUFFIXES
 
-# As torchvision.datasets.folder.IMG_EXTENSIONS, which cannot be imported here without torch; a test compares them.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+# What systems and file managers leave in folders, in lower case. Names that begin with a dot are left out too.
+LITTER = frozenset(
+    (
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("__macosx", "icon\r", "@eadir", "#recycle", "lost+found"),
+    )
+)
 SPLITS = ("train", "val")
-LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
+LAYOUT = image_layouts.LAYOUT
+# Size in bytes and time of an image file that does not exist, such as behind a broken link.
+ABSENT = (-1, 0)
+# Threads that read a split.
+READERS = 8
+# Most kinds of files that a note names.
+KINDS_SHOWN = 6
+
+
+class ImageFile(NamedTuple):
+    """An image file of a split: path below the split's folder, class number, bytes, time of change in nanoseconds."""
+
+    name: str
+    label: int
+    size: int
+    changed: int
+
+    @property
+    def key(self) -> str:
+        """A hash of name, size and time."""
+        text = f"{self.size} {self.changed} {self.name}"
+        return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+@dataclass
+class LeftOut:
+    """What a tree holds that is neither a class nor an image.
+
+    Attributes:
+        litter: number of hidden entries and of those that systems and file managers leave.
+        example: path of one of these.
+        unread: files that are not read, by suffix.
+    """
+
+    litter: int = 0
+    example: str = ""
+    unread: Counter[str] = field(default_factory=Counter[str])
+
+    def add_litter(self, path: str) -> None:
+        """Count an entry."""
+        self.litter += 1
+        self.example = self.example or path
+
+    def add_unread(self, name: str, where: str = "") -> None:
+        """Count a file; `where` says more of its place."""
+        self.unread[(os.path.splitext(name)[1].lower() or "without a suffix") + where] += 1
+
+    def add(self, other: LeftOut) -> None:
+        """Add what was left out elsewhere."""
+        self.litter += other.litter
+        self.example = self.example or other.example
+        self.unread.update(other.unread)
+
+    def notes(self) -> list[str]:
+        """One line about the litter, and one about the other files."""
+        lines = []
+        if self.litter:
+            what = "1 hidden or system entry" if self.litter == 1 else f"{self.litter:,} hidden or system entries"
+            lines.append(f"note: dataset.dir: left out {what}, such as {printable(self.example)}")
+        if self.unread:
+            ordered = sorted((-count, kind) for kind, count in self.unread.items())
+            kinds = [f"{-count:,} {printable(kind)}" for count, kind in ordered[:KINDS_SHOWN]]
+            rest = -sum(count for count, _ in ordered[KINDS_SHOWN:])
+            kinds += [f"{rest:,} others"] * (rest > 0)
+            what = plural(sum(self.unread.values()), "file")
+            lines.append(
+                f"note: dataset.dir: {what} not read: {', '.join(kinds)}; images are {' '.join(IMAGE_SUFFIXES)}"
+            )
+        return lines
+
+
+def is_litter(name: str) -> bool:
+    """Whether an entry is hidden, or what systems and file managers leave: neither a class nor an image."""
+    return name.startswith(".") or name.lower() in LITTER
 
 
 def folder(root: str | None) -> Path:
@@ -21,74 +105,131 @@ def folder(root: str | None) -> Path:
     if not root:
         raise RequestError(f"dataset.dir is not set; use dataset.dir=PATH ({LAYOUT})")
     if not Path(root).is_dir():
-        raise RequestError(f"dataset.dir={root} is not a folder; {LAYOUT}")
+        raise RequestError(f"dataset.dir={root} is not a folder; {image_layouts.way_on(Path(root))}")
     return Path(root)
 
 
-def class_names(split_dir: Path) -> list[str]:
-    """Sorted names of the class folders of one split."""
+def class_names(split_dir: Path, left_out: LeftOut | None = None) -> list[str]:
+    """Sorted names of the class folders of one split; what else is there is added to `left_out`."""
+    left_out = LeftOut() if left_out is None else left_out
+    found = []
     try:
         with os.scandir(split_dir) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            for entry in entries:
+                if is_litter(entry.name):
+                    left_out.add_litter(entry.path)
+                elif entry.is_dir():
+                    found.append(entry.name)
+                else:
+                    left_out.add_unread(entry.name, " beside the class folders")
     except FileNotFoundError:
-        raise RequestError(f"dataset.dir: {split_dir} does not exist; {LAYOUT}") from None
+        fix = image_layouts.way_on(split_dir.parent)
+        raise RequestError(f"dataset.dir: {split_dir} does not exist; {fix}") from None
     except OSError as error:
         raise RequestError(f"dataset.dir: {split_dir} cannot be read ({error.strerror}); {LAYOUT}") from None
+    return sorted(found)
 
 
 def images(class_dir: Path) -> Iterator[str]:
-    """Paths of the image files below a class folder, as torchvision's ``ImageFolder`` would find them."""
-    for folder, files in _walk(class_dir):
-        for name in files:
-            if _is_image(name):
-                yield os.path.join(folder, name)
+    """Paths of the image files below a class folder, in no order; reads no more of it than is asked for."""
+    return (entry.path for _, entry in _walk(class_dir, LeftOut()))
 
 
-def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Folders below `top` and their files, links followed.
+def files(split_dir: Path, left_out: LeftOut | None = None) -> Iterator[ImageFile]:
+    """The images of one split with sizes and times, in the order of torchvision's ``ImageFolder``.
 
-    ``os.walk`` alone would skip folders without the right to read, and follow a link to a parent folder forty times.
+    What is neither a class nor an image is added to `left_out`.
 
     Raises:
         RequestError: a folder cannot be read, or contains itself through a link.
     """
+    left_out, start = LeftOut() if left_out is None else left_out, len(str(split_dir)) + 1
 
-    def refuse(error: OSError) -> NoReturn:
-        raise RequestError(
-            f"dataset.dir: {printable(error.filename)} cannot be read ({error.strerror}); "
-            "give the right to, or remove it"
-        )
+    def read(numbered: tuple[int, str]) -> tuple[list[ImageFile], LeftOut]:
+        (label, name), beside = numbered, LeftOut()
+        found = [
+            ImageFile(entry.path[start:], label, *_size_and_time(entry)) for entry in _sorted(split_dir / name, beside)
+        ]
+        return found, beside
 
-    above: dict[str, frozenset[tuple[int, int]]] = {}
-    for folder, below, files in os.walk(top, followlinks=True, onerror=refuse):
-        try:
-            status = os.stat(folder)
-        except OSError as error:
-            refuse(error)
-        identity, outer = (status.st_dev, status.st_ino), above.pop(folder, frozenset())
-        if identity in outer:
-            raise RequestError(
-                f"dataset.dir: {printable(folder)} is a link to a folder that holds it; remove it: it has no end"
-            )
-        above.update((os.path.join(folder, name), outer | {identity}) for name in below)
-        yield folder, files
+    # Over a network each size is a message: several classes are read at a time.
+    threads = ThreadPoolExecutor(READERS)
+    try:
+        for found, beside in threads.map(read, enumerate(class_names(split_dir, left_out))):
+            left_out.add(beside)
+            yield from found
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def samples(split_dir: Path) -> list[tuple[str, int]]:
-    """Paths and class numbers of one split, in the order of torchvision's ``ImageFolder``.
+    """Paths and class numbers of the images of one split; see `files`."""
+    return [
+        (entry.path, label)
+        for label, name in enumerate(class_names(split_dir))
+        for entry in _sorted(split_dir / name, LeftOut())
+    ]
+
+
+def _sorted(class_dir: Path, left_out: LeftOut) -> list[os.DirEntry[str]]:
+    """The images of a class in the order of torchvision's ``ImageFolder``."""
+    found = sorted((folder, entry.name, entry) for folder, entry in _walk(class_dir, left_out))
+    return [entry for _, _, entry in found]
+
+
+def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
+    try:
+        status = entry.stat()
+    except OSError:
+        return ABSENT
+    return status.st_size, status.st_mtime_ns
+
+
+def _walk(top: Path, left_out: LeftOut) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The image files below `top`, links followed, each with its folder.
+
+    ``os.walk`` would skip folders without the right to read, follow a link to a parent folder forty times, and drop
+    what `os.scandir` knows of a file.
 
     Raises:
         RequestError: a folder cannot be read, or contains itself through a link.
     """
-    found = []
-    for number, name in enumerate(class_names(split_dir)):
-        for folder, files in sorted(_walk(split_dir / name)):
-            found += [(os.path.join(folder, file), number) for file in sorted(files) if _is_image(file)]
-    return found
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(top), frozenset())]
+    while waiting:
+        folder, outer = waiting.pop()
+        try:
+            status = os.stat(folder)
+            identity = status.st_dev, status.st_ino
+            if identity in outer:
+                raise RequestError(
+                    f"dataset.dir: {printable(folder)} is a link to a folder that holds it; remove it: it has no end"
+                )
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name.lower()
+                    if name[0] == "." or name in LITTER:
+                        left_out.add_litter(entry.path)
+                    elif _is_folder(entry):
+                        waiting.append((entry.path, outer | {identity}))
+                    elif name.endswith(IMAGE_SUFFIXES):
+                        yield folder, entry
+                    else:
+                        left_out.add_unread(name)
+        except OSError as error:
+            _refuse(folder, error)
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link without an end; the file that it is then cannot be read
+
+
+def _refuse(folder: str, error: OSError) -> NoReturn:
+    raise RequestError(
+        f"dataset.dir: {printable(folder)} cannot be read ({error.strerror}); give the right to, or remove it"
+    ) from error
 
 
 def has_images(class_dir: Path, at_least: int) -> bool:
@@ -129,7 +270,7 @@ def check_tree(root: str | None, train_batch_size: int, min_images_per_class: in
 def _check_classes(path: Path, train: list[str], val: list[str]) -> None:
     for split, names in zip(SPLITS, (train, val), strict=True):
         if not names:
-            raise RequestError(f"dataset.dir: {path / split} holds no class folders; {LAYOUT}")
+            raise RequestError(no_classes(path / split))
     missing, extra = sorted(set(train) - set(val)), sorted(set(val) - set(train))
     if missing or extra:
         differences = [f"{_few(missing)} missing in val"] * bool(missing) + [f"{_few(extra)} only in val"] * bool(extra)
@@ -137,6 +278,11 @@ def _check_classes(path: Path, train: list[str], val: list[str]) -> None:
             f"dataset.dir={path}: train and val have different classes ({', '.join(differences)}); "
             "give both the same class folders"
         )
+
+
+def no_classes(split_dir: Path) -> str:
+    """What is said of a split without class folders."""
+    return f"dataset.dir: {split_dir} holds no class folders; {image_layouts.way_on(split_dir.parent)}"
 
 
 def _few(names: list[str]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from resnet_exp.data import image_tree
 from resnet_exp.data.contract import Loader, Split
 from resnet_exp.data.image_file import load_rgb
 from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
@@ -24,6 +25,16 @@ class SeededImages(ImageFolder):
         """See ``torchvision.datasets.ImageFolder``; samples are indexed by (epoch, index, side in pixels)."""
         super().__init__(root, transform=transform, loader=load_rgb)
         self.seed = seed
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Names of the classes, and their numbers."""
+        names = image_tree.class_names(Path(directory))
+        return names, {name: number for number, name in enumerate(names)}
+
+    @staticmethod
+    def make_dataset(directory: str | Path, *_: object, **__: object) -> list[tuple[str, int]]:
+        """Paths and class numbers of the images, by the rules of all formats."""
+        return image_tree.samples(Path(directory))
 
     def __getitems__(self, keys: list[Key]) -> list[tuple[Image.Image, int]]:
         """Load and augment the samples of a batch: PIL images and class numbers."""

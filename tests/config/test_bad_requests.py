@@ -144,8 +144,8 @@ WRONG_TREES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an empty class": (
         lambda root: [file.unlink() for file in (root / "train" / "dog").iterdir()],
-        "dataset.dir: TMP/tree/train/dog holds no images (.jpg, .jpeg, .png, .ppm, .bmp, .pgm, .tif, .tiff, .webp); "
-        "add some or remove the class",
+        "dataset.dir: TMP/tree/train/dog holds no images (.jpg, .jpeg, .jfif, .png, .ppm, .bmp, .pgm, .tif, .tiff, "
+        ".webp); add some or remove the class",
     ),
     "a class missing in val": (
         lambda root: shutil.rmtree(root / "val" / "dog"),

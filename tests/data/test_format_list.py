@@ -12,7 +12,7 @@ from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.base import Conversion
-from resnet_exp.data.conversion.cache import FormatFiles
+from resnet_exp.data.conversion.files import FormatFiles
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.formats import DataFormat
 from resnet_exp.data.streaming.files import MDSShards

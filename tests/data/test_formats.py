@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.datasets import folder as torchvision_folder
 
-from resnet_exp.data import digits, ffcv, image_tree, imagefolder, synthetic
+from resnet_exp.data import digits, ffcv, image_layouts, image_tree, imagefolder, synthetic
 from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
@@ -52,7 +52,7 @@ def test_digits_are_all_there_and_split_as_documented(digits_dir: str) -> None:
 
 
 def test_the_front_finds_the_files_that_torchvision_finds() -> None:
-    assert image_tree.IMAGE_SUFFIXES == torchvision_folder.IMG_EXTENSIONS
+    assert sorted(image_layouts.IMAGE_SUFFIXES) == sorted([*torchvision_folder.IMG_EXTENSIONS, ".jfif"])
 
 
 def test_the_writer_takes_images_in_torchvisions_order(digits_dir: str) -> None:

@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 from zlib import crc32
 
-from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.journal import Journal
 from resnet_exp.data.ffcv.layout import page_bytes
 from resnet_exp.data.ffcv.page_worker import Page, Row
+from resnet_exp.data.image_tree import ImageFile
 
 CONTENT = {"write_mode": "raw", "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
 
 
 def test_checking_counts_to_the_number_of_pages_though_some_are_dropped(tmp_path: Path) -> None:
     unfinished = tmp_path / "train.ffcv.partial"
-    found = [Source(f"one/{number}.jpg", 0, 9, 9) for number in range(4)]
+    found = [ImageFile(f"one/{number}.jpg", 0, 9, 9) for number in range(4)]
     journal = Journal(unfinished, found, CONTENT)
     journal.open()
     page = journal.layout.page_bytes
@@ -36,7 +36,7 @@ def test_checking_counts_to_the_number_of_pages_though_some_are_dropped(tmp_path
 def test_a_journal_on_the_disk_is_read_and_written_again_to_the_byte(tmp_path: Path) -> None:
     unfinished = tmp_path / "train.ffcv.partial"
     unfinished.touch()
-    found = [Source(f"one/{number}.jpg", 0, 9, 9) for number in range(2)]
+    found = [ImageFile(f"one/{number}.jpg", 0, 9, 9) for number in range(2)]
     page = page_bytes(500)
     rows = [[source.key, 1, 500, 375, 0, 562500] for source in found]
     head = {"schema": 1, "layout": {"page_bytes": page, "pages_at": page, "settings": CONTENT}}

@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import read_json, read_lines
-from resnet_exp.data import streaming
+from resnet_exp.data import image_tree, streaming
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import conversion, mds, shuffle
 from resnet_exp.data.streaming.files import MDSShards
@@ -204,7 +203,7 @@ def test_a_conversion_that_is_killed_goes_on(
 
 def test_shards_of_an_interrupted_conversion_are_checked(tmp_path: Path, photo_tree: PhotoTree) -> None:
     train = photo_tree() / "train"
-    names = [source.name for source in sources.of_split(train)]
+    names = [source.name for source in image_tree.files(train)]
     # In the last shard, so that all others but one worker's are there whichever worker is slow.
     broken = train / names[np.random.default_rng(conversion.MIXING_SEED).permutation(len(names))[-1]]
     good = broken.read_bytes()

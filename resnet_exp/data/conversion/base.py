@@ -18,9 +18,9 @@ from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.manifest import Content
-from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.conversion.worker import ImageWorker, Job, Refused
 from resnet_exp.data.conversion.worker_pool import WorkerLost, WorkerPool, pool_size
+from resnet_exp.data.image_tree import ImageFile
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Conversion(ABC):
     target: Path
     unfinished: Path
     settings: Settings
-    sources: list[Source]
+    sources: list[ImageFile]
     refused: dict[int, str] = field(default_factory=dict, kw_only=True)
 
     def path(self, number: int) -> str:
@@ -132,7 +132,7 @@ class Conversion(ABC):
             settings=settings,
             classes=classes,
             class_images=counts,
-            source=manifests.origin_of(self.folder, self.sources),
+            source=manifests.origin_of(self.folder, classes, self.sources),
             skipped=[[self.sources[number].name, why] for number, why in sorted(self.refused.items())],
         )
 

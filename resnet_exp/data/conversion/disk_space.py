@@ -10,7 +10,7 @@ from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.text import byte_size
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import encode
-from resnet_exp.data.conversion.sources import Source
+from resnet_exp.data.image_tree import ImageFile
 
 # Images of the sample at most, and images that one of them represents at least.
 MOST_SAMPLED, STANDS_FOR = 48, 8
@@ -24,7 +24,7 @@ def bytes_of(conversion: Conversion, workers: int) -> int:
     return conversion.bytes_for(sum(sizes) / max(1, len(sizes)), workers)
 
 
-def _encoded_size(conversion: Conversion, source: Source) -> int | None:
+def _encoded_size(conversion: Conversion, source: ImageFile) -> int | None:
     try:
         return encode(str(conversion.folder / source.name), source.name, conversion.settings).content.size
     except RunFailed:

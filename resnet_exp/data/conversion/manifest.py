@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +16,11 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
 from resnet_exp.core.records import from_json
 from resnet_exp.core.text import printable
-from resnet_exp.data.conversion.sources import ABSENT, Source
+from resnet_exp.data import fingerprint, image_tree
+from resnet_exp.data.fingerprint import SplitState
+from resnet_exp.data.image_tree import ImageFile
 
 SCHEMA = 1
-# Images of the source that are checked when a run starts.
-SAMPLED_IMAGES = 64
 FIX = "remove it to write it again"
 
 
@@ -36,14 +35,16 @@ class Origin:
     Attributes:
         folder: of the image files.
         images: how many they were.
-        fingerprint: as of `fingerprint`.
+        fingerprint: as of `times_fingerprint`.
         sampled: some of them: path below the folder, bytes, time of change.
+        state: what they were; None in manifests of an earlier version.
     """
 
     folder: str
     images: int
     fingerprint: str
     sampled: list[tuple[str, int, int]]
+    state: SplitState | None = None
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,19 @@ def path_of(place: Path) -> Path:
     return place.with_name(f"{place.name}.json")
 
 
-def origin_of(folder: Path, sources: list[Source]) -> Origin:
-    """What images were made from: a hash of all names, sizes and times, and some of the images one by one."""
-    step = max(1, len(sources) // SAMPLED_IMAGES)
+def origin_of(folder: Path, classes: list[str], sources: list[ImageFile]) -> Origin:
+    """What images were made from: hashes of all names, sizes and times, and some of the images one by one."""
+    state = fingerprint.state_of(folder, classes, sources)
     return Origin(
         folder=str(folder),
         images=len(sources),
-        fingerprint=fingerprint(sources),
-        sampled=[(source.name, source.size, source.changed) for source in sources[::step]],
+        fingerprint=times_fingerprint(sources),
+        sampled=[(name, size, changed) for name, size, changed, _ in state.sampled],
+        state=state,
     )
 
 
-def fingerprint(sources: list[Source]) -> str:
+def times_fingerprint(sources: list[ImageFile]) -> str:
     """Hash of the names, sizes and times of change of all images of a split, in their order."""
     digest = hashlib.blake2b(digest_size=16)
     for source in sources:
@@ -136,19 +138,19 @@ def _seal(content: Mapping[str, object]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def check_origin(place: Path, manifest: Manifest, settings: Mapping[str, object], classes: list[str]) -> None:
-    """Check that images were converted with these settings from these classes, and that they are still the same.
+def check_origin(place: Path, manifest: Manifest, settings: Mapping[str, object], folder: Path) -> None:
+    """Check that images were converted with these settings from those of a folder, and that these are still the same.
 
     Raises:
         ManifestMismatch: says what differs.
     """
-    what = f"{manifest.title} {printable(place)}"
+    what, classes = f"{manifest.title} {printable(place)}", image_tree.class_names(folder)
     for key, wanted in settings.items():
         if (found := manifest.settings.get(key)) != wanted:
             raise ManifestMismatch(f"{what} was written with {key}={found}, not {key}={wanted}; {FIX}")
     if manifest.classes != classes:
         raise ManifestMismatch(f"{what} is of another dataset: {_difference(manifest.classes, classes)}; {FIX}")
-    check_source(place, manifest)
+    check_source(place, manifest, folder)
 
 
 def check_class_count(place: Path, manifest: Manifest, classes: int | None) -> None:
@@ -189,42 +191,41 @@ def manifest_summary(place: Path, of: type[Manifest]) -> dict[str, object]:
     manifest = read_manifest(place, of)
     if manifest is None:
         return {}
-    source, seal = manifest.source.fingerprint, _seal(asdict(manifest))
-    return {"images": manifest.images, "source": source, "seal": seal, "classes": manifest.classes}
+    return {"images": manifest.images, "source": manifest.source.fingerprint, "seal": _seal(asdict(manifest))}
 
 
-def check_source(place: Path, manifest: Manifest) -> None:
+def check_source(place: Path, manifest: Manifest, folder: Path) -> None:
     """Check some of the images that were converted: none may have changed.
 
     Raises:
         ManifestMismatch: names an image.
     """
-    folder, stale = Path(manifest.source.folder), _stale(place, manifest)
-    for name, size, changed in manifest.source.sampled:
-        try:
-            status = os.stat(folder / name)
-        except OSError as error:
-            # An image that could not be read when it was to be converted is in `skipped`.
-            if (size, changed) == ABSENT:
-                continue
-            raise ManifestMismatch(f"{stale} {printable(folder / name)} is gone ({error.strerror}); {FIX}") from error
-        if (status.st_size, status.st_mtime_ns) != (size, changed):
-            raise ManifestMismatch(f"{stale} {printable(folder / name)} has changed since; {FIX}")
+    state = manifest.source.state
+    sampled = state.sampled if state is not None else [(*each, None) for each in manifest.source.sampled]
+    if (changed := fingerprint.changed_image(folder, sampled)) is not None:
+        raise ManifestMismatch(f"{_stale(place, manifest)} {changed}; {FIX}")
 
 
-def check_all_sources(place: Path, manifest: Manifest, sources: list[Source]) -> None:
-    """Check all images that were converted by their names, sizes and times of change.
+def check_all_sources(place: Path, manifest: Manifest, folder: Path) -> None:
+    """Check all images that were converted by their names and sizes, and if their times differ, some by content.
 
     Raises:
         ManifestMismatch: says how many there are.
     """
-    if fingerprint(sources) == manifest.source.fingerprint:
+    sources = list(image_tree.files(folder))
+    if times_fingerprint(sources) == manifest.source.fingerprint:
         return
-    check_source(place, manifest)
-    folder, then, stale = printable(manifest.source.folder), manifest.source.images, _stale(place, manifest)
+    check_source(place, manifest, folder)
+    state, then, shown, stale = (
+        manifest.source.state,
+        manifest.source.images,
+        printable(folder),
+        _stale(place, manifest),
+    )
     if len(sources) != then:
-        raise ManifestMismatch(f"{stale} {folder} had {then:,} images when it was written, now {len(sources):,}; {FIX}")
-    raise ManifestMismatch(f"{stale} of the {then:,} images in {folder} some have another name, size or time; {FIX}")
+        raise ManifestMismatch(f"{stale} {shown} had {then:,} images when it was written, now {len(sources):,}; {FIX}")
+    if state is None or state.fingerprint != fingerprint.state_of(folder, manifest.classes, sources).fingerprint:
+        raise ManifestMismatch(f"{stale} of the {then:,} images in {shown} some have another name, size or time; {FIX}")
 
 
 def _stale(place: Path, manifest: Manifest) -> str:

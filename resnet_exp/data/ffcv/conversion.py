@@ -14,8 +14,8 @@ from isal.isal_zlib import crc32
 
 from resnet_exp.core import console
 from resnet_exp.core.records import from_json
+from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.manifest import Content
@@ -40,7 +40,7 @@ class FFCVConversion(Conversion):
     @staticmethod
     def begin(folder: Path, target: Path, unfinished: Path, content: Mapping[str, object]) -> FFCVConversion:
         """List the images, and check what an earlier try left; `content` are the settings to write with."""
-        found = sources.of_split(folder)
+        found = list(image_tree.files(folder))
         settings = from_json(Settings, content)
         # Three bytes a pixel in the worst case, and no image is in two pages.
         settings = replace(settings, most_pixels=page_bytes(settings.max_resolution) // 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import printable, setting
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import process, sources
-from resnet_exp.data.conversion.cache import ConvertedFormat, FormatFiles, check_number
-from resnet_exp.data.conversion.manifest import FIX
+from resnet_exp.data.conversion import process
+from resnet_exp.data.conversion.cache import ConvertedFormat
+from resnet_exp.data.conversion.files import FormatFiles, check_number
+from resnet_exp.data.conversion.manifest import FIX, Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
@@ -24,6 +26,8 @@ KIND = ConvertedFormat(
     suffix=".ffcv",
     conversion="resnet_exp.data.ffcv.conversion.FFCVConversion",
 )
+# Read of a file without a manifest, to tell it from others: the rows of 30,000 images.
+HEAD_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class FFCVFiles(FormatFiles):
     """
 
     kind: ClassVar[ConvertedFormat] = KIND
+    manifest: ClassVar[type[Manifest]] = ffcv_manifest.FFCVManifest
 
     train_file: str | None
     val_file: str | None
@@ -45,6 +50,10 @@ class FFCVFiles(FormatFiles):
 
     def _given(self, split: str) -> str | None:
         return self.train_file if split == "train" else self.val_file
+
+    def is_named(self, split: str) -> bool:
+        """Whether the settings name a split's file."""
+        return self._given(split) is not None
 
     def place_of(self, root: str, split: str) -> Path:
         """Path of a split's file: the one that the user named, else the cached one for this folder and settings."""
@@ -72,6 +81,7 @@ class FFCVFiles(FormatFiles):
                 be written or is too small.
             RunFailed: the conversion failed; nothing is left under the file's name.
         """
+        self.find_converted(root, options.say)
         paths = {split: self.place_of(root, split) for split in image_tree.SPLITS}
         missing = {split: path for split, path in paths.items() if not path.is_file()}
         for split, path in missing.items():
@@ -80,6 +90,7 @@ class FFCVFiles(FormatFiles):
         if missing:
             process.convert(self._request(root), missing, options)
         self._check_files(paths, root, options)
+        self.name_superseded(root, options.say)
         return list(paths.values())
 
     def _check_files(self, paths: dict[str, Path], root: str, options: ConversionOptions) -> None:
@@ -97,8 +108,7 @@ class FFCVFiles(FormatFiles):
             given = self._given(split) is not None
             ffcv_manifest.check_quickly(path, manifest, "name another file" if given else FIX)
             if not given:
-                content = self._request(root).content
-                manifests.check_origin(path, manifest, content, image_tree.class_names(Path(root) / split))
+                manifests.check_origin(path, manifest, self._request(root).content, Path(root) / split)
             manifests.check_class_count(path, manifest, options.classes)
         if len(found) == len(paths):
             manifests.check_classes_agree(*((paths[split], found[split]) for split in image_tree.SPLITS))
@@ -120,8 +130,14 @@ class FFCVFiles(FormatFiles):
             raise RequestError(f"{path} has no manifest to verify it against; convert the dataset again")
         ffcv_manifest.check_fully(path, manifest, lambda done: tell(done, manifest.file_bytes))
         if self._given(split) is None:
-            manifests.check_all_sources(path, manifest, sources.of_split(Path(root) / split))
+            manifests.check_all_sources(path, manifest, Path(root) / split)
         return manifest
+
+    def head(self, place: Path) -> bytes | None:
+        """See `FormatFiles.head`: rows and sizes are at the beginning."""
+        with contextlib.suppress(OSError), place.open("rb") as file:
+            return f"{place.stat().st_size} ".encode() + file.read(HEAD_BYTES)
+        return None
 
     def given_manifest(self) -> ffcv_manifest.FFCVManifest | None:
         """Manifest of the training file that settings name; None where they name none, or one without.
@@ -133,15 +149,12 @@ class FFCVFiles(FormatFiles):
         return ffcv_manifest.read_manifest(Path(given)) if given else None
 
     def facts(self, root: str) -> dict[str, object]:
-        """For ``environment.json``: path, images, origin and seal of each file, and the classes."""
-        found: dict[str, object] = {}
-        classes: object = None
-        for split in image_tree.SPLITS:
-            path = self.place_of(root, split)
-            summary = manifests.manifest_summary(path, ffcv_manifest.FFCVManifest)
-            classes = summary.pop("classes", None) or classes
-            found[split] = {"file": str(path), **summary}
-        return {**found, "classes": classes}
+        """For ``environment.json``: path, images, origin and seal of each file."""
+        places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
+        return {
+            split: {"file": str(path), **manifests.manifest_summary(path, self.manifest)}
+            for split, path in places.items()
+        }
 
     def check_settings(self) -> None:
         """Check what the files are written with; raises `RequestError` on the first one that cannot be used."""

@@ -19,9 +19,9 @@ from isal.isal_zlib import crc32
 from resnet_exp.core import files
 from resnet_exp.core.records import MOST, REFUSED, Check, Count, Whole, from_json, is_text
 from resnet_exp.data.conversion.encode import Settings
-from resnet_exp.data.conversion.sources import Source
 from resnet_exp.data.ffcv.layout import page_bytes, pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
+from resnet_exp.data.image_tree import ImageFile
 
 SCHEMA = 1
 # Largest values of `Row`, of which mode, width and height have one and two bytes in the file.
@@ -75,7 +75,7 @@ class Line:
 class Journal:
     """The pages of an unfinished file; `pages` are the intact ones, by number."""
 
-    def __init__(self, unfinished: Path, sources: list[Source], content: Mapping[str, object]) -> None:
+    def __init__(self, unfinished: Path, sources: list[ImageFile], content: Mapping[str, object]) -> None:
         """Read what an earlier try left of `unfinished`; `open` begins to write."""
         self.path = unfinished.with_name(f"{unfinished.name}.journal")
         self.unfinished = unfinished

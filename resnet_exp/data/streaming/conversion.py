@@ -18,8 +18,8 @@ from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.files import append_line, whole_lines, write_lines
 from resnet_exp.core.records import Count, Whole, from_json
+from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import sources
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.streaming import manifest as mds_manifest
@@ -62,7 +62,7 @@ class MDSConversion(Conversion):
     @staticmethod
     def begin(folder: Path, target: Path, unfinished: Path, content: Mapping[str, object]) -> MDSConversion:
         """List the images, and check what an earlier try left; `content` are the settings to write with."""
-        found = sources.of_split(folder)
+        found = list(image_tree.files(folder))
         wanted = from_json(Content, content)
         settings = Settings("jpg", wanted.max_resolution, 0, wanted.jpeg_quality)
         conversion = MDSConversion(folder, target, unfinished, settings, found, written_with=dict(content), shards=[])

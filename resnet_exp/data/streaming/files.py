@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -16,9 +17,10 @@ from resnet_exp.core.files import write_text, writing
 from resnet_exp.core.text import byte_size, printable, setting
 from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import process, sources
-from resnet_exp.data.conversion.cache import MAX_SIDE, ConvertedFormat, FormatFiles, check_number
-from resnet_exp.data.conversion.manifest import FIX
+from resnet_exp.data.conversion import process
+from resnet_exp.data.conversion.cache import MAX_SIDE, ConvertedFormat
+from resnet_exp.data.conversion.files import FormatFiles, check_number
+from resnet_exp.data.conversion.manifest import FIX, Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.streaming import manifest as mds_manifest
 from resnet_exp.data.streaming import mds
@@ -44,6 +46,7 @@ class MDSShards(FormatFiles):
     """
 
     kind: ClassVar[ConvertedFormat] = KIND
+    manifest: ClassVar[type[Manifest]] = MDSManifest
 
     remote: str | None
     storage_options: Mapping[str, object]
@@ -76,6 +79,10 @@ class MDSShards(FormatFiles):
         """Whether an image folder is read: not if the settings name shards."""
         return not self.remote
 
+    def is_named(self, split: str) -> bool:
+        """Whether the settings name a split's shards."""
+        return bool(self.remote)
+
     @staticmethod
     def named(split: str, place: Path) -> str:
         """The setting that names the folder of both splits, and the split."""
@@ -101,6 +108,7 @@ class MDSShards(FormatFiles):
             RequestError: shards are not what they should be, or the cache cannot be written or is too small.
             RunFailed: the conversion failed, or the remote cannot be read.
         """
+        self.find_converted(root, options.say)
         places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
         if (remote := self.store) is not None:
             for split, place in places.items():
@@ -110,6 +118,7 @@ class MDSShards(FormatFiles):
         self._check(places, root, options)
         if remote is not None:
             self._check_space(places)
+        self.name_superseded(root, options.say)
         return list(places.values())
 
     def _fetch_index(self, remote: Remote, split: str, place: Path) -> None:
@@ -147,8 +156,7 @@ class MDSShards(FormatFiles):
                 manifests.check_class_count(place, manifest, options.classes)
             mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
             if not self.remote and manifest is not None:
-                names = image_tree.class_names(Path(root) / split)
-                manifests.check_origin(place, manifest, self._request(root).content, names)
+                manifests.check_origin(place, manifest, self._request(root).content, Path(root) / split)
         if len(found) == len(places):
             manifests.check_classes_agree(*((places[split], found[split]) for split in image_tree.SPLITS))
 
@@ -190,8 +198,14 @@ class MDSShards(FormatFiles):
         self.store_of(root, split).ensure(range(len(index.shards)))
         mds_manifest.check_fully(place, index, tell)
         if not self.remote:
-            manifests.check_all_sources(place, manifest, sources.of_split(Path(root) / split))
+            manifests.check_all_sources(place, manifest, Path(root) / split)
         return manifest
+
+    def head(self, place: Path) -> bytes | None:
+        """See `FormatFiles.head`: the index."""
+        with contextlib.suppress(OSError):
+            return (place / mds.INDEX).read_bytes()
+        return None
 
     def given_manifest(self) -> MDSManifest | None:
         """Manifest of the training shards that settings name; None where they name none, or those have none.
@@ -213,15 +227,12 @@ class MDSShards(FormatFiles):
         return mds_manifest.read_manifest(place)
 
     def facts(self, root: str) -> dict[str, object]:
-        """For ``environment.json``: place, images, origin and seal of each split, and the classes."""
-        found: dict[str, object] = {}
-        classes: object = None
-        for split in image_tree.SPLITS:
-            place = self.place_of(root, split)
-            summary = manifests.manifest_summary(place, MDSManifest)
-            classes = summary.pop("classes", None) or classes
-            found[split] = {"folder": self.remote or str(place), **summary}
-        return {**found, "classes": classes}
+        """For ``environment.json``: place, images, origin and seal of each split."""
+        places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
+        return {
+            split: {"folder": self.remote or str(place), **manifests.manifest_summary(place, self.manifest)}
+            for split, place in places.items()
+        }
 
     def check_settings(self) -> None:
         """Check what shards are written and read with; see `FormatFiles.check_settings`."""
