@@ -146,6 +146,7 @@ class Adaptive(_Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Launch batches of runs until there are ``n_trials``."""
         from resnet_exp.core import console
+        from resnet_exp.launch.dataset import check_same_data
         from resnet_exp.runs import sweep_manifest
         from resnet_exp.sweep.compose import RunComposer
         from resnet_exp.sweep.search import Search, Settings, Space, open_study
@@ -154,9 +155,13 @@ class Adaptive(_Sweeper):
         space = Space(self.loader, self.params, [*arguments, *self.task.deferred], settings.digits)
         composer = RunComposer(self.loader, self.master)
 
+        def run_id(overrides: list[str]) -> str:
+            # What earlier trials have found holds for the images that they were trained on.
+            check_same_data(config := composer.compose(overrides))
+            return config.folder.path.name
+
         def search(path: Path | None) -> Search:
-            study = open_study(path, name)
-            return Search(study, space, settings, self._launch, lambda run: composer.compose(run).folder.path.name)
+            return Search(open_study(path, name), space, settings, self._launch, run_id)
 
         name, runs_dir = self._place()
         if not (self.task.writes and self.task.sweep_job):

@@ -129,6 +129,11 @@ def verify(config: RunConfig) -> int:
         RequestError: a file or its manifest does not exist.
     """
     files = _files(config.data)
+    try:
+        files.find_converted(config.dataset.root, console.say)
+    except manifests.ManifestMismatch as error:
+        console.complain(str(error))
+        return EXIT_FAILED
     return max(_verify_split(files, config.dataset.root, split) for split in image_tree.SPLITS)
 
 

@@ -15,6 +15,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import byte_size
 from resnet_exp.data import digits, formats, image_tree
 from resnet_exp.data.conversion.process import ConversionOptions
+from resnet_exp.launch.dataset import scan_of, write_data_set
 from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
 
@@ -23,7 +24,12 @@ SHARED = Path("/dev/shm")
 
 
 def describe_data(folder: RunFolder, config: RunConfig) -> None:
-    """Record in ``environment.json`` which converted images a run uses, and the names of their classes."""
+    """Record the classes and images of a run, and which converted images it uses.
+
+    Raises:
+        RequestError: the run would go on with other images than it began with.
+    """
+    write_data_set(replace(config, runs_dir=str(folder.path.parent), run_id=folder.path.name))
     if (files := formats.files_of(config.data.loader, config.data.cache_dir)) is not None:
         facts = files.facts(config.dataset.root)
         write_environment(folder, replace(read_environment(folder), data=facts))
@@ -49,6 +55,7 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     # A user's own format prepares its data itself.
     if formats.needs_folder(data.loader, data.cache_dir):
         _check_tree(config)
+        _note_left_out(config)
     if (files := formats.files_of(data.loader, data.cache_dir)) is not None:
         options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
         files.prepare(dataset.root, options)
@@ -64,6 +71,16 @@ def _check_shared_memory(config: RunConfig) -> None:
             f"{byte_size(need)}; start the container with --shm-size={gigabytes}g or --ipc=host, or use "
             "data.num_workers=0"
         )
+
+
+def _note_left_out(config: RunConfig) -> None:
+    """Say what the image folder holds beside classes and images, if the folder is read at all."""
+    left_out = image_tree.LeftOut()
+    for split in image_tree.SPLITS:
+        if (scan := scan_of(config, split)) is not None:
+            left_out.add(scan.left_out)
+    for line in left_out.notes():
+        console.say(line)
 
 
 def _check_tree(config: RunConfig) -> None:

@@ -22,6 +22,7 @@ from resnet_exp.core.errors import (
 from resnet_exp.core.files import is_full, writing
 from resnet_exp.launch import rendezvous, summary
 from resnet_exp.launch.config_file import write_config
+from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
@@ -50,6 +51,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     """
     folder = config.folder
     if (result := read_result(folder)) is not None:
+        check_same_data(config)
         console.say(f"already done: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
@@ -60,6 +62,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     if place.node > 0:
         return _run_other_node(folder, config, place)
     checkpoints.check_checkpoint(folder)
+    check_same_data(config)
     new = not folder.path.exists()
     owner = _lock_folder(folder, patience)
     try:

@@ -1,8 +1,9 @@
 """The run folder, which all parts of the program share.
 
-``config.yaml`` (the configuration), ``environment.json`` (code and machine), ``rank*.log``, ``metrics.jsonl`` (one line
-per evaluation), ``trace.jsonl`` (one line per batch, if requested), ``progress.json`` (updated every few seconds),
-``checkpoints/``, ``weights.pt``, ``node*.json`` (how the ranks of one of several nodes ended), and at the end
+``config.yaml`` (the configuration), ``environment.json`` (code and machine), ``dataset.json`` (classes and images),
+``rank*.log``, ``metrics.jsonl`` (one line per evaluation), ``trace.jsonl`` (one line per batch, if requested),
+``progress.json`` (updated every few seconds), ``checkpoints/``, ``weights.pt``, ``node*.json`` (how the ranks of one of
+several nodes ended), and at the end
 ``result.json`` or ``failure.json``. JSON files are written atomically.
 """
 
@@ -37,6 +38,10 @@ class RunFolder:
     @property
     def environment(self) -> Path:
         return self.path / "environment.json"
+
+    @property
+    def data_set(self) -> Path:
+        return self.path / "dataset.json"
 
     @property
     def result(self) -> Path:

@@ -106,6 +106,9 @@ class Result:
     resumed: Whole
     timing: Timing
     hardware: ResultHardware
+    # Of the classes and images, whatever `dataset` is called; None in results of an earlier version.
+    data_set: Text | None = None
+    data_set_fingerprint: Text | None = None
 
     @property
     def cost_usd(self) -> float | None:

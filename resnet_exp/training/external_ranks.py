@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+from dataclasses import replace
 
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.processes import die_with_parent
 from resnet_exp.launch import summary
+from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.runs import checkpoints, environment, folder
 from resnet_exp.runs.folder import RunFolder
@@ -67,6 +69,7 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
         folder.acquire(run)
         run.failure.unlink(missing_ok=True)
         environment.describe(run)
+        check_same_data(replace(config, runs_dir=str(run.path.parent), run_id=run.path.name))
     # Every rank does this: a lock lets the first one write, and the others wait.
     prepare_data(config)
     if first:

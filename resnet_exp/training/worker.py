@@ -25,6 +25,7 @@ from resnet_exp.core.errors import (
     StopRequested,
 )
 from resnet_exp.launch.config_file import read_config
+from resnet_exp.launch.dataset import read_data_set
 from resnet_exp.runs import checkpoints
 from resnet_exp.runs.environment import Environment, read_environment, write_environment
 from resnet_exp.runs.failure import write_error
@@ -193,7 +194,7 @@ def _save_weights(run: RunFolder, training: Training) -> None:
 
 def _result(run: RunFolder, training: Training) -> Result:
     config, recorder, now = training.config, training.recorder, training.trainer.state.timestamp
-    made_with, train_seconds = read_environment(run), now.total_wct.total_seconds()
+    made_with, data_set, train_seconds = read_environment(run), read_data_set(run), now.total_wct.total_seconds()
     hardware = config.hardware
     assert config.run_id is not None
     return Result(
@@ -232,6 +233,8 @@ def _result(run: RunFolder, training: Training) -> Result:
             usd_per_node_hour=hardware.usd_per_node_hour,
             price_date=hardware.price_date,
         ),
+        data_set=None if data_set is None else data_set.name,
+        data_set_fingerprint=None if data_set is None else data_set.fingerprint,
     )
 
 

@@ -125,7 +125,8 @@ def test_train_from_an_object_store(
     assert sorted(asked) == [f"shard.{number:05d}.mds" for number in range(8)], "once for both ranks"
     environment = json.loads(next((tmp_path / "runs").glob("*/environment.json")).read_text())
     assert environment["data"]["train"]["folder"] == "s3://shards/photos"
-    assert environment["data"]["classes"] == ["china", "flower"]
+    data_set = json.loads(next((tmp_path / "runs").glob("*/dataset.json")).read_text())
+    assert data_set["classes"] == ["china", "flower"] and data_set["fingerprint"]
 
 
 def uploaded(photos: Path, cache: Path) -> dict[str, Any]:

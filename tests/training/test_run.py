@@ -142,6 +142,7 @@ def test_synthetic_data_needs_no_disk(tmp_path: Path, train_cli: Any, tiny: list
     result = read_json(only_run(tmp_path / "runs").result)
     assert result is not None
     assert (result["batches"], result["val_images"]) == (8, 10)
+    assert (result["data_set"], result["data_set_fingerprint"]) == ("synthetic", None)
     assert not (tmp_path / "cache").exists()
 
 

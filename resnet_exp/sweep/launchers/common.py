@@ -10,6 +10,7 @@ from collections.abc import Callable
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import console, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.runs import environment, status_table, sweep_manifest
 from resnet_exp.runs.command import Git, git
 from resnet_exp.runs.states import UNREADABLE, RunState
@@ -28,7 +29,13 @@ def begin_sweep(sweep: Sweep, launcher: str) -> list[PlannedRun]:
 
 
 def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
-    """Print which runs are already done, running or queued, and return the runs to start."""
+    """Print which runs are already done, running or queued, and return the runs to start.
+
+    Raises:
+        RequestError: a run was trained on other images than there are now.
+    """
+    # A run that is done or goes on must not answer for other images.
+    check_same_data(*(run.config for run in sweep.runs))
     states = {state.run_id: state for state in sweep.states()}
     by_kind = {kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", *LEFT_ALONE)}
     for note in sweep_manifest.notes(sweep.runs_dir):
