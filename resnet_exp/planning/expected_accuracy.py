@@ -11,6 +11,7 @@ import yaml
 from resnet_exp.config import identity, schedule
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.text import percent_with_error, plural
+from resnet_exp.launch import dataset
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
@@ -54,10 +55,13 @@ def _around(known: Known, epochs: int, whose: str) -> str | None:
 
 
 def _own(config: RunConfig, history: History) -> Known:
-    """Your own runs that differ at most in seed and length."""
+    """Your own runs, of the same images, that differ at most in seed and length."""
     known: Known = defaultdict(list)
-    family = identity.family(config)
-    for result in history.alike(config):
+    family, alike = identity.family(config), history.alike(config)
+    fingerprint = dataset.fingerprint_of(config) if any(result.data_set_fingerprint for result in alike) else None
+    for result in alike:
+        if not dataset.may_be_same(result.data_set_fingerprint, fingerprint):
+            continue
         run = RunFolder(history.runs_dir / result.run_id)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             if identity.family(stored_config(run)) == family:

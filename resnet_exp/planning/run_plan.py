@@ -14,6 +14,7 @@ from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
+from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import (
     disk_usage,
     expected_accuracy,
@@ -53,8 +54,9 @@ def _changed() -> bool:
 
 def show_target(config: RunConfig, goal: float) -> int:
     """Print the cheapest and the fastest way to reach a top-1 of `goal`; returns the exit code."""
-    named = any(word.startswith("dataset=") for word in command_line.as_typed(HydraConfig.get().overrides.task))
-    _print(target_accuracy.target_lines(goal, _runs_dir(config.runs_dir), config.dataset.name if named else None))
+    words = command_line.as_typed(HydraConfig.get().overrides.task)
+    named = any(word.startswith(("dataset=", "dataset.dir=")) for word in words)
+    _print(target_accuracy.target_lines(goal, _runs_dir(config.runs_dir), config if named else None))
     return EXIT_DONE
 
 
@@ -80,6 +82,7 @@ def show_run(config: RunConfig, picture: Path | None = None) -> int:
         ("disk", disk_usage.disk_text(config)),
         ("folder", below_here(config.folder.path)),
         ("state", _state_text(state)),
+        *(("note", f"{path.name} was trained on other images: {how}") for path, how in changed_data([config])),
         *(("note", note) for note in (*validate.notes(config), *history.notes())),
     ]
     _print([config.folder.path.name, *rows, *other_hardware.other_hardware_lines([config], history)])

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resnet_exp.config import schedule, validate
@@ -15,6 +16,7 @@ from resnet_exp.core import devices
 from resnet_exp.core.cost import SECONDS_PER_HOUR
 from resnet_exp.core.text import below_here, between, byte_size, dollars, plural, span, text_table
 from resnet_exp.launch import summary
+from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
 from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.runs.states import KINDS, RunState
@@ -299,8 +301,13 @@ def _notes(sweep: Sweep) -> list[Line]:
     for run in sweep.runs:
         for note in validate.notes(run.config):
             kinds.setdefault(re.sub(r"[\d.]+", "", note), []).append(note)
-    found = sorted(kinds.values(), key=len, reverse=True)
+    changed = [f"{path.name} was trained on other images: {how}" for path, how in _changed(sweep)]
+    found = sorted([*kinds.values(), *([changed] if changed else [])], key=len, reverse=True)
     shown: list[Line] = [
         ("note", f"{len(notes):,} of {_count(sweep.runs)}: such as {notes[0]}") for notes in found[:NOTES]
     ]
     return shown + [("note", f"{len(found) - NOTES} more")] * (len(found) > NOTES)
+
+
+def _changed(sweep: Sweep) -> list[tuple[Path, str]]:
+    return list(changed_data(run.config for run in sweep.runs))

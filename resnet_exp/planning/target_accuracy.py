@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from resnet_exp.config.identity import NAMED_DATASETS
+from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.text import dollars, fraction, percent_with_error, plural, span
+from resnet_exp.launch.dataset import fingerprint_of
 from resnet_exp.planning.sweep_plan import Line
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.collect import Collected
+from resnet_exp.results.datasets import folder_of
 from resnet_exp.results.frontier import Axis, Group
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
@@ -26,15 +30,16 @@ def parse_target(text: str) -> float:
     return target
 
 
-def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Line]:
-    """The answer for each dataset and evaluation protocol in which a run reached the target.
+def target_lines(target: float, runs_dir: Path, config: RunConfig | None) -> list[Line]:
+    """The answer for each data set and evaluation protocol in which a run reached the target.
 
     Args:
         target: top-1 as a fraction.
         runs_dir: folder of your own runs.
-        dataset: the dataset to look at, or None for all.
+        config: of a run on the data set to look at, or None for all.
     """
     own = collect.collect_runs([runs_dir]) if runs_dir.is_dir() else Collected()
+    dataset = None if config is None else _data_set(config, own.runs)
     runs = [run for run in (*own.runs, *published()) if dataset in (None, run.dataset)]
     keyed: dict[tuple[str, str], list[Group]] = {}
     for group in frontier.aggregate(_at_todays_prices(runs)):
@@ -43,6 +48,17 @@ def target_lines(target: float, runs_dir: Path, dataset: str | None) -> list[Lin
     left_out = plural(len(own.unreadable), "unreadable run")
     note = [("note", f"{left_out} left out; python -m resnet_exp.report names them")] if own.unreadable else []
     return [*(answers or [_not_reached(target, runs, dataset)]), *note]
+
+
+def _data_set(config: RunConfig, own: Iterable[RunRecord]) -> str:
+    """The name that your own runs on the images of a configuration have, or would have."""
+    dataset = config.dataset
+    fingerprint = fingerprint_of(config)
+    if dataset.name not in NAMED_DATASETS:
+        for run in own:
+            if run.data_set_key == fingerprint or (fingerprint is None and folder_of(run.command) == dataset.dir):
+                return run.dataset
+    return dataset.name if dataset.name in NAMED_DATASETS else dataset.root
 
 
 def _at_todays_prices(runs: Iterable[RunRecord]) -> list[RunRecord]:

@@ -26,12 +26,13 @@ from resnet_exp.core.text import below_here, between, span
 from resnet_exp.data import formats, image_tree
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds
+from resnet_exp.results.datasets import KNOWN_IMAGES
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs
 from resnet_exp.runs.result import Result, read_result
 
 # Training images of well-known datasets, if they have all of their classes.
-KNOWN_SIZES = {("digits", 10): 1437, ("imagenet", 1000): 1281167}
+KNOWN_SIZES = {("digits", 10): KNOWN_IMAGES["digits"], ("imagenet", 1000): KNOWN_IMAGES["imagenet"]}
 # Most files of an image folder to count; the size of a larger one is unknown, as counting would take too long.
 COUNTED_FILES = 200_000
 # Tolerance for equal mean image areas: with progressive resizing, a short run may only have small images.
@@ -151,10 +152,10 @@ def train_images(config: RunConfig, history: History) -> int | None:
         return int(loader["train_images"])
     if (manifest := formats.given_manifest(loader, config.data.cache_dir)) is not None:
         return manifest.images
-    known = KNOWN_SIZES.get((dataset.name, config.model.num_classes))
+    known = KNOWN_SIZES.get((dataset.name, config.model.num_classes)) or _count(str(Path(dataset.root) / "train"))
     if known is None and (alike := history.alike(config)):
         return alike[0].train_images
-    return known or _count(str(Path(dataset.root) / "train"))
+    return known
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes
 from resnet_exp.core.text import printable
-from resnet_exp.results import parse
+from resnet_exp.results import datasets, parse
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, is_run, list_runs
@@ -71,7 +71,7 @@ def collect_runs(folders: Sequence[Path], others: Iterable[RunRecord] = ()) -> C
         except OSError as error:
             collected.unreadable.append((folder, CANNOT_BE_READ.format(error.strerror)))
     collected.runs.extend(run for run in others if _is_new(run, seen))
-    return replace(collected, runs=_distinct(collected.runs))
+    return replace(collected, runs=datasets.with_names(_distinct(collected.runs)))
 
 
 def in_turns(runs: Iterable[RunRecord]) -> list[RunRecord]:

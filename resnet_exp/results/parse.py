@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from resnet_exp.core.files import parse_json
+from resnet_exp.core.text import printable
+from resnet_exp.results import datasets
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.result import Result
 
@@ -51,7 +53,7 @@ def run_of_result(result: Result, run_id: str, curve: Curve, path: str | None) -
         published=False,
         recipe=result.recipe,
         model=result.model,
-        dataset=result.dataset,
+        dataset=printable(datasets.name_of(result)),
         data=result.data,
         algorithms=result.algorithms,
         cloud=hardware.cloud,
@@ -86,4 +88,6 @@ def run_of_result(result: Result, run_id: str, curve: Curve, path: str | None) -
         sweep=result.sweep,
         command=result.command,
         curve=curve,
+        data_set_key=printable(datasets.key_of(result)),
+        data_set_place=printable(datasets.place_of(result)),
     )

@@ -57,6 +57,9 @@ class RunRecord:
     sweep: str | None
     command: str | None  # command line that reproduces it
     curve: tuple[tuple[float, float], ...]  # training seconds and top-1 of each evaluation
+    # The same for runs of the same images, and where these were; see `resnet_exp.results.datasets`. Published: "".
+    data_set_key: str = ""
+    data_set_place: str = ""
 
     @property
     def protocol(self) -> str:

@@ -335,7 +335,7 @@ def test_picture_that_cannot_be_written(run_cli: RunCli, tmp_path: Path) -> None
     done = run_cli(*P4D, "picture=/proc/mild.svg", module=PLAN)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "picture=/proc/mild.svg cannot be written (" in done.stderr and "wrote" not in done.stdout
-    limited = f"ulimit -f 4; exec {sys.executable} -m {PLAN} {shlex.join(P4D)} picture=mild.svg"
+    limited = f"ulimit -f 4; exec {sys.executable} -B -m {PLAN} {shlex.join(P4D)} picture=mild.svg"
     # A file that may grow no further, as on a full disk.
     done = subprocess.run(["bash", "-c", limited], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

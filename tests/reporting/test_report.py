@@ -67,11 +67,13 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     first, second = rows_of(tmp_path / "new" / "out")
     assert first["group"] == second["group"] and (first["seed"], second["seed"]) == ("1", "2")
     assert first["algorithms"].split() == sorted(first["algorithms"].split()) and "mixup" in first["algorithms"].split()
+    data_set = read_json(RunFolder(Path(first["path"])).data_set)
+    assert data_set is not None and data_set["classes"] == ["china", "flower"] and first["dataset"] == "photos"
     assert first["sweep"] == "two" and first["protocol"] == "32 px" and first["clock"] == "training"
     code = git()
     assert first["commits"] == (code.commit if code else "")
     result = read_json(RunFolder(Path(first["path"])).result)
-    assert result is not None
+    assert result is not None and result["data_set_fingerprint"] == data_set["fingerprint"]
     seconds = result["timing"]["train_seconds"]
     assert float(first["train_seconds"]) == seconds and float(first["top1"]) == result["top1"]
     assert float(first["cost_usd"]) == pytest.approx(seconds / 3600 * USD_PER_HOUR)
