@@ -61,15 +61,16 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
         RequestError: the run cannot start.
         RunFailed: the data could not be prepared.
     """
+    first = os.environ["RANK"] == "0"
+    if first:
+        check_same_data(replace(config, runs_dir=str(run.path.parent), run_id=run.path.name))
     if read_result(run) is not None:
         return False
     checkpoints.check_checkpoint(run)
-    first = os.environ["RANK"] == "0"
     if first:
         folder.acquire(run)
         run.failure.unlink(missing_ok=True)
         environment.describe(run)
-        check_same_data(replace(config, runs_dir=str(run.path.parent), run_id=run.path.name))
     # Every rank does this: a lock lets the first one write, and the others wait.
     prepare_data(config)
     if first:
