@@ -140,7 +140,7 @@ def _flat(root: Path) -> str | None:
         folder = root / split
         images = [name for name in _names(folder, folders=False) if name.lower().endswith(IMAGE_SUFFIXES)]
         if images and not _names(folder, folders=True):
-            return f"{folder} holds images such as {images[0]} and no class folders: {_sort_into_classes(folder)}"
+            return f"{split} holds images such as {images[0]}: {_sort_into_classes(folder)}"
     there = _names(root, folders=True)
     if there and not {"train", "val"}.intersection(there):
         return f"it holds {', '.join(there[:3])} and no train and val: put the classes into both"

@@ -81,8 +81,7 @@ def show_run(config: RunConfig, picture: Path | None = None) -> int:
         *([] if state.top1 is not None else [("top-1", expected_accuracy.top1_text(config, history, _changed()))]),
         ("disk", disk_usage.disk_text(config)),
         ("folder", below_here(config.folder.path)),
-        ("state", _state_text(state)),
-        *(("note", f"{path.name} was trained on other images: {how}") for path, how in changed_data([config])),
+        ("state", _state_text(state, [how for _, how in changed_data([config])])),
         *(("note", note) for note in (*validate.notes(config), *history.notes())),
     ]
     _print([config.folder.path.name, *rows, *other_hardware.other_hardware_lines([config], history)])
@@ -136,7 +135,9 @@ def _state(config: RunConfig, runs_dir: Path) -> RunState:
     return states.collect_states(runs_dir, [config.folder.path.name])[0]
 
 
-def _state_text(state: RunState) -> str:
+def _state_text(state: RunState, changed: Sequence[str]) -> str:
+    if changed:
+        return f"{state.kind}, was trained on other images: {changed[0]}; the same command is refused"
     if state.kind in STATES:
         return STATES[state.kind]
     if state.kind == states.UNREADABLE:

@@ -150,7 +150,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str, str, bool]] = {
     ),
     "Kaggle's flat val": (
         kaggle, "ILSVRC/Data/CLS-LOC",
-        "TMP/my data/ILSVRC/Data/CLS-LOC/val holds images such as ILSVRC2012_val_00000000.JPEG and no class folders: ",
+        "val holds images such as ILSVRC2012_val_00000000.JPEG: ",
         True,
     ),
     "too deep": (too_deep, "train", USE_ROOT, False),

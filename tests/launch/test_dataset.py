@@ -188,7 +188,7 @@ def test_every_command_that_uses_a_run_says_that_its_images_have_changed(
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr + done.stdout
         assert f"{others}{difference}; put them back, or remove " in done.stderr
     for asked, note in (
-        ((f"run_id={config.run_id}",), f"note       {config.run_id}"),
+        ((f"run_id={config.run_id}",), "state      done, "),
         (("-m", "seed=1,2"), "2 of 2 runs"),
     ):
         planned = warm_cli(*asked, *words, *places, module="resnet_exp.plan")
