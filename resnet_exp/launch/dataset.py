@@ -132,22 +132,26 @@ def changed_data(runs: Iterable[RunConfig]) -> Iterator[tuple[Path, str]]:
     """Folders of runs that are done or have a checkpoint, whose images differ by now, and how, in words.
 
     A run of which nothing tells is left out, and so are all of them where there are no images.
-
-    Raises:
-        RequestError: a ``dataset.json`` is damaged.
     """
     known: dict[str, DataSet | None] = {}
     for config in runs:
         run = config.folder
-        if not (run.result.exists() or run.latest_checkpoint.exists()):
-            continue
-        if (before := read_data_set(run)) is None or before.fingerprint is None:
+        if (before := _before(run)) is None or before.fingerprint is None:
             continue
         key = json.dumps([asdict(config.dataset), asdict(config.data)], default=str)
         if key not in known:
             known[key] = _known_data_set(config)
         if (now := known[key]) is not None and (difference := _difference(config, before, now)) is not None:
             yield run.path, difference
+
+
+def _before(run: RunFolder) -> DataSet | None:
+    """What a run that is done or has a checkpoint was trained on; None if it is neither, or its folder does not say."""
+    # Who reads a folder that cannot be read says why.
+    with contextlib.suppress(OSError, RequestError):
+        if run.result.exists() or run.latest_checkpoint.exists():
+            return read_data_set(run)
+    return None
 
 
 def _known_data_set(config: RunConfig) -> DataSet | None:
