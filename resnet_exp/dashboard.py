@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.core.paths import user_path
 from resnet_exp.tracking.publish import publish, write_definition
 from resnet_exp.tracking.wandb_runs import PROJECT
 
@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = help_text.parser("dashboard", __doc__, EPILOG)
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are")
-    parser.add_argument("--dry-run", type=Path, metavar="FILE", help="write what would be sent as JSON; no network")
+    parser.add_argument(
+        "--dry-run", type=user_path, metavar="FILE", help="write what would be sent as JSON; no network"
+    )
     return parser
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.core.paths import user_path
 from resnet_exp.core.text import printable
 from resnet_exp.reporting.curves import FORMATS, collect_curve, draw_curves, mixed_datasets, output_path, save
 from resnet_exp.runs.folder import RunFolder
@@ -15,13 +16,13 @@ from resnet_exp.runs.folder import RunFolder
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = help_text.parser("plot", __doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="run folders, finished or not")
+    parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN_DIR", help="run folders, finished or not")
     kinds = ", ".join(FORMATS)
     parser.add_argument("-o", "--output", default="curves.svg", metavar="FILE", help=f"{kinds} (default: curves.svg)")
     options = parser.parse_args(arguments)
     try:
         name = f"--output {options.output}"
-        path = output_path(options.output, name)
+        path = output_path(os.path.expanduser(options.output), name)
         curves = [collect_curve(RunFolder(run)) for run in options.runs]
         save(draw_curves(curves), path, name)
     except RequestError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.core.paths import user_path
 from resnet_exp.core.text import fraction
 from resnet_exp.reporting import markdown
 from resnet_exp.reporting.markdown import Wanted
@@ -49,10 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = help_text.parser("report", __doc__, EPILOG)
     parser.add_argument(
-        "runs", nargs="*", type=Path, metavar="RUNS", help="run folders, folders of them, or wandb folders"
+        "runs", nargs="*", type=user_path, metavar="RUNS", help="run folders, folders of them, or wandb folders"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="where to write; created if needed"
+        "-o", "--output", type=user_path, required=True, metavar="DIR", help="where to write; created if needed"
     )
     parser.add_argument(
         "--wandb", metavar="ENTITY/PROJECT", help="also include finished runs of a Weights & Biases project"

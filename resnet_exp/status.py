@@ -10,6 +10,7 @@ from pathlib import Path
 from resnet_exp.core import help_text, program
 from resnet_exp.core.console import complain
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
+from resnet_exp.core.paths import user_path
 from resnet_exp.runs import states, status_table
 from resnet_exp.runs.folder import where_runs_are
 
@@ -21,7 +22,9 @@ BAD = ("failed", "missing", states.UNREADABLE)
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = help_text.parser("status", __doc__, EPILOG)
-    parser.add_argument("runs", nargs="*", type=Path, default=[Path("runs")], help="folders of runs (default: runs)")
+    parser.add_argument(
+        "runs", nargs="*", type=user_path, default=[Path("runs")], help="folders of runs (default: runs)"
+    )
     parser.add_argument("--sweep", help="the runs of this sweep only")
     kinds = f"runs in this state only, repeatable: {', '.join(states.KINDS)}"
     parser.add_argument("--kind", action="append", choices=states.KINDS, metavar="KIND", help=kinds)

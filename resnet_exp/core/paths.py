@@ -32,6 +32,11 @@ def expanded(key: str, path: str) -> str:
         raise RequestError(f"{key}={path}: the variable {error.args[0]} is not set; set it, or name the path") from None
 
 
+def user_path(text: str) -> Path:
+    """A path in an option such as ``--output=~/report``, where no shell replaces ``~``."""
+    return Path(os.path.expanduser(text))
+
+
 def conf_dir() -> Path:
     """Folder of the Hydra groups: inside an installed package, else beside the package in a checkout."""
     return _beside("conf")

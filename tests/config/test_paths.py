@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from resnet_exp import cli, convert, plan
+from resnet_exp import cli, convert, dashboard, plan, plot, report, status
 from resnet_exp.config.command_line import words_of
 from resnet_exp.core.text import setting
 from resnet_exp.launch.config_file import read_config
@@ -18,6 +18,7 @@ from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_result
 from support.commands import TINY
 from support.photos import write_photos
+from support.run_folders import write_run
 from support.warm import WarmPython
 
 ODD = 'год #1, year=2019 [a] {b} ${x} it\'s ("q") \\ $5'
@@ -85,14 +86,22 @@ def test_paths_of_no_use_are_refused(word: str, said: str, capfd: pytest.Capture
         assert capfd.readouterr().err == f"{said}\n"
 
 
-def test_a_picture_and_a_search_may_lie_at_home(
+def test_options_may_name_places_at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert plan.main(["hardware=cpu", 'runs_dir="~/runs"', "picture=~/mild.svg"]) == 0
-    assert (tmp_path / "mild.svg").exists() and not (tmp_path / "~").exists()
+    assert (tmp_path / "mild.svg").exists()
     assert "folder     runs/mild" in capfd.readouterr().out
+    write_run(tmp_path / "runs", "mine")
+    assert status.main(["~/runs"]) == 0
+    assert report.main(["~/runs", "--output=~/report"]) == 0
+    assert plot.main(["~/runs/mine", "--output=~/curves.svg"]) == 0
+    assert dashboard.main(["me/project", "--dry-run=~/board.json"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("mild.svg", "runs", "report", "curves.svg", "board.json"),
+    }
 
 
 @pytest.mark.usefixtures("compiled")
