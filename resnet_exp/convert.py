@@ -107,7 +107,7 @@ def convert(config: RunConfig, most_skipped: int = 0) -> int:
     places = {split: _files(local).place_of(config.dataset.root, split) for split in image_tree.SPLITS}
     if remote is not None:
         mds_upload.upload(remote, places, console.say, _progress_printer("written"))
-        console.say(setting("data.loader.remote", remote.remote))
+        console.say(setting("data.loader.remote", str(remote.remote)))
         return EXIT_DONE
     for split, place in places.items():
         console.say(f"{files.named(split, place)}  ({_bytes(place) / 2**20:,.1f} MiB)")

@@ -72,7 +72,9 @@ def options_on_slurm(words: Sequence[str]) -> list[str]:
 def as_typed(overrides: Sequence[str]) -> list[str]:
     """Overrides that Hydra keeps, as they were typed: reading them one by one would resolve ``${oc.env:NAME}``."""
     assert isinstance(overrides, ListConfig)  # Hydra's type is of its fields, not of what they hold
-    return [str(word) for word in OmegaConf.to_container(overrides, resolve=False)]
+    typed = OmegaConf.to_container(overrides, resolve=False)
+    assert isinstance(typed, list)
+    return [str(word) for word in typed]
 
 
 def _files(words: Sequence[str]) -> list[str]:

@@ -165,7 +165,7 @@ def _unknown_key(full: str, found: object) -> str:
         return f"{full} is not set yet; add it with +{full}=VALUE"
     schema = OmegaConf.structured(RunConfig)
     siblings = OmegaConf.select(schema, parent) if parent else None
-    known = [str(name) for name in siblings] if OmegaConf.is_dict(siblings) else there if parent else []
+    known = [str(name) for name in siblings] if isinstance(siblings, DictConfig) else there if parent else []
     near = hints.did_you_mean(leaf, known)
     if not near and (use := hints.for_key(full)):
         return f"{full} is not a setting{' here' * full.startswith('hydra.')}; use {use}"

@@ -302,7 +302,9 @@ def _notes(sweep: Sweep) -> list[Line]:
         for note in validate.notes(run.config):
             kinds.setdefault(re.sub(r"[\d.]+", "", note), []).append(note)
     changed = [f"{path.name} was trained on other images: {how}" for path, how in _changed(sweep)]
-    found = sorted([*kinds.values(), *([changed] if changed else [])], key=len, reverse=True)
+    if changed:
+        kinds["images"] = changed
+    found = sorted(kinds.values(), key=len, reverse=True)
     shown: list[Line] = [
         ("note", f"{len(notes):,} of {_count(sweep.runs)}: such as {notes[0]}") for notes in found[:NOTES]
     ]

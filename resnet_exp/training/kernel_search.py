@@ -27,7 +27,9 @@ def search_kernels(config: RunConfig, state: State) -> None:
     with torch.random.fork_rng(), get_precision_context(state.precision):
         for side in sorted({*schedule.sizes(config)}):
             batch = _black(min(part, whole) if isinstance(part, int) else whole, side, state)
-            model.loss(model(batch), batch).backward()
+            loss = model.loss(model(batch), batch)
+            assert isinstance(loss, Tensor)
+            loss.backward()
         model.eval()
         with torch.no_grad():
             model(_black(config.eval_batch_size // world, config.resolution.eval_crop, state))

@@ -137,6 +137,7 @@ def test_what_torch_was_built_for_is_known_without_importing_it() -> None:
     import torch.version
 
     found = torch_build.installed_torch()
+    assert found.cuda is not None
     assert found.version == torch.__version__
     assert found.cuda == tuple(int(part) for part in str(torch.version.cuda).split("."))
     assert torch_build.kernels() == torch._C._cuda_getArchFlags()
