@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from omegaconf import ListConfig, OmegaConf
 
@@ -72,8 +72,7 @@ def options_on_slurm(words: Sequence[str]) -> list[str]:
 def as_typed(overrides: Sequence[str]) -> list[str]:
     """Overrides that Hydra keeps, as they were typed: reading them one by one would resolve ``${oc.env:NAME}``."""
     assert isinstance(overrides, ListConfig)  # Hydra's type is of its fields, not of what they hold
-    typed = OmegaConf.to_container(overrides, resolve=False)
-    assert isinstance(typed, list)
+    typed = cast(list[str], OmegaConf.to_container(overrides, resolve=False))
     return [str(word) for word in typed]
 
 

@@ -186,7 +186,7 @@ def test_damage_stays_within_the_bytes_that_there_are(seed: int) -> None:
     jpeg = jpeg_of(pixels_of(80, 96, 1), 2)
     area = len(jpeg) if seed % 2 else 640
     for _ in range(random.integers(1, 20)):
-        jpeg[random.integers(0, area)] = random.choice([0, 0xFF, 0xD0, 0xD9, 0xDA, 0xDD, random.integers(256)])
+        jpeg[random.integers(0, area)] = random.choice([0, 0xFF, 0xD0, 0xD9, 0xDA, 0xDD, int(random.integers(256))])
     fence = 4096
     memory = np.full(len(jpeg) + 2 + 2 * fence, 0xAB, np.uint8)
     out = memory[fence : fence + len(jpeg) + 2]

@@ -36,7 +36,7 @@ def _parts(starts: Order, nodes: int, seed: int) -> list[list[Order]]:
     parts: list[list[Order]] = [[] for _ in range(nodes)]
     at = 0
     for shard in shards:
-        samples = np.arange(starts[shard], starts[shard + 1])
+        samples = np.arange(int(starts[shard]), int(starts[shard + 1]))
         first, last = (int(np.searchsorted(bounds, place, "right")) - 1 for place in (at, at + len(samples) - 1))
         for node in range(first, last + 1):
             piece = samples[max(0, bounds[node] - at) : bounds[node + 1] - at]
