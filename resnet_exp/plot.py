@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from resnet_exp.core import console, help_text, program
@@ -22,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         name = f"--output {options.output}"
-        path = output_path(os.path.expanduser(options.output), name)
+        path = output_path(str(user_path(options.output)), name)
         curves = [collect_curve(RunFolder(run)) for run in options.runs]
         save(draw_curves(curves), path, name)
     except RequestError as error:

@@ -33,8 +33,8 @@ def expanded(key: str, path: str) -> str:
 
 
 def user_path(text: str) -> Path:
-    """A path in an option such as ``--output=~/report``, where no shell replaces ``~``."""
-    return Path(os.path.expanduser(text))
+    """A path in an option such as ``--output=~/report``, where no shell replaces ``~``, or in quotes."""
+    return Path(os.path.expandvars(os.path.expanduser(text)))
 
 
 def conf_dir() -> Path:
