@@ -151,10 +151,7 @@ def test_a_file_of_ones_own_may_set_what_is_not_used(tmp_path: Path, capfd: pyte
 
 
 LENGTH = "use ssr, the fraction of the recipe's epochs to train for, or schedule.max_duration=10ep"
-HARDWARE = (
-    "BM.GPU.H100.8, ND96asr_v4, ND96isr_H100_v5, a100x1, a100x8, a2-highgpu-8g, a3-highgpu-8g, auto, cpu, h100x1, "
-    "h100x8, lambda_8xa100, lambda_8xa100_40gb, lambda_8xh100, p4d.24xlarge, p4de.24xlarge, p5.48xlarge, p5en.48xlarge"
-)
+HARDWARE = ", ".join(hints.options_of("hardware"))
 LOADER = "train_file, val_file, write_mode, max_resolution, compress_probability, jpeg_quality, os_cache"
 # What people type who come from other programs, or in a hurry, and the right answer.
 TYPED = {
@@ -229,7 +226,7 @@ def test_words_of_other_programs_are_known(typed: str, use: str | None) -> None:
         ("dataset", "imagenet1k", "(did you mean imagenet?)"),
         ("dataset", "cifar10", "use dataset=imagefolder dataset.dir=PATH; or one of digits, imagefolder, imagenet"),
         ("hardware", "a100", "(did you mean a100x1 or a100x8?)"),
-        ("hardware", "8xA100", "use hardware=a100x8; or one of BM.GPU.H100.8, "),
+        ("hardware", "8xA100", f"use hardware=a100x8; or one of {HARDWARE}"),
         ("data", "ffvc", "(did you mean ffcv?)"),
         ("recipe", "spicy", "use one of baseline, hot, medium, mild"),
     ],
