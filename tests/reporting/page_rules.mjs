@@ -7,7 +7,7 @@ const load = (name) => import(`${process.argv[2]}/rules/${name}.js`);
 const { answersTo, fractionOf, targetOf, topRange } = await load("answer");
 const { bootstrap, contenders, drawnMean, randomNumbers } = await load("bootstrap");
 const { baselineText } = await load("baseline");
-const { COLUMNS } = await load("columns");
+const { COLUMNS, columnOf } = await load("columns");
 const { marksOf, nameOf, seedsText } = await load("describe");
 const format = await load("format");
 const { atSameQuality, cheapestReaching, costAt, frontOf, paretoFront, spread } = await load("frontier");
@@ -48,13 +48,39 @@ function seedsCase({ groups, target }) {
   };
 }
 
+/** Which groups may be on a front, of groups of points. */
+function contestCase(groups) {
+  const seeds = groups.map((points) => points.map(point));
+  return contenders(seeds).map((points) => seeds.indexOf(points));
+}
+
+/** Whether there is an interval if a statistic is undefined for so many of 1,000 draws. */
+function hasInterval(undefinedDraws) {
+  let round = 0;
+  const two = [point([0.5, 1]), point([0.6, 2])];
+  const statistic = ([mean]) => {
+    round += 1;
+    return round <= undefinedDraws ? null : mean.cost;
+  };
+  return bootstrap([two], statistic) !== null;
+}
+
+function isRefused(act) {
+  try {
+    act();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 const groupOf = (group) => ({
   key: group.key,
   runs: group.runs.map((run) => run.run_id),
   spreads: [group.top1, group.time, group.cost, group.x],
   ratios: [group.speedUp, group.saving],
   onFront: group.onFront,
-  marks: marksOf(group).map(({ name, count }) => [name, count]),
+  marks: marksOf(group).map(({ name, count, text }) => (text ? [name, count] : [name, count, "not explained"])),
   cells: COLUMNS.map((column) => column.text(group)),
   texts: [nameOf(group), seedsText(group)],
 });
@@ -140,6 +166,9 @@ const cases = JSON.parse(await text(process.stdin));
 const answers = {
   fronts: cases.fronts.map(frontCase),
   seeds: cases.seeds.map(seedsCase),
+  contests: cases.contests.map(contestCase),
+  limits: cases.limits.map(hasInterval),
+  random: Array.from({ length: 20 }, randomNumbers()),
   texts: cases.texts.map(textCase),
   readings: cases.readings.map(reading),
   unknown: [
@@ -150,6 +179,8 @@ const answers = {
     format.ratioText(null),
     format.savingText(null),
   ],
+  columns: COLUMNS.map(({ key, number, down, name }) => [key, Boolean(number), Boolean(down), Boolean(name)]),
+  refused: isRefused(() => columnOf("no column")),
   counted: [0, 1, 2].map((count) => format.counted(count, "run")),
   pages: cases.pages.map(({ content, curves, addresses }) => {
     const page = preparePage(content, curves, {});

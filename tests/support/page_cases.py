@@ -99,7 +99,7 @@ def _random_seeds(draw: random.Random, config: RunRecord, name: str) -> list[Run
             top1=config.top1 + draw.choice([0.0, 0.01 * draw.randint(-2, 2), draw.uniform(-0.01, 0.01)]),
             train_seconds=draw.choice([seconds] * 8 + [1.1 * seconds, None, 0.0, math.nan]),
             usd_per_node_hour=draw.choice([config.usd_per_node_hour] * 5 + [7.0]),
-            energy_kwh=draw.choice([config.energy_kwh, None]), resumed=draw.choice([0, 0, 0, 2]),
+            energy_kwh=draw.choice([config.energy_kwh, None]), resumed=draw.choice([0, 0, 0, 1, 2]),
             dirty=draw.random() < 0.1, commits=draw.choice([("a",), ("a",), ("a", "b")]),
         )
         for seed in range(draw.choice([1, 1, 2, 3, 5]))
@@ -171,6 +171,16 @@ class View:
         pairs += [("algorithms", SIGNS[use] + name) for name, use in self.algorithms.items()]
         pairs += [(f"price.{name}", str(price)) for name, price in self.own.items()]
         return urlencode(pairs)
+
+
+def edge_pages(draw: random.Random) -> list[tuple[list[RunRecord], list[View]]]:
+    """Pages that chance does not make: the known target is the lowest or the highest that is shown."""
+    one = replace(random_run(draw, coarse=True), dataset="imagenet", published=False, eval_crop=224, tta="")
+    pages: list[tuple[list[RunRecord], list[View]]] = []
+    for tops in ((0.766, 0.782), (0.752, 0.766), (0.767, 0.782), (0.752, 0.765)):
+        runs = [replace(one, run_id=f"{top1}", group=f"{top1}", top1=top1) for top1 in tops]
+        pages.append((runs, [View("imagenet", {"baseline": one.recipe})]))
+    return pages
 
 
 DEFAULTS = {

@@ -111,6 +111,6 @@ function bestOf(points) {
 function quantile(ordered, share) {
   const place = share * (ordered.length - 1);
   const below = Math.floor(place);
-  const above = Math.min(below + 1, ordered.length - 1);
-  return ordered[below] + (place - below) * (ordered[above] - ordered[below]);
+  // The level is below 1: there is always one above.
+  return ordered[below] + (place - below) * (ordered[below + 1] - ordered[below]);
 }
