@@ -64,7 +64,8 @@ export function spread(values) {
  */
 export function paretoFront(points) {
   const usable = [...points.keys()].filter((index) => counts(points[index]));
-  usable.sort((a, b) => points[a].cost - points[b].cost || points[b].top1 - points[a].top1 || a - b);
+  // Equal points stay in order.
+  usable.sort((a, b) => points[a].cost - points[b].cost || points[b].top1 - points[a].top1);
   let best = -Infinity;
   return usable.filter((index) => {
     const better = points[index].top1 > best;
