@@ -156,9 +156,9 @@ function reading({ content, curves, configs, addresses }) {
 }
 
 /** What is prepared once for all views. */
-function pageOf({ runs, configs, groupIds, runById, recipesOn, values, written, counts }) {
+function pageOf({ runs, configs, groupIds, runIds, recipesOn, values, written, counts }) {
   const told = runs.map(({ clock, curve, cloud, data }) => ({ clock, curve, cloud: cloud ?? null, data: data ?? null }));
-  const names = [[...configs], [...groupIds], [...runById.keys()], [...recipesOn]];
+  const names = [[...configs], [...groupIds], [...runIds], [...recipesOn]];
   return { runs: told, names, values, written: written.length, counts };
 }
 

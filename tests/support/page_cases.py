@@ -174,12 +174,16 @@ class View:
 
 
 def edge_pages(draw: random.Random) -> list[tuple[list[RunRecord], list[View]]]:
-    """Pages that chance does not make: the known target is the lowest or the highest that is shown."""
+    """Pages that chance does not make: the known target is the lowest or the highest that is shown, seeds are on two clouds."""
     one = replace(random_run(draw, coarse=True), dataset="imagenet", published=False, eval_crop=224, tta="")
     pages: list[tuple[list[RunRecord], list[View]]] = []
     for tops in ((0.766, 0.782), (0.752, 0.766), (0.767, 0.782), (0.752, 0.765)):
         runs = [replace(one, run_id=f"{top1}", group=f"{top1}", top1=top1) for top1 in tops]
         pages.append((runs, [View("imagenet", {"baseline": one.recipe})]))
+    split = [
+        replace(one, run_id=cloud, group="split", cloud=cloud, seed=seed) for seed, cloud in enumerate(("aws", "gcp"))
+    ]
+    pages.append((split, [View("imagenet", {"baseline": one.recipe, "cloud": "aws", "seeds": "several"})]))
     return pages
 
 

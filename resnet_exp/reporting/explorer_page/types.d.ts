@@ -99,7 +99,7 @@ export interface Page {
   configs: ReadonlyMap<string, string>;
   /** What the runs have, sorted. */
   values: Values;
-  runById: ReadonlyMap<string, Run>;
+  runIds: ReadonlySet<string>;
   groupIds: ReadonlySet<string>;
   /** By "recipe@hardware". */
   recipesOn: ReadonlyMap<string, RecipeBaseline>;
@@ -217,7 +217,7 @@ export interface Filter {
 
 /** Runs that the same filters hide. */
 export interface Hidden {
-  filters: readonly Filter[];
+  filters: readonly Omit<Filter, "passes">[];
   runs: readonly Run[];
   /** Shows them. */
   change: Partial<State>;

@@ -23,7 +23,7 @@ function recipeOfBaseline(page, baseline) {
  * @param {string} baseline
  */
 export function isBaseline(page, baseline) {
-  return recipeOfBaseline(page, baseline) !== null || page.runById.has(baseline) || page.groupIds.has(baseline);
+  return recipeOfBaseline(page, baseline) !== null || page.runIds.has(baseline) || page.groupIds.has(baseline);
 }
 
 /**

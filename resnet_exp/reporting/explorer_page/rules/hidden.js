@@ -3,15 +3,14 @@
 import { FILTERS } from "./filters.js";
 import { collectBy, groupKey } from "./groups.js";
 
-/** @import { Filter, Hidden, Page, Run, Shown, State } from "../types.d.ts" */
+/** @import { Hidden, Page, Run, Shown, State } from "../types.d.ts" */
 
 /**
  * Of the runs of a configuration: the filters alone may leave too few or too many of them.
- * @type {Filter}
+ * @type {Hidden["filters"][number]}
  */
 const SEEDS = {
   name: "Seeds",
-  passes: () => false,
   text: (state) => (state.seeds === "single" ? "one only" : "several only"),
   open: () => ({ seeds: "all" }),
 };

@@ -17,7 +17,7 @@ export function preparePage(content, curves, configs) {
     prices: new Map(Object.entries(content.prices)),
     configs: new Map(Object.entries(configs)),
     values: valuesOf(runs),
-    runById: new Map(runs.map((run) => [run.run_id, run])),
+    runIds: new Set(runs.map((run) => run.run_id)),
     groupIds: new Set(runs.flatMap((run) => run.group ?? [])),
     recipesOn: new Map(runs.map((run) => [recipeOn(run), { recipe: run.recipe, hardware: run.hardware }])),
   };

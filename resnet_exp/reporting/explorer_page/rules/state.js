@@ -198,7 +198,7 @@ function readBaseline(state, value, page) {
 
 /** @type {Reader} */
 function readSelected(state, value, page) {
-  if (!page.runById.has(value) && !page.groupIds.has(value)) return `selected=${value} is not a run of this page`;
+  if (!page.runIds.has(value) && !page.groupIds.has(value)) return `selected=${value} is not a run of this page`;
   state.selected = value;
 }
 
