@@ -40,8 +40,8 @@ class DataSet:
     val: SplitState | None = None
 
 
-def data_set_of(config: RunConfig) -> DataSet:
-    """The data set of a configuration as it is now.
+def data_set_of(config: RunConfig, named: bool = True) -> DataSet:
+    """The data set of a configuration as it is now; without its name, which may be in an object store, if not `named`.
 
     Raises:
         RequestError: the images, or what they were converted to, cannot be read.
@@ -50,10 +50,11 @@ def data_set_of(config: RunConfig) -> DataSet:
     if formats.format_of(config.data.loader) is formats.SYNTHETIC:
         return DataSet("synthetic", None, [str(number) for number in range(config.dataset.num_classes or 0)])
     train, val = scans
+    name = _name(config) if named else config.dataset.name
     if train is None or val is None:
-        return DataSet(_name(config), None, [])
+        return DataSet(name, None, [])
     both = hashlib.blake2b(f"{train.state.fingerprint} {val.state.fingerprint}".encode(), digest_size=8)
-    return DataSet(_name(config), both.hexdigest(), train.classes, train.state, val.state)
+    return DataSet(name, both.hexdigest(), train.classes, train.state, val.state)
 
 
 def fingerprint_of(config: RunConfig) -> str | None:
@@ -157,7 +158,7 @@ def _before(run: RunFolder) -> DataSet | None:
 def _known_data_set(config: RunConfig) -> DataSet | None:
     """The data set as it is now; None where nothing tells: who reads the images says why."""
     with contextlib.suppress(RequestError):
-        found = data_set_of(config)
+        found = data_set_of(config, named=False)
         return None if found.fingerprint is None else found
     return None
 
