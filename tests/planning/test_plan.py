@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import shlex
 import subprocess
@@ -163,7 +164,8 @@ def test_mean_speed_of_own_runs(run_cli: RunCli, tmp_path: Path) -> None:
     assert row(done.stdout, "batches") == "990, 22 an epoch of 1,437 images"
     assert row(done.stdout, "time") == "about 2.4 min to train"  # 63,360 images / 440 = 144 s
     assert row(done.stdout, "basis") == "440 images/s, the mean of 2 finished runs like it on 2 CPU cores in runs"
-    assert row(done.stdout, "cost") == "about $0.12 to train, at $3.00 an hour"
+    today = f"{datetime.date.today().isoformat()}, given by hand"
+    assert row(done.stdout, "cost") == f"about $0.12 to train, at $3.00 an hour (price of {today})"
 
 
 def test_a_damaged_result_is_no_ground(run_cli: RunCli, tmp_path: Path) -> None:
