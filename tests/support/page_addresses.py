@@ -67,6 +67,14 @@ READINGS: list[Reading] = [
     _read("only=others", state={"only": "others"}, again="dataset=own&only=others"),
     _read("only=my+box", state={"only": "my box"}, again="dataset=own&only=my+box"),
     _read("only=not+stated", state={"only": "not stated"}, again="dataset=own&only=not+stated"),
+    # What is usual can be said too.
+    *(
+        _read(word, again=OWN)
+        for word in ("order=usual", "compare=recipe", "x=time", "scale=log", "seeds=all", "published=on", "show=means",
+                     "prices=today", "sortBy=accuracy", "model=all", "cloud=all", "hardware=all")
+    ),
+    _read("target=0.76612345678912", "target=0.76612345678912 is taken as 76.6123456789 %",
+          state={"target": 76.6123456789}, again="dataset=own&target=76.6123456789"),
     _read("target=none", state={"target": "none"}, again="dataset=own&target=none"),
     _read("target=76.6", state={"target": 76.6}, again="dataset=own&target=76.6"),
     _read("target=1", state={"target": 1}, again="dataset=own&target=1"),
@@ -108,6 +116,13 @@ PAGES: list[tuple[list[RunRecord], list[Reading]]] = [
     (_PUBLISHED, [
         (("", ""), (), {"sortBy": "cost", "dataset": "imagenet"}, "sortBy=cost&dataset=imagenet"),
         _read("x=cost", state={"x": "cost", "dataset": "imagenet"}, again="x=cost&dataset=imagenet"),
+    ]),
+    # As many recipes as are listed.
+    ([_ONE, *READ[3:10]], [
+        _read("recipe=x", "recipe=x is not among mild, r0, r1, r2, r3, r4, r5, r6", again=OWN),
+    ]),
+    ([_ONE, *READ[3:11]], [
+        _read("recipe=x", "recipe=x is not among mild, r0, r1, r2, r3, r4, r5, r6, ...", again=OWN),
     ]),
     ([*_PUBLISHED, _ONE], [(("", ""), (), {}, OWN)]),
     ([], [
