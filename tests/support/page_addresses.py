@@ -120,6 +120,7 @@ PAGES: list[tuple[list[RunRecord], list[Reading]]] = [
     # As many recipes as are listed.
     ([_ONE, *READ[3:10]], [
         _read("recipe=x", "recipe=x is not among mild, r0, r1, r2, r3, r4, r5, r6", again=OWN),
+        _read("recipe=mosaicml_mild", state={"recipe": ["mild"]}, again="dataset=own&recipe=mild"),
     ]),
     ([_ONE, *READ[3:11]], [
         _read("recipe=x", "recipe=x is not among mild, r0, r1, r2, r3, r4, r5, r6, ...", again=OWN),
