@@ -78,7 +78,7 @@ def random_run(draw: random.Random, coarse: bool) -> RunRecord:
         model=draw.choice(["resnet50", "resnet50", "resnet101"]), dataset=draw.choice(["imagenet", "imagenet", "own"]),
         data=draw.choice(["ffcv", "streaming", ""]), algorithms=draw.choice([None, (), ("ema",), ("ema", "sam")]),
         cloud=draw.choice(["aws", None]), hardware=draw.choice(["p4d", "p4d", "a100x8", "cpu", "my box"]),
-        gpu=draw.choice(["A100", None]), devices=draw.choice([8, 8, 8, 0]), nodes=draw.choice([1, 1, 1, 4]),
+        gpu=draw.choice(["A100", None]), devices=draw.choice([8, 8, 1, 1, 0]), nodes=draw.choice([1, 1, 1, 4]),
         cpus=draw.choice([8, 96]), ssr=draw.choice([0.1, 0.5, None]), seed=0, epochs=draw.choice([9.0, 18.0, None]),
         top1=draw.randint(60, 80) / 100 if coarse else draw.uniform(0.6, 0.8), top5=None,
         train_seconds=float(draw.randint(1, 4) * 900) if coarse else draw.uniform(100, 9000), eval_seconds=None,
@@ -174,12 +174,15 @@ class View:
 
 
 def edge_pages(draw: random.Random) -> list[tuple[list[RunRecord], list[View]]]:
-    """Pages that chance does not make: the known target is the lowest or highest that is shown, seeds on two clouds."""
+    """Pages that chance does not make: the known target is the lowest or highest that is shown, one machine has fewer GPUs."""
     one = replace(random_run(draw, coarse=True), dataset="imagenet", published=False, eval_crop=224, tta="")
     pages: list[tuple[list[RunRecord], list[View]]] = []
     for tops in ((0.766, 0.782), (0.752, 0.766), (0.767, 0.782), (0.752, 0.765)):
         runs = [replace(one, run_id=f"{top1}", group=f"{top1}", top1=top1) for top1 in tops]
         pages.append((runs, [View("imagenet", {"baseline": one.recipe})]))
+    base = replace(one, run_id="base", group="base", recipe="baseline", devices=8, train_seconds=100.0)
+    fewer = [replace(base, run_id=f"{n}", group=f"{n}", recipe="mild", devices=n, cpus=n) for n in (1, 4, 8)]
+    pages.append(([base, *fewer], [View("imagenet")]))
     split = [
         replace(one, run_id=cloud, group="split", cloud=cloud, seed=seed) for seed, cloud in enumerate(("aws", "gcp"))
     ]
