@@ -174,7 +174,7 @@ class View:
 
 
 def edge_pages(draw: random.Random) -> list[tuple[list[RunRecord], list[View]]]:
-    """Pages that chance does not make: the known target is the lowest or highest that is shown, one machine has fewer GPUs."""
+    """Pages that chance does not make: the known target at an end of the range, machines of fewer GPUs, two clouds."""
     one = replace(random_run(draw, coarse=True), dataset="imagenet", published=False, eval_crop=224, tta="")
     pages: list[tuple[list[RunRecord], list[View]]] = []
     for tops in ((0.766, 0.782), (0.752, 0.766), (0.767, 0.782), (0.752, 0.765)):
