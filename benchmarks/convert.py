@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 
 WIDTH, HEIGHT, QUALITY = 500, 375, 97
 Contender = Callable[[Path, Path, str, int, int], None]

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from data_loaders import FULL, IMAGES, MODES, NAMES, generate, make, prepare
 
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 
 HERE = Path(__file__).resolve().parent.parent
 # For the interpreter of another checkout, in its folder of benchmarks.

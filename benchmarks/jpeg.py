@@ -19,7 +19,7 @@ import numpy as np
 from data_loaders import generate
 from jpeg_passes import WIDTH, crops, encoded, whole
 
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 from resnet_exp.data.conversion.encode import restart_interval
 from resnet_exp.data.kernels.jpeg import EIGHTHS
 

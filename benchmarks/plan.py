@@ -20,8 +20,9 @@ from hydra import compose, initialize_config_dir
 from resnet_exp.config import identity, resolvers, schedule
 from resnet_exp.config.finalize import finalize
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console, paths
-from resnet_exp.core.text import span
+from resnet_exp.core import paths
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import span
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds, training_time
 from resnet_exp.results.published_runs import published

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from torchvision.datasets import ImageFolder
 
-from resnet_exp.core import console
-from resnet_exp.data import fingerprint, image_tree
+from resnet_exp.core.terminal import console
+from resnet_exp.data.images import fingerprint, image_tree
 
 ROUNDS, CLASSES = 5, 1000
 IMAGENET = 1_281_167

@@ -24,7 +24,7 @@ from typing import Any
 
 from data_loaders import mosaicml_streaming
 
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 
 IMAGES, BYTES, BATCH, A_SHARD = 2048, 100_000, 64, 512
 NAMES = ("MDS, this project", "MDS, mosaicml-streaming", "WebDataset", "LitData")

@@ -25,7 +25,7 @@ from typing import TypeVar
 
 import psutil
 
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 
 RUN = ("recipe=mild", "ssr=0.0112", "hardware=cpu")
 # Of synthetic images there are as many as of the digits.

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 from resnet_exp.loggers.wandb_background import BackgroundRun
 
 RUN = ("recipe=mild", "ssr=0.0667", "hardware=cpu", "loggers.wandb.init_seconds=3", "loggers.wandb.finish_seconds=3")

@@ -145,7 +145,7 @@ class Adaptive(_Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch batches of runs until there are ``n_trials``."""
-        from resnet_exp.core import console
+        from resnet_exp.core.terminal import console
         from resnet_exp.launch.dataset import check_same_data
         from resnet_exp.runs import sweep_manifest
         from resnet_exp.sweep.compose import RunComposer
@@ -176,7 +176,7 @@ class Adaptive(_Sweeper):
 
     def _place(self) -> tuple[str, Path]:
         """Name of the sweep, and its folder of runs."""
-        from resnet_exp.config.values import check_name
+        from resnet_exp.config.checks.values import check_name
         from resnet_exp.core import paths
         from resnet_exp.core.errors import RequestError
 

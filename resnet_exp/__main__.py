@@ -3,7 +3,7 @@
 import sys
 
 from resnet_exp import cli
-from resnet_exp.core import program
+from resnet_exp.core.terminal import program
 
 
 def main() -> int:

@@ -18,9 +18,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import command_line, completion, no_effect, resolvers
+from resnet_exp.config import resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
-from resnet_exp.config.hydra_errors import explain_error, missing_key
+from resnet_exp.config.overrides import command_line, completion, no_effect
+from resnet_exp.config.overrides.hydra_errors import explain_error, missing_key
 from resnet_exp.config.schema import (
     BasicLauncherConfig,
     LauncherConfig,
@@ -28,9 +29,10 @@ from resnet_exp.config.schema import (
     RunConfig,
     SlurmLauncherConfig,
 )
-from resnet_exp.core import console, help_text, paths
+from resnet_exp.core import paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
-from resnet_exp.core.text import one_line
+from resnet_exp.core.terminal import console, help_text
+from resnet_exp.core.terminal.text import one_line
 from resnet_exp.launch.run import launch_run
 from resnet_exp.sweep.launchers import slurm
 from resnet_exp.sweep.launchers.basic import in_turn

@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from resnet_exp import cli
-from resnet_exp.config import command_line
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import DataConfig, RunConfig
-from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
-from resnet_exp.core.text import byte_size, plural, setting
-from resnet_exp.data import formats, image_tree
+from resnet_exp.core.terminal import console, help_text, program
+from resnet_exp.core.terminal.text import byte_size, plural, setting
+from resnet_exp.data import formats
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.formats import ConvertedFiles
+from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming import upload as mds_upload
 from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.launch.prepare import prepare_data

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.paths import user_path
+from resnet_exp.core.terminal import console, help_text, program
 from resnet_exp.tracking.publish import publish, write_definition
 from resnet_exp.tracking.wandb_runs import PROJECT
 

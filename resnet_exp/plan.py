@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from resnet_exp import cli
-from resnet_exp.config import command_line
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import LauncherConfig
-from resnet_exp.core import console, help_text, paths, program
+from resnet_exp.core import paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.core.terminal import console, help_text, program
 from resnet_exp.planning import target_accuracy
 from resnet_exp.planning.run_plan import PICTURE, TARGET, show_run, show_sweep, show_target
 from resnet_exp.reporting.curves import output_path

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.paths import user_path
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal import console, help_text, program
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.reporting.curves import FORMATS, collect_curve, draw_curves, mixed_datasets, output_path, save
 from resnet_exp.runs.folder import RunFolder
 

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from resnet_exp.core import console, help_text, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.paths import user_path
-from resnet_exp.core.text import fraction
+from resnet_exp.core.terminal import console, help_text, program
+from resnet_exp.core.terminal.text import fraction
 from resnet_exp.reporting import markdown
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.reporting.write import Content, write

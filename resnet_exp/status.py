@@ -7,10 +7,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from resnet_exp.core import help_text, program
-from resnet_exp.core.console import complain
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.core.paths import user_path
+from resnet_exp.core.terminal import help_text, program
+from resnet_exp.core.terminal.console import complain
 from resnet_exp.runs import states, status_table
 from resnet_exp.runs.folder import where_runs_are
 

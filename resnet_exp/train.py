@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from resnet_exp.core import program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.core.terminal import program
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs import folder
 from resnet_exp.runs.folder import RunFolder
@@ -20,7 +20,7 @@ from resnet_exp.training.worker import run_external_rank, run_rank
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: one run folder. Returns the exit code."""
-    from resnet_exp.core import console
+    from resnet_exp.core.terminal import console
     from resnet_exp.launch.run import resume_run
 
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # An import for a module of ours, and a part of the name of the contract that it breaks.
 OFFENSES = {
     "core.text": ("resnet_exp.runs.states", "Imports point downward"),
-    "runs.folder": ("resnet_exp.data.image_tree", "Imports point downward"),
+    "runs.folder": ("resnet_exp.data.images.image_tree", "Imports point downward"),
     "data.kernels.rng": ("resnet_exp.data.imagefolder", "Inside data"),
     "launch.summary": ("resnet_exp.data.contract", "No torch"),
     "results.prices": ("omegaconf", "No Hydra"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from resnet_exp import cli, convert, plan
-from resnet_exp.config import command_line
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import LauncherConfig, RunConfig
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError
 from resnet_exp.sweep.planned import Sweep

@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from resnet_exp.config import identity, no_effect
-from resnet_exp.config.hydra_errors import explain_error, unresolved_key
+from resnet_exp.config import identity
+from resnet_exp.config.checks.validate import validate
+from resnet_exp.config.checks.values import check_name
+from resnet_exp.config.overrides import no_effect
+from resnet_exp.config.overrides.hydra_errors import explain_error, unresolved_key
 from resnet_exp.config.own_price import mark_own_prices
 from resnet_exp.config.schema import DataConfig, PlainValues, RunConfig, part_config, plain_values, run_config
-from resnet_exp.config.validate import validate
-from resnet_exp.config.values import check_name
-from resnet_exp.core import devices, paths
+from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
-from resnet_exp.data import digits, formats, image_tree
+from resnet_exp.core.machine import devices
+from resnet_exp.data import formats
 from resnet_exp.data.conversion.manifest import Manifest
+from resnet_exp.data.images import digits, image_tree
 
 PATHS = (
     *("runs_dir", "dataset.dir", "data.cache_dir"),

@@ -6,7 +6,7 @@ The id depends neither on where code lies nor on keys that a later version adds:
   none. So a new key needs a default that leaves existing runs unchanged, and a default never changes.
 - An entry (an algorithm, a callback, the loader) counts by its name, its settings and its ``_target_``. For resnet_exp
   and Composer, only package and name of the target count, not the modules between them: ``composer.MixUp``. Of a
-  user's own code the content counts too (`resnet_exp.config.import_check.code_digest`).
+  user's own code the content counts too (`resnet_exp.config.checks.import_check.code_digest`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, cast
 
-from resnet_exp.config.import_check import code_digest
+from resnet_exp.config.checks.import_check import code_digest
 from resnet_exp.config.schema import TARGET, Entry, RunConfig
 from resnet_exp.data import formats
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from resnet_exp.config.no_effect import words_by_key
+from resnet_exp.config.overrides.no_effect import words_by_key
 from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core import paths
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.conversion.process import ConversionOptions, Say
 from resnet_exp.data.ffcv.files import FFCVFiles
-from resnet_exp.data.fingerprint import Scan
+from resnet_exp.data.images.fingerprint import Scan
 from resnet_exp.data.streaming.files import MDSShards
 
 

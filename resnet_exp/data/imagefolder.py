@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from resnet_exp.data import image_tree
 from resnet_exp.data.contract import Loader, Split
-from resnet_exp.data.image_file import load_rgb
+from resnet_exp.data.images import image_tree
+from resnet_exp.data.images.image_file import load_rgb
 from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
 
 

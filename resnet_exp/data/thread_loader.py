@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.data.contract import IGNORED, Batch, Split
 from resnet_exp.data.kernels.batch import Rule, Samples, Scratch, load, make_scratch, rule_of, to_read
 from resnet_exp.data.kernels.randaugment import NOTHING, augment_with

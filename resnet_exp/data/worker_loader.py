@@ -23,7 +23,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from typing_extensions import Self
 
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.core.processes import die_with_parent, how_it_ended
+from resnet_exp.core.machine.processes import die_with_parent, how_it_ended
 from resnet_exp.data.contract import Batch, Split
 
 # Epoch, index and side in pixels of a sample.

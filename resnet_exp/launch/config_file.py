@@ -9,8 +9,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 
-from resnet_exp.config import import_check, validate
-from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.checks import import_check, validate
+from resnet_exp.config.overrides.hydra_errors import explain_error
 from resnet_exp.config.schema import TARGET, RunConfig, plain_values, run_config
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes, write_text

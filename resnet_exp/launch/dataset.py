@@ -15,9 +15,10 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.records import Text, from_json, read_record
-from resnet_exp.core.text import plural, printable
-from resnet_exp.data import fingerprint, formats, image_tree
-from resnet_exp.data.fingerprint import Scan, SplitState
+from resnet_exp.core.terminal.text import plural, printable
+from resnet_exp.data import formats
+from resnet_exp.data.images import fingerprint, image_tree
+from resnet_exp.data.images.fingerprint import Scan, SplitState
 from resnet_exp.runs.folder import RunFolder
 
 

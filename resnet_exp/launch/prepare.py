@@ -7,14 +7,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_exp.config import workers
+from resnet_exp.config.checks import workers
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console
-from resnet_exp.core.devices import usable_cpus
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import byte_size
-from resnet_exp.data import digits, formats, image_tree
+from resnet_exp.core.machine.devices import usable_cpus
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import byte_size
+from resnet_exp.data import formats
 from resnet_exp.data.conversion.process import ConversionOptions
+from resnet_exp.data.images import digits, image_tree
 from resnet_exp.launch.dataset import scan_of, write_data_set
 from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import IO
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from resnet_exp.core.processes import die_with_parent, how_it_ended
+from resnet_exp.core.machine.processes import die_with_parent, how_it_ended
+from resnet_exp.core.terminal import console
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder

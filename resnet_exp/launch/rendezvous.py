@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass
 
 from resnet_exp.config.schema import HardwareConfig
-from resnet_exp.core import slurm
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.machine import slurm
 
 # Ports for jobs: below Linux's ephemeral ports (32768 and up).
 FIRST_PORT, PORTS = 20000, 12000

@@ -8,9 +8,8 @@ import shutil
 import time
 from dataclasses import replace
 
-from resnet_exp.config import gpu_support, validate
+from resnet_exp.config.checks import gpu_support, validate
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console, program, torch_build
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
     EXIT_DONE,
@@ -20,6 +19,8 @@ from resnet_exp.core.errors import (
     RunFailed,
 )
 from resnet_exp.core.files import is_full, writing
+from resnet_exp.core.machine import torch_build
+from resnet_exp.core.terminal import console, program
 from resnet_exp.launch import rendezvous, summary
 from resnet_exp.launch.config_file import write_config
 from resnet_exp.launch.dataset import check_same_data

@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from resnet_exp.config import schedule, validate
+from resnet_exp.config import schedule
+from resnet_exp.config.checks import validate
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.cost import Priced
-from resnet_exp.core.devices import usable_cpus
-from resnet_exp.core.text import plural, span
+from resnet_exp.core.machine.devices import usable_cpus
+from resnet_exp.core.terminal.text import plural, span
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result
 

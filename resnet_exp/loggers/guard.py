@@ -8,8 +8,8 @@ from typing import Any
 
 from composer.loggers import LoggerDestination
 
-from resnet_exp.core import console
-from resnet_exp.core.text import one_line
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import one_line
 
 # The methods through which Composer and `resnet_exp.train` call a tracker.
 CALLED = (

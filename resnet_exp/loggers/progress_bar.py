@@ -11,8 +11,8 @@ from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 from tqdm import tqdm
 
-from resnet_exp.core import console
-from resnet_exp.core.text import span
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import span
 from resnet_exp.loggers.recorder import batches_of, current_lr, top1_top5_loss
 
 PLAIN_LINE_SECONDS = 30.0

@@ -8,7 +8,7 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-from resnet_exp.core import slurm
+from resnet_exp.core.machine import slurm
 from resnet_exp.loggers.recorder import Recorder, batches_of
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Progress, write_progress

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.core.text import one_line
+from resnet_exp.core.terminal.text import one_line
 
 # Default timeouts of a logger, at the start and at the end.
 PATIENCE_SECONDS = 30.0

@@ -15,7 +15,7 @@ from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
 from resnet_exp.config.schema import RunConfig, run_config
-from resnet_exp.core import console
+from resnet_exp.core.terminal import console
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
 from resnet_exp.runs.environment import environment_json, read_environment
@@ -45,7 +45,7 @@ class WeightsAndBiases(LoggerDestination):
         init_seconds: float = PATIENCE_SECONDS,
         finish_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.values` checks these settings."""
+        """See ``conf/loggers/wandb.yaml``; `resnet_exp.config.checks.values` checks these settings."""
         self._runs_dir, self._artifacts, self._patience = runs_dir, tuple(artifacts), (init_seconds, finish_seconds)
         self._project, self._group, self._entity = project, group, entity
         self._folder = RunFolder(Path(runs_dir))

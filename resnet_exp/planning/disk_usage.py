@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resnet_exp.config.schema import ModelConfig, RunConfig
-from resnet_exp.core.text import byte_size
+from resnet_exp.core.terminal.text import byte_size
 from resnet_exp.data import formats
 
 BYTES_PER_WEIGHT = 4

@@ -10,7 +10,7 @@ import yaml
 
 from resnet_exp.config import identity, schedule
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core.text import percent_with_error, plural
+from resnet_exp.core.terminal.text import percent_with_error, plural
 from resnet_exp.launch import dataset
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning.training_time import History

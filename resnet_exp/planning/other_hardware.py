@@ -9,7 +9,7 @@ from dataclasses import replace
 from resnet_exp.config import identity
 from resnet_exp.config.schema import HardwareConfig, RunConfig, part_config
 from resnet_exp.core.cost import cost_usd
-from resnet_exp.core.text import between, dollars, span, text_table
+from resnet_exp.core.terminal.text import between, dollars, span, text_table
 from resnet_exp.planning import training_time
 from resnet_exp.planning.training_time import History
 from resnet_exp.results import prices

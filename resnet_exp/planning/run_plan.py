@@ -8,11 +8,12 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from resnet_exp.config import command_line, validate
+from resnet_exp.config.checks import validate
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import HardwareConfig, LauncherConfig, ResolutionConfig, RunConfig, SlurmLauncherConfig
-from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, RequestError
-from resnet_exp.core.text import below_here, between, dollars, span
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import (

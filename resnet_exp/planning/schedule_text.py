@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resnet_exp.config.schedule import duration, learning_rate, scaled_duration, sizes
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core.text import plural
+from resnet_exp.core.terminal.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from pathlib import Path
 from resnet_exp.config.identity import NAMED_DATASETS
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import dollars, fraction, percent_with_error, plural, span
+from resnet_exp.core.terminal.text import dollars, fraction, percent_with_error, plural, span
 from resnet_exp.launch.dataset import fingerprint_of
 from resnet_exp.planning.sweep_plan import Line
 from resnet_exp.results import collect, frontier, prices

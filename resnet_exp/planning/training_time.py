@@ -22,8 +22,9 @@ from resnet_exp.config import identity, schedule
 from resnet_exp.config.identity import NAMED_DATASETS
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import below_here, between, span
-from resnet_exp.data import formats, image_tree
+from resnet_exp.core.terminal.text import below_here, between, span
+from resnet_exp.data import formats
+from resnet_exp.data.images import image_tree
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning import published_speeds
 from resnet_exp.results.datasets import KNOWN_IMAGES

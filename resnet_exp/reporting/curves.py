@@ -13,7 +13,7 @@ import yaml
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import time_unit
+from resnet_exp.core.terminal.text import time_unit
 from resnet_exp.reporting.legends import MAX_NAMES, label, put_legend
 from resnet_exp.results import parse
 from resnet_exp.runs.folder import RunFolder

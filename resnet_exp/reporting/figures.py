@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resnet_exp.core.text import time_unit
+from resnet_exp.core.terminal.text import time_unit
 from resnet_exp.reporting.labels import Spot, write_names
 from resnet_exp.reporting.legends import label, put_legend
 from resnet_exp.results import collect, frontier

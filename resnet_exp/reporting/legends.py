@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

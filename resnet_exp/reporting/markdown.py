@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_exp.core.text import plural, printable, span, with_error
+from resnet_exp.core.terminal.text import plural, printable, span, with_error
 from resnet_exp.results import frontier
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.frontier import Axis, Group, Ratio, Spread

@@ -14,7 +14,7 @@ from typing import Any
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.results import datasets, parse
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs import sweep_manifest

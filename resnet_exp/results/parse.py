@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from resnet_exp.core.files import parse_json
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.results import datasets
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.result import Result

@@ -12,7 +12,7 @@ from functools import partial
 import psutil
 
 from resnet_exp.core import files
-from resnet_exp.core.devices import usable_cpus, visible_gpus
+from resnet_exp.core.machine.devices import usable_cpus, visible_gpus
 from resnet_exp.core.records import Number, from_json, read_record
 from resnet_exp.runs.command import Command, Git, this_command
 from resnet_exp.runs.folder import RunFolder

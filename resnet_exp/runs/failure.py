@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal
 
-from resnet_exp.core import files, slurm
+from resnet_exp.core import files
 from resnet_exp.core.errors import EXIT_FAILED, RequestError, RunFailed
+from resnet_exp.core.machine import slurm
 from resnet_exp.core.paths import is_users
 from resnet_exp.core.records import Text, Whole, from_json, read_record
-from resnet_exp.core.text import one_line
+from resnet_exp.core.terminal.text import one_line
 from resnet_exp.runs import checkpoints, folder
 from resnet_exp.runs.folder import RunFolder
 

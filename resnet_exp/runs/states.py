@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from resnet_exp.core import slurm
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
-from resnet_exp.core.slurm import QueuedJob
+from resnet_exp.core.machine import slurm
+from resnet_exp.core.machine.slurm import QueuedJob
 from resnet_exp.runs import submission, sweep_manifest
 from resnet_exp.runs.failure import read_failure
 from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from resnet_exp.core.text import plural, span
+from resnet_exp.core.terminal.text import plural, span
 from resnet_exp.runs.states import KINDS, RunState
 
 COLORS = {

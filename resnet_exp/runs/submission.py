@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from resnet_exp.core import slurm
 from resnet_exp.core.files import SCHEMA, write_json, writing
+from resnet_exp.core.machine import slurm
 from resnet_exp.core.records import from_json, read_record
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.sweep_manifest import SweepManifest

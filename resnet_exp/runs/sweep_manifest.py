@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import SCHEMA, write_json, writing
 from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
 from resnet_exp.core.records import from_json, read_record
+from resnet_exp.core.terminal import console
 from resnet_exp.runs.command import Git
 from resnet_exp.runs.folder import CANNOT_BE_READ
 

@@ -9,8 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, open_dict
 
-from resnet_exp.config import command_line, no_effect
 from resnet_exp.config.finalize import close, finish
+from resnet_exp.config.overrides import command_line, no_effect
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.sweep.composition import Composition
 

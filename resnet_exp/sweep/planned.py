@@ -12,10 +12,11 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig
 
-from resnet_exp.config.hydra_errors import explain_error
+from resnet_exp.config.overrides.hydra_errors import explain_error
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.machine import slurm
+from resnet_exp.core.terminal import console
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.command import this_command
 from resnet_exp.runs.folder import RunFolder

@@ -16,10 +16,10 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
-from resnet_exp.core.text import span, text_table
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import span, text_table
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result
 from resnet_exp.sweep import grid

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import one_line
+from resnet_exp.core.terminal.text import one_line
 from resnet_exp.tracking.wandb_runs import TIMEOUT_SECONDS, end_client
 
 if TYPE_CHECKING:

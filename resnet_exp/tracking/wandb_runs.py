@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import one_line, printable
+from resnet_exp.core.terminal.text import one_line, printable
 from resnet_exp.results import parse
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.folder import is_run

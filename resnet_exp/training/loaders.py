@@ -10,8 +10,8 @@ from composer.devices import Device
 from composer.utils import dist
 
 from resnet_exp.config import schedule
+from resnet_exp.config.checks.workers import num_workers
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.config.workers import num_workers
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split

@@ -13,7 +13,8 @@ from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
 from composer.utils import reproducibility
 
-from resnet_exp.config import gpu_support, identity
+from resnet_exp.config import identity
+from resnet_exp.config.checks import gpu_support
 from resnet_exp.config.schema import Entries, Entry, HardwareConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.loggers.guard import guard
@@ -23,11 +24,11 @@ from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training import callbacks
 from resnet_exp.training.algorithms import listed_order
-from resnet_exp.training.batch_wait import BatchWait
 from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model
-from resnet_exp.training.startup import StartUp
+from resnet_exp.training.rank.batch_wait import BatchWait
+from resnet_exp.training.rank.startup import StartUp
 
 
 def wanted_algorithms(config: RunConfig) -> Entries:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from resnet_exp.config import validate
-from resnet_exp.core import devices, files
+from resnet_exp.config.checks import validate
+from resnet_exp.core import files
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
     EXIT_DONE,
@@ -24,6 +24,7 @@ from resnet_exp.core.errors import (
     RunFailed,
     StopRequested,
 )
+from resnet_exp.core.machine import devices
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.launch.dataset import read_data_set
 from resnet_exp.runs import checkpoints
@@ -31,7 +32,7 @@ from resnet_exp.runs.environment import Environment, read_environment, write_env
 from resnet_exp.runs.failure import write_error
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Evaluation, Result, ResultHardware, Timing, write_result
-from resnet_exp.training import lazy_imports
+from resnet_exp.training.rank import lazy_imports
 
 if TYPE_CHECKING:
     from resnet_exp.training.trainer import Training
@@ -77,7 +78,7 @@ def _explained(error: Exception, training: Training | None) -> Exception:
 
 def run_external_rank(run: RunFolder) -> int:
     """Run as a rank of another launcher, or alone with ``RANK=0``."""
-    from resnet_exp.training import external_ranks
+    from resnet_exp.training.rank import external_ranks
 
     external_ranks.complete_environment()
     try:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.config import validate
+from resnet_exp.config.checks import validate
 from resnet_exp.config.schema import HardwareConfig
-from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.machine import devices
 from resnet_exp.runs.folder import RunFolder, acquire
 from support.commands import RunCli
 from support.paths import ROOT

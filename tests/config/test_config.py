@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_exp.config import identity, schedule, validate
+from resnet_exp.config import identity, schedule
+from resnet_exp.config.checks import validate
 from resnet_exp.config.schema import ResolutionConfig, RunConfig, ScheduleConfig, run_config
 from resnet_exp.core import paths
 from support.configs import make_config

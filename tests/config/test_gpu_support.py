@@ -8,10 +8,10 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from resnet_exp.config import gpu_support, validate
-from resnet_exp.core import devices, torch_build
+from resnet_exp.config.checks import gpu_support, validate
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.torch_build import TorchBuild, has_kernels
+from resnet_exp.core.machine import devices, torch_build
+from resnet_exp.core.machine.torch_build import TorchBuild, has_kernels
 from resnet_exp.launch.run import launch_run
 from support.configs import make_config
 from support.paths import ROOT

@@ -10,7 +10,7 @@ import pytest
 
 from resnet_exp.config import identity
 from resnet_exp.config.schema import DataConfig, ModelConfig, RunConfig, run_config
-from resnet_exp.core import devices
+from resnet_exp.core.machine import devices
 from resnet_exp.data import formats
 from support.configs import make_config
 

@@ -11,8 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from resnet_exp import cli, convert, dashboard, plan, plot, report, status
-from resnet_exp.config.command_line import words_of
-from resnet_exp.core.text import setting
+from resnet_exp.config.overrides.command_line import words_of
+from resnet_exp.core.terminal.text import setting
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_result

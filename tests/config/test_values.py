@@ -9,8 +9,9 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from resnet_exp.config import algorithm_values, resolvers, validate, values
-from resnet_exp.config.algorithm_values import VALUES, Choice
+from resnet_exp.config import resolvers
+from resnet_exp.config.checks import algorithm_values, validate, values
+from resnet_exp.config.checks.algorithm_values import VALUES, Choice
 from resnet_exp.config.finalize import finalize
 from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from resnet_exp import cli, convert, plan
-from resnet_exp.config import command_line, hints, validate
+from resnet_exp.config.checks import validate
+from resnet_exp.config.overrides import command_line, hints
 from resnet_exp.config.schema import LauncherConfig, RunConfig
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE
 from resnet_exp.sweep.planned import Sweep

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from resnet_exp import convert, dashboard, plan, plot, report, status
-from resnet_exp.core.help_text import wrapped
-from resnet_exp.core.text import plural
+from resnet_exp.core.terminal.help_text import wrapped
+from resnet_exp.core.terminal.text import plural
 from support.terminal import COLUMNS, Terminal
 from support.warm import WarmPython
 

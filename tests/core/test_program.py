@@ -122,7 +122,7 @@ def test_characters_that_a_terminal_does_not_have(tmp_path: Path) -> None:
 # What a shell starts in the background ignores Ctrl-C, and so do its children unless they say otherwise.
 INTERRUPTED = """
 import signal, sys
-from resnet_exp.core import program
+from resnet_exp.core.terminal import program
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(program.run(lambda: open("fifo").read()))
 """

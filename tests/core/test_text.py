@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.core.text import one_line, percent_with_error, plural, printable, text_table, with_error
+from resnet_exp.core.terminal.text import one_line, percent_with_error, plural, printable, text_table, with_error
 
 
 @pytest.mark.parametrize(

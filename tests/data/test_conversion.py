@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.data import image_file, image_tree
 from resnet_exp.data.conversion import encode
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
@@ -31,6 +30,7 @@ from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.loader import make_loader
 from resnet_exp.data.ffcv.page_worker import PageFile
+from resnet_exp.data.images import image_file, image_tree
 from support.commands import RunCli
 from support.ffcv_files import SETTINGS, Sample, convert, samples_of
 from support.loaders import epoch_of, file_settings, same, split_of

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_exp.data import image_tree
+from resnet_exp.data.images import image_tree
 from support.conversions import (
     RunConvert,
     files_in,

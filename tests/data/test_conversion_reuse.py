@@ -14,11 +14,11 @@ import pytest
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_json
-from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.files import FormatFiles
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming.files import MDSShards
 from support.loaders import file_settings, shard_settings
 from support.photos import PhotoTree

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.data import image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.images import image_tree
 from support.conversions import (
     RunConvert,
     damage,

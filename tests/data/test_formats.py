@@ -10,10 +10,11 @@ import pytest
 import torch
 from torchvision.datasets import folder as torchvision_folder
 
-from resnet_exp.data import digits, ffcv, image_layouts, image_tree, imagefolder, synthetic
+from resnet_exp.data import ffcv, imagefolder, synthetic
 from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.images import digits, image_layouts, image_tree
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

@@ -13,7 +13,8 @@ import pytest
 
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
-from resnet_exp.data import image_layouts, image_tree, imagefolder
+from resnet_exp.data import imagefolder
+from resnet_exp.data.images import image_layouts, image_tree
 from resnet_exp.launch.prepare import prepare_data
 from support.configs import make_config
 from support.ffcv_files import convert

@@ -9,7 +9,7 @@ from zlib import crc32
 from resnet_exp.data.ffcv.journal import Journal
 from resnet_exp.data.ffcv.layout import page_bytes
 from resnet_exp.data.ffcv.page_worker import Page, Row
-from resnet_exp.data.image_tree import ImageFile
+from resnet_exp.data.images.image_tree import ImageFile
 
 CONTENT = {"write_mode": "raw", "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
 

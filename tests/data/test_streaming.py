@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import read_json, read_lines
-from resnet_exp.data import image_tree, streaming
+from resnet_exp.data import streaming
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import ConversionOptions
+from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming import conversion, mds, shuffle
 from resnet_exp.data.streaming.files import MDSShards
 from support.conversions import damage, many_photos, processes_of, wait_for

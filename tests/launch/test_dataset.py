@@ -15,7 +15,7 @@ from PIL import Image
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json
-from resnet_exp.data import fingerprint
+from resnet_exp.data.images import fingerprint
 from resnet_exp.launch.dataset import changed_data, check_same_data, data_set_of, fingerprint_of
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.run import launch_run
@@ -225,7 +225,7 @@ def test_runs_of_an_earlier_version_and_of_the_known_data_sets_tell_nothing(
 
 @pytest.mark.parametrize("images", [1, 3, 127, 128, 129, 1000, 5000])
 def test_the_sample_is_of_the_whole_split(images: int, tmp_path: Path) -> None:
-    from resnet_exp.data.image_tree import ImageFile
+    from resnet_exp.data.images.image_tree import ImageFile
 
     found = [ImageFile(f"a/{number}.jpg", 0, number, 0) for number in range(images)]
     sampled = [size for _, size, *_ in fingerprint.state_of(tmp_path, ["a"], iter(found)).sampled]

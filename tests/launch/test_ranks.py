@@ -21,7 +21,7 @@ from resnet_exp.core.files import read_json, read_lines, write_json
 from resnet_exp.data import imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training import external_ranks
+from resnet_exp.training.rank import external_ranks
 from support.commands import Finished, RunCli, left_running
 from support.paths import TESTS
 from support.photos import PhotoTree

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.config import import_check, values
+from resnet_exp.config.checks import import_check, values
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_lines
 from resnet_exp.loggers import metric_names

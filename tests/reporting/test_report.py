@@ -21,7 +21,7 @@ import pytest
 from resnet_exp import plot, report
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.reporting import figures, table_files
 from resnet_exp.reporting.curves import collect_curve, draw_curves
 from resnet_exp.results import collect, frontier, published_runs

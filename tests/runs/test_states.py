@@ -22,7 +22,7 @@ from rich.console import Console
 
 from resnet_exp import status
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.slurm import QueuedJob, _tasks
+from resnet_exp.core.machine.slurm import QueuedJob, _tasks
 from resnet_exp.runs import states, status_table, sweep_manifest
 from resnet_exp.runs.states import RunState
 from resnet_exp.runs.sweep_manifest import SweepManifest, SweepRun

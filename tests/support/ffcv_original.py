@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
 
-from resnet_exp.data import image_tree
-from resnet_exp.data.image_file import load_rgb
+from resnet_exp.data.images import image_tree
+from resnet_exp.data.images.image_file import load_rgb
 
 
 class Images:

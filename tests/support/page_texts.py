@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 
-from resnet_exp.core.text import with_error
+from resnet_exp.core.terminal.text import with_error
 from resnet_exp.results.frontier import Spread
 from support.page_statement import Row
 

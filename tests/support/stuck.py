@@ -9,7 +9,7 @@ from composer.core import Callback
 
 from resnet_exp.data.contract import Batch, Split
 from resnet_exp.data.synthetic import SyntheticLoader
-from resnet_exp.training import batch_wait
+from resnet_exp.training.rank import batch_wait
 
 
 class Stuck(SyntheticLoader):

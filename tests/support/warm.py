@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.core.processes import die_with_parent
+from resnet_exp.core.machine.processes import die_with_parent
 from support.commands import Finished, RunCli, command
 from support.paths import TESTS
 from support.warm_server import Request, send

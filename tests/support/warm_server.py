@@ -198,9 +198,9 @@ def _import_what_commands_import() -> None:
 
 
 def _import_what_ranks_import() -> None:
-    import resnet_exp.training.external_ranks
+    import resnet_exp.training.rank.external_ranks
     import resnet_exp.training.worker
-    from resnet_exp.training import lazy_imports
+    from resnet_exp.training.rank import lazy_imports
 
     with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
         import resnet_exp.training.trainer

@@ -18,8 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config import finalize, resolvers
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import devices, paths
+from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.machine import devices
 from resnet_exp.sweep import composition
 from resnet_exp.sweep.compose import RunComposer
 from support.photos import write_photos

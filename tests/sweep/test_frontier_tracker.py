@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from resnet_exp.config.checks.values import WANDB
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.config.values import WANDB
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.loggers import metric_names
 from resnet_exp.reporting import sweep_frontier

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.core import slurm
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.files import write_json
+from resnet_exp.core.machine import slurm
 from resnet_exp.runs.failure import Ended, failure_now, read_failure, write_error, write_failure, write_report
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Progress, write_progress

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from resnet_exp import cli
-from resnet_exp.config import validate
+from resnet_exp.config.checks import validate
 from resnet_exp.core import paths
 from resnet_exp.core.files import read_json
 from resnet_exp.runs import sweep_manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_exp.training import kernel_search
+from resnet_exp.training.rank import kernel_search
 from support.configs import make_config
 
 

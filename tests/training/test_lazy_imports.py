@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training import lazy_imports
-from resnet_exp.training.lazy_imports import UNUSED, Known
+from resnet_exp.training.rank import lazy_imports
+from resnet_exp.training.rank.lazy_imports import UNUSED, Known
 from support.paths import TESTS
 
 # Imported the usual way before the rank imports anything.
@@ -81,7 +81,7 @@ for name, (submodules, missing) in {facts!r}.items():
 def test_what_was_left_out_works_when_it_is_used() -> None:
     python("""
 import sys
-from resnet_exp.training import lazy_imports
+from resnet_exp.training.rank import lazy_imports
 with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
     import resnet_exp.training.trainer
 assert not any(isinstance(module, lazy_imports.StandIn) for module in sys.modules.values())
@@ -213,7 +213,7 @@ def test_checkpoints_name_the_cpu_as_composer_does() -> None:
     python(f"""
 import cpuinfo
 from composer.utils import get_composer_env_dict
-from resnet_exp.training import lazy_imports
+from resnet_exp.training.rank import lazy_imports
 lazy_imports.without_cpu_probe()
 cpuinfo.get_cpu_info, probe = None, cpuinfo.get_cpu_info
 assert get_composer_env_dict()["cpu_model"] == probe()["brand_raw"] == {model!r}

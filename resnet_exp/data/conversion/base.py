@@ -11,16 +11,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.text import plural, printable, span
-from resnet_exp.data import image_tree
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import plural, printable, span
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.conversion.manifest import Content
 from resnet_exp.data.conversion.worker import ImageWorker, Job, Refused
 from resnet_exp.data.conversion.worker_pool import WorkerLost, WorkerPool, pool_size
-from resnet_exp.data.image_tree import ImageFile
+from resnet_exp.data.images import image_tree
+from resnet_exp.data.images.image_tree import ImageFile
 
 
 @dataclass

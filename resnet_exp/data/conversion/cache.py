@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_exp.core.files import writing
-from resnet_exp.data import fingerprint, image_tree
+from resnet_exp.data.images import fingerprint, image_tree
 
 # Longest side of a stored image in pixels: JPEG and FFCV both write it in 16 bits.
 MAX_SIDE = 2**16 - 1

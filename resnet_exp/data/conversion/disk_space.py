@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.core.text import byte_size
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import byte_size
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import encode
-from resnet_exp.data.image_tree import ImageFile
+from resnet_exp.data.images.image_tree import ImageFile
 
 # Images of the sample at most, and images that one of them represents at least.
 MOST_SAMPLED, STANDS_FOR = 48, 8

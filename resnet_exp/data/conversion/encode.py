@@ -10,9 +10,9 @@ import numpy as np
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.records import Fraction
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.data.conversion.cache import MAX_SIDE
-from resnet_exp.data.image_file import Pixels, decode
+from resnet_exp.data.images.image_file import Pixels, decode
 
 # Side in pixels of the unit that a JPEG codes together: OpenCV subsamples colors 2x2.
 UNIT = 16

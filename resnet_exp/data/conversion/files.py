@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.data import fingerprint, image_tree
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import reuse
 from resnet_exp.data.conversion.cache import ConversionRequest, ConvertedFormat
 from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.conversion.process import Say
-from resnet_exp.data.fingerprint import Scan, SplitState
+from resnet_exp.data.images import fingerprint, image_tree
+from resnet_exp.data.images.fingerprint import Scan, SplitState
 
 Files = TypeVar("Files", bound="FormatFiles")
 

@@ -15,10 +15,10 @@ from typing import ClassVar, TypeVar
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, write_json
 from resnet_exp.core.records import from_json
-from resnet_exp.core.text import printable
-from resnet_exp.data import fingerprint, image_tree
-from resnet_exp.data.fingerprint import SplitState
-from resnet_exp.data.image_tree import ImageFile
+from resnet_exp.core.terminal.text import printable
+from resnet_exp.data.images import fingerprint, image_tree
+from resnet_exp.data.images.fingerprint import SplitState
+from resnet_exp.data.images.image_tree import ImageFile
 
 SCHEMA = 1
 FIX = "remove it to write it again"

@@ -16,9 +16,9 @@ from pathlib import Path
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, RequestError, RunFailed
 from resnet_exp.core.files import writing
 from resnet_exp.core.locks import held_lock, open_lock
-from resnet_exp.core.processes import die_with_parent
+from resnet_exp.core.machine.processes import die_with_parent
 from resnet_exp.core.records import Number
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.data.conversion.cache import ConversionRequest
 
 Say = Callable[[str], None]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_exp.core.text import byte_size, printable
-from resnet_exp.data import fingerprint, image_tree
+from resnet_exp.core.terminal.text import byte_size, printable
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.cache import ConversionRequest
 from resnet_exp.data.conversion.manifest import Manifest, ManifestMismatch
 from resnet_exp.data.conversion.process import Say
-from resnet_exp.data.fingerprint import SplitState
+from resnet_exp.data.images import fingerprint, image_tree
+from resnet_exp.data.images.fingerprint import SplitState
 
 
 def find_converted(request: ConversionRequest, split: str, of: type[Manifest], say: Say) -> None:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.processes import die_with_parent, keep_memory
+from resnet_exp.core.machine.processes import die_with_parent, keep_memory
 from resnet_exp.data.conversion.encode import Encoded, Settings, encode
 
 CURRENT = struct.Struct("<q")

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from resnet_exp.core.processes import how_it_ended
+from resnet_exp.core.machine.processes import how_it_ended
 from resnet_exp.data.conversion.worker import CURRENT, NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
 
 # Tasks that each worker holds: while one is done, the next one is there already.

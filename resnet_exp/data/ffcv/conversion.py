@@ -12,9 +12,8 @@ from typing import BinaryIO, ClassVar
 
 from isal.isal_zlib import crc32
 
-from resnet_exp.core import console
 from resnet_exp.core.records import from_json
-from resnet_exp.data import image_tree
+from resnet_exp.core.terminal import console
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import Settings
@@ -25,6 +24,7 @@ from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.journal import Journal, Layout
 from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, page_bytes, pages_at, sample_table
 from resnet_exp.data.ffcv.page_worker import Page, PageWorker
+from resnet_exp.data.images import image_tree
 
 # Images of a task: enough that the pipe costs nothing, few enough that all workers end at the same time.
 IMAGES_A_LIST = 16

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import printable, setting
-from resnet_exp.data import image_tree
+from resnet_exp.core.terminal.text import printable, setting
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process
 from resnet_exp.data.conversion.cache import ConvertedFormat
@@ -19,6 +18,7 @@ from resnet_exp.data.conversion.manifest import FIX, Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
+from resnet_exp.data.images import image_tree
 
 KIND = ConvertedFormat(
     name="ffcv",

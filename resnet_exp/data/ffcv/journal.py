@@ -21,7 +21,7 @@ from resnet_exp.core.records import MOST, REFUSED, Check, Count, Whole, from_jso
 from resnet_exp.data.conversion.encode import Settings
 from resnet_exp.data.ffcv.layout import page_bytes, pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
-from resnet_exp.data.image_tree import ImageFile
+from resnet_exp.data.images.image_tree import ImageFile
 
 SCHEMA = 1
 # Largest values of `Row`, of which mode, width and height have one and two bytes in the file.

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from isal.isal_zlib import crc32
 
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.manifest import FIX, SCHEMA, Content, Manifest, ManifestMismatch
 from resnet_exp.data.ffcv import layout

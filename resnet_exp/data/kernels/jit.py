@@ -14,8 +14,8 @@ import numba
 from numba.core.caching import FunctionCache
 from numba.core.errors import NumbaWarning
 
-from resnet_exp.core import console
 from resnet_exp.core.locks import held_lock, open_lock
+from resnet_exp.core.terminal import console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -14,14 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.files import append_line, whole_lines, write_lines
 from resnet_exp.core.records import Count, Whole, from_json
-from resnet_exp.data import image_tree
+from resnet_exp.core.terminal import console
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.base import Conversion
 from resnet_exp.data.conversion.encode import Settings
+from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming import manifest as mds_manifest
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.shard_worker import ShardTask, ShardWorker, TooLarge, Written

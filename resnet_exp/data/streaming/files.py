@@ -14,14 +14,14 @@ from typing import ClassVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_text, writing
-from resnet_exp.core.text import byte_size, printable, setting
-from resnet_exp.data import image_tree
+from resnet_exp.core.terminal.text import byte_size, printable, setting
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import process
 from resnet_exp.data.conversion.cache import MAX_SIDE, ConvertedFormat
 from resnet_exp.data.conversion.files import FormatFiles, check_number
 from resnet_exp.data.conversion.manifest import FIX, Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
+from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming import manifest as mds_manifest
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.manifest import MDSManifest

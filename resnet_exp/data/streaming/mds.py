@@ -19,7 +19,7 @@ from typing import TypeVar
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import read_json, write_json
 from resnet_exp.core.records import from_json
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 
 VERSION = 2
 INDEX = "index.json"

@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.core.text import one_line
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import one_line
 
 # For an index or a manifest; s3fs itself would try for seven minutes if the store does not respond.
 PATIENCE_SECONDS = 60

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resnet_exp.core import files
 from resnet_exp.core.records import is_object
-from resnet_exp.core.text import byte_size
+from resnet_exp.core.terminal.text import byte_size
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import Say
 from resnet_exp.data.streaming import mds

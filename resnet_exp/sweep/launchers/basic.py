@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED
+from resnet_exp.core.terminal import console
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.sweep.launchers.common import Attempt, begin_sweep, end_sweep
 from resnet_exp.sweep.launchers.frontier_tracker import tracked

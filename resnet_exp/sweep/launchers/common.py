@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import console, program
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from resnet_exp.core.terminal import console, program
 from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.runs import environment, status_table, sweep_manifest
 from resnet_exp.runs.command import Git, git

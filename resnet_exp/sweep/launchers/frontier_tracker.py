@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.config.values import WANDB
-from resnet_exp.core import console
+from resnet_exp.config.checks.values import WANDB
+from resnet_exp.core.terminal import console
 from resnet_exp.loggers import metric_names
 from resnet_exp.loggers.wandb_background import PATIENCE_SECONDS, BackgroundRun
 from resnet_exp.results import collect, frontier

@@ -9,11 +9,12 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 
-from resnet_exp.config import validate
+from resnet_exp.config.checks import validate
 from resnet_exp.config.schema import LocalLauncherConfig
-from resnet_exp.core import console, devices
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
-from resnet_exp.core.processes import die_with_parent
+from resnet_exp.core.machine import devices
+from resnet_exp.core.machine.processes import die_with_parent
+from resnet_exp.core.terminal import console
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.command import this_command

@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, RunFailed
+from resnet_exp.core.machine import slurm
+from resnet_exp.core.terminal import console
 from resnet_exp.runs.failure import current_failure, silent_nodes, write_error
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_progress

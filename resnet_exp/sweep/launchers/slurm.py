@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from resnet_exp.config.schema import HardwareConfig, SlurmLauncherConfig
-from resnet_exp.core import console, paths, slurm
+from resnet_exp.core import paths
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.files import writing
-from resnet_exp.core.text import plural, span
+from resnet_exp.core.machine import slurm
+from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.text import plural, span
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import submission, sweep_manifest
 from resnet_exp.runs.command import Command, this_command

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_exp.core import console, slurm
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
     EXIT_DONE,
@@ -29,6 +28,8 @@ from resnet_exp.core.errors import (
     RunFailed,
 )
 from resnet_exp.core.files import move_into_place
+from resnet_exp.core.machine import slurm
+from resnet_exp.core.terminal import console
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.launch.run import resume_run
 from resnet_exp.runs.command import git

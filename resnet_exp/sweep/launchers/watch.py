@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.live import Live
 
-from resnet_exp.core import console, slurm
-from resnet_exp.core.slurm import QueuedJob
+from resnet_exp.core.machine import slurm
+from resnet_exp.core.machine.slurm import QueuedJob
+from resnet_exp.core.terminal import console
 from resnet_exp.runs import status_table
 from resnet_exp.runs.states import UNREADABLE, RunState
 from resnet_exp.sweep.planned import Sweep

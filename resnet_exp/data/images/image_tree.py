@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import plural, printable
-from resnet_exp.data import image_layouts
-from resnet_exp.data.image_layouts import IMAGE_SUFFIXES
+from resnet_exp.core.terminal.text import plural, printable
+from resnet_exp.data.images import image_layouts
+from resnet_exp.data.images.image_layouts import IMAGE_SUFFIXES
 
 # What systems and file managers leave in folders, in lower case. Names that begin with a dot are left out too.
 LITTER = frozenset(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from resnet_exp.config import gpu_support, no_effect, values
+from resnet_exp.config.checks import gpu_support, values
+from resnet_exp.config.overrides import no_effect
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.config.schema import HardwareConfig, RunConfig
-from resnet_exp.core import devices
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import plural
+from resnet_exp.core.machine import devices
+from resnet_exp.core.terminal.text import plural
 from resnet_exp.data import formats
 
 PRECISIONS = ("fp32", "amp_fp16", "amp_bf16")

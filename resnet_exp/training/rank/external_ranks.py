@@ -8,9 +8,9 @@ import signal
 from dataclasses import replace
 
 from resnet_exp.config.schema import HardwareConfig, RunConfig
-from resnet_exp.core import console
 from resnet_exp.core.errors import EXIT_DONE, RequestError
-from resnet_exp.core.processes import die_with_parent
+from resnet_exp.core.machine.processes import die_with_parent
+from resnet_exp.core.terminal import console
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.launch.prepare import describe_data, prepare_data

@@ -15,9 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from resnet_exp.core.files import read_bytes
-from resnet_exp.core.text import plural, printable
-from resnet_exp.data import image_tree
-from resnet_exp.data.image_tree import ABSENT, ImageFile, LeftOut
+from resnet_exp.core.terminal.text import plural, printable
+from resnet_exp.data.images import image_tree
+from resnet_exp.data.images.image_tree import ABSENT, ImageFile, LeftOut
 
 # Of a split between half as many and as many images are sampled; all of one that has no more.
 MOST_SAMPLED = 128
@@ -62,7 +62,7 @@ class _Sample:
 
 
 def state_of(split_dir: Path, classes: list[str], images: Iterable[ImageFile]) -> SplitState:
-    """The state of a split; `images` are in the order of `resnet_exp.data.image_tree.files`."""
+    """The state of a split; `images` are in the order of `resnet_exp.data.images.image_tree.files`."""
     sample = _Sample()
     kept: list[list[str]] = [[] for _ in classes]
     times = hashlib.blake2b(digest_size=16)

@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 
 from omegaconf import ListConfig, OmegaConf
 
-from resnet_exp.config import hints
+from resnet_exp.config.overrides import hints
 from resnet_exp.core.errors import RequestError
 
 PROGRAM = ("python", "-m", "resnet_exp")

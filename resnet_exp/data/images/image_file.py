@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.core.text import one_line, printable
+from resnet_exp.core.terminal.text import one_line, printable
 
 Pixels = npt.NDArray[np.uint8]
 # What versions of Pillow call 16-bit gray.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resnet_exp.config.schedule import duration
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core import devices
+from resnet_exp.core.machine import devices
 from resnet_exp.data import formats
 
 MAX_AUTO_WORKERS = 8  # the recipes' own number per device

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from resnet_exp.config import command_line
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats

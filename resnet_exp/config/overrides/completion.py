@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from resnet_exp.core import console, paths
+from resnet_exp.core import paths
+from resnet_exp.core.terminal import console
 
 NAME, FOLDER = ("-cn", "--config-name"), ("-cd", "--config-dir")
 

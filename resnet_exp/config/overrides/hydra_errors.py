@@ -11,10 +11,10 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import hints
+from resnet_exp.config.overrides import hints
 from resnet_exp.config.schema import OPEN_GROUPS, LauncherConfig, RunConfig
 from resnet_exp.core import paths
-from resnet_exp.core.text import setting
+from resnet_exp.core.terminal.text import setting
 
 if TYPE_CHECKING:
     from hydra.errors import MissingConfigException

@@ -7,8 +7,8 @@ import re
 from dataclasses import asdict
 from typing import Any, cast
 
-from resnet_exp.config import algorithm_values, import_check
-from resnet_exp.config.hydra_errors import switched_off
+from resnet_exp.config.checks import algorithm_values, import_check
+from resnet_exp.config.overrides.hydra_errors import switched_off
 from resnet_exp.config.schema import (
     OPEN_GROUPS,
     TARGET,
@@ -20,7 +20,7 @@ from resnet_exp.config.schema import (
     RunConfig,
 )
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.text import printable
+from resnet_exp.core.terminal.text import printable
 from resnet_exp.data import formats
 
 BLOCKS = ("basic", "bottleneck")

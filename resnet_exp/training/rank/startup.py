@@ -13,8 +13,8 @@ from composer.utils import dist
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.data.contract import Batch, Loader
 from resnet_exp.runs import environment
-from resnet_exp.training.batch_wait import BatchWait
-from resnet_exp.training.kernel_search import search_kernels
+from resnet_exp.training.rank.batch_wait import BatchWait
+from resnet_exp.training.rank.kernel_search import search_kernels
 
 
 class StartUp(Callback):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from resnet_exp.config.schema import HardwareConfig
-from resnet_exp.core import devices, torch_build
-from resnet_exp.core.devices import Driver, Gpu
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.machine import devices, torch_build
+from resnet_exp.core.machine.devices import Driver, Gpu
 
 # The oldest drivers that run all of a CUDA major version (release notes of the CUDA Toolkit).
 DRIVERS = {12: 525, 13: 580}

@@ -1,0 +1,1 @@
+"""The machine: devices, processes, the queue of SLURM, the torch that is installed."""
