@@ -82,7 +82,7 @@ def _plain(value: object, left_out: Collection[str], prefix: str) -> object:
 def _entry(entry: Entry) -> Entry:
     counted = {name: _name(value) if name == TARGET else _plain(value, (), "") for name, value in entry.items()}
     target = entry.get(TARGET, "")
-    code = code_digest(target)
+    code = None if target.partition(".")[0] in OWN_NAMES else code_digest(target)
     return counted if code is None else {**counted, CODE: code}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sysconfig
+from functools import cache
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
@@ -54,5 +55,10 @@ def _beside(name: str) -> Path:
 
 def is_users(file: str) -> bool:
     """Whether a source file is a user's own: neither ours, nor installed, nor of Python itself."""
-    installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return Path(file).is_file() and not any(Path(file).is_relative_to(place) for place in (PACKAGE, *installed))
+    return not any(Path(file).is_relative_to(place) for place in _installed()) and Path(file).is_file()
+
+
+@cache
+def _installed() -> list[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return [PACKAGE, *(Path(sysconfig.get_path(name)) for name in names)]

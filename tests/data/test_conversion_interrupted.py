@@ -78,7 +78,7 @@ def test_a_conversion_that_is_killed_goes_on(
 
 
 def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoTree) -> None:
-    many_photos(photo_tree(), 100, picture(1800, 1200))  # so large that workers are hardly ever between two of them
+    many_photos(photo_tree(), 1000, picture(1800, 1200))  # so many and so large that workers are in the middle of one
     content: dict[str, object] = {key: SETTINGS[key] for key in ffcv_files.KIND.content}
     place = WriterPlace(*(str(tmp_path / name) for name in ("photos/train", "train.ffcv", "train.ffcv.partial")))
     request = WriterRequest(ffcv_files.KIND.conversion, (place,), content, str(tmp_path), 2, 0, 5)
@@ -86,7 +86,10 @@ def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoT
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: journaled(tmp_path) >= 1)
-        for worker in psutil.Process(started.pid).children():
+        workers = psutil.Process(started.pid).children()
+        # Not while they wait for their next images.
+        wait_for(lambda: all(worker.status() == psutil.STATUS_RUNNING for worker in workers))
+        for worker in workers:
             worker.suspend()
         _, errors = started.communicate(timeout=40)
     finally:

@@ -157,10 +157,11 @@ def write_evaluations(folder: Path, top1: list[float]) -> RunFolder:
 def test_curves_show_what_was_measured(tmp_path: Path) -> None:
     curve = collect_curve(write_evaluations(tmp_path / "a", [0.1, 0.5, 0.8]))
     assert curve == Curve("a", [60.0, 120.0, 180.0], [0.1, 0.5, 0.8])
-    (axes,) = draw_curves([curve]).axes
+    figure = draw_curves([curve])
+    (axes,), (legend,) = figure.axes, figure.legends
     (line,) = axes.get_lines()
     assert line.get_xydata() == pytest.approx(np.array([[60, 10], [120, 50], [180, 80]]))
-    assert "80.00%" in str(line.get_label())
+    assert [text.get_text() for text in legend.get_texts()] == ["a: 80.00%"]
 
 
 def test_curves_are_written_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,11 +48,16 @@ def code_digest(target: str) -> str | None:
 
 
 def _find(module: str) -> ModuleSpec | None:
+    # `python -m` finds a user's own modules in the current folder.
+    return _find_in(module, (str(Path.cwd()), *sys.path))
+
+
+@cache
+def _find_in(module: str, folders: tuple[str, ...]) -> ModuleSpec | None:
     name, path, spec = "", None, None
     for part in module.split("."):
         name = f"{name}.{part}" if name else part
-        # `python -m` finds a user's own modules in the current folder.
-        spec = PathFinder.find_spec(name, path if name != part else [str(Path.cwd()), *sys.path])
+        spec = PathFinder.find_spec(name, path if name != part else folders)
         if spec is None:
             return None
         path = spec.submodule_search_locations or []
