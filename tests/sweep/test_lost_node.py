@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -114,6 +115,28 @@ def test_what_explains_more_takes_the_place_of_what_explains_less(tmp_path: Path
         assert failure is not None
         found.append(failure.error)
     assert found == ["a", "a", "c", "c", "c", "f"]
+
+
+class FailedJob(slurm_job.SlurmJob):
+    """One whose ranks have ended with an error."""
+
+    def _run(self, run: RunFolder) -> int:
+        return 1
+
+
+def test_a_job_leaves_the_reason_of_its_ranks_alone(tmp_path: Path) -> None:
+    """What a job ends with repeats that reason: as an error of its own, it would hide the loss of a node."""
+    handlers = {number: signal.getsignal(number) for number in slurm_job.STOP}
+    run = folder(tmp_path, 0)
+    try:
+        with pytest.raises(RunFailed, match="Connection closed by peer"):
+            FailedJob(str(tmp_path), 5, None)()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    failure = read_failure(run)
+    assert failure is not None and failure.ended == "lost peer"
+    assert is_lost(run)
 
 
 def test_a_damaged_reason_is_replaced(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ class SlurmJob(Task):
         try:
             return self._carry_out(run)
         except Exception as error:
-            if not isinstance(error, OwnedByOther):
+            # What a rank has reported is the cause; `error` only repeats it, and cannot tell a lost peer.
+            if not isinstance(error, OwnedByOther) and current_failure(run) is None:
                 write_error(run, error, EXIT_BAD_REQUEST if isinstance(error, RequestError) else EXIT_FAILED)
             raise
 
