@@ -166,7 +166,11 @@ def _reset(block: Bottleneck) -> None:
     kept = set(block.downsample.modules()) if block.downsample is not None else set()
     for module in block.modules():
         if module not in kept and isinstance(module, (nn.Conv2d, nn.BatchNorm2d, nn.SyncBatchNorm)):
+            weight = module.weight.data
+            # In the order of the indices; torch 2.7 would draw in that of memory, which channels_last changes.
+            module.weight.data = weight.contiguous()
             module.reset_parameters()
+            module.weight.data = weight.copy_(module.weight.data)
 
 
 def listed_order(algorithms: Sequence[Algorithm], event: Event) -> Sequence[Algorithm]:
