@@ -23,7 +23,7 @@ from resnet_exp.core.machine import torch_build
 from resnet_exp.core.terminal import console, program
 from resnet_exp.launch import rendezvous, summary
 from resnet_exp.launch.config_file import write_config
-from resnet_exp.launch.dataset import check_same_data
+from resnet_exp.launch.dataset import check_same_data, read_data_set
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
@@ -52,6 +52,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     """
     folder = config.folder
     if (result := read_result(folder)) is not None:
+        read_data_set(folder)  # a damaged file would let other images pass
         check_same_data(config)
         console.say(f"already done: {folder.path}")
         console.say(summary.table(result, folder.path, console.width()))
@@ -62,6 +63,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _run_other_node(folder, config, place)
+    read_data_set(folder)
     checkpoints.check_checkpoint(folder)
     check_same_data(config)
     new = not folder.path.exists()

@@ -231,3 +231,17 @@ def test_the_sample_is_of_the_whole_split(images: int, tmp_path: Path) -> None:
     sampled = [size for _, size, *_ in fingerprint.state_of(tmp_path, ["a"], iter(found)).sampled]
     assert sampled == list(range(images)) if images <= 128 else 64 <= len(sampled) <= 128
     assert sampled == sorted(sampled) and sampled[0] == 0 and sampled[-1] >= images - 1 - images // 64
+
+
+@pytest.mark.parametrize("end", [stop, finish])
+def test_a_damaged_record_is_refused_not_taken_for_none(
+    end: Callable[[RunConfig], None], tmp_path: Path, photo_tree: PhotoTree
+) -> None:
+    photo_tree()
+    config = config_of(tmp_path)
+    begin(config)
+    end(config)
+    for content in ("[[[", '{"classes": 5}'):
+        config.folder.data_set.write_text(content)
+        with pytest.raises(RequestError, match=r"dataset\.json.*; remove it to run again"):
+            launch_run(config)
