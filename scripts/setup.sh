@@ -113,13 +113,14 @@ choose_python() {
 choose() {
     choose_stack
     choose_python && return
+    local problem="STACK=$stack ($why) needs Python 3.${minors// /, 3.} (found: ${found:-none})"
     if [[ -z ${STACK:-} && $stack == new ]]; then
         # The Python of older distributions; every driver that runs CUDA 13 runs CUDA 12 too.
         stack=cuda12 why="no Python 3.11 or later was found"
         describe_stack
         choose_python && return
     fi
-    refuse "STACK=$stack ($why) needs Python 3.${minors// /, 3.} (found: ${found:-none}); install one and name it: make setup PYTHON=/path/to/python3.12"
+    refuse "$problem; install one and name it: make setup PYTHON=/path/to/python3.12"
 }
 
 up_to_date() { [[ -s $stamp && $(<"$stamp") == "$key" && -x .venv/bin/python ]]; }

@@ -211,7 +211,7 @@ def test_unsupported_python_is_refused_in_one_line(checkout: Path, tmp_path: Pat
     assert done.returncode == 2
     (line, *_) = said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert len(said) == 1
-    assert f"{fake} is {version}" in line
+    assert f"needs Python 3.11, 3.12, 3.13, 3.14 (found: {fake} is {version})" in line
     assert "PYTHON=" in line
     assert not (checkout / ".venv").exists()
 
