@@ -23,7 +23,7 @@ from resnet_exp.loggers.progress_file import ProgressFile
 from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training import callbacks
-from resnet_exp.training.algorithms import listed_order
+from resnet_exp.training.algorithms.order import listed_order
 from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model

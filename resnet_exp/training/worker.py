@@ -187,7 +187,7 @@ def _save_stopped(run: RunFolder, training: Training) -> None:
 def _save_weights(run: RunFolder, training: Training) -> None:
     import torch
 
-    from resnet_exp.training.algorithms import ema_weights
+    from resnet_exp.training.algorithms.ema import ema_weights
 
     with files.replacing(run.weights) as file:
         torch.save(ema_weights(training.trainer.state.model, training.algorithms), file)

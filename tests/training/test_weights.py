@@ -10,7 +10,7 @@ def test_ema_weights(started: bool, active: bool, expected: int) -> None:
     import torch
     from composer.algorithms.ema.ema import EMAParameters
 
-    from resnet_exp.training.algorithms import EMA, ema_weights
+    from resnet_exp.training.algorithms.ema import EMA, ema_weights
 
     layer = torch.nn.Linear(1, 1)
     model = torch.nn.ModuleDict({"module": layer})

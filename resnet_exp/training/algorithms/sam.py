@@ -1,0 +1,30 @@
+"""Composer's SAM, wrapped around the optimizer at the start (docs/fidelity.md)."""
+
+from __future__ import annotations
+
+from composer.core import Algorithm, Event, State
+from composer.loggers import Logger
+
+from resnet_exp.training.algorithms.sam_optimizer import ResumableSAMOptimizer
+
+
+class SAM(Algorithm):
+    """Sharpness-aware minimization every ``interval`` batches (Foret et al., 2020), wrapped around the optimizer.
+
+    Runs on ``Event.INIT``, as in Composer 0.7.1, so that a checkpoint is loaded into the wrapped optimizer.
+    """
+
+    def __init__(self, rho: float, epsilon: float, interval: int) -> None:
+        """See ``composer.algorithms.SAM``."""
+        self.rho, self.epsilon, self.interval = rho, epsilon, interval
+
+    def match(self, event: Event, state: State) -> bool:
+        """True on ``Event.INIT``."""
+        return event == Event.INIT
+
+    def apply(self, event: Event, state: State, logger: Logger) -> None:
+        """Wrap the optimizer."""
+        assert state.optimizers is not None
+        state.optimizers = tuple(
+            ResumableSAMOptimizer(optimizer, self.rho, self.epsilon, self.interval) for optimizer in state.optimizers
+        )
