@@ -20,6 +20,7 @@ import torch
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.data.contract import IGNORED, Batch, Split
+from resnet_exp.data.device_copy import DeviceCopy, use_device_of
 from resnet_exp.data.kernels.batch import Rule, Samples, Scratch, load, make_scratch, rule_of, to_read
 from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
 from resnet_exp.data.kernels.resize import Numbers, Pixels
@@ -111,27 +112,23 @@ class GPUSlot(Slot):
         """Copies are made on `stream`."""
         super().__init__(split)
         self._stream = stream
-        self._copied: torch.cuda.Event = torch.cuda.Event(blocking=True)  # pyright: ignore[reportAttributeAccessIssue]
+        self._copy: DeviceCopy | None = None
 
     def begin(self, count: int, side: int) -> Batch:
         """Wait until the GPU has copied what was here before."""
-        # Each thread has a device of its own, at first number 0, on which torch would leave a context behind.
-        torch.cuda.set_device(self._stream.device)
-        self._copied.synchronize()
+        use_device_of(self._stream)
+        if self._copy is not None:
+            self._copy.wait_on_host()
         return super().begin(count, side)
 
     def finish(self) -> None:
         """Begin to copy."""
-        with torch.cuda.stream(self._stream):
-            images, labels = self._batch
-            self._batch = images.to("cuda", non_blocking=True), labels.to("cuda", non_blocking=True)
-            self._copied.record()
+        self._copy = DeviceCopy(self._batch, self._stream)
 
     def take(self) -> Batch:
-        """Let the current stream wait for the copy, and its memory for what the current stream does with it."""
-        self._copied.wait()
-        for part in self._batch:
-            part.record_stream(torch.cuda.current_stream())
+        """The batch on the GPU, which its consumer gives back."""
+        assert self._copy is not None
+        self._batch = self._copy.take()
         return super().take()
 
 

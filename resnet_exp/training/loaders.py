@@ -15,13 +15,14 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.contract import Batch, Loader, Split
+from resnet_exp.data.device_copy import Prefetched
 from resnet_exp.training.instantiate import build_entry
 
 LOADER_PARTS = ("batch_size", "images", "seek", "__len__", "__iter__")
 
 
 def build_loader(config: RunConfig, train: bool) -> Loader:
-    """Loader of one split for this rank.
+    """Loader of one split for this rank, whose batches are on its GPU if it has one.
 
     Raises:
         RequestError: what ``data.loader`` makes lacks something of a `Loader`.
@@ -36,7 +37,7 @@ def build_loader(config: RunConfig, train: bool) -> Loader:
             f"data.loader: {data.loader['_target_']} makes a {type(loader).__name__} without {', '.join(missing)}; "
             f"a loader has {', '.join(LOADER_PARTS)} (docs/config.md shows one)"
         )
-    return loader
+    return Prefetched(loader) if config.hardware.device == "gpu" else loader
 
 
 def make_split(config: RunConfig, train: bool) -> Split:
