@@ -15,10 +15,19 @@ from resnet_exp.config.checks.values import check_name
 from resnet_exp.config.overrides import no_effect
 from resnet_exp.config.overrides.hydra_errors import explain_error, unresolved_key
 from resnet_exp.config.own_price import mark_own_prices
-from resnet_exp.config.schema import DataConfig, PlainValues, RunConfig, part_config, plain_values, run_config
+from resnet_exp.config.schema import (
+    ORIGINAL_DEVICE_BATCH,
+    DataConfig,
+    PlainValues,
+    RunConfig,
+    part_config,
+    plain_values,
+    run_config,
+)
 from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices
+from resnet_exp.core.machine.devices import Gpu
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.images import digits, image_tree
@@ -27,9 +36,6 @@ PATHS = (
     *("runs_dir", "dataset.dir", "data.cache_dir"),
     *("data.loader.train_file", "data.loader.val_file", "data.loader.remote"),
 )
-# The recipes' 2,048 images over 8 devices. A device with a larger share splits it into microbatches of this size: they
-# fit its memory, and BatchNorm sees as many images as in the original.
-ORIGINAL_DEVICE_BATCH = 256
 
 
 def finalize(composed: DictConfig, overrides: list[str] | None = None) -> RunConfig:
@@ -147,18 +153,32 @@ def unused_settings(composed: DictConfig, overrides: list[str]) -> list[str]:
 def _find_hardware(composed: DictConfig) -> None:
     hardware = composed.hardware
     if hardware.device == "auto":
-        gpus = devices.visible_gpus()
+        gpus = _found_gpus()
         hardware.name = devices.slug(gpus)
         hardware.device = "gpu" if gpus else "cpu"
         hardware.devices = len(gpus)
         if gpus:
             hardware.cpus = devices.usable_cpus()
             hardware.gpu = gpus[0].name
-            large = composed.train_batch_size // len(gpus) > ORIGINAL_DEVICE_BATCH
-            if large and hardware.device_train_microbatch_size is None:
-                hardware.device_train_microbatch_size = str(ORIGINAL_DEVICE_BATCH)
     if hardware.precision == "auto":
         hardware.precision = "amp_fp16" if hardware.device == "gpu" else "fp32"
+    if hardware.device == "gpu" and hardware.device_train_microbatch_size is None:
+        ranks = max(1, hardware.devices * hardware.nodes)
+        if composed.train_batch_size // ranks > ORIGINAL_DEVICE_BATCH:
+            hardware.device_train_microbatch_size = str(ORIGINAL_DEVICE_BATCH)
+
+
+def _found_gpus() -> list[Gpu]:
+    gpus, fault = devices.visible_gpus(), devices.driver_fault()
+    if fault is not None:
+        raise RequestError(
+            f"hardware=auto: NVIDIA's driver is loaded, but NVML does not work ({fault}); mend the driver, give the "
+            "container NVIDIA_DRIVER_CAPABILITIES=compute,utility, or use hardware=cpu"
+        )
+    if len({gpu.name for gpu in gpus}) > 1:
+        names = ", ".join(f"{number}: {gpu.name}" for number, gpu in enumerate(gpus))
+        raise RequestError(f"hardware=auto: this machine has GPUs that differ ({names}); set CUDA_VISIBLE_DEVICES")
+    return gpus
 
 
 def _count_classes(composed: DictConfig) -> None:

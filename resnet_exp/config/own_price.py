@@ -28,7 +28,7 @@ def mark_own_prices(hardware: HardwareConfig, overrides: Iterable[str]) -> None:
         hardware: of a run; it is changed.
         overrides: of the run. A file can set a price too: it is compared with the preset of that name.
     """
-    words, preset = words_by_key(overrides), _preset(hardware.name)
+    words, preset = words_by_key(overrides), preset_named(hardware.name)
     for price, date, source in PRICES:
         given = getattr(hardware, price)
         kept = all(getattr(hardware, key) == preset.get(key) for key in (date, source))
@@ -41,7 +41,12 @@ def mark_own_prices(hardware: HardwareConfig, overrides: Iterable[str]) -> None:
 
 
 @cache
-def _preset(name: str) -> dict[str, Any]:
-    """The preset of this package with a name; empty if there is none."""
+def preset_named(name: str) -> dict[str, Any]:
+    """The hardware preset of this package with a name; empty if there is none."""
     file = paths.conf_dir() / "hardware" / f"{name}.yaml"
     return yaml.safe_load(file.read_text()) if file.is_file() else {}
+
+
+def preset_names() -> list[str]:
+    """The names of all hardware presets of this package."""
+    return sorted(file.name.removesuffix(".yaml") for file in (paths.conf_dir() / "hardware").glob("*.yaml"))

@@ -28,6 +28,10 @@ TARGET = "_target_"
 Entry = dict[str, Any]
 # The entries of a group by name.
 Entries = dict[str, Any]
+# The recipes' 2,048 images over 8 devices. A GPU with a larger share splits it into microbatches of this size: they fit
+# its memory, and BatchNorm sees as many images as in the original. An evaluation of 256 images fits 24 GB; of 2,048 it
+# needs as much for BlurPool's largest activation alone.
+ORIGINAL_DEVICE_BATCH = 256
 # A whole or partial configuration, as OmegaConf and YAML represent it.
 PlainValues = dict[str, object]
 
@@ -203,6 +207,16 @@ class RunConfig:
         found: list[tuple[str, Any]] = [("data.loader", self.data.loader)]
         found += [(f"{group}.{name}", entry) for group in OPEN_GROUPS for name, entry in getattr(self, group).items()]
         return ((key, entry) for key, entry in found if is_object(entry) and TARGET in entry)
+
+    @property
+    def rank_batch(self) -> int:
+        """Images of a training batch on one device."""
+        return self.train_batch_size // self.hardware.world_size
+
+    @property
+    def rank_eval_batch(self) -> int:
+        """Images that one device evaluates at a time; their number does not change the result."""
+        return min(self.eval_batch_size // self.hardware.world_size, ORIGINAL_DEVICE_BATCH)
 
     @property
     def folder(self) -> RunFolder:

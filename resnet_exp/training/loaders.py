@@ -49,7 +49,7 @@ def make_split(config: RunConfig, train: bool) -> Split:
         train=train,
         root=dataset.root,
         classes=config.model.num_classes,
-        batch_size=(config.train_batch_size if train else config.eval_batch_size) // dist.get_world_size(),
+        batch_size=config.rank_batch if train else config.rank_eval_batch,
         crop=sizes.train if train else sizes.eval_crop,
         resize=sizes.eval_resize,
         crop_scale=(low, high),

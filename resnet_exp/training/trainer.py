@@ -41,9 +41,10 @@ def build_device(hardware: HardwareConfig) -> Device:
     """Composer's device of this rank.
 
     Raises:
-        RequestError: torch has no kernels for it.
+        RequestError: torch has no kernels for it, or CUDA has other GPUs than were counted.
     """
     gpu_support.check_kernels(hardware, torch._C._cuda_getArchFlags)
+    gpu_support.check_count(hardware, torch._C._cuda_getDeviceCount)
     return DeviceGPU() if hardware.device == "gpu" else DeviceCPU()
 
 

@@ -14,6 +14,7 @@ from resnet_exp.core.machine import devices, torch_build
 from resnet_exp.core.machine.torch_build import TorchBuild, has_kernels
 from resnet_exp.launch.run import launch_run
 from support.configs import make_config
+from support.fake_nvml import FakeGpu, fake_nvml, raising
 from support.paths import ROOT
 
 DIGITS = ("recipe=mild", "dataset=digits", "data=synthetic")
@@ -65,19 +66,7 @@ Case = tuple[tuple[str, tuple[int, int]], tuple[str, int], tuple[TorchBuild, str
 def make_machine(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     """A machine with one GPU: what NVIDIA's library, torch and the kernel would say there."""
     (name, capability), (driver, cuda), (torch, architectures), machine = case
-    answers = {
-        "nvmlInit": lambda: None,
-        "nvmlShutdown": lambda: None,
-        "nvmlDeviceGetCount": lambda: 1,
-        "nvmlDeviceGetHandleByIndex": lambda index: index,
-        "nvmlDeviceGetName": lambda handle: name,
-        "nvmlDeviceGetCudaComputeCapability": lambda handle: capability,
-        "nvmlSystemGetDriverVersion": lambda: driver,
-        "nvmlSystemGetCudaDriverVersion": lambda: cuda,
-    }
-    for function, answer in answers.items():
-        monkeypatch.setattr(pynvml, function, answer)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    fake_nvml(monkeypatch, [FakeGpu(name, capability)], driver, cuda)
     monkeypatch.setattr(torch_build, "installed_torch", lambda: torch)
     monkeypatch.setattr(torch_build, "kernels", lambda: architectures)
     monkeypatch.setattr(platform, "machine", lambda: machine)
@@ -155,11 +144,29 @@ def test_a_rank_asks_torch_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         build_device(hardware)
 
 
-def test_the_driver_is_none_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> None:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+@pytest.mark.parametrize("there", [0, 2])
+def test_a_rank_refuses_other_gpus_than_were_counted(monkeypatch: pytest.MonkeyPatch, there: int) -> None:
+    """Ranks take GPUs by number: with another count, two would share one, or a rank had none."""
+    import torch
 
-    monkeypatch.setattr(pynvml, "nvmlInit", missing)
+    from resnet_exp.training.trainer import build_device
+
+    make_machine(monkeypatch, (H100, R580, NEW, "x86_64"))
+    monkeypatch.setattr(torch._C, "_cuda_getArchFlags", lambda: NEW[1])
+    monkeypatch.setattr(torch._C, "_cuda_getDeviceCount", lambda: there)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    hardware = make_config(*DIGITS, "hardware=auto").hardware
+    with pytest.raises(RequestError) as refused:
+        build_device(hardware)
+    plural = "s" if there != 1 else ""
+    assert str(refused.value) == (
+        f"hardware=h100-80gb-hbm3-x1: CUDA has {there} GPU{plural}, NVML 1; compare nvidia-smi -L with "
+        "CUDA_VISIBLE_DEVICES=0, and leave out GPUs that are lost or in use by others"
+    )
+
+
+def test_the_driver_is_none_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlInit", raising(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND))
     assert (devices.nvidia_driver(), devices.visible_gpus()) == (None, [])
 
 

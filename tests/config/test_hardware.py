@@ -254,3 +254,32 @@ def test_a_price_in_a_file_of_ones_own_is_by_hand_too(tmp_path: Path, capfd: pyt
     assert plan.main(["-m", *words, "seed=1,2", "hardware.usd_per_node_hour=10"]) == 0
     (row,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("  p4d.24xlarge")]
     assert TODAY in row and "$9.25" in row
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("hardware=a100x8",), None),
+        (("hardware=a100x8", "hardware.devices=4"), 256),
+        (("hardware=p4d.24xlarge", "hardware.devices=2"), 256),
+        (("hardware=h100x8", "hardware.devices=2", "hardware.nodes=2"), 256),
+        (("hardware=h100x8", "hardware.devices=4", "hardware.nodes=2"), None),
+        (("hardware=a100x8", "hardware.name=mybox", "hardware.gpu=null", "hardware.devices=1"), 256),
+        (("hardware=a100x8", "hardware.devices=4", "train_batch_size=1024"), None),
+        (("hardware=a100x8", "hardware.devices=4", "hardware.device_train_microbatch_size=512"), 512),
+        (("hardware=a100x8", "hardware.devices=4", "hardware.device_train_microbatch_size=auto"), "auto"),
+        (("hardware=cpu",), None),
+    ],
+)
+def test_a_gpu_takes_as_many_images_at_once_as_in_the_original(words: tuple[str, ...], expected: int | None) -> None:
+    """BatchNorm would see 512 images where the recipe has 256, and 2,048 do not fit the memory of a GPU."""
+    assert make_config("recipe=mild", "dataset=imagenet", "dataset.dir=/data", *words).hardware.microbatch == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("hardware=a100x1", 256), ("hardware=a100x8", 256), ("hardware=a100x8 hardware.nodes=2", 128)],
+)
+def test_a_gpu_evaluates_no_more_images_at_a_time_than_24_gb_hold(words: str, expected: int) -> None:
+    config = make_config("recipe=mild", "dataset=imagenet", "dataset.dir=/data", *words.split())
+    assert config.rank_eval_batch == expected

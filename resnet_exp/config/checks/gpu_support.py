@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices, torch_build
 from resnet_exp.core.machine.devices import Driver, Gpu
+from resnet_exp.core.terminal.text import plural
 
 # The oldest drivers that run all of a CUDA major version (release notes of the CUDA Toolkit).
 DRIVERS = {12: 525, 13: 580}
@@ -74,6 +76,24 @@ def check_kernels(hardware: HardwareConfig, find_kernels: Callable[[], str | Non
                 f"hardware={hardware.name}: torch {torch.version} has no kernels for {gpu.name} (compute capability "
                 f"{_dotted(gpu.capability)}), only for {architectures}; {_mend(gpus, devices.nvidia_driver(), others)}"
             )
+
+
+def check_count(hardware: HardwareConfig, count_devices: Callable[[], int]) -> None:
+    """Check that CUDA has the GPUs that were counted without it: a rank's GPU is known by its number.
+
+    Args:
+        hardware: of the run.
+        count_devices: says how many CUDA has.
+
+    Raises:
+        RequestError: it has another number.
+    """
+    if hardware.device == "gpu" and (there := count_devices()) != (counted := len(devices.visible_gpus())):
+        raise RequestError(
+            f"hardware={hardware.name}: CUDA has {plural(there, 'GPU')}, NVML {counted}; compare nvidia-smi -L with "
+            f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}, and leave out GPUs that are lost or "
+            "in use by others"
+        )
 
 
 def _mend(gpus: Sequence[Gpu], driver: Driver | None, stacks: Sequence[Stack]) -> str:

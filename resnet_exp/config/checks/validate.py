@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from resnet_exp.config.checks import gpu_support, values
+from resnet_exp.config.checks import gpu_support, preset_match, values
 from resnet_exp.config.overrides import no_effect
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.config.schema import HardwareConfig, RunConfig
@@ -124,10 +124,13 @@ def check_devices(hardware: HardwareConfig) -> None:
         return
     gpus, wanted = devices.visible_gpus(), hardware.devices
     if len(gpus) < wanted:
+        fault = devices.driver_fault()
         raise RequestError(
-            f"hardware={hardware.name} needs {plural(wanted, 'GPU')}, this machine has {len(gpus)}; "
+            f"hardware={hardware.name} needs {plural(wanted, 'GPU')}, this machine has {len(gpus)}"
+            f"{f' (NVML: {fault})' if fault else ''}; "
             "use hardware=auto or hardware=cpu here, or submit the run to a machine that has them"
         )
+    preset_match.check_preset(hardware, gpus[:wanted])
     gpu_support.check_torch(hardware, gpus[:wanted])
     if hardware.precision == "amp_bf16" and min(gpu.capability for gpu in gpus[:wanted]) < (8, 0):
         raise RequestError(f"hardware.precision=amp_bf16 is not supported by {gpus[0].name}; use amp_fp16")

@@ -32,10 +32,10 @@ def shared_bytes(config: RunConfig) -> int:
     workers = num_workers(config)
     if formats.format_of(config.data.loader) is not formats.IMAGE_FOLDER or workers == 0:
         return 0
-    world, sizes = config.hardware.world_size, config.resolution
+    sizes = config.resolution
     train, evaluation = (
-        images // world * (3 * side**2 + LABEL_BYTES)
-        for images, side in ((config.train_batch_size, sizes.train), (config.eval_batch_size, sizes.eval_crop))
+        images * (3 * side**2 + LABEL_BYTES)
+        for images, side in ((config.rank_batch, sizes.train), (config.rank_eval_batch, sizes.eval_crop))
     )
     within_epochs = duration(config.eval_interval, "eval_interval")[1] == "ba"
     batch = train + evaluation if within_epochs else max(train, evaluation)

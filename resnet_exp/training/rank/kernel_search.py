@@ -22,8 +22,7 @@ def search_kernels(config: RunConfig, state: State) -> None:
         return
     model = copy.deepcopy(state.model.module if state.is_model_ddp else state.model)
     assert isinstance(model, ComposerModel)
-    world, part = config.hardware.world_size, config.hardware.microbatch
-    whole = config.train_batch_size // world
+    whole, part = config.rank_batch, config.hardware.microbatch
     with torch.random.fork_rng(), get_precision_context(state.precision):
         for side in sorted({*schedule.sizes(config)}):
             batch = _black(min(part, whole) if isinstance(part, int) else whole, side, state)
@@ -32,7 +31,7 @@ def search_kernels(config: RunConfig, state: State) -> None:
             loss.backward()
         model.eval()
         with torch.no_grad():
-            model(_black(config.eval_batch_size // world, config.resolution.eval_crop, state))
+            model(_black(config.rank_eval_batch, config.resolution.eval_crop, state))
 
 
 def _black(count: int, side: int, state: State) -> tuple[Tensor, Tensor]:
