@@ -22,7 +22,7 @@ from resnet_exp.loggers.metrics import Measures
 from resnet_exp.loggers.progress_file import ProgressFile
 from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training import callbacks
+from resnet_exp.training import callbacks, checkpoint_loading
 from resnet_exp.training.algorithms.order import listed_order
 from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
@@ -98,6 +98,7 @@ class Training:
         latest = self.run.latest_checkpoint
         loggers = [guard(name, self._tracker(name, entry)) for name, entry in config.loggers.items()]
         self.rng = callbacks.RestoreRng()
+        checkpoint_loading.restrict()
         own: list[Callback] = [
             callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), callbacks.SameBuffers(),
             self.recorder, Measures(self.recorder, config), self.stop,
@@ -128,9 +129,11 @@ class Training:
             save_num_checkpoints_to_keep=1,
             save_overwrite=True,
             load_path=str(latest) if latest.exists() else None,
+            load_exclude_algorithms=checkpoint_loading.DESCRIBED,
             # Our loaders resume in the middle of an epoch; Composer would load and drop every past batch.
             spin_dataloaders=False,
         )
+        checkpoint_loading.check_states([*self.algorithms, *trainer.state.callbacks])
         self.rng.pending, trainer._rng_state = trainer._rng_state, None
         return trainer
 
