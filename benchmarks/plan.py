@@ -24,7 +24,8 @@ from resnet_exp.core import paths
 from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import span
 from resnet_exp.launch.config_file import stored_config
-from resnet_exp.planning import published_speeds, training_time
+from resnet_exp.planning import training_time
+from resnet_exp.planning.scaling import published_speeds
 from resnet_exp.results.published_runs import published
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result, read_result

@@ -1,7 +1,7 @@
 """How long a run would train, and the basis of that estimate. Nothing is written.
 
-The basis is finished runs of the same kind in the same folder, or else published speeds of similar hosts. Without
-either there is no estimate.
+The basis is finished runs of the same kind in the same folder, or else what was measured on such a GPU, or else
+published speeds of similar hosts: of as many GPUs, or on paper of others. Without any there is no estimate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from resnet_exp.core.terminal.text import below_here, between, span
 from resnet_exp.data import formats
 from resnet_exp.data.images import image_tree
 from resnet_exp.launch.config_file import stored_config
-from resnet_exp.planning import published_speeds
+from resnet_exp.planning.scaling import extrapolate, published_speeds
+from resnet_exp.planning.scaling.extrapolate import PaperTime
 from resnet_exp.results.datasets import KNOWN_IMAGES
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs
@@ -205,11 +206,21 @@ def estimate_time(config: RunConfig, history: History) -> Estimate | None:
         return Estimate(seconds, seconds, _own_basis(speed, alike, history.runs_dir))
     if total is None or per_epoch is None:
         return None
-    times = published_speeds.times(config, per_epoch * config.train_batch_size, total / per_epoch)
+    length = (config, per_epoch * config.train_batch_size, total / per_epoch)
+    if paper := extrapolate.measured_times(*length):
+        return _on_paper(config, paper)
+    times = published_speeds.times(*length)
     if not times:
-        return None
+        return _on_paper(config, extrapolate.published_times(*length))
     seconds = [time.seconds for time in times]
     return Estimate(min(seconds), max(seconds), f"published speeds by image size: {'; '.join(map(_host_basis, times))}")
+
+
+def _on_paper(config: RunConfig, times: list[PaperTime]) -> Estimate | None:
+    if not times:
+        return None
+    low, high = min(time.low for time in times), max(time.high for time in times)
+    return Estimate(low, high, extrapolate.basis_text(config, times))
 
 
 def _host_basis(time: published_speeds.HostTime) -> str:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from resnet_exp.config import schedule
 from resnet_exp.config.schema import ModelConfig, ResolutionConfig, RunConfig, ScheduleConfig
-from resnet_exp.planning import disk_usage, published_speeds, schedule_text
+from resnet_exp.planning import schedule_text
+from resnet_exp.planning.scaling import published_speeds
+from resnet_exp.planning.scaling.network import parameters
 from resnet_exp.reporting.curves import save
 from resnet_exp.results.published_runs import published
 from support.configs import make_config
@@ -95,7 +97,7 @@ def test_parameters_are_those_of_torchvision(name: str) -> None:
     network = getattr(torchvision.models, name)(num_classes=37)
     planned = make_config(f"model={name}", *IMAGENET)
     model = replace(planned.model, num_classes=37)
-    assert disk_usage.parameters(model) == sum(weight.numel() for weight in network.parameters())
+    assert parameters(model) == sum(weight.numel() for weight in network.parameters())
 
 
 def test_parameters_of_other_widths() -> None:
@@ -103,7 +105,7 @@ def test_parameters_of_other_widths() -> None:
 
     shape = ModelConfig(block="bottleneck", layers=[1, 2, 1, 1], groups=32, width_per_group=4, num_classes=10)
     network = ResNet(Bottleneck, [1, 2, 1, 1], num_classes=10, groups=32, width_per_group=4)
-    assert disk_usage.parameters(shape) == sum(weight.numel() for weight in network.parameters())
+    assert parameters(shape) == sum(weight.numel() for weight in network.parameters())
 
 
 def planned_minutes(*overrides: str) -> dict[str, float]:

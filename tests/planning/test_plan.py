@@ -127,9 +127,8 @@ def test_two_published_hosts_are_a_range(run_cli: RunCli) -> None:
     [
         ("recipe=hot",),
         ("resolution.train=224",),
-        ("train_batch_size=1024",),
         ("hardware.precision=fp32",),
-        ("hardware.nodes=2",),
+        ("hardware.nodes=2", "data=imagefolder"),
         ("model=resnet101",),
         ("data=imagefolder",),
         ("~algorithms.ema",),
