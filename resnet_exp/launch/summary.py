@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from resnet_exp.config import schedule
-from resnet_exp.config.checks import validate
+from resnet_exp.config.checks import validate, workers
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.cost import Priced
 from resnet_exp.core.machine.devices import usable_cpus
@@ -28,7 +28,7 @@ def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> st
     if config.dataset.name == "digits":
         command = f"python -m resnet_exp recipe={config.recipe} ssr={config.ssr}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
-    rows += [("note", note) for note in validate.notes(config)]
+    rows += [("note", note) for note in (*validate.notes(config), *workers.core_notes(config))]
     return "\n".join([folder.path.name, *(row(name, text, width) for name, text in rows)])
 
 
