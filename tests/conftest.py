@@ -14,6 +14,7 @@ from support.browser import tab as tab
 from support.commands import TINY, Finished, RunCli, command
 from support.compiled import compiled as compiled
 from support.explorer_page import page_file as page_file
+from support.hot_run import hot_run as hot_run
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
 from support.trained_sweep import trained_sweep as trained_sweep

@@ -59,12 +59,13 @@ def build_model(config: ModelConfig) -> ComposerClassifier:
         network,
         num_classes=config.num_classes,
         train_metrics=MetricCollection([]),
-        val_metrics=_metrics(config.num_classes),
+        val_metrics=evaluation_metrics(config.num_classes),
         loss_fn=getattr(loss, config.loss),
     )
 
 
-def _metrics(classes: int) -> MetricCollection:
+def evaluation_metrics(classes: int) -> MetricCollection:
+    """``top1``, ``top5`` (fractions) and ``loss`` of a classifier of so many classes."""
     top5 = min(5, classes)
     return MetricCollection(
         {

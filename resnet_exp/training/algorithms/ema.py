@@ -7,6 +7,8 @@ from composer.algorithms import EMA as ComposerEMA
 from composer.core import Algorithm, Event, State
 from torch import nn
 
+from resnet_exp.training.weight_files import unwrapped
+
 
 class EMA(ComposerEMA):
     """Composer's moving average of the weights, started at the first update as in Composer 0.7.1.
@@ -27,18 +29,11 @@ def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torc
 
     After training, the model holds EMA's or the raw weights, depending on whether Composer saved last.
     """
-    weights = {_unwrapped_name(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
+    weights = {unwrapped(name): value for name, value in model.state_dict().items() if name.startswith("module.")}
     for algorithm in algorithms:
         # Before it starts, EMA holds the initial weights.
         if isinstance(algorithm, ComposerEMA) and algorithm.ema_started and not algorithm.ema_weights_active:
             assert algorithm.ema_model is not None
             averaged = {**algorithm.ema_model.named_parameters_dict, **algorithm.ema_model.named_buffers_dict}
-            weights |= {_unwrapped_name(name): value for name, value in averaged.items() if name.startswith("module.")}
+            weights |= {unwrapped(name): value for name, value in averaged.items() if name.startswith("module.")}
     return {name: value.detach().cpu().clone() for name, value in weights.items()}
-
-
-def _unwrapped_name(name: str) -> str:
-    """Name of a weight without the ``module.`` prefixes of ComposerClassifier and of DistributedDataParallel."""
-    while name.startswith("module."):
-        name = name.removeprefix("module.")
-    return name
