@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resnet_exp.inference.classifier import Classifier, Picture, Prediction
     from resnet_exp.inference.evaluation import Evaluated
+    from resnet_exp.inference.exporting import Checked
 
-__all__ = ["evaluate", "load_model", "predict"]
+__all__ = ["evaluate", "export", "load_model", "predict"]
 
 
 def load_model(model: str | Path, device: str | None = None) -> Classifier:
@@ -76,3 +77,32 @@ def evaluate(model: str | Path, *words: str, crops: Sequence[int] = ()) -> Evalu
     from resnet_exp.inference.models import open_model
 
     return evaluate_model(open_model(str(model)), words, crops)
+
+
+def export(
+    model: str | Path,
+    folder: str | Path,
+    *words: str,
+    formats: Sequence[str] = ("safetensors", "onnx", "pt2"),
+    check: bool = True,
+) -> dict[str, Checked]:
+    """Write a trained model for other programs, with a model card.
+
+    Args:
+        model: a run folder, a checkpoint in one, or a file of weights.
+        folder: written whole or not at all; an earlier export is replaced.
+        words: the images that the files are checked on, as of `evaluate`.
+        formats: ``safetensors`` is always written.
+        check: evaluate each file after it was written.
+
+    Returns:
+        By format: images, top-1, and the answers that differ from the network's.
+
+    Raises:
+        RequestError: the model cannot be exported, or the folder not be written.
+        RunFailed: a file gives other answers than the network.
+    """
+    from resnet_exp.inference.exporting import export_model
+    from resnet_exp.inference.models import open_model
+
+    return export_model(open_model(str(model)), Path(folder).absolute(), formats, check, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from resnet_exp.config import resolvers
 from resnet_exp.config.checks import validate
 from resnet_exp.config.finalize import finalize
 from resnet_exp.config.overrides.hydra_errors import explain_error
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import setting
@@ -47,7 +48,7 @@ def evaluation_config(model: Model, words: Sequence[str]) -> RunConfig:
         **{f"eval_{name}": value for name, value in (("resize", described.resize), ("crop", described.crop))
            if f"resolution.eval_{name}" not in asked},
     )  # fmt: skip
-    hardware, batch = composed.hardware, composed.eval_batch_size
+    hardware, batch = _of_this_process(composed.hardware), composed.eval_batch_size
     if run is not None and hardware.device == run.hardware.device and "hardware.precision" not in asked:
         hardware = replace(hardware, precision=run.hardware.precision)
     if run is not None and "eval_batch_size" not in asked:
@@ -64,6 +65,13 @@ def evaluation_config(model: Model, words: Sequence[str]) -> RunConfig:
     )
     validate.check_devices(hardware)
     return config
+
+
+def _of_this_process(hardware: HardwareConfig) -> HardwareConfig:
+    """One device for this process, and for each other one that ``torchrun`` has started."""
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", str(ranks)))
+    return replace(hardware, devices=0 if hardware.device == "cpu" and here == 1 else here, nodes=ranks // here)
 
 
 def _compose(words: Sequence[str]) -> RunConfig:

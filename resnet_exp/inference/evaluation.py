@@ -276,12 +276,6 @@ def _process_group(config: RunConfig) -> Iterator[None]:
     ours = not torch.distributed.is_initialized()
     dist.initialize_dist(build_device(config.hardware))
     try:
-        ranks = dist.get_world_size()
-        if config.eval_batch_size % ranks:
-            raise RequestError(
-                f"eval_batch_size={config.eval_batch_size} cannot be split over {ranks} ranks; "
-                f"use a multiple of {ranks}"
-            )
         yield
     finally:
         if ours and torch.distributed.is_initialized():

@@ -69,7 +69,8 @@ def open_model(text: str) -> Model:
 
 
 def _of_run(run: RunFolder, path: Path | None = None) -> Model:
-    config = read_config(run)
+    # A folder may have been moved or copied since.
+    config = replace(read_config(run), runs_dir=str(run.path.parent), run_id=run.path.name)
     if path is None and not run.weights.exists():
         way = f"name {run.latest_checkpoint}" if run.latest_checkpoint.exists() else "train it to its end"
         raise RequestError(f"{run.path} is not finished and has no {run.weights.name}; {way}")

@@ -26,10 +26,10 @@ class BlurredConv2d(nn.Module):
         super().__init__()
         self.blur_first, self.stride = blur_first, conv.stride
         channels = conv.in_channels if blur_first else conv.out_channels
-        stride = conv.stride if blur_first else 1
-        self.conv = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, stride, conv.padding, groups=conv.groups, bias=False
-        )  # fmt: skip
+        # As it stands in the network, with weights that are loaded later.
+        self.conv = conv
+        if not blur_first:
+            conv.stride = (1, 1)
         self.blur_filter: Tensor
         self.register_buffer("blur_filter", _blur().repeat(channels, 1, 1, 1))
 
@@ -106,7 +106,7 @@ def network_of(weights: Mapping[str, Tensor], blur_first: bool = True) -> ResNet
                 block.__class__ = ScaledBottleneck
                 block.register_buffer("residual_scale", torch.ones(()))
     if "maxpool.filt2d" in weights:
-        network.maxpool = BlurredMaxPool2d()
+        _replace(network, "maxpool", BlurredMaxPool2d())
     missing, unexpected = network.load_state_dict(weights, strict=False)
     if wrong := [*missing, *unexpected]:
         raise ValueError(f"its modules are not those of a ResNet with or without BlurPool, such as {wrong[0]}")

@@ -35,7 +35,8 @@ def _torchvision(text: str) -> tuple[Description, Make]:
 
     name = text.removeprefix(TORCHVISION)
     try:
-        weights: Any = models.get_model_weights(name).DEFAULT
+        known: Any = models.get_model_weights(name)
+        weights = known.DEFAULT
     except (ValueError, AttributeError) as error:
         raise RequestError(
             f"{text}: torchvision has no weights of that name; give one such as {TORCHVISION}resnet50"

@@ -10,26 +10,18 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import composer.algorithms
-import numpy as np
 import torch
 from composer.core import Algorithm, Callback
 from composer.utils import checkpoint
-from numpy._core import multiarray
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint
-from torch.torch_version import TorchVersion
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.training.weight_files import HARMLESS
 
-# Composer's clocks and facts, NumPy's random state, and the arrays and numbers of callbacks.
-ALLOWED: list[Any] = [
-    timedelta, TorchVersion, np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar,
-    *(getattr(np.dtypes, name) for name in np.dtypes.__all__),
-]  # fmt: skip
 # For `load_exclude_algorithms`: a run has its algorithms from its configuration.
 DESCRIBED = dir(composer.algorithms)
 FIX = "if it is a class of yours, allow it in its module: torch.serialization.add_safe_globals([{}])"
@@ -37,12 +29,12 @@ FIX = "if it is a class of yours, allow it in its module: torch.serialization.ad
 
 def restrict() -> None:
     """Have Composer load no checkpoint but by `load`."""
-    add_safe_globals(ALLOWED)
+    add_safe_globals(HARMLESS)
     checkpoint._torch_load_with_validation = load
 
 
 def load(checkpoint_filepath: str | Path, map_location: str) -> Any:
-    """Load a file of tensors, numbers, texts and what is in `ALLOWED`.
+    """Load a file of tensors, numbers, texts and what is in `HARMLESS`.
 
     Raises:
         RequestError: it names something else, of which nothing was run, or is damaged.

@@ -6,6 +6,7 @@ Files are data: nothing that they name is run (``weights_only``, https://pytorch
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,6 @@ from torch.torch_version import TorchVersion
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.records import is_object
-from resnet_exp.core.terminal.text import one_line
 
 Weights = dict[str, Tensor]
 SAFETENSORS = ".safetensors"
@@ -27,7 +27,7 @@ SAFETENSORS = ".safetensors"
 PREFIXES = ("module.", "_orig_mod.")
 # Under these keys other programs keep the weights in a larger file.
 NESTED = ("state_dict", "model")
-# What Composer's checkpoints hold beside tensors: clocks, torch's version, NumPy's random state.
+# What Composer's checkpoints hold beside tensors: clocks and facts, NumPy's random state, numbers of callbacks.
 HARMLESS: list[Any] = [
     timedelta, TorchVersion, np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar,
     *(getattr(np.dtypes, name) for name in np.dtypes.__all__),
@@ -48,13 +48,12 @@ def read_weights(path: Path, named: str) -> Weights:
         found = _safetensors(path, named) if path.suffix == SAFETENSORS else _pickled(path)
     except OSError as error:
         raise RequestError(f"{named}: {path} cannot be read ({error.strerror or error}); give another file") from error
-    except pickle.UnpicklingError as error:
-        raise RequestError(
-            f"{named}: {path} holds more than weights, which is not run; give a file of weights"
-        ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        reason = one_line(error).partition(". ")[0][:100]
-        raise RequestError(f"{named}: {path} is damaged or holds no weights ({reason}); give another file") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
+            why = "holds more than weights, which is not run"
+        else:
+            why = "is damaged or holds no weights"
+        raise RequestError(f"{named}: {path} {why}; give a file such as weights.pt of a run") from error
     weights = {unwrapped(name): value for name, value in found.items() if isinstance(value, Tensor)}
     if not weights:
         raise RequestError(f"{named}: {path} holds no weights; give a file such as weights.pt of a run")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,9 @@ from torchmetrics.classification import MulticlassCalibrationError
 from torchvision import models
 
 from resnet_exp import api, evaluate
+from resnet_exp.inference.evaluation import evaluate_model
 from resnet_exp.inference.metrics import BINS, Calibration, PerClass
+from resnet_exp.inference.models import open_model
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_result
 from support.paths import TESTS
@@ -67,16 +68,13 @@ def test_metrics_are_torchmetrics_own_and_leave_padding_out() -> None:
     assert [images for _, images, _ in per_class.table] == [8] * 5
 
 
-def test_other_images_get_the_models_class_numbers(hot_run: RunFolder, tmp_path: Path) -> None:
-    """A folder with some of the classes: its numbers are not those of the model."""
-    photos = hot_run.path.parents[1] / "photos"
-    for split in ("train", "val"):
-        shutil.copytree(photos / split / "flower", tmp_path / split / "flower")
-    found = api.evaluate(hot_run.path, f"dataset.dir={tmp_path}", "data=imagefolder")
-    (flower,) = found.classes
-    assert (flower.name, flower.images, flower.top1) == ("flower", 4, found.top1)
-    whole = api.evaluate(hot_run.path, "data=imagefolder")
-    assert flower.top1 == next(one.top1 for one in whole.classes if one.name == "flower")
+def test_images_get_the_models_class_numbers(hot_run: RunFolder) -> None:
+    """A model with its classes in another order than the folders: right answers become wrong ones, as there are two."""
+    model = open_model(str(hot_run.path))
+    turned = replace(model, description=replace(model.description, classes=("flower", "china")))
+    found, other = evaluate_model(model), evaluate_model(turned)
+    assert other.top1 == 1 - found.top1
+    assert [(one.name, one.images) for one in other.classes] == [("flower", 4), ("china", 4)]
 
 
 def test_a_library_gives_models_too(tmp_path: Path, photo_tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +97,7 @@ def test_a_library_gives_models_too(tmp_path: Path, photo_tree, monkeypatch: pyt
         ("torchvision:resnet51", [], "torchvision:resnet51: torchvision has no weights of that name"),
         ("RUN", ["ssr=1"], "ssr=1 has no effect in an evaluation"),
         ("RUN", ["other"], "other is no key=value"),
-        ("RUN", ["dataset.dir=/nowhere"], "dataset.dir=/nowhere is not a folder"),
+        ("RUN", [f"dataset.dir={TESTS}/none"], "tests/none is not a folder"),
         ("RUN", ["dataset=digits", "data=imagefolder"], "has 10 classes, such as 0, hot knows 2 others"),
         ("RUN/metrics.jsonl", [], "metrics.jsonl is damaged or holds no weights"),
         (str(TESTS), [], "is not a run folder: it has no config.yaml"),
