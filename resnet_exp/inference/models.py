@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision.models.resnet import Bottleneck
 
 from resnet_exp.config.checks.algorithm_values import known_class
 from resnet_exp.config.schema import RunConfig
@@ -22,6 +22,8 @@ from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training.weight_files import SAFETENSORS, Weights, read_weights
 
+# The last convolution of a bottleneck block, which no algorithm replaces.
+BLOCK = re.compile(r"(layer(\d+)\.(\d+))\.conv3\.weight")
 EXPORTED = f"model{SAFETENSORS}"
 
 
@@ -125,5 +127,5 @@ def with_scales(weights: Weights, config: RunConfig) -> Weights:
 
 def _blocks(weights: Weights) -> list[str]:
     """Names of the bottleneck blocks, from the first to the last."""
-    network = plain.network_of(weights)
-    return [name for name, module in network.named_modules() if isinstance(module, Bottleneck)]
+    found = [match for name in weights if (match := BLOCK.fullmatch(name))]
+    return [match[1] for match in sorted(found, key=lambda match: (int(match[2]), int(match[3])))]
