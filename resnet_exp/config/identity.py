@@ -27,7 +27,7 @@ NOT_OUTCOME = frozenset(
         *("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info"),
         *("hardware.cloud", "hardware.usd_per_node_hour", "hardware.price_date", "hardware.price_source"),
         *("hardware.spot_usd_per_node_hour", "hardware.spot_price_date", "hardware.spot_price_source"),
-        *("hardware.memory_gib", "hardware.gpu"),
+        *("hardware.memory_gib", "hardware.gpu", "hardware.check_memory"),
         *("data.cache_dir", "dataset.title", "dataset.min_images_per_class"),
     )
 )

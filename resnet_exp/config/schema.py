@@ -127,6 +127,7 @@ class HardwareConfig:
     nodes: int = 1
     precision: str = MISSING
     device_train_microbatch_size: str | None = None
+    check_memory: bool | None = None
     gpu: str | None = None
     cpus: int | None = None
     memory_gib: float | None = None

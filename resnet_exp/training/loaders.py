@@ -65,12 +65,15 @@ def make_split(config: RunConfig, train: bool) -> Split:
     )
 
 
-def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:
-    dataset = config.dataset
-    # The original normalized FFCV's training images in half precision, and everything else in full.
+def images_dtype(config: RunConfig, train: bool) -> torch.dtype:
+    """Type of normalized images: the original normalized FFCV's training images in half precision, others in full."""
     from_ffcv = formats.format_of(config.data.loader) is formats.FFCV
     half = train and from_ffcv and config.hardware.precision == "amp_fp16"
-    return Normalize(device, dataset.mean, dataset.std, torch.float16 if half else torch.float32)
+    return torch.float16 if half else torch.float32
+
+
+def _normalize(config: RunConfig, device: Device, train: bool) -> Normalize:
+    return Normalize(device, config.dataset.mean, config.dataset.std, images_dtype(config, train))
 
 
 class Normalize:

@@ -23,10 +23,12 @@ def test_a_search_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )  # fmt: skip
     config.folder.path.mkdir()
     state = Training(config, config.folder).trainer.state
-    black: Callable[..., tuple[torch.Tensor, torch.Tensor]] = kernel_search._black
+    black: Callable[..., tuple[torch.Tensor, torch.Tensor]] = kernel_search.black_images
     shapes: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        kernel_search, "_black", lambda count, side, at: shapes.append((count, side)) or black(count, side, at)
+        kernel_search,
+        "black_images",
+        lambda count, side, *rest: shapes.append((count, side)) or black(count, side, *rest),
     )
     before = {name: value.clone() for name, value in state.model.state_dict().items()}, torch.get_rng_state()
     kernel_search.search_kernels(config, state)

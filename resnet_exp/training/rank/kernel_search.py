@@ -6,11 +6,11 @@ import copy
 
 import torch
 from composer.core import State, get_precision_context
-from composer.models import ComposerModel
 from torch import Tensor
 
 from resnet_exp.config import schedule
 from resnet_exp.config.schema import RunConfig
+from resnet_exp.training.rank.memory_check import black_images, network, rng_kept
 
 
 def search_kernels(config: RunConfig, state: State) -> None:
@@ -20,20 +20,14 @@ def search_kernels(config: RunConfig, state: State) -> None:
     """
     if not torch.backends.cudnn.benchmark:
         return
-    model = copy.deepcopy(state.model.module if state.is_model_ddp else state.model)
-    assert isinstance(model, ComposerModel)
+    model = copy.deepcopy(network(state))
     whole, part = config.rank_batch, config.hardware.microbatch
-    with torch.random.fork_rng(), get_precision_context(state.precision):
+    with rng_kept(state), get_precision_context(state.precision):
         for side in sorted({*schedule.sizes(config)}):
-            batch = _black(min(part, whole) if isinstance(part, int) else whole, side, state)
+            batch = black_images(min(part, whole) if isinstance(part, int) else whole, side, torch.float32, state)
             loss = model.loss(model(batch), batch)
             assert isinstance(loss, Tensor)
             loss.backward()
         model.eval()
         with torch.no_grad():
-            model(_black(config.rank_eval_batch, config.resolution.eval_crop, state))
-
-
-def _black(count: int, side: int, state: State) -> tuple[Tensor, Tensor]:
-    images = torch.zeros(count, 3, side, side).contiguous(memory_format=torch.channels_last)
-    return state.device.batch_to_device((images, torch.zeros(count, dtype=torch.int64)))
+            model(black_images(config.rank_eval_batch, config.resolution.eval_crop, torch.float32, state))

@@ -15,6 +15,7 @@ from resnet_exp.data.contract import Batch, Loader
 from resnet_exp.runs import environment
 from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.rank.kernel_search import search_kernels
+from resnet_exp.training.rank.memory_check import check_memory
 
 
 class StartUp(Callback):
@@ -34,6 +35,7 @@ class StartUp(Callback):
             _start_workers(self._evaluation)
             self._set_loader(state, _Begun(self._train))
         self._begun = True
+        check_memory(self._config, state)
         search_kernels(self._config, state)
         self._end()
 
