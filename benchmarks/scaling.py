@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from resnet_exp.config import network
+from resnet_exp.config.disk_usage import IMAGENET_FFCV_GB
 from resnet_exp.core.terminal import console
-from resnet_exp.planning.disk_usage import IMAGENET_FFCV_GB
-from resnet_exp.planning.scaling import check, machines, network, step
+from resnet_exp.planning.scaling import check, machines, step
 from resnet_exp.planning.scaling.check import RESNET50
 from resnet_exp.results.datasets import KNOWN_IMAGES
 

@@ -33,6 +33,10 @@ class ConvertedFiles(Protocol):
         """Find converted images of the same content under another name."""
         ...
 
+    def check(self, root: str, options: ConversionOptions) -> dict[str, Path]:
+        """Check both splits if they are there; returns those that are to be converted."""
+        ...
+
     def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
         """Check both splits, and convert what is missing."""
         ...

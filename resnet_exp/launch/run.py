@@ -8,7 +8,6 @@ import shutil
 import time
 from dataclasses import replace
 
-from resnet_exp.config.checks import gpu_support, validate
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import (
     EXIT_BAD_REQUEST,
@@ -19,9 +18,8 @@ from resnet_exp.core.errors import (
     RunFailed,
 )
 from resnet_exp.core.files import is_full, writing
-from resnet_exp.core.machine import torch_build
 from resnet_exp.core.terminal import console, program
-from resnet_exp.launch import rendezvous, summary
+from resnet_exp.launch import preflight, rendezvous, summary
 from resnet_exp.launch.config_file import write_config
 from resnet_exp.launch.dataset import check_same_data, read_data_set
 from resnet_exp.launch.prepare import describe_data, prepare_data
@@ -58,8 +56,8 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     program.work_begins()
-    validate.check_devices(config.hardware)
-    gpu_support.check_kernels(config.hardware, torch_build.kernels)
+    for note in preflight.check_machine(config):
+        console.say(f"note: {note.found}; {note.fix}")
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _run_other_node(folder, config, place)

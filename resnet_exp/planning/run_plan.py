@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from resnet_exp.config import disk_usage
 from resnet_exp.config.checks import validate
 from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import HardwareConfig, LauncherConfig, ResolutionConfig, RunConfig, SlurmLauncherConfig
@@ -17,7 +18,6 @@ from resnet_exp.core.terminal.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import (
-    disk_usage,
     expected_accuracy,
     other_hardware,
     schedule_text,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.config import schedule
+from resnet_exp.config import disk_usage, schedule
 from resnet_exp.config.checks import validate
 from resnet_exp.config.schema import BasicLauncherConfig, LauncherConfig, RunConfig, SlurmLauncherConfig
 from resnet_exp.core.cost import SECONDS_PER_HOUR
@@ -18,7 +18,7 @@ from resnet_exp.core.machine import devices
 from resnet_exp.core.terminal.text import below_here, between, byte_size, dollars, plural, span, text_table
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import changed_data
-from resnet_exp.planning import disk_usage, other_hardware, schedule_text, training_time
+from resnet_exp.planning import other_hardware, schedule_text, training_time
 from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.runs.states import KINDS, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_exp.config import schedule
+from resnet_exp.config.network import parameters
 from resnet_exp.config.schema import ModelConfig, ResolutionConfig, RunConfig, ScheduleConfig
 from resnet_exp.planning import schedule_text
 from resnet_exp.planning.scaling import published_speeds
-from resnet_exp.planning.scaling.network import parameters
 from resnet_exp.reporting.curves import save
 from resnet_exp.results.published_runs import published
 from support.configs import make_config

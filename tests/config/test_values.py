@@ -22,12 +22,12 @@ def test_losses_initializers_and_blocks_are_those_that_can_be_built() -> None:
     from composer import loss
     from composer.models import Initializer
 
-    from resnet_exp.planning import disk_usage
+    from resnet_exp.config import network
     from resnet_exp.training import model
 
     assert all(callable(getattr(loss, name)) for name in values.LOSSES)
     assert set(values.INITIALIZERS) == {one.value for one in Initializer}
-    assert set(values.BLOCKS) == set(model.BLOCKS) == set(disk_usage.EXPANSION)
+    assert set(values.BLOCKS) == set(model.BLOCKS) == set(network.EXPANSION)
 
 
 def check(*overrides: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -90,24 +91,36 @@ def test_a_conversion_that_the_disk_cannot_hold_is_not_begun(train_cli: RunCli, 
     assert not (tmp_path / "runs" / "mine").exists()
 
 
-@pytest.mark.parametrize("key", ["runs_dir", "data.cache_dir"])
-def test_a_full_disk_is_refused_before_anything_starts(key, train_cli: RunCli, tmp_path, photo_tree, tiny, small_disk):
-    place = small_disk("full", "4k" if key == "runs_dir" else "64k")
+FULL = (
+    ("runs_dir", "runs_dir={} has 65.5 kB free, the run needs up to 225 MB; free some or set runs_dir=PATH\n"),
+    ("data.cache_dir", "data.cache_dir={} cannot be written (No space left on device); set data.cache_dir=PATH\n"),
+)
+
+
+@pytest.mark.parametrize(("key", "line"), FULL)
+def test_a_full_disk_is_refused_before_anything_starts(key, line, train_cli: RunCli, tmp_path, tiny, small_disk):
+    place = small_disk("full", "64k")
     data = ["dataset.dir=null", "dataset=digits", "model=resnet14"]
-    data = [f"dataset.dir={photo_tree()}"] if key == "runs_dir" else data
     done = train_cli(*tiny, *MINE, "data=imagefolder", *data, f"{key}={place}")
-    line = f"{key}={place} cannot be written (No space left on device); set {key}=PATH\n"
-    assert (done.returncode, done.stderr, done.stdout) == (2, line, "")
+    assert (done.returncode, done.stderr, done.stdout) == (2, line.format(place), "")
     assert not (tmp_path / "runs" / "mine").exists() and not (place / "mine").exists()
     assert [name for name in files_in(place) if not name.endswith(".lock")] == []
 
 
 def test_a_disk_that_fills_up_costs_no_checkpoint(train_cli: RunCli, photo_tree, tiny, small_disk):
-    runs = small_disk("runs", "150m")  # room for one checkpoint of 97 MB
+    runs = small_disk("runs", "250m")
+    run = RunFolder(runs / "mine")
+
+    def fill() -> None:
+        """Have another program take the room of the second checkpoint, once there is the first, of 97 MB."""
+        while not run.latest_checkpoint.exists():
+            time.sleep(0.01)
+        (runs / "another").write_bytes(bytes(100 * 2**20))
+
+    threading.Thread(target=fill, daemon=True).start()
     done = train_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
     line = f"runs_dir={runs} is full; free some space, then rerun the same command to continue from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
-    run = RunFolder(runs / "mine")
     failure = read_json(run.failure)
     assert failure is not None and failure["error"] == line
     assert run.latest_checkpoint.resolve().name == "ep1-ba4-rank0.pt" and zipfile.is_zipfile(run.latest_checkpoint)

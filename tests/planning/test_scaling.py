@@ -13,9 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from resnet_exp.config import network
 from resnet_exp.config.schema import ModelConfig
 from resnet_exp.core.errors import RequestError
-from resnet_exp.planning.scaling import check, machines, measured, network, step
+from resnet_exp.planning.scaling import check, machines, measured, step
 from resnet_exp.planning.training_time import Estimate, History, estimate_time
 from support.configs import make_config
 

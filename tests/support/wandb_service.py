@@ -100,7 +100,9 @@ class Service(Loopback):
             return {"createArtifact": {"artifact": known}}
         if "query ArtifactType(" in query:
             return {"project": None}
-        user = {"id": "1", "entity": "me", "username": "me", "email": "me@here", "flags": "{}", "teams": {"edges": []}}
+        none = {"edges": list[object]()}
+        user = {"id": "1", "entity": "me", "username": "me", "name": "Me", "email": "me@here", "flags": "{}"}
+        user |= {"admin": False, "deletedAt": None, "teams": none, "apiKeys": none}
         return {"viewer": user, "serverInfo": {"features": []}}
 
     def _bucket(self, name: str) -> dict[str, Any]:

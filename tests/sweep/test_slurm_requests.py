@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,46 @@ def test_a_sweep_above_the_largest_array_is_submitted_in_parts(scenario: Scenari
             assert again.returncode == 0 and again.stdout.count("note: left alone: ") == 5
         finally:
             slurm.run("scancel", "--name=parts")
+
+
+def diagnosis(scenario: Scenario, *args: str, **environ: str) -> tuple[int, list[str]]:
+    """The exit code of the doctor on this line, and what it says of SLURM."""
+    line = ["resnet_exp.doctor" if word == "resnet_exp" else word for word in scenario.line(*args)]
+    done = scenario.execute(line, 60, **environ)
+    assert done.stderr == ""
+    return done.returncode, re.findall(r"^\S+ +SLURM +(.*)$", done.stdout, re.MULTILINE)
+
+
+def test_the_doctor_asks_sbatch_and_submits_nothing(scenario: Scenario, tmp_path: Path) -> None:
+    code, said = diagnosis(scenario, "sweep=examined")
+    assert code == 0
+    assert said[0].startswith("main* up, 2 nodes with gpu:8, limit infinite; urgent up")
+    assert re.match(r"Job \d+ to start at .* using 30 processors on nodes n\d in partition main", said[1])
+    assert said[2] == "jobs that are preempted are requeued, at most 50 times"
+    code, said = diagnosis(scenario, "hydra.launcher.partition=nowhere")
+    assert (code, said[1:]) == (1, ["sbatch would refuse the sweep (invalid partition specified: nowhere)"])
+    code, said = diagnosis(scenario, "hydra.launcher.cpus_per_task=3000")
+    refused = "sbatch would refuse the sweep (allocation failure: Requested node configuration is not available)"
+    assert (code, said[1:]) == (1, [refused])
+    assert not scenario.slurm.run("squeue", "--noheader") and not (tmp_path / "runs").exists()
+
+
+def test_the_doctor_compares_the_limits(scenario: Scenario) -> None:
+    scenario.slurm.run("scontrol", "update", "PartitionName=urgent", "MaxTime=30", "PreemptMode=CANCEL")
+    try:
+        urgent = "hydra.launcher.partition=urgent"
+        code, said = diagnosis(scenario, urgent)
+        assert code == 1 and said[-1] == "hydra.launcher.timeout_min=1440 exceeds the limit of partition urgent, 30:00"
+        code, said = diagnosis(scenario, urgent, "hydra.launcher.timeout_min=30")
+        assert code == 0 and said[-1] == "partition urgent cancels what it preempts (PreemptMode=CANCEL)"
+    finally:
+        scenario.slurm.run("scontrol", "update", "PartitionName=urgent", "MaxTime=UNLIMITED", "PreemptMode=OFF")
+
+
+def test_the_doctor_without_a_controller(scenario: Scenario, tmp_path: Path) -> None:
+    # A configuration of a controller that is not there.
+    conf = scenario.slurm.conf.read_text()
+    nowhere = tmp_path / "slurm.conf"
+    nowhere.write_text(re.sub(r"^SlurmctldPort=.*$", "SlurmctldPort=9", conf, flags=re.MULTILINE))
+    code, said = diagnosis(scenario, SLURM_CONF=str(nowhere))
+    assert code == 1 and said == ["sinfo fails, or does not answer within 20 s"]

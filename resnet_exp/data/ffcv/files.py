@@ -81,17 +81,28 @@ class FFCVFiles(FormatFiles):
                 be written or is too small.
             RunFailed: the conversion failed; nothing is left under the file's name.
         """
+        missing = self.check(root, options)
+        places = self._places(root)
+        if missing:
+            process.convert(self._request(root), missing, options)
+            self._check_files(places, root, options)
+        self.name_superseded(root, options.say)
+        return list(places.values())
+
+    def check(self, root: str, options: ConversionOptions) -> dict[str, Path]:
+        """Check the files of both splits if they are there; returns those that are to be converted. See `prepare`."""
         self.find_converted(root, options.say)
-        paths = {split: self.place_of(root, split) for split in image_tree.SPLITS}
-        missing = {split: path for split, path in paths.items() if not path.is_file()}
+        places = self._places(root)
+        missing = {split: path for split, path in places.items() if not path.is_file()}
         for split, path in missing.items():
             if self._given(split) is not None:
                 raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
-        if missing:
-            process.convert(self._request(root), missing, options)
-        self._check_files(paths, root, options)
-        self.name_superseded(root, options.say)
-        return list(paths.values())
+        if not missing:
+            self._check_files(places, root, options)
+        return missing
+
+    def _places(self, root: str) -> dict[str, Path]:
+        return {split: self.place_of(root, split) for split in image_tree.SPLITS}
 
     def _check_files(self, paths: dict[str, Path], root: str, options: ConversionOptions) -> None:
         """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""

@@ -108,18 +108,30 @@ class MDSShards(FormatFiles):
             RequestError: shards are not what they should be, or the cache cannot be written or is too small.
             RunFailed: the conversion failed, or the remote cannot be read.
         """
+        missing = self.check(root, options)
+        places = self._places(root)
+        if missing:
+            process.convert(self._request(root), missing, options)
+            self._check(places, root, options)
+        self.name_superseded(root, options.say)
+        return list(places.values())
+
+    def check(self, root: str, options: ConversionOptions) -> dict[str, Path]:
+        """Check the shards of both splits if they are there; returns those that are to be converted. See `prepare`."""
         self.find_converted(root, options.say)
-        places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
+        places = self._places(root)
         if (remote := self.store) is not None:
             for split, place in places.items():
                 self._fetch_index(remote, split, place)
-        elif not self.remote and (missing := {split: path for split, path in places.items() if not path.is_dir()}):
-            process.convert(self._request(root), missing, options)
-        self._check(places, root, options)
+        missing = {} if self.remote else {split: path for split, path in places.items() if not path.is_dir()}
+        if not missing:
+            self._check(places, root, options)
         if remote is not None:
             self._check_space(places)
-        self.name_superseded(root, options.say)
-        return list(places.values())
+        return missing
+
+    def _places(self, root: str) -> dict[str, Path]:
+        return {split: self.place_of(root, split) for split in image_tree.SPLITS}
 
     def _fetch_index(self, remote: Remote, split: str, place: Path) -> None:
         """Fetch index and manifest of a split, and remove shards that have another content by now."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from resnet_exp.config import network
 from resnet_exp.config.schema import ModelConfig
-from resnet_exp.planning.scaling import machines, network, published_speeds, step
+from resnet_exp.planning.scaling import machines, published_speeds, step
 from resnet_exp.planning.scaling.machines import Fleet, Gpu
 
 # The model of all published speeds.

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_exp.config import schedule
+from resnet_exp.config import network, schedule
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.terminal.text import plural
-from resnet_exp.planning.scaling import check, machines, measured, network, published_speeds, step
+from resnet_exp.planning.scaling import check, machines, measured, published_speeds, step
 from resnet_exp.planning.scaling.machines import Fleet, Gpu
 from resnet_exp.planning.scaling.measured import Card, Trained
 from resnet_exp.planning.scaling.published_speeds import Host

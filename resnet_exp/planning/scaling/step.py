@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from resnet_exp.config.network import Kernel, Layer
 from resnet_exp.planning.scaling.machines import Fleet, Gpu
-from resnet_exp.planning.scaling.network import Kernel, Layer
 
 # What good kernels reach of a GPU's memory bandwidth and of its peak of operations, and the shortest kernel.
 REACHED_BANDWIDTH, REACHED_FLOPS, SHORTEST_KERNEL = 0.8, 0.55, 3e-6
@@ -74,7 +74,7 @@ def step_of(network: Sequence[Layer], fleet: Fleet, images: int, slowdown: float
     """One step of a fleet.
 
     Args:
-        network: from `resnet_exp.planning.scaling.network.layers`.
+        network: from `resnet_exp.config.network.layers`.
         fleet: the GPUs.
         images: of each GPU.
         slowdown: of real kernels, times their bound.

@@ -52,6 +52,13 @@ WRITERS = 8
 SRUN_ARGS = ("--kill-on-bad-exit=1",)
 
 
+def check_settings(settings: SlurmLauncherConfig) -> None:
+    """Check the numbers of ``hydra.launcher``; raises `RequestError` on the first that is too small."""
+    for key, least in LEAST.items():
+        if (given := getattr(settings, key)) < least:
+            raise RequestError(f"hydra.launcher.{key}={given} must be {least} or more")
+
+
 def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig) -> dict[str, str]:
     """Freeze the runs of `todo` into their folders, submit them, and return the job of each.
 
@@ -63,11 +70,9 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
     Raises:
         RequestError: the runs differ in hardware, or SLURM is missing or refuses them; nothing was submitted then.
     """
-    for key, least in LEAST.items():
-        if (given := getattr(settings, key)) < least:
-            raise RequestError(f"hydra.launcher.{key}={given} must be {least} or more")
+    check_settings(settings)
     token = uuid.uuid4().hex
-    executor = _executor(planned, _one_hardware(todo), settings, token)
+    executor = make_executor(planned, one_hardware(todo), settings, token)
     command = this_command()
     new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
@@ -121,7 +126,7 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
-def _one_hardware(runs: list[PlannedRun]) -> HardwareConfig:
+def one_hardware(runs: list[PlannedRun]) -> HardwareConfig:
     """The hardware of all runs: SLURM gives one kind of node to an array."""
     names = sorted({run.config.hardware.name for run in runs})
     wanted = {resources(run.config.hardware) for run in runs}
@@ -156,7 +161,8 @@ def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resou
     return replace(resources(hardware), **given)
 
 
-def _executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherConfig, token: str) -> Any:
+def make_executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherConfig, token: str) -> Any:
+    """Submitit's executor with all that SLURM is asked for; raises `RequestError` where it cannot be made."""
     # Imported late: only submission needs it.
     import submitit
 
