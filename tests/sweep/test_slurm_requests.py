@@ -142,3 +142,30 @@ def test_the_doctor_without_a_controller(scenario: Scenario, tmp_path: Path) -> 
     nowhere.write_text(re.sub(r"^SlurmctldPort=.*$", "SlurmctldPort=9", conf, flags=re.MULTILINE))
     code, said = diagnosis(scenario, SLURM_CONF=str(nowhere))
     assert code == 1 and said == ["sinfo fails, or does not answer within 20 s"]
+
+
+NO_CPUS = "note: hardware=cpu asks for no CPUs, and SLURM then gives one; set hydra.launcher.cpus_per_task"
+OWN_CPUS = "+hydra.launcher.additional_parameters.cpus-per-gpu=3"
+
+
+@pytest.mark.parametrize(
+    ("words", "cpus"),
+    [
+        (("hardware=h100x1",), "8"),
+        (("hardware=a100x8",), "64"),
+        (("hardware=a100x8", "hardware.devices=2"), "16"),
+        (("hardware=lambda_1xgh200", "hydra.launcher.mem_gb=6"), "64"),
+        (("hardware=h100x1", "hydra.launcher.cpus_per_task=5"), "5"),
+        (("hardware=a100x8", OWN_CPUS), "1"),  # SLURM counts those of each GPU later
+        (("hardware=cpu",), "1"),
+    ],
+)
+def test_jobs_ask_for_the_cpus_that_loading_needs(scenario: Scenario, words: tuple[str, ...], cpus: str) -> None:
+    """SLURM gave one CPU to eight GPUs."""
+    done = scenario.submit("hydra.launcher.cpus_per_task=null", HOLD, "sweep=cores", *words)
+    try:
+        assert done.returncode == 0, done.stderr
+        assert scenario.slurm.run("squeue", "-h", "-r", "-n", "cores", "-o", "%C") == cpus
+        assert (NO_CPUS in done.stdout) == (words == ("hardware=cpu",))
+    finally:
+        scenario.slurm.run("scancel", "--name=cores")

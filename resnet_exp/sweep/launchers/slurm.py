@@ -36,6 +36,10 @@ from resnet_exp.sweep.planned import PlannedRun, Sweep, manifest_of, write_sweep
 
 # Leave part of the vendor's memory size to the node's own processes.
 MEMORY_SHARE = 0.9
+# For a preset that does not know its machine; SLURM's default is one CPU for all GPUs.
+CPUS_PER_GPU = 8
+# Options of sbatch with which a site asks for CPUs itself.
+OWN_CPUS = ("cpus-per-task", "cpus_per_task", "cpus-per-gpu", "cpus_per_gpu")
 LEAST = {"max_requeues": 0, "timeout_min": 1, "signal_delay_s": 1, "array_parallelism": 1}
 # Settings of the launcher that submitit accepts under the same names, or passes to sbatch.
 SITE = (
@@ -72,7 +76,10 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
     """
     check_settings(settings)
     token = uuid.uuid4().hex
-    executor = make_executor(planned, one_hardware(todo), settings, token)
+    hardware = one_hardware(todo)
+    if (note := _no_cpus(hardware, settings)) is not None:
+        console.say(f"note: {note}")
+    executor = make_executor(planned, hardware, settings, token)
     command = this_command()
     new = [run for run in todo if not run.folder.path.exists()]
     jobs: dict[str, str] = {}
@@ -151,14 +158,26 @@ def resources(hardware: HardwareConfig) -> Resources:
     """The resources of `hardware`."""
     memory = hardware.memory_gib
     mem_gb = None if memory is None else math.floor(memory * MEMORY_SHARE)
-    return Resources(hardware.nodes, hardware.gpus_per_node or None, hardware.cpus, mem_gb)
+    gpus = hardware.gpus_per_node
+    return Resources(hardware.nodes, gpus or None, hardware.cpus or CPUS_PER_GPU * gpus or None, mem_gb)
 
 
 def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
     """The resources of `hardware`, unless the settings override them."""
     names = ("gpus_per_node", "cpus_per_task", "mem_gb")
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
-    return replace(resources(hardware), **given)
+    preset = resources(hardware)
+    if any(option in settings.additional_parameters for option in OWN_CPUS):
+        preset = replace(preset, cpus_per_task=None)
+    return replace(preset, **given)
+
+
+def _no_cpus(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> str | None:
+    """A note for jobs that ask for no CPUs."""
+    own = settings.exclusive or any(option in settings.additional_parameters for option in OWN_CPUS)
+    if own or _requested(hardware, settings).cpus_per_task is not None:
+        return None
+    return f"hardware={hardware.name} asks for no CPUs, and SLURM then gives one; set hydra.launcher.cpus_per_task"
 
 
 def make_executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLauncherConfig, token: str) -> Any:
