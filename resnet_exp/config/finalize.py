@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from resnet_exp.config import identity
+from resnet_exp.config import identity, initial_weights
 from resnet_exp.config.checks.validate import validate
 from resnet_exp.config.checks.values import check_name
 from resnet_exp.config.overrides import no_effect
@@ -33,7 +33,7 @@ from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.images import digits, image_tree
 
 PATHS = (
-    *("runs_dir", "dataset.dir", "data.cache_dir"),
+    *("runs_dir", "dataset.dir", "data.cache_dir", "init_from"),
     *("data.loader.train_file", "data.loader.val_file", "data.loader.remote"),
 )
 
@@ -91,6 +91,7 @@ def finish(filled: PlainValues, overrides: Sequence[str]) -> RunConfig:
     config = run_config(filled)
     mark_own_prices(config.hardware, overrides)
     _make_absolute(config)
+    config.init_digest = None if config.init_from is None else initial_weights.digest(config.init_from)
     if config.dataset.name == "digits":
         config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
     validate(config)
@@ -117,6 +118,8 @@ def _make_absolute(config: RunConfig) -> None:
     dataset, data = config.dataset, config.data
     dataset.dir = dataset.dir and os.path.abspath(dataset.dir)
     data.cache_dir = data.cache_dir and os.path.abspath(data.cache_dir)
+    if config.init_from is not None and initial_weights.weights_file(config.init_from) is not None:
+        config.init_from = os.path.abspath(config.init_from)
     for key in (f"{split}_file" for split in image_tree.SPLITS):
         if data.loader.get(key):
             data.loader[key] = os.path.abspath(data.loader[key])

@@ -197,6 +197,8 @@ class RunConfig:
     algorithms: Entries = field(default_factory=Entry)
     callbacks: Entries = field(default_factory=Entry)
     loggers: Entries = field(default_factory=Entry)
+    init_from: str | None = None
+    init_digest: str | None = None  # of the weights of `init_from`, filled in
     trace: bool = False
     runs_dir: str = "runs"
     run_id: str | None = None

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from resnet_exp.config.initial_weights import EXPORTED
 from resnet_exp.core.terminal.text import byte_size, plural, printable, span
-from resnet_exp.inference.models import EXPORTED, Model
+from resnet_exp.inference.models import Model
 from resnet_exp.reporting.curves import collect_curve, draw_curves, save
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result, read_result

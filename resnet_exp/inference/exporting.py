@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet_exp.config.initial_weights import EXPORTED
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import writing
 from resnet_exp.core.terminal import console
 from resnet_exp.inference import card, plain
 from resnet_exp.inference.data import evaluation_config
 from resnet_exp.inference.description import Description
-from resnet_exp.inference.models import EXPORTED, Model
+from resnet_exp.inference.models import Model
 from resnet_exp.launch.prepare import prepare_data
 from resnet_exp.training.loaders import build_loader
 

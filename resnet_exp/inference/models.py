@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from resnet_exp.config.checks.algorithm_values import known_class
+from resnet_exp.config.initial_weights import EXPORTED
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.paths import user_path
@@ -24,7 +25,6 @@ from resnet_exp.training.weight_files import SAFETENSORS, Weights, read_weights
 
 # The last convolution of a bottleneck block, which no algorithm replaces.
 BLOCK = re.compile(r"(layer(\d+)\.(\d+))\.conv3\.weight")
-EXPORTED = f"model{SAFETENSORS}"
 
 
 @dataclass(frozen=True)

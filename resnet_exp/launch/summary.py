@@ -45,6 +45,7 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
                  f"trained at {config.resolution.train} px, data={config.data.name}"),
         ("device", f"{devices(hardware)}, {hardware.precision}"),
         ("methods", ", ".join(config.algorithms) or "none"),
+        *([("start", f"from the weights of {config.init_from}")] if config.init_from is not None else []),
     ]  # fmt: skip
 
 

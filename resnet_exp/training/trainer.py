@@ -22,7 +22,7 @@ from resnet_exp.loggers.metrics import Measures
 from resnet_exp.loggers.progress_file import ProgressFile
 from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training import callbacks, checkpoint_loading
+from resnet_exp.training import callbacks, checkpoint_loading, initial_weights
 from resnet_exp.training.algorithms.order import listed_order
 from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
@@ -96,6 +96,8 @@ class Training:
         config = self.config
         model = build_model(config.model)
         latest = self.run.latest_checkpoint
+        if not latest.exists():
+            initial_weights.load(model.module, config)
         loggers = [guard(name, self._tracker(name, entry)) for name, entry in config.loggers.items()]
         self.rng = callbacks.RestoreRng()
         checkpoint_loading.restrict()

@@ -138,6 +138,11 @@ def check(config: RunConfig) -> None:
                 shown = str(value).lower() if isinstance(value, bool) else value
                 raise RequestError(f"algorithms.{name}.{key}={shown} is out of range; use {values.wanted}")
         _check_together(f"algorithms.{name}", kind, entry)
+        if config.init_from is not None and kind == "StochasticDepth" and entry.get("reset_blocks"):
+            raise RequestError(
+                f"algorithms.{name}.reset_blocks=true would lose the weights of init_from={config.init_from}; add "
+                f"algorithms.{name}.reset_blocks=false"
+            )
     _check_smallest_images(config)
 
 
