@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import IO
 
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from resnet_exp.core.machine.processes import die_with_parent, how_it_ended
+from resnet_exp.core.machine import cpu_shares
+from resnet_exp.core.machine.cpu_shares import Cpus
+from resnet_exp.core.machine.processes import how_it_ended
 from resnet_exp.core.terminal import console
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
@@ -27,11 +29,12 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 POLL_SECONDS = 0.1
 
 
-def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | None) -> int:
+def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | None, shares: Sequence[Cpus] = ()) -> int:
     """Run `ranks` processes of ``resnet_exp.train`` on this node and return one exit code for them all.
 
     Each rank is a fresh interpreter in its own process group and inherits a copy of `owner`, the folder's
-    lock, so the folder stays locked while any of them lives. `owner` is None on all nodes but the first.
+    lock, so the folder stays locked while any of them lives. `owner` is None on all nodes but the first. `shares` has
+    the CPUs of each rank; without any, all ranks run on all.
     """
     world = {"WORLD_SIZE": str(ranks * place.nodes), "LOCAL_WORLD_SIZE": str(ranks), "NODE_RANK": str(place.node)}
     world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port)}
@@ -42,7 +45,7 @@ def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | Non
                 rank = place.node * ranks + local
                 log = logs.enter_context(folder.rank_log(rank).open("ab"))
                 environ = {**world, "RANK": str(rank), "LOCAL_RANK": str(local)}
-                processes.append(_start(folder, environ, owner, log))
+                processes.append(_start(folder, environ, owner, log, shares[local] if shares else None))
             local, code = _wait(processes, signals, partial(_report, folder, place, processes))
         finally:
             _kill(processes)
@@ -65,9 +68,11 @@ def _report(folder: RunFolder, place: Rendezvous, processes: list[subprocess.Pop
         write_report(folder, place.node, [process.poll() for process in processes])
 
 
-def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
-    environ |= {**place, "PYTHONUNBUFFERED": "1", OWNED: "1"}
+def _start(
+    folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[bytes], cpus: Cpus | None
+) -> subprocess.Popen[bytes]:
+    environ = {name: value for name, value in os.environ.items() if name not in (*RENDEZVOUS, cpu_shares.OWN)}
+    environ |= {**place, "PYTHONUNBUFFERED": "1", OWNED: "1", **({cpu_shares.OWN: "1"} if cpus else {})}
     environ.pop(console.CONSOLE_FD, None)
     terminal = [os.dup(sys.stdout.fileno())] if place["RANK"] == "0" else []
     if terminal:
@@ -82,7 +87,7 @@ def _start(folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[
             pass_fds=[*([] if owner is None else [owner]), *terminal],
             # Otherwise a terminal would send Ctrl-C to ranks and data workers directly; `_wait` forwards it instead.
             start_new_session=True,
-            preexec_fn=partial(die_with_parent, signal.SIGTERM),
+            preexec_fn=partial(cpu_shares.begin_child, cpus),
         )
     finally:
         for descriptor in terminal:

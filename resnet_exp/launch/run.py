@@ -18,6 +18,8 @@ from resnet_exp.core.errors import (
     RunFailed,
 )
 from resnet_exp.core.files import is_full, writing
+from resnet_exp.core.machine import devices
+from resnet_exp.core.machine.cpu_shares import Cpus, shares_of
 from resnet_exp.core.terminal import console, program
 from resnet_exp.launch import preflight, rendezvous, summary
 from resnet_exp.launch.config_file import write_config
@@ -69,7 +71,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
     try:
         _make_ready(folder, config, new)
         _announce(folder, config, place)
-        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner)
+        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner, _cpu_shares(config))
         code = _report(folder, code)
         if code == EXIT_BAD_REQUEST:
             _discard(folder, new)
@@ -105,7 +107,12 @@ def _run_other_node(folder: RunFolder, config: RunConfig, place: Rendezvous) -> 
         if time.monotonic() > deadline:
             raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
         time.sleep(1)
-    return run_ranks(folder, config.hardware.ranks_per_node, place, None)
+    return run_ranks(folder, config.hardware.ranks_per_node, place, None, _cpu_shares(config))
+
+
+def _cpu_shares(config: RunConfig) -> list[Cpus]:
+    """The CPUs of each rank of this node; none for ranks without GPUs, whose arithmetic depends on the number."""
+    return shares_of(devices.visible_gpus()[: config.hardware.gpus_per_node]) if config.hardware.gpus_per_node else []
 
 
 def _lock_folder(folder: RunFolder, patience: float) -> int:

@@ -232,7 +232,7 @@ def _result(run: RunFolder, training: Training) -> Result:
             nodes=hardware.nodes,
             precision=hardware.precision,
             gpu=hardware.gpu,
-            cpus=devices.usable_cpus(),
+            cpus=made_with.cpus or devices.usable_cpus(),  # a rank may have its share of them only
             usd_per_node_hour=hardware.usd_per_node_hour,
             price_date=hardware.price_date,
         ),

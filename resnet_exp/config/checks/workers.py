@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resnet_exp.config.schedule import duration
 from resnet_exp.config.schema import RunConfig
-from resnet_exp.core.machine import devices
+from resnet_exp.core.machine import cpu_shares, devices
 from resnet_exp.core.terminal.text import plural
 from resnet_exp.data import formats
 
@@ -36,7 +36,7 @@ def num_workers(config: RunConfig) -> int:
         return asked
     if hardware.device == "cpu":
         return 0
-    share = min(MOST_WORKERS, max(1, devices.usable_cpus() // hardware.ranks_per_node))
+    share = min(MOST_WORKERS, cpu_shares.cpus_of_rank(hardware.ranks_per_node))
     if not _are_processes(config):
         return share
     batches = free_shared() // (hardware.ranks_per_node * _batch_bytes(config))

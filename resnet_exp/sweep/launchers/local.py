@@ -13,7 +13,7 @@ from resnet_exp.config.checks import validate
 from resnet_exp.config.schema import LocalLauncherConfig
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.machine import devices
-from resnet_exp.core.machine.processes import die_with_parent
+from resnet_exp.core.machine.cpu_shares import begin_child, shares_of
 from resnet_exp.core.terminal import console
 from resnet_exp.launch.run import freeze_run
 from resnet_exp.runs import sweep_manifest
@@ -48,7 +48,11 @@ class Pool:
             validate.check_devices(run.config.hardware)
         self.waiting = list(todo)
         self.free = _gpu_names()
-        self.parallel = parallel or (max(1, len(self.free)) if _uses_gpus(todo) else 1)
+        most = max((run.config.hardware.gpus_per_node for run in todo), default=0)
+        self.parallel = parallel or (max(1, len(self.free)) if most else 1)
+        # No more than are used at a time: the CPUs are shared among these.
+        self.free = self.free[: min(self.parallel, len(todo)) * most]
+        self.cpus = dict(zip(self.free, shares_of(devices.visible_gpus()[: len(self.free)]), strict=False))
         self.running: list[_Job] = []
         self.stopping = False
 
@@ -83,7 +87,7 @@ class Pool:
                 stderr=subprocess.STDOUT,
                 # In a session of its own: we forward Ctrl-C, once.
                 start_new_session=True,
-                preexec_fn=partial(die_with_parent, signal.SIGTERM),
+                preexec_fn=partial(begin_child, frozenset().union(*(self.cpus.get(gpu, ()) for gpu in gpus))),
             )
 
     def stop(self) -> None:
@@ -113,10 +117,6 @@ def _gpu_names() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = len(devices.visible_gpus())
     return [name.strip() for name in visible.split(",")][:count] if visible else [str(i) for i in range(count)]
-
-
-def _uses_gpus(runs: list[PlannedRun]) -> bool:
-    return any(run.config.hardware.gpus_per_node for run in runs)
 
 
 def pooled(sweep: Sweep, settings: LocalLauncherConfig) -> int:
