@@ -200,6 +200,7 @@ class RunConfig:
     init_from: str | None = None
     init_digest: str | None = None  # of the weights of `init_from`, filled in
     trace: bool = False
+    deterministic: bool = False
     runs_dir: str = "runs"
     run_id: str | None = None
     sweep: str | None = None

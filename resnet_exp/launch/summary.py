@@ -43,7 +43,7 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
                      f"{config.train_batch_size} images a batch"),
         ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "
                  f"trained at {config.resolution.train} px, data={config.data.name}"),
-        ("device", f"{devices(hardware)}, {hardware.precision}"),
+        ("device", f"{devices(hardware)}, {precision(hardware)}"),
         ("methods", ", ".join(config.algorithms) or "none"),
         *([("start", f"from the weights of {config.init_from}")] if config.init_from is not None else []),
     ]  # fmt: skip
@@ -65,6 +65,12 @@ def devices(hardware: HardwareConfig) -> str:
         return f"{usable_cpus()} CPU cores"
     nodes = f"{hardware.nodes} nodes of " if hardware.nodes > 1 else ""
     return f"{nodes}{hardware.devices} x {hardware.gpu or 'GPU'}"
+
+
+def precision(hardware: HardwareConfig) -> str:
+    """The precision of a run as text: on a GPU, Composer's fp32 is TF32 where that is faster."""
+    tf32 = hardware.device == "gpu" and hardware.precision == "fp32"
+    return "fp32 (TF32 in convolutions and matrix products)" if tf32 else hardware.precision
 
 
 def table(result: Result, path: Path, width: int | None = None) -> str:

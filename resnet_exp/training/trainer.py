@@ -124,6 +124,7 @@ class Training:
             device=device,
             device_train_microbatch_size=config.hardware.microbatch,
             seed=config.seed,
+            deterministic_mode=config.deterministic,
             run_name=config.run_id,
             save_folder=str(self.run.checkpoints),
             save_interval=config.checkpoint_interval,

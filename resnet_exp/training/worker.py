@@ -6,12 +6,13 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import time
 import traceback
 import warnings
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from resnet_exp.config.checks import validate
 from resnet_exp.core import files
@@ -61,7 +62,17 @@ def run_rank(run: RunFolder) -> int:
         # Tell the trackers now: at exit their threads are gone. Closing the trainer would wait for the other ranks.
         if training is not None:
             _call_trackers(training, "log_failure")
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            _leave(code)
         return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once: at exit NCCL waits for the other ranks, which the launcher ends when this one has."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _explained(error: Exception, training: Training | None) -> Exception:
@@ -101,6 +112,8 @@ def _build(run: RunFolder) -> Training:
     validate.check_devices(config.hardware)
     # The order in which NVML counts: CUDA's own begins with the fastest.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    if config.deterministic:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS reads it when CUDA starts, before Composer sets it
     if config.hardware.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # libraries use every GPU that they see
     # Imported late: errors above are reported without seconds of imports.

@@ -23,7 +23,7 @@ from resnet_exp.data import imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training.rank import external_ranks
-from support.commands import Finished, RunCli, left_running
+from support.commands import TINY, Finished, RunCli, left_running
 from support.paths import TESTS
 from support.photos import PhotoTree
 
@@ -91,6 +91,20 @@ HOT = (
     "algorithms.ema.half_life=8ba", "algorithms.ema.update_interval=2ba", "algorithms.sam.interval=3",
     "+callbacks.fault._target_=support.rank_faults.Fault",
 )  # fmt: skip
+
+
+def test_a_rank_that_fails_ends_at_once(run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its libraries still wait for at exit: its launcher ends the other ranks only then."""
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("FAULT", "2:stuck:1")
+    words = ("recipe=mild", "hardware.devices=2", "+callbacks.fault._target_=support.rank_faults.Fault", "run_id=mine")
+    images = ("data=synthetic", "data.loader.train_images=64", "data.loader.val_images=8", "loggers=[jsonl]")
+    done = run_cli(*TINY, *words, *images, timeout=90)
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(r"ValueError: this is rank 1 \(.*rank_faults\.py, line \d+\)\n", done.stderr), done.stderr
+    run = RunFolder(tmp_path / "runs" / "mine")
+    assert failure_of(run)["rank"] == 1 and "this is rank 1" in run.rank_log(1).read_text()
+    assert left_running(tmp_path) == []
 
 
 @pytest.mark.soak

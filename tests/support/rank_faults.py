@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
@@ -30,7 +31,7 @@ class NoBatchNorm(Algorithm):
 
 
 class Fault(Callback):
-    """``FAULT=13:SIGKILL:1``: rank 1 ends itself in batch 13; also ``raise``, ``nan``, and ``launcher-SIGTERM``."""
+    """``FAULT=13:SIGKILL:1``: rank 1 ends itself in batch 13; or raise, stuck, nan, launcher-SIGTERM."""
 
     def __init__(self) -> None:
         when, self.what, rank = os.environ.get("FAULT", "-1::-1").split(":")
@@ -39,7 +40,10 @@ class Fault(Callback):
     def batch_start(self, state: State, logger: Logger) -> None:
         if not self.mine or state.timestamp.batch.value + 1 != self.when:
             return
-        if self.what == "raise":
+        if self.what == "stuck":
+            # As NCCL's destructors do while another rank waits.
+            atexit.register(time.sleep, 3600)
+        if self.what in ("raise", "stuck"):
             raise ValueError(f"this is rank {dist.get_global_rank()}")
         if self.what == "nan":
             state.batch_set_item(0, state.batch_get_item(0) * float("nan"))

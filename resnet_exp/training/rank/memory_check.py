@@ -5,7 +5,7 @@ Without it a run whose images do not fit ends when progressive resizing comes to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
@@ -155,7 +155,7 @@ def _fits(state: State, count: int, run: Callable[[int], None]) -> bool:
     return True
 
 
-def _held(state: State, weights: list[Tensor], several: bool) -> list[Tensor]:
+def _held(state: State, weights: Sequence[Tensor], several: bool) -> list[Tensor]:
     """As much memory as a step holds beside activations, as far as it is not taken yet.
 
     The optimizer's momentum, EMA's averages, SAM's two copies, and the gradients of earlier microbatches.
