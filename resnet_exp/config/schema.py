@@ -166,6 +166,19 @@ class HardwareConfig:
 
 
 @dataclass
+class SpeedConfig:
+    """``speed=NAME``: what is done otherwise than the original did it, to be faster; by default nothing.
+
+    ``cuda_graphs_up_to`` is the largest side, in pixels, of images whose steps are replayed as CUDA graphs; 0: none.
+    """
+
+    name: str = "faithful"
+    compile: bool = False
+    cuda_graphs_up_to: int = 0
+    async_checkpoints: bool = False
+
+
+@dataclass
 class RecipeInfo:
     """Source and purpose of a recipe; shown to the user, never part of a run's identity."""
 
@@ -194,6 +207,7 @@ class RunConfig:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
     algorithms: Entries = field(default_factory=Entry)
     callbacks: Entries = field(default_factory=Entry)
     loggers: Entries = field(default_factory=Entry)

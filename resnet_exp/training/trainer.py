@@ -29,6 +29,8 @@ from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model
 from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.rank.startup import StartUp
+from resnet_exp.training.speed import compilation
+from resnet_exp.training.speed.checkpoints import BackgroundSaver
 
 
 def wanted_algorithms(config: RunConfig) -> Entries:
@@ -106,6 +108,8 @@ class Training:
             self.recorder, Measures(self.recorder, config), self.stop,
             ProgressFile(self.run, self.recorder),
         ]  # fmt: skip
+        self.saver = BackgroundSaver(self.run, config.checkpoint_interval) if config.speed.async_checkpoints else None
+        own += [self.saver] if self.saver else []
         trainer = Trainer(
             model=model,
             train_dataloader=normalized(self.train_loader, _normalize(config, device, train=True)),
@@ -126,7 +130,7 @@ class Training:
             seed=config.seed,
             deterministic_mode=config.deterministic,
             run_name=config.run_id,
-            save_folder=str(self.run.checkpoints),
+            save_folder=None if self.saver else str(self.run.checkpoints),
             save_interval=config.checkpoint_interval,
             save_latest_filename="latest-rank{rank}.pt",
             save_num_checkpoints_to_keep=1,
@@ -138,6 +142,8 @@ class Training:
         )
         checkpoint_loading.check_states([*self.algorithms, *trainer.state.callbacks])
         self.rng.pending, trainer._rng_state = trainer._rng_state, None
+        if config.speed.compile:
+            compilation.compile_network(config, trainer.state)
         return trainer
 
     def _tracker(self, name: str, entry: Entry) -> LoggerDestination:

@@ -139,7 +139,7 @@ def _build(run: RunFolder) -> Training:
 def _train(training: Training) -> None:
     """Train and evaluate; a checkpoint at the end of training only needs its evaluation."""
     if training.is_finished:
-        training.startup.before_evaluation()
+        training.startup.before_evaluation(training.trainer.state)
         training.trainer.eval()
     else:
         training.trainer.fit()
@@ -192,6 +192,8 @@ def _fail_waiting(run: RunFolder, training: Training, error: RunFailed, waits_fo
 def _save_stopped(run: RunFolder, training: Training) -> None:
     from composer.utils import dist
 
+    if training.saver is not None:
+        training.saver.finish()
     name = f"stopped-ba{training.trainer.state.timestamp.batch.value}-rank0.pt"
     training.trainer.save_checkpoint(str(run.checkpoints / name))
     if dist.get_global_rank() == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from resnet_exp.config.checks import gpu_support, preset_match, values
+from resnet_exp.config.checks.speed import check_speed
 from resnet_exp.config.overrides import no_effect
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.config.schema import HardwareConfig, RunConfig
@@ -24,6 +25,7 @@ def validate(config: RunConfig) -> None:
     _validate_hardware(config.hardware)
     _validate_batches(config)
     values.check(config)
+    check_speed(config)
     formats.files_of(config.data.loader, config.data.cache_dir)
     if config.model.sync_batchnorm and config.hardware.device == "cpu":
         raise RequestError(

@@ -36,7 +36,7 @@ def check_memory(config: RunConfig, state: State) -> None:
     asked, on_gpu = config.hardware.check_memory, state.device.name == "gpu"
     if not (on_gpu if asked is None else asked):
         return
-    with _unchanged(state):
+    with unchanged(state):
         if config.hardware.microbatch != "auto":
             _check_training(config, state)
         _check_evaluation(config, state)
@@ -65,7 +65,7 @@ def rng_kept(state: State) -> Iterator[None]:
 
 
 @contextmanager
-def _unchanged(state: State) -> Iterator[None]:
+def unchanged(state: State) -> Iterator[None]:
     """Put back what training and evaluating a model change, apart from gradients, which nothing here keeps.
 
     What cuDNN chooses for a shape is what the run would choose for it: its settings are those of the run.

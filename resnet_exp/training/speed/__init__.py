@@ -1,0 +1,1 @@
+"""What ``speed=fast`` does otherwise than the original: the network compiled, checkpoints beside training."""
