@@ -143,7 +143,7 @@ class Training:
         checkpoint_loading.check_states([*self.algorithms, *trainer.state.callbacks])
         self.rng.pending, trainer._rng_state = trainer._rng_state, None
         if config.speed.compile:
-            compilation.compile_network(config, trainer.state)
+            compilation.compile_network(trainer.state)
         return trainer
 
     def _tracker(self, name: str, entry: Entry) -> LoggerDestination:

@@ -12,6 +12,7 @@ import traceback
 import warnings
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from resnet_exp.config.checks import validate
@@ -116,6 +117,9 @@ def _build(run: RunFolder) -> Training:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS reads it when CUDA starts, before Composer sets it
     if config.hardware.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # libraries use every GPU that they see
+    if config.speed.compile:
+        # Early: imports put a folder of /tmp there.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(config.data.cache_dir) / "inductor"))
     # Imported late: errors above are reported without seconds of imports.
     with lazy_imports.without_garbage_collection(), lazy_imports.without_unused():
         from composer.utils import dist

@@ -57,6 +57,7 @@ GOLDEN = {
     "+algorithms.mine.numerator=3": "mild-ssr1.0-cpu-s17-97b2772c",
     "recipe=baseline hardware=cpu model=resnet50 model.sync_batchnorm=false "
     "schedule.max_duration=630ba schedule.warmup=56ba": "baseline-ssr1.0-cpu-s17-499f435d",
+    "recipe=mild hardware=cpu speed=fast": "mild-ssr1.0-cpu-s17-af48b5d1",
 }
 
 

@@ -34,7 +34,7 @@ def _check_cuda_graphs(config: RunConfig) -> None:
     side, hardware = config.speed.cuda_graphs_up_to, config.hardware
     key = f"speed.cuda_graphs_up_to={side}"
     if side < 0:
-        raise RequestError(f"{key} must be 0 or more pixels; 0 uses no CUDA graphs")
+        raise RequestError(f"{key} must be 0 or more; use 0 for no CUDA graphs")
     if side == 0:
         return
     if not config.speed.compile:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +21,7 @@ from resnet_exp.training.loaders import images_dtype
 from resnet_exp.training.rank.memory_check import black_images, network, unchanged
 from resnet_exp.training.speed.layers import make_compilable
 
-CACHE = "TORCHINDUCTOR_CACHE_DIR"
+BACKEND: str | Callable[..., Any] = "inductor"
 # Graphs beyond those of the schedule, for what a user's own algorithms do to the images.
 SPARE_GRAPHS = 8
 
@@ -42,21 +40,14 @@ class CompiledResNet(ResNet):
         return self.compiled(self, x.contiguous(memory_format=torch.channels_last if nhwc else torch.contiguous_format))
 
 
-def compile_network(config: RunConfig, state: State, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Have the network of a trainer compiled; that happens when it first sees a size.
-
-    Args:
-        config: of the run.
-        state: with the model as it will be trained.
-        backend: of ``torch.compile``.
-    """
-    os.environ.setdefault(CACHE, str(Path(config.data.cache_dir) / "inductor"))
+def compile_network(state: State) -> None:
+    """Have the network of a trainer compiled; that happens when it first sees a size."""
     resnet = network(state).module
     assert isinstance(resnet, ResNet)
     make_compilable(resnet)
     resnet.__class__ = CompiledResNet
     assert isinstance(resnet, CompiledResNet)
-    resnet.compiled = torch.compile(ResNet._forward_impl, dynamic=False, backend=backend)
+    resnet.compiled = torch.compile(ResNet._forward_impl, dynamic=False, backend=BACKEND)
 
 
 def not_compiled() -> AbstractContextManager[Any]:
