@@ -17,6 +17,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 from resnet_exp.config import schedule
 from resnet_exp.core.files import read_lines
+from resnet_exp.training.rank import graphs as rank_graphs
 from resnet_exp.training.speed import compilation
 from resnet_exp.training.speed.layers import make_compilable
 from support.commands import RunCli
@@ -120,13 +121,13 @@ def test_a_run_makes_its_graphs_first_and_is_otherwise_the_same(
     tmp_path: Path, graphs: Graphs, monkeypatch: Any
 ) -> None:
     made: list[int] = []
-    make = compilation.make_graphs
+    make = rank_graphs.make_graphs
 
     def count(*facts: Any) -> None:
         make(*facts)
         made.append(len(graphs.images))
 
-    monkeypatch.setattr(compilation, "make_graphs", count)
+    monkeypatch.setattr(rank_graphs, "make_graphs", count)
     fast = trained(tmp_path / "fast", *HOT, "speed=fast")
     sides = sorted({*schedule.sizes(fast.config)})
     assert len(sides) > 1

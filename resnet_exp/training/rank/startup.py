@@ -13,10 +13,10 @@ from composer.utils import dist
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.data.contract import Batch, Loader
 from resnet_exp.runs import environment
+from resnet_exp.training.rank import graphs
 from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.rank.kernel_search import search_kernels
 from resnet_exp.training.rank.memory_check import check_memory
-from resnet_exp.training.speed import compilation
 
 
 class StartUp(Callback):
@@ -36,10 +36,10 @@ class StartUp(Callback):
             _start_workers(self._evaluation)
             self._set_loader(state, _Begun(self._train))
         self._begun = True
-        with compilation.not_compiled():
+        with graphs.not_compiled():
             check_memory(self._config, state)
             search_kernels(self._config, state)
-        compilation.make_graphs(self._config, state, self._evaluation)
+        graphs.make_graphs(self._config, state, self._evaluation)
         self._end()
 
     def before_dataloader(self, state: State, logger: Logger) -> None:
@@ -50,7 +50,7 @@ class StartUp(Callback):
 
     def before_evaluation(self, state: State) -> None:
         """The same for a run that is only evaluated."""
-        compilation.make_graphs(self._config, state, self._evaluation)
+        graphs.make_graphs(self._config, state, self._evaluation)
         with self._wait.of_first_batch():
             next(iter(self._evaluation), None)
         self._evaluation.seek(0, 0)
