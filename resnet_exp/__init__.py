@@ -3,7 +3,7 @@
 import sys
 from types import ModuleType
 
-__version__ = "0.1.0"
+from resnet_exp.core.version import __version__ as __version__
 
 
 class _MovedModule(ModuleType):

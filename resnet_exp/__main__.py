@@ -1,14 +1,40 @@
-"""``python -m resnet_exp``."""
+"""The program ``resnet_exp``: ``resnet_exp COMMAND WORDS``, or ``python -m resnet_exp``."""
+
+from __future__ import annotations
 
 import sys
 
 from resnet_exp import cli
-from resnet_exp.core.terminal import program
+from resnet_exp.commands import completion, table
+from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
+from resnet_exp.core.terminal import console, program
+from resnet_exp.runs.command import VERSION, version_line
+
+HELP = ("-h", "--help")
 
 
 def main() -> int:
     """The program ``resnet_exp``; returns its exit code."""
-    return program.run(cli.main)
+    return program.run(_run)
+
+
+def _run() -> int:
+    words = sys.argv[1:]
+    if completion.is_query(words):
+        return completion.answer(cli.main)
+    if VERSION in words:
+        console.say(version_line())
+        return EXIT_DONE
+    try:
+        name, words = table.split(words)
+        if name is None:
+            if words and words[0] in HELP:
+                console.say(f"{table.listing()}\n")
+            return cli.main(words)
+        return table.module_of(name, words).main(words)
+    except RequestError as error:
+        console.complain(str(error))
+        return EXIT_BAD_REQUEST
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXI
 from resnet_exp.core.terminal import console, help_text
 from resnet_exp.core.terminal.text import one_line
 from resnet_exp.launch.run import launch_run
+from resnet_exp.runs.command import VERSION, version_line
 from resnet_exp.sweep.launchers import slurm
 from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.local import pooled
@@ -119,6 +120,9 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     Returns:
         The exit code: 2 if the request was wrong, else 1 if a job failed, else 0.
     """
+    if VERSION in words:
+        console.say(version_line())
+        return EXIT_DONE
     resolvers.register()
     version.setbase("1.3")
     task = HydraTask(words, job, sweep_job, writes)

@@ -46,6 +46,7 @@ what is in the manifest beside each file.
 
 Exit code: 0 done, 1 an image cannot be converted, the disk filled up, or a file is damaged, 2 the request is wrong."""
 ON_ERROR, MAX_SKIPPED, VERIFY = "on_error", "max_skipped", "verify"
+WORDS = (f"{ON_ERROR}=", f"{MAX_SKIPPED}=", f"{VERIFY}=true")
 DEFAULT_MAX_SKIPPED = 100
 
 

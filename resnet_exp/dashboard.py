@@ -22,7 +22,7 @@ exit code: 0 written, 2 the request is wrong"""
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if not PROJECT.fullmatch(options.project):
             raise RequestError(f"{options.project}: use ENTITY/PROJECT")
@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     return EXIT_DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
     parser = help_text.parser("dashboard", __doc__, EPILOG)
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are")
     parser.add_argument(

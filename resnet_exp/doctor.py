@@ -33,6 +33,7 @@ BAD: the run would not start, or not end. NOTE: it would, but slower or less saf
 
 Exit code: 0 ready, 1 not ready, 2 the request is wrong."""
 JSON = "--json"
+WORDS = (JSON,)
 
 
 def main(words: Sequence[str] | None = None) -> int:

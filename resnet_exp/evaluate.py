@@ -27,7 +27,7 @@ exit code: 0 evaluated, 1 an image cannot be read, 2 the request is wrong"""
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     first = os.environ.get("RANK", "0") == "0"
     try:
         picture = None
@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     return EXIT_DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
     parser = help_text.parser("evaluate", __doc__, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="such as runs/RUN or torchvision:resnet50")
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="the images, such as dataset.dir=PATH")

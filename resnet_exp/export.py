@@ -22,7 +22,7 @@ exit code: 0 written, 1 a file gives other answers than the network, 2 the reque
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     folder = options.output or _default(user_path(options.model))
     try:
         found = api.export(options.model, folder, *options.words, formats=options.formats, check=options.check)
@@ -39,7 +39,8 @@ def _default(model: Path) -> Path:
     return (model if model.is_dir() else model.parent) / "export"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
     parser = help_text.parser("export", __doc__, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="a run folder, a checkpoint in one, or a file of weights")
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="other images to check the files on")

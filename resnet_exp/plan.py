@@ -36,6 +36,8 @@ A cost is that time at the price of hardware=NAME on the date shown.
 
 Exit code: 0 planned, 2 the request is wrong."""
 
+# What a run has no such words for; a shell completes them.
+WORDS = (f"{PICTURE}=", f"{TARGET}=")
 # What chooses the runs that `TARGET` looks at.
 LOOKED_AT = ("dataset", "dataset.dir", "runs_dir")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
@@ -14,11 +15,7 @@ from resnet_exp.runs.folder import RunFolder
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = help_text.parser("plot", __doc__)
-    parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN_DIR", help="run folders, finished or not")
-    kinds = ", ".join(FORMATS)
-    parser.add_argument("-o", "--output", default="curves.svg", metavar="FILE", help=f"{kinds} (default: curves.svg)")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         name = f"--output {options.output}"
         path = output_path(str(user_path(options.output)), name)
@@ -33,6 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
             f"note: runs of {len(datasets)} datasets, whose top-1 do not compare: {printable(', '.join(datasets))}"
         )
     return EXIT_DONE
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
+    parser = help_text.parser("plot", __doc__)
+    parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN_DIR", help="run folders, finished or not")
+    kinds = ", ".join(FORMATS)
+    parser.add_argument("-o", "--output", default="curves.svg", metavar="FILE", help=f"{kinds} (default: curves.svg)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ exit code: 0 all images classified, 1 some cannot be read, 2 the request is wron
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         sheet = None
         if options.sheet is not None:
@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     return EXIT_FAILED if any(one.error for one in found) else EXIT_DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
     parser = help_text.parser("predict", __doc__, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="such as runs/RUN")
     parser.add_argument("images", nargs="+", type=user_path, metavar="IMAGE", help="files, or folders of them")

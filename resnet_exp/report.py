@@ -31,7 +31,7 @@ MAX_REASONS = 6
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         content = _collect(options)
         names = write(content, options.output)
@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     return EXIT_DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
     parser = help_text.parser("report", __doc__, EPILOG)
     parser.add_argument(
         "runs", nargs="*", type=user_path, metavar="RUNS", help="run folders, folders of them, or wandb folders"

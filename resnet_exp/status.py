@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -21,15 +22,7 @@ BAD = ("failed", "missing", states.UNREADABLE)
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = help_text.parser("status", __doc__, EPILOG)
-    parser.add_argument(
-        "runs", nargs="*", type=user_path, default=[Path("runs")], help="folders of runs (default: runs)"
-    )
-    parser.add_argument("--sweep", help="the runs of this sweep only")
-    kinds = f"runs in this state only, repeatable: {', '.join(states.KINDS)}"
-    parser.add_argument("--kind", action="append", choices=states.KINDS, metavar="KIND", help=kinds)
-    parser.add_argument("--json", action="store_true", help="one JSON object a run instead of a table")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         found = [state for runs in options.runs for state in _states_of(runs, options.sweep)]
     except RequestError as error:
@@ -43,6 +36,19 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         status_table.show(found)
     return EXIT_FAILED if any(state.kind in BAD for state in found) else EXIT_DONE
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of this command."""
+    parser = help_text.parser("status", __doc__, EPILOG)
+    parser.add_argument(
+        "runs", nargs="*", type=user_path, default=[Path("runs")], help="folders of runs (default: runs)"
+    )
+    parser.add_argument("--sweep", help="the runs of this sweep only")
+    kinds = f"runs in this state only, repeatable: {', '.join(states.KINDS)}"
+    parser.add_argument("--kind", action="append", choices=states.KINDS, metavar="KIND", help=kinds)
+    parser.add_argument("--json", action="store_true", help="one JSON object a run instead of a table")
+    return parser
 
 
 def _states_of(runs: Path, sweep: str | None) -> list[states.RunState]:

@@ -11,6 +11,7 @@ from resnet_exp.core.machine import slurm
 from resnet_exp.core.terminal.text import plural, span
 from resnet_exp.diagnosis.subject import Subject
 from resnet_exp.launch.preflight import Finding, Findings
+from resnet_exp.sweep.launchers import slurm as slurm_launcher
 from resnet_exp.sweep.launchers import trial
 
 SHOWN = 4
@@ -37,6 +38,9 @@ def check_cluster(subject: Subject) -> Findings:
     yield Finding("SLURM", "ok", "; ".join(map(_partition, rows[:SHOWN])) or "no partitions")
     if subject.slurm is not None and subject.sweep is not None:
         yield Finding("SLURM", "ok", trial.ask_sbatch(subject.sweep, subject.slurm))
+        if (note := slurm_launcher.no_cpus(subject.config.hardware, subject.slurm)) is not None:
+            found, _, fix = note.partition("; ")
+            yield Finding("SLURM", "note", found, fix)
         limits = {row[0].removesuffix("*"): row[2] for row in rows}
         usual = next((row[0].removesuffix("*") for row in rows if row[0].endswith("*")), "")
         yield from _limits(subject, subject.slurm, limits, subject.slurm.partition or usual)

@@ -27,6 +27,8 @@ def check_cores(subject: Subject) -> Findings:
     ranks = hardware.ranks_per_node
     loader = plural(workers.num_workers(subject.config), "loader worker")
     yield Finding("cores", "ok", f"{plural(cores, 'core')} for {plural(ranks, 'rank')} with {loader} each")
+    for note in workers.core_notes(subject.config):
+        yield Finding("cores", "note", note, "take a machine or a job with more cores; docs/gpu.md")
 
 
 def check_clock(subject: Subject) -> Findings:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_exp.core.records import Text
+from resnet_exp.core.version import __version__
+
+VERSION = "--version"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Command:
 def this_command() -> Command:
     """The command that this process runs."""
     return Command(time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(sys.argv), socket.gethostname(), git())
+
+
+def version_line() -> str:
+    """Answer to `VERSION`, in a checkout with its commit: ``resnet_exp 0.1.0 (commit 0123456789ab, with changes)``."""
+    code = git()
+    commit = "" if code is None else f" (commit {code.commit[:12]}{', with changes' if code.dirty else ''})"
+    return f"resnet_exp {__version__}{commit}"
 
 
 def git() -> Git | None:

@@ -14,6 +14,7 @@ import psutil
 from resnet_exp.core import files
 from resnet_exp.core.machine.devices import usable_cpus, visible_gpus
 from resnet_exp.core.records import Number, from_json, read_record
+from resnet_exp.core.version import __version__
 from resnet_exp.runs.command import Command, Git, this_command
 from resnet_exp.runs.folder import RunFolder
 
@@ -29,6 +30,7 @@ class Environment:
         time: start of the last attempt; all attributes are those of the last attempt unless they say otherwise.
         command: words of the command line.
         packages: version of each of `PACKAGES`, None if it is not installed.
+        version: of this package.
         git: code of the last attempt.
         cpus: cores that the process may use.
         slurm: the variables of `SLURM` that are set.
@@ -45,6 +47,7 @@ class Environment:
     platform: str | None = None
     python: str | None = None
     packages: dict[str, str | None] | None = None
+    version: str | None = None
     git: Git | None = None
     cpus: int | None = None
     memory_gib: Number | None = None
@@ -100,6 +103,7 @@ def this_environment() -> Environment:
         platform=platform.platform(),
         python=platform.python_version(),
         packages={name: _version(name) for name in PACKAGES},
+        version=__version__,
         git=this.git,
         cpus=usable_cpus(),
         memory_gib=psutil.virtual_memory().total / 2**30,

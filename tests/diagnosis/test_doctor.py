@@ -14,11 +14,13 @@ import pytest
 
 from resnet_exp import doctor
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
+from resnet_exp.core.machine import torch_build
 from resnet_exp.diagnosis import examine, subject, trackers
 from resnet_exp.launch import preflight
 from support import wandb_service
 from support.commands import RunCli, command
 from support.configs import make_config
+from support.fake_nvml import FakeGpu, fake_nvml
 from support.photos import PhotoTree
 from support.run_folders import write_run
 
@@ -82,6 +84,21 @@ def test_devices_that_are_not_there(look: Examine) -> None:
     assert (state, what) == ("bad", "hardware=h100x8 needs 8 GPUs, this machine has 0")
     assert fix.startswith("use hardware=auto or hardware=cpu here")
     assert finding("room", found)[0] == "ok"  # the other checks are made all the same
+
+
+def test_gpus_and_what_torch_has_for_them(look: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nvml(monkeypatch, [FakeGpu("NVIDIA H100 80GB HBM3", uuid=f"GPU-{number}") for number in range(2)])
+    monkeypatch.setattr(torch_build, "installed_torch", lambda: torch_build.TorchBuild("2.14.1+cu130", (13, 0)))
+    monkeypatch.setattr(torch_build, "kernels", lambda: "sm_80 sm_90")
+    words = ("recipe=mild", "ssr=0.1", "dataset=digits", "data=imagefolder")
+    code, found = look(*words)
+    assert code == EXIT_DONE
+    assert finding("devices", found)[:2] == ("ok", "2 x NVIDIA H100 80GB HBM3, driver 580.95.05 for CUDA 13.0")
+    assert finding("kernels", found)[:2] == ("ok", "torch 2.14.1+cu130 has kernels for these GPUs")
+    monkeypatch.setattr(torch_build, "kernels", lambda: "sm_100")
+    code, found = look(*words, "hardware=a100x1")
+    assert code == EXIT_FAILED and finding("devices", found)[0] == finding("kernels", found)[0] == "bad"
+    assert "A100" in finding("devices", found)[1] and "only for sm_100" in finding("kernels", found)[1]
 
 
 def test_bad_words_are_no_diagnosis(look: Examine, capfd: pytest.CaptureFixture[str]) -> None:

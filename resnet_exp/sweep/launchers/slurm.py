@@ -77,7 +77,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
     check_settings(settings)
     token = uuid.uuid4().hex
     hardware = one_hardware(todo)
-    if (note := _no_cpus(hardware, settings)) is not None:
+    if (note := no_cpus(hardware, settings)) is not None:
         console.say(f"note: {note}")
     executor = make_executor(planned, hardware, settings, token)
     command = this_command()
@@ -172,7 +172,7 @@ def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resou
     return replace(preset, **given)
 
 
-def _no_cpus(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> str | None:
+def no_cpus(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> str | None:
     """A note for jobs that ask for no CPUs."""
     own = settings.exclusive or any(option in settings.additional_parameters for option in OWN_CPUS)
     if own or _requested(hardware, settings).cpus_per_task is not None:
