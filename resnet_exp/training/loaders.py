@@ -66,9 +66,12 @@ def make_split(config: RunConfig, train: bool) -> Split:
 
 
 def images_dtype(config: RunConfig, train: bool) -> torch.dtype:
-    """Type of normalized images: the original normalized FFCV's training images in half precision, others in full."""
-    from_ffcv = formats.format_of(config.data.loader) is formats.FFCV
-    half = train and from_ffcv and config.hardware.precision == "amp_fp16"
+    """Type of normalized images: the original normalized FFCV's training images in half precision, others in full.
+
+    Random images are to train as fast as those.
+    """
+    as_ffcv = formats.format_of(config.data.loader) in (formats.FFCV, formats.SYNTHETIC)
+    half = train and as_ffcv and config.hardware.precision == "amp_fp16"
     return torch.float16 if half else torch.float32
 
 

@@ -16,7 +16,6 @@ from resnet_exp.training.rank.memory_check import check_memory
 from support.commands import RunCli
 from support.configs import make_config
 from support.paths import TESTS
-from support.photos import PhotoTree
 from support.small_memory import limit
 
 if TYPE_CHECKING:
@@ -125,16 +124,16 @@ def test_it_is_for_gpus_unless_it_is_asked_for(tmp_path: Path) -> None:
 
 
 RANKS = (
-    *SMALL, "dataset=imagefolder", "data=imagefolder", "data.num_workers=0", "ssr=0.0334", "trace=true",
+    *SYNTHETIC, "ssr=0.0334", "trace=true",
     "hardware.devices=2", "train_batch_size=16", "eval_batch_size=16", "hardware.device_train_microbatch_size=4",
 )  # fmt: skip
 
 
-def test_runs_with_and_without_it_are_the_same(train_cli: RunCli, photo_tree: PhotoTree, tmp_path: Path) -> None:
+def test_runs_with_and_without_it_are_the_same(train_cli: RunCli, tmp_path: Path) -> None:
     """On two ranks, since the check trains below what connects them."""
-    tree, runs = photo_tree(), [RunFolder(tmp_path / name / "run") for name in ("with", "without")]
+    runs = [RunFolder(tmp_path / name / "run") for name in ("with", "without")]
     for run, asked in zip(runs, ("true", "false"), strict=True):
-        places = (f"dataset.dir={tree}", f"runs_dir={run.path.parent}", "run_id=run")
+        places = (f"runs_dir={run.path.parent}", "run_id=run")
         done = train_cli(*RANKS, f"hardware.check_memory={asked}", *places, timeout=300)
         assert done.returncode == 0, done.stderr + done.stdout
     assert runs[0].trace.read_bytes() == runs[1].trace.read_bytes() != b""
@@ -143,12 +142,12 @@ def test_runs_with_and_without_it_are_the_same(train_cli: RunCli, photo_tree: Ph
 
 
 def test_one_rank_of_little_memory_ends_the_run_in_one_line(
-    train_cli: RunCli, photo_tree: PhotoTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     small = ["+callbacks.small._target_=support.small_memory.SmallMemory", "+callbacks.small.rank=1"]
-    own = (f"+callbacks.small.pixels={3 * 28**2}", f"dataset.dir={photo_tree()}")
-    done = train_cli(*RANKS, "hardware.check_memory=true", *small, *own, timeout=120)
+    pixels = f"+callbacks.small.pixels={3 * 28**2}"
+    done = train_cli(*RANKS, "hardware.check_memory=true", *small, pixels, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     line = "hardware.device_train_microbatch_size=4: training on 4 images of 28 px needs more memory than there is ("
     assert done.stderr.startswith(line) and done.stderr.endswith("; use hardware.device_train_microbatch_size=2\n")
