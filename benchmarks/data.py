@@ -63,7 +63,8 @@ def serve(name: str, root: Path, warm: Path | None) -> None:
     # Imports are not what is measured.
     if name.startswith("ours"):
         import resnet_exp.data.ffcv.loader
-        import resnet_exp.data.imagefolder
+        import resnet_exp.data.imagefolder.compiled
+        import resnet_exp.data.imagefolder.pillow
         import resnet_exp.data.streaming.loader  # noqa: F401
     else:
         import ffcv.loader  # noqa: F401

@@ -26,6 +26,8 @@ NAMES = (
     f"mosaicml-streaming, {FULL}",
     f"ours, imagefolder, full {FULL}",
     f"ours, imagefolder, scheduled {SMALL[0]}",
+    f"ours, imagefolder compiled, full {FULL}",
+    *(f"ours, imagefolder compiled, scheduled {side}" for side in SMALL),
     f"torchvision ImageFolder, {FULL}",
     f"torchvision.io, {FULL}",
     "libjpeg-turbo alone, images whole",
@@ -85,7 +87,7 @@ def _ours(name: str, root: Path) -> Callable[[], int]:
     if "imagefolder" in name:
         from resnet_exp.data import imagefolder
 
-        loader: Any = imagefolder.make_loader(split)
+        loader: Any = imagefolder.make_loader(split, "compiled" if "compiled" in name else "pillow")
     elif "streaming" in name:
         from resnet_exp.data import streaming
 

@@ -49,7 +49,9 @@ def outcome(config: RunConfig) -> dict[str, object]:
 def _loader(loader: Entry) -> Entry:
     """``data.loader`` without the settings that are their format's defaults."""
     found = formats.format_of(loader)
-    defaults = {} if found is None or found.files is None else dict(_defaults(found.files))
+    defaults = {} if found is None else dict(found.defaults)
+    if found is not None and found.files is not None:
+        defaults |= _defaults(found.files)
     return {name: value for name, value in loader.items() if name not in defaults or value != defaults[name]}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.conversion.process import ConversionOptions, Say
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.imagefolder.decoders import PILLOW
 from resnet_exp.data.images.fingerprint import Scan
 from resnet_exp.data.streaming.files import MDSShards
 
@@ -68,6 +69,8 @@ class DataFormat:
         augments: whether its loaders do RandAugment.
         reads_images: whether there is an image folder at all.
         files: what images are converted to; None if they are read as they are.
+        defaults: settings of ``data.loader`` that files do not have; a run that has all of them is that of a version
+            without them.
     """
 
     name: str
@@ -75,10 +78,11 @@ class DataFormat:
     augments: bool = True
     reads_images: bool = True
     files: type[FFCVFiles] | type[MDSShards] | None = None
+    defaults: Mapping[str, object] = field(default_factory=dict[str, object], hash=False)
 
 
 FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=FFCVFiles)
-IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader")
+IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader", defaults={"decoder": PILLOW})
 STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=MDSShards)
 SYNTHETIC = DataFormat("synthetic", "resnet_exp.data.synthetic.make_loader", augments=False, reads_images=False)
 ALL = (FFCV, IMAGE_FOLDER, STREAMING, SYNTHETIC)
@@ -87,6 +91,11 @@ ALL = (FFCV, IMAGE_FOLDER, STREAMING, SYNTHETIC)
 def format_of(loader: Mapping[str, object]) -> DataFormat | None:
     """The format of ``data.loader``; None for a loader of the user's own."""
     return next((one for one in ALL if loader.get("_target_") == one.loader), None)
+
+
+def has_processes(loader: Mapping[str, object]) -> bool:
+    """Whether ``data.loader`` has worker processes of ours, or else threads."""
+    return format_of(loader) is IMAGE_FOLDER and loader.get("decoder", PILLOW) == PILLOW
 
 
 def files_of(loader: Mapping[str, object], cache_dir: str) -> FFCVFiles | MDSShards | None:

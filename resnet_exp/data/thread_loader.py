@@ -1,4 +1,4 @@
-"""Loaders whose batches are made ahead by threads: the reading loop of FFCV files and of MDS shards.
+"""Loaders whose batches are made ahead by threads: the reading loop of FFCV files, of MDS shards and of image files.
 
 One thread reads what is stored, another one makes batches of it, for which a pool of threads decodes. The memory of a
 batch is reused for a later one.
@@ -17,11 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.data.contract import IGNORED, Batch, Split
 from resnet_exp.data.device_copy import DeviceCopy, use_device_of
-from resnet_exp.data.kernels.batch import Rule, Samples, Scratch, load, make_scratch, rule_of, to_read
+from resnet_exp.data.kernels.batch import (
+    ALL_FRACTIONS,
+    FULL_SIZE,
+    Rule,
+    Samples,
+    Scratch,
+    load,
+    make_scratch,
+    rule_of,
+    to_read,
+)
 from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
 from resnet_exp.data.kernels.resize import Numbers, Pixels
 
@@ -57,8 +66,12 @@ class Source(Protocol):
         """
         ...
 
-    def damaged(self, index: int) -> RunFailed:
-        """The error that names an image that cannot be decoded."""
+    def redecoded(self, index: int) -> Pixels:
+        """Pixels, HWC, of an image that the compiled decoder refuses.
+
+        Raises:
+            RunFailed: it cannot be decoded at all; names it.
+        """
         ...
 
 
@@ -179,10 +192,19 @@ class _Maker:
         decode(own)
         for other in decoding:
             other.result()
-        if status.any():
-            raise self._source.damaged(int(samples.indices[np.flatnonzero(status)[0]]))
+        for number in np.flatnonzero(status):
+            self._make_again(samples, int(number), own, images_out)
         slot.finish()
         return slot
+
+    def _make_again(self, samples: Samples, number: int, scratch: Scratch, images_out: Pixels) -> None:
+        """Make an image of a batch of its pixels."""
+        index, one = samples.indices[number : number + 1], np.zeros(1, np.int64)
+        pixels = self._source.redecoded(int(index[0]))
+        height, width = (np.array([side], np.int64) for side in pixels.shape[:2])
+        sample = Samples(one != 0, height, width, one, one + pixels.size, index)
+        counter, status = one.copy(), one.copy()
+        load(to_read(pixels.reshape(-1)), sample, self._rule, scratch, counter, images_out[number : number + 1], status)
 
 
 def decoders(split: Split) -> int:
@@ -190,11 +212,29 @@ def decoders(split: Split) -> int:
     return max(1, min(split.num_workers, usable_cpus()))
 
 
+def shuffled(split: Split, images: int, epoch: int) -> Indices:
+    """Images of a rank in an epoch of training: its share of a permutation that depends on (seed, epoch)."""
+    order = np.random.default_rng((split.seed, epoch)).permutation(images)
+    return order[: images // split.world_size * split.world_size][split.rank :: split.world_size]
+
+
 class ThreadLoader:
     """A loader of what a source has, with RandAugment."""
 
-    def __init__(self, split: Split, source: Source, shuffled: Callable[[int], Indices]) -> None:
-        """`shuffled`: number of an epoch of training to the images of this rank in it, in their order."""
+    def __init__(
+        self, split: Split, source: Source, shuffled: Callable[[int], Indices], fractions: int | None = None
+    ) -> None:
+        """Images of `source`.
+
+        Args:
+            split: what to load.
+            source: where it is.
+            shuffled: number of an epoch of training to the images of this rank in it, in their order.
+            fractions: at which of its sizes a JPEG is decoded (`resnet_exp.data.kernels.batch.Rule`); None: the whole
+                one, and with ``data.decode=scheduled`` any.
+        """
+        usual = FULL_SIZE if split.side_at is None else ALL_FRACTIONS
+        self._fractions = usual if fractions is None else fractions
         self.batch_size, self.images = split.batch_size, len(source)
         self._split, self._source, self._shuffled = split, source, shuffled
         self._augment = NOTHING
@@ -220,7 +260,7 @@ class ThreadLoader:
             slots = memory.slots
             reads = stack.enter_context(contextlib.closing(self._source.read(batches[first:], len(slots))))
             decoding, making, reading = (stack.enter_context(threads(count)) for count in (decoders(split), 1, 1))
-            maker = _Maker(rule_of(split, epoch, self._augment), self._source, memory, decoding)
+            maker = _Maker(rule_of(split, epoch, self._fractions, self._augment), self._source, memory, decoding)
             jobs = (
                 making.submit(
                     maker.make,

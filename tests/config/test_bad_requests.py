@@ -113,6 +113,7 @@ REQUESTS = {
     "data.decode=scheduled algorithms.progressive_resizing.mode=crop": "data.decode=scheduled cannot do "
     "algorithms.progressive_resizing.mode=crop; use data.decode=full",
     "data.num_workers=-1": "data.num_workers=-1 must be 0 or more (null: as many as fit the machine)",
+    "data=imagefolder data.loader.decoder=turbo": "data.loader.decoder=turbo is unknown; use one of pillow, compiled",
     "data.prefetch_factor=0": "data.prefetch_factor=0 must be 1 or more",
     "resolution.eval_resize=20": "resolution.eval_resize=20 is smaller than resolution.eval_crop=24; use the same or "
     "more",

@@ -41,6 +41,7 @@ GOLDEN = {
     "recipe=mild hardware=cpu data=imagefolder data.num_workers=4 data.prefetch_factor=4": (
         "mild-ssr1.0-cpu-s17-2e15f401"
     ),
+    "recipe=mild hardware=cpu data=imagefolder data.loader.decoder=compiled": "mild-ssr1.0-cpu-s17-86a76b6a",
     "recipe=mild hardware=cpu data=streaming data.loader.max_resolution=null": "mild-ssr1.0-cpu-s17-de562e1f",
     "recipe=baseline hardware=cpu data=synthetic trace=true": "baseline-ssr1.0-cpu-s17-8ab98809",
     "recipe=mild hardware=cpu data.loader.write_mode=raw data.loader.train_file=/data/train.ffcv "

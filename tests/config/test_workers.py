@@ -10,6 +10,7 @@ import pytest
 from resnet_exp.config.checks import workers
 from resnet_exp.config.checks.workers import MOST_WORKERS, RECIPE_WORKERS, core_notes, num_workers, shared_bytes
 from resnet_exp.config.schema import RunConfig
+from resnet_exp.data.imagefolder.decoders import DECODERS
 from resnet_exp.launch.summary import header
 from support.configs import make_config
 
@@ -77,3 +78,12 @@ def test_a_run_says_that_its_gpus_will_starve(
     config = config_of(f"recipe=mild {words} runs_dir={tmp_path}")
     assert core_notes(config) == ([] if said is None else [said])
     assert ("GPUs will wait" in header(config, config.folder)) == (said is not None)
+
+
+def test_compiled_image_files_have_threads_not_processes(cores: pytest.MonkeyPatch) -> None:
+    allow(cores, 192)
+    cores.setattr(workers, "free_shared", lambda: 0)
+    words = "recipe=hot hardware=h100x8 data=imagefolder data.loader.decoder={}"
+    pillow, compiled = (config_of(words.format(name)) for name in DECODERS)
+    assert (num_workers(pillow), num_workers(compiled)) == (RECIPE_WORKERS, 24)
+    assert shared_bytes(pillow) > 0 == shared_bytes(compiled)

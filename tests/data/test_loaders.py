@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-FORMATS = ("raw", "jpg", "proportion", "imagefolder", "streaming")
+FORMATS = ("raw", "jpg", "proportion", "imagefolder", "compiled", "streaming")
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.data.contract import IGNORED, Split
-from resnet_exp.data.ffcv.loader import shuffled
 from resnet_exp.data.kernels.batch import Samples
-from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order
+from resnet_exp.data.kernels.resize import Pixels
+from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order, shuffled
 from support.loaders import split_of
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -40,8 +40,8 @@ class Numbered:
             samples = Samples(ones == 0, ones, ones, 3 * np.arange(len(indices)), 3 * ones, indices.astype(np.uint64))
             yield Stored(np.repeat(indices, 3).astype(np.uint8), samples, indices)
 
-    def damaged(self, index: int) -> RunFailed:
-        return RunFailed(f"image {index}")
+    def redecoded(self, index: int) -> Pixels:
+        raise RunFailed(f"image {index}")
 
 
 def loader_of(source: Numbered, **changes: Any) -> ThreadLoader:

@@ -39,8 +39,8 @@ def split_of(photos: Path, **changes: Any) -> Split:
 
 
 def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) -> Any:
-    if kind == "imagefolder":
-        return imagefolder.make_loader(split_of(photos, **changes))
+    if kind in ("imagefolder", "compiled"):
+        return imagefolder.make_loader(split_of(photos, **changes), *(["compiled"] if kind == "compiled" else []))
     if kind == "streaming":
         shards = shard_settings(photos.parent / "cache")
         MDSShards(**shards).prepare(str(photos), ConversionOptions(1, lambda _: None))

@@ -104,12 +104,13 @@ def test_the_time_left_is_known_after_an_evaluation(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("data", ["ffcv", "imagefolder", "streaming"])
+@pytest.mark.parametrize("data", ["ffcv", "imagefolder", "imagefolder data.loader.decoder=compiled", "streaming"])
 def test_hot_on_schedule_from_any_format(
     data: str, tmp_path: Path, train_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:
     """The batches that reach the model have the sizes of the original's progressive resizing."""
-    common = [*tiny, f"data={data}", "dataset=imagefolder", f"dataset.dir={photo_tree()}", "recipe=hot", "ssr=0.1"]
+    data_words = f"data={data}".split()
+    common = [*tiny, *data_words, "dataset=imagefolder", f"dataset.dir={photo_tree()}", "recipe=hot", "ssr=0.1"]
     rows = {}
     for decode in ("full", "scheduled"):
         done = train_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)

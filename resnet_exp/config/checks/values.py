@@ -22,6 +22,7 @@ from resnet_exp.config.schema import (
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import printable
 from resnet_exp.data import formats
+from resnet_exp.data.imagefolder.decoders import DECODERS, PILLOW
 
 BLOCKS = ("basic", "bottleneck")
 # Names in ``composer.loss`` and ``composer.models.Initializer``; a test compares them with Composer's.
@@ -123,6 +124,8 @@ def _check_open_groups(config: RunConfig) -> None:
         check_logger(name, entry)
     names = [algorithm_values.known_class(entry) for entry in config.algorithms.values()]
     found = formats.format_of(config.data.loader)
+    if found is formats.IMAGE_FOLDER:
+        _one_of("data.loader.decoder", config.data.loader.get("decoder", PILLOW), DECODERS)
     if "RandAugment" in names and not (found and found.augments):
         augmenting = "|".join(one.name for one in formats.ALL if one.augments)
         raise RequestError(

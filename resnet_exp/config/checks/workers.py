@@ -37,7 +37,7 @@ def num_workers(config: RunConfig) -> int:
     if hardware.device == "cpu":
         return 0
     share = min(MOST_WORKERS, cpu_shares.cpus_of_rank(hardware.ranks_per_node))
-    if not _are_processes(config):
+    if not formats.has_processes(config.data.loader):
         return share
     batches = free_shared() // (hardware.ranks_per_node * _batch_bytes(config))
     return min(share, max(RECIPE_WORKERS, (batches - 1) // config.data.prefetch_factor))
@@ -60,7 +60,7 @@ def core_notes(config: RunConfig) -> list[str]:
 def shared_bytes(config: RunConfig) -> int:
     """Bytes of batches in `SHARED` at most, of all ranks of a node; 0 without worker processes of ours."""
     workers = num_workers(config)
-    if not _are_processes(config) or workers == 0:
+    if not formats.has_processes(config.data.loader) or workers == 0:
         return 0
     batches = workers * config.data.prefetch_factor + 1
     return config.hardware.ranks_per_node * batches * _batch_bytes(config)
@@ -69,10 +69,6 @@ def shared_bytes(config: RunConfig) -> int:
 def free_shared() -> int:
     """Bytes that are free in `SHARED`."""
     return shutil.disk_usage(SHARED).free if SHARED.is_dir() else 0
-
-
-def _are_processes(config: RunConfig) -> bool:
-    return formats.format_of(config.data.loader) is formats.IMAGE_FOLDER
 
 
 def _batch_bytes(config: RunConfig) -> int:

@@ -105,7 +105,7 @@ def _idle_loading(config: RunConfig) -> dict[str, str]:
     kind = formats.format_of(data.loader)
     if kind is formats.SYNTHETIC:
         return dict.fromkeys(LOADING, "with data=synthetic, whose images are made in memory")
-    if kind is formats.IMAGE_FOLDER and (data.num_workers == 0 or (data.num_workers is None and _on_cpu(config))):
+    if formats.has_processes(data.loader) and (data.num_workers == 0 or (data.num_workers is None and _on_cpu(config))):
         return {"data.prefetch_factor": "without workers; set data.num_workers"}
     return {}
 

@@ -17,7 +17,8 @@ from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.pages import held_pages
 from resnet_exp.data.kernels.batch import Samples
-from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader
+from resnet_exp.data.kernels.resize import Pixels
+from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, shuffled
 
 # `layout.ROW` and `layout.PLACE` for whole tables.
 ROW = np.dtype(
@@ -92,15 +93,9 @@ class FFCVFile:
             )
             yield Stored(data, samples, self._labels[indices])
 
-    def damaged(self, index: int) -> RunFailed:
-        """The error that names an image that cannot be decoded."""
-        return RunFailed(f"FFCV file {self._path}: image {index} is damaged; remove the file to write it again")
-
-
-def shuffled(split: Split, images: int, epoch: int) -> Indices:
-    """Images of a rank in an epoch of training: its share of a permutation that depends on (seed, epoch)."""
-    order = np.random.default_rng((split.seed, epoch)).permutation(images)
-    return order[: images // split.world_size * split.world_size][split.rank :: split.world_size]
+    def redecoded(self, index: int) -> Pixels:
+        """Raises `RunFailed`: there is nothing but the JPEG."""
+        raise RunFailed(f"FFCV file {self._path}: image {index} is damaged; remove the file to write it again")
 
 
 def make_loader(split: Split, **settings: Any) -> Loader:

@@ -64,6 +64,11 @@ def to_read(data: Pixels) -> Pixels:
     return view
 
 
+# Sizes at which JPEGs are decoded: the whole one only, any eighths of it, or those for which libjpeg-turbo has vector
+# instructions (1, 1/2, 1/4 and 1/8).
+FULL_SIZE, ALL_FRACTIONS, FAST_FRACTIONS = range(3)
+
+
 class Rule(NamedTuple):
     """How a sample becomes an image; the same for all samples of a batch."""
 
@@ -73,11 +78,11 @@ class Rule(NamedTuple):
     log_ratio: tuple[float, float]
     flip: bool
     share: float  # evaluation: side of the crop over the short side of the image
-    coarse: bool  # decode a JPEG at the fraction of its size that still covers the output
+    fractions: int  # at which of its sizes a JPEG is decoded
     augment: Augment
 
 
-def rule_of(split: Split, epoch: int, augment: Augment) -> Rule:
+def rule_of(split: Split, epoch: int, fractions: int, augment: Augment) -> Rule:
     """The rule for the images of a split in an epoch."""
     return Rule(
         train=split.train,
@@ -86,7 +91,7 @@ def rule_of(split: Split, epoch: int, augment: Augment) -> Rule:
         log_ratio=logarithms(split.crop_ratio),
         flip=split.hflip,
         share=split.crop / split.resize,
-        coarse=split.side_at is not None,
+        fractions=fractions,
         augment=augment,
     )
 
@@ -162,11 +167,17 @@ def resized(
 
 @inner
 def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
-    """Eighths of its size at which a JPEG is decoded: if the rule allows it, as few as cover the output."""
-    if not rule.coarse:
+    """Eighths of its size at which a JPEG is decoded: of those that the rule allows, as few as cover the output."""
+    if rule.fractions == FULL_SIZE:
         return EIGHTHS
     need = max(out.shape[0] / box[2], out.shape[1] / box[3])
-    return min(EIGHTHS, max(1, int(np.ceil(need * EIGHTHS))))
+    part = min(EIGHTHS, max(1, int(np.ceil(need * EIGHTHS))))
+    if rule.fractions == ALL_FRACTIONS:
+        return part
+    allowed = EIGHTHS
+    while allowed >= 2 * part:
+        allowed //= 2
+    return allowed
 
 
 @inner

@@ -30,6 +30,8 @@ INTERVAL, BASELINE, EXTENDED = 0xDD, 0xC0, 0xC1
 # Restart markers are numbered modulo this.
 RESTARTS = 8
 COLORS = 3
+# As Pillow has it: a file that claims more is made to exhaust the memory.
+MOST_PIXELS = 178_956_970
 FRAME_BYTES, SCAN_BYTES = 8 + 3 * COLORS, 6 + 2 * COLORS
 
 _find = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
@@ -38,7 +40,7 @@ _copy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, t
 
 def _make_measure(sources: str) -> Callable[..., str]:
     def measure(data: Pixels, offsets: Numbers, sizes: Numbers, heights: Numbers, widths: Numbers) -> str:
-        """Set `heights` and `widths` of the JPEGs at `offsets` in `data`; 0 for what is no JPEG.
+        """Set `heights` and `widths` of the JPEGs at `offsets` in `data`; 0 for what is no JPEG of gray or RGB.
 
         ITU-T T.81, annex B: segments of a marker and a length, up to the one that begins a frame.
         """
@@ -48,12 +50,14 @@ def _make_measure(sources: str) -> Callable[..., str]:
             if sizes[number] < 4 or data[at] != 0xFF or data[at + 1] != 0xD8:
                 continue
             at += 2
-            while at + 9 <= end and data[at] == 0xFF:
+            while at + 10 <= end and data[at] == 0xFF:
                 marker = data[at + 1]
                 if marker == 0xFF:  # fill
                     at += 1
                     continue
                 if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                    if data[at + 9] not in (1, COLORS):  # CMYK
+                        break
                     heights[number] = np.int64(data[at + 5]) << 8 | np.int64(data[at + 6])
                     widths[number] = np.int64(data[at + 7]) << 8 | np.int64(data[at + 8])
                     break

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data.contract import Loader, Split
 from resnet_exp.data.kernels.batch import Samples
-from resnet_exp.data.kernels.jpeg import measure
+from resnet_exp.data.kernels.jpeg import MOST_PIXELS, measure
+from resnet_exp.data.kernels.resize import Pixels
 from resnet_exp.data.streaming import shuffle
 from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.data.streaming.mds import NUMBERS, Column
@@ -24,8 +25,6 @@ from resnet_exp.data.streaming.shard_cache import ShardStore
 from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order, threads
 
 Array = npt.NDArray[Any]
-# As Pillow has it: a file that claims more is made to exhaust the memory.
-MOST_PIXELS = 178_956_970
 # Batches whose shards are fetched at the same time.
 FETCHED_AHEAD = 8
 AGAIN = "remove it, then convert or fetch it again"
@@ -76,9 +75,9 @@ class ShardImages:
         )
         return Stored(data, samples, labels)
 
-    def damaged(self, index: int) -> RunFailed:
-        """The error that names an image that cannot be decoded."""
-        return self._unusable(np.array([index]), DAMAGED)
+    def redecoded(self, index: int) -> Pixels:
+        """Raises `RunFailed`: there is nothing but the JPEG."""
+        raise self._unusable(np.array([index]), DAMAGED)
 
     def _unusable(self, indices: Array, how: str) -> RunFailed:
         number = int(self._shards(indices)[0])
