@@ -134,7 +134,9 @@ def evaluate_model(model: Model, words: Sequence[str] = (), crops: Sequence[int]
     """
     config = evaluation_config(model, words)
     prepare_data(config)
-    with _process_group(config), torch.random.fork_rng():
+    with _process_group(config), torch.random.fork_rng(), warnings.catch_warnings():
+        # Of microbatches and of resuming, which an evaluation has none of.
+        warnings.filterwarnings("ignore", category=UserWarning, module="composer")
         return _evaluate(model, config, crops)
 
 
@@ -191,7 +193,6 @@ def _trainer(model: Model, config: RunConfig) -> tuple[ComposerClassifier, Train
         network = model.make()
         classifier, algorithms = ComposerClassifier(network, num_classes=_outputs(network, config)), []
     outputs = int(classifier.num_classes)  # pyright: ignore[reportArgumentType]
-    warnings.filterwarnings("ignore", message=r".*`load_weights_only=True`.*")
     classifier.val_metrics = evaluation_metrics(outputs)
     classifier.val_metrics.add_metrics({"per_class": PerClass(outputs), "ece": Calibration()})
     trainer = Trainer(

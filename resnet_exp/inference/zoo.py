@@ -59,10 +59,14 @@ def _timm(text: str) -> tuple[Description, Make]:
     except ImportError:
         raise RequestError(f"{text} needs the package timm; pip install timm") from None
     name = text.removeprefix(TIMM)
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name}*")[:3]
-        raise RequestError(f"{text}: timm has no model of that name; near ones: {', '.join(near) or 'none'}")
-    facts = timm.get_pretrained_cfg(name).to_dict()
+    try:
+        known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    except RuntimeError:  # the model exists, but not with these weights
+        known = None
+    if known is None:
+        near = timm.list_models(f"*{name.partition('.')[0]}*", pretrained=True)[:3]
+        raise RequestError(f"{text}: timm has no weights of that name; near ones: {', '.join(near) or 'none'}")
+    facts = known.to_dict()
     crop = facts["input_size"][-1]
     description = Description(
         name=name,
