@@ -30,6 +30,7 @@ from resnet_exp.training.algorithms.order import listed_order
 from resnet_exp.training.instantiate import build_named
 from resnet_exp.training.loaders import Normalize, _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model, evaluation_metrics
+from resnet_exp.training.speed import compilation
 from resnet_exp.training.trainer import build_device, build_optimizer, wanted_algorithms
 
 
@@ -205,9 +206,12 @@ def _trainer(model: Model, config: RunConfig) -> tuple[ComposerClassifier, Train
         device=device,
         progress_bar=False,
         seed=config.seed,
+        deterministic_mode=model.run is not None and model.run.deterministic,
     )
     if model.run is not None:
         _load(classifier.module, model)
+        if model.run.speed.compile:  # its roundings are others
+            compilation.compile_network(classifier.module)
     return classifier, trainer
 
 
