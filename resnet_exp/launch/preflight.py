@@ -20,6 +20,8 @@ from resnet_exp.launch import summary
 
 # Where loader workers put their batches; Docker's default has 64 MB of it.
 SHARED = Path("/dev/shm")
+# Size of SHARED that NVIDIA's troubleshooting guide of NCCL gives containers.
+NCCL_BYTES = 2**30
 # The default of most systems. Loader workers, sockets of the ranks and log files each take some.
 FEWEST_FILES = 1024
 
@@ -84,9 +86,12 @@ def _shared_memory(config: RunConfig) -> Findings:
             f"{byte_size(need)}; start the container with --shm-size={gigabytes}g or --ipc=host, or use "
             "data.num_workers=0"
         )
-    yield Finding(
-        "shared memory", "ok", f"{SHARED} has {byte_size(free)} free, the loader needs up to {byte_size(need)}"
-    )
+    room = f"{SHARED} has {byte_size(free)} free"
+    if config.hardware.gpus_per_node > 1 and free - need < NCCL_BYTES:
+        fix = "start the container with --shm-size=1g or more, or --ipc=host"
+        yield Finding("shared memory", "note", f"{room}, through which NCCL connects GPUs", fix)
+    else:
+        yield Finding("shared memory", "ok", f"{room}, the loader needs up to {byte_size(need)}")
 
 
 def _limits(config: RunConfig) -> Findings:
