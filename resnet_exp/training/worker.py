@@ -7,6 +7,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 # Time for rank 0 to report why all ranks refuse, before the launcher ends them.
 ALIKE_SECONDS = 5.0
+# Time for trackers to take what is left when a rank has failed.
+CLOSE_SECONDS = 60.0
 
 
 def run_rank(run: RunFolder) -> int:
@@ -64,12 +67,23 @@ def run_rank(run: RunFolder) -> int:
         if training is not None:
             _call_trackers(training, "log_failure")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            _leave(code)
+            _leave(training, code)
         return code
 
 
-def _leave(code: int) -> NoReturn:
-    """End this process at once: at exit NCCL waits for the other ranks, which the launcher ends when this one has."""
+def _leave(training: Training | None, code: int) -> NoReturn:
+    """Close the trackers and end this process: at exit NCCL waits for ranks that the launcher ends only after this one.
+
+    Other callbacks are not closed: one might wait for the other ranks.
+    """
+    deadline = threading.Timer(CLOSE_SECONDS, os._exit, (code,))
+    deadline.daemon = True
+    deadline.start()
+    if training is not None:
+        trainer = training.trainer
+        for tracker in trainer.logger.destinations:
+            tracker.close(trainer.state, trainer.logger)
+            tracker.post_close()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

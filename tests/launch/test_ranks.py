@@ -21,6 +21,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, read_lines, write_json
 from resnet_exp.data import imagefolder, synthetic
 from resnet_exp.data.contract import IGNORED, Batch, Loader, Split
+from resnet_exp.loggers import metric_names
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training.rank import external_ranks
 from support.commands import TINY, Finished, RunCli, left_running
@@ -94,16 +95,21 @@ HOT = (
 
 
 def test_a_rank_that_fails_ends_at_once(run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its libraries still wait for at exit: its launcher ends the other ranks only then."""
+    """Whatever its libraries wait for at exit: its launcher ends the other ranks only then. Trackers are closed."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    monkeypatch.setenv("FAULT", "2:stuck:1")
+    monkeypatch.setenv("FAULT", "4:stuck:0")
     words = ("recipe=mild", "hardware.devices=2", "+callbacks.fault._target_=support.rank_faults.Fault", "run_id=mine")
-    images = ("data=synthetic", "data.loader.train_images=64", "data.loader.val_images=8", "loggers=[jsonl]")
+    images = ("data=synthetic", "data.loader.train_images=64", "data.loader.val_images=8", "loggers=[tensorboard]")
     done = run_cli(*TINY, *words, *images, timeout=90)
     assert done.returncode == 1, done.stderr
-    assert re.fullmatch(r"ValueError: this is rank 1 \(.*rank_faults\.py, line \d+\)\n", done.stderr), done.stderr
+    assert re.fullmatch(r"ValueError: this is rank 0 \(.*rank_faults\.py, line \d+\)\n", done.stderr), done.stderr
     run = RunFolder(tmp_path / "runs" / "mine")
-    assert failure_of(run)["rank"] == 1 and "this is rank 1" in run.rank_log(1).read_text()
+    assert failure_of(run)["rank"] == 0 and "this is rank 0" in run.rank_log(0).read_text()
+    read = EventAccumulator(str(tmp_path / "runs" / "tensorboard" / "mine"))
+    read.Reload()
+    assert [event.step for event in read.Scalars(metric_names.LOSS)] == [1, 2, 3]
     assert left_running(tmp_path) == []
 
 
