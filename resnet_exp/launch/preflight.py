@@ -15,6 +15,7 @@ from resnet_exp.config.checks import gpu_support, validate, workers
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices, torch_build
+from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import byte_size, plural, printable
 from resnet_exp.launch import summary
 
@@ -49,13 +50,16 @@ Findings = Iterator[Finding]
 Check = Callable[[RunConfig], Findings]
 
 
-def check_machine(config: RunConfig) -> list[Finding]:
-    """Make all of `CHECKS`; returns what is worth a note.
+def check_machine(config: RunConfig) -> None:
+    """Make all of `CHECKS`, and print what is worth a note.
 
     Raises:
         RequestError: the run would not start, or not end.
     """
-    return [finding for _, check, _ in CHECKS for finding in check(config) if finding.state == "note"]
+    for _, check, _ in CHECKS:
+        for finding in check(config):
+            if finding.state == "note":
+                console.say(f"note: {finding.found}; {finding.fix}")
 
 
 def nearest_folder(path: Path) -> Path:

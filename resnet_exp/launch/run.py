@@ -58,8 +58,7 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     program.work_begins()
-    for note in preflight.check_machine(config):
-        console.say(f"note: {note.found}; {note.fix}")
+    preflight.check_machine(config)
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _run_other_node(folder, config, place)

@@ -11,7 +11,7 @@ from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.errors import EXIT_DONE, RequestError
 from resnet_exp.core.machine.processes import die_with_parent
 from resnet_exp.core.terminal import console
-from resnet_exp.launch import summary
+from resnet_exp.launch import preflight, summary
 from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.runs import checkpoints, environment, folder
@@ -61,12 +61,14 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
         RequestError: the run cannot start.
         RunFailed: the data could not be prepared.
     """
-    first = os.environ["RANK"] == "0"
+    first, here = os.environ["RANK"] == "0", replace(config, runs_dir=str(run.path.parent), run_id=run.path.name)
     if first:
-        check_same_data(replace(config, runs_dir=str(run.path.parent), run_id=run.path.name))
+        check_same_data(here)
     if read_result(run) is not None:
         return False
     checkpoints.check_checkpoint(run)
+    if os.environ["LOCAL_RANK"] == "0":
+        preflight.check_machine(here)
     if first:
         folder.acquire(run)
         run.failure.unlink(missing_ok=True)
