@@ -7,7 +7,7 @@ import sys
 from resnet_exp import cli
 from resnet_exp.commands import completion, table
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
-from resnet_exp.core.terminal import console, program
+from resnet_exp.core.terminal import console, help_text, program
 from resnet_exp.runs.command import VERSION, version_line
 
 HELP = ("-h", "--help")
@@ -29,7 +29,7 @@ def _run() -> int:
         name, words = table.split(words)
         if name is None:
             if words and words[0] in HELP:
-                console.say(f"{table.listing()}\n")
+                console.say(help_text.wrapped(f"{table.listing()}\n", console.width()))
             return cli.main(words)
         return table.module_of(name, words).main(words)
     except RequestError as error:

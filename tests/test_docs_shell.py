@@ -39,6 +39,13 @@ def test_words_that_a_shell_would_change_are_quoted(page: Path) -> None:
     assert {line: words for line in commands(page) if (words := unquoted(line))} == {}
 
 
+def test_the_tests_that_a_table_names_are_there() -> None:
+    """docs/gpu.md says of each defect which test shows that it is mended."""
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "gpu.md").read_text())
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 20 and [name for name in named if f"def {name}(" not in sources] == []
+
+
 def test_what_is_refused() -> None:
     for line, word in {
         "python -m resnet_exp loggers=[progress,wandb]": "loggers=[progress,wandb]",

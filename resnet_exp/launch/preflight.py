@@ -19,9 +19,7 @@ from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import byte_size, plural, printable
 from resnet_exp.launch import summary
 
-# Where loader workers put their batches; Docker's default has 64 MB of it.
-SHARED = Path("/dev/shm")
-# Size of SHARED that NVIDIA's troubleshooting guide of NCCL gives containers.
+# Size of /dev/shm that NVIDIA's troubleshooting guide of NCCL gives containers.
 NCCL_BYTES = 2**30
 # The default of most systems. Loader workers, sockets of the ranks and log files each take some.
 FEWEST_FILES = 1024
@@ -81,21 +79,21 @@ def _kernels(config: RunConfig) -> Findings:
 
 
 def _shared_memory(config: RunConfig) -> Findings:
-    need = workers.shared_bytes(config)
-    free = shutil.disk_usage(SHARED).free if SHARED.is_dir() else 0
+    need, free, shared = workers.shared_bytes(config), workers.free_shared(), workers.SHARED
     if free < need:
         gigabytes = math.ceil(need / 2**30)
         raise RequestError(
-            f"{SHARED} has {byte_size(free)} free, data.num_workers={workers.num_workers(config)} needs up to "
+            f"{shared} has {byte_size(free)} free, data.num_workers={workers.num_workers(config)} needs up to "
             f"{byte_size(need)}; start the container with --shm-size={gigabytes}g or --ipc=host, or use "
             "data.num_workers=0"
         )
-    room = f"{SHARED} has {byte_size(free)} free"
+    room = f"{shared} has {byte_size(free)} free"
     if config.hardware.gpus_per_node > 1 and free - need < NCCL_BYTES:
         fix = "start the container with --shm-size=1g or more, or --ipc=host"
         yield Finding("shared memory", "note", f"{room}, through which NCCL connects GPUs", fix)
     else:
-        yield Finding("shared memory", "ok", f"{room}, the loader needs up to {byte_size(need)}")
+        wanted = f"needs up to {byte_size(need)}" if need else "needs none"
+        yield Finding("shared memory", "ok", f"{room}, the loader {wanted}")
 
 
 def _limits(config: RunConfig) -> Findings:

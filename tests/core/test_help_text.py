@@ -49,7 +49,7 @@ def test_the_help_of_hydra_fits_the_terminal() -> None:
     terminal.read_until(None)
     assert terminal.exit_code() == 0
     lines = terminal.lines()
-    assert "recipe: baseline, hot, medium, mild" in lines
+    assert "recipe: baseline, finetune, hot, medium, mild" in lines
     assert 60 < max(map(len, lines)) <= COLUMNS
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from resnet_exp.config.checks import workers
 from resnet_exp.launch import preflight
 from support.configs import make_config
 
@@ -26,7 +27,7 @@ def test_nccl_needs_shared_memory_too(monkeypatch: pytest.MonkeyPatch, hardware:
     config = make_config("recipe=mild", "dataset=imagenet", "dataset.dir=/data", f"hardware={hardware}")
 
     def usage(path: Path) -> SimpleNamespace:
-        assert path == preflight.SHARED
+        assert path == workers.SHARED
         return SimpleNamespace(free=free)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
