@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from resnet_exp import cli
 from resnet_exp.commands import completion, table
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.terminal import console, help_text, program
@@ -21,7 +21,7 @@ def main() -> int:
 def _run() -> int:
     words = sys.argv[1:]
     if completion.is_query(words):
-        return completion.answer(cli.main)
+        return completion.answer(_train)
     if VERSION in words:
         console.say(version_line())
         return EXIT_DONE
@@ -30,11 +30,18 @@ def _run() -> int:
         if name is None:
             if words and words[0] in HELP:
                 console.say(help_text.wrapped(f"{table.listing()}\n", console.width()))
-            return cli.main(words)
+            return _train(words)
         return table.module_of(name, words).main(words)
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
+
+
+def _train(words: Sequence[str] | None = None) -> int:
+    # Imported late: commands that read finished runs need no Hydra.
+    from resnet_exp import cli
+
+    return cli.main(words)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ def test_every_command_file_is_in_the_list() -> None:
     assert commands == set(COMMANDS)
 
 
+def test_commands_that_read_runs_need_no_hydra(tmp_path: Path) -> None:
+    script = "import sys; from resnet_exp.__main__ import main; sys.argv = ['resnet_exp', 'plot', '--help']; main()"
+    check = f"{script}; sys.exit('hydra' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=tmp_path, capture_output=True).returncode == EXIT_DONE
+
+
 def test_training_needs_no_command(resnet_exp: RunCli) -> None:
     words = ("recipe=hot", "ssr=0.5", "--cfg", "job")
     assert resnet_exp("train", *words).stdout == resnet_exp(*words).stdout != ""
