@@ -28,8 +28,8 @@ class SyntheticLoader:
         random = torch.Generator().manual_seed(split.seed)
         size = (min(distinct_images, together), 3, split.crop, split.crop)
         self._device = torch.device("cuda" if split.on_gpu else "cpu")
-        images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random)
-        self._images = images.permute(0, 2, 3, 1).contiguous().to(self._device)
+        pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=random)
+        self._images = pixels.permute(0, 2, 3, 1).contiguous().to(self._device)
         self._labels = torch.randint(0, split.classes, size[:1], generator=random).to(self._device)
 
     def __len__(self) -> int:
@@ -48,8 +48,8 @@ class SyntheticLoader:
             # All on the device, by operations that do not wait for it.
             numbers = torch.arange(share, device=self._device) * self._world + (number * together + self._rank)
             chosen = numbers % len(self._labels)
-            images = self._images[:, :side, :side].index_select(0, chosen).permute(0, 3, 1, 2)
-            yield images, self._labels.index_select(0, chosen).masked_fill(numbers >= end, IGNORED)
+            pixels = self._images[:, :side, :side].index_select(0, chosen).permute(0, 3, 1, 2)
+            yield pixels, self._labels.index_select(0, chosen).masked_fill(numbers >= end, IGNORED)
         self._epoch += 1
 
     def seek(self, epoch: int, batch: int) -> None:

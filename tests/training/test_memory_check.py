@@ -105,6 +105,19 @@ def test_what_fits_is_found_by_halving(tmp_path: Path, words: tuple[str, ...], f
     assert_same(numbers(training), before)
 
 
+def test_ranks_that_wait_for_each_other_try_once(tmp_path: Path) -> None:
+    """With SyncBatchNorm, whose layers sum over all ranks: a rank that began again would wait for ever."""
+    training = make_training(tmp_path, "train_batch_size=8", "eval_batch_size=8")
+    model, tried = training.trainer.state.model, list[int]()
+    model.add_module("sync", torch.nn.SyncBatchNorm(3))
+    first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+    first.register_forward_pre_hook(lambda module, inputs: tried.append(len(inputs[0])))
+    limit(model, 0, 8 * SIDE**2)
+    with pytest.raises(RequestError, match=r"use hardware\.device_train_microbatch_size=4$"):
+        check_memory(training.config, training.trainer.state)
+    assert tried == [8]
+
+
 def test_other_errors_are_not_taken_for_little_memory(tmp_path: Path) -> None:
     training = make_training(tmp_path, "train_batch_size=4", "eval_batch_size=4")
     first = next(iter(training.trainer.state.model.parameters()))

@@ -13,7 +13,7 @@ import torch
 from composer.core import State, get_precision_context
 from composer.models import ComposerModel
 from composer.trainer.trainer import _is_cuda_oom
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_exp.config import schedule
 from resnet_exp.config.schema import RunConfig
@@ -136,9 +136,15 @@ def _check_evaluation(config: RunConfig, state: State) -> None:
 
 
 def _largest(state: State, count: int, run: Callable[[int], None]) -> int:
-    """The first of `count`, its half, its quarter ... with which `run` fits the memory; 0 for none."""
+    """The first of `count`, its half, its quarter ... with which `run` fits the memory; 0 for none.
+
+    The half is not tried with SyncBatchNorm: its ranks wait for each other in every layer, so one cannot begin again.
+    """
+    together = any(isinstance(module, nn.SyncBatchNorm) and module.training for module in state.model.modules())
     while count > 0 and not _fits(state, count, run):
         count //= 2
+        if together:
+            break
     return count
 
 
