@@ -21,15 +21,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_MIB = 60
 # What a run imports, but for what such a machine has.
-PACKAGES = tuple(
-    """
-    antlr4-python3-runtime anyio argcomplete arrow attrs backoff certifi charset-normalizer cloudpickle coolname fsspec
-    gql graphql-core hydra-core hydra-submitit-launcher idna importlib-metadata isal lightning-utilities
-    markdown-it-py mdurl mosaicml mosaicml-cli multidict nvidia-ml-py omegaconf packaging prompt-toolkit propcache
-    psutil py-cpuinfo pygments python-dateutil pytorch-ranger pyyaml questionary requests rich ruamel-yaml six
-    sniffio submitit tabulate tenacity termcolor torch-optimizer torchmetrics tqdm typing-extensions urllib3
-    validators wcwidth websockets yarl zipp
-    """.split()
+PACKAGES = (
+    *("antlr4-python3-runtime", "anyio", "argcomplete", "arrow", "attrs", "backoff", "certifi", "charset-normalizer"),
+    *("cloudpickle", "coolname", "fsspec", "gql", "graphql-core", "hydra-core", "hydra-submitit-launcher", "idna"),
+    *("importlib-metadata", "isal", "lightning-utilities", "markdown-it-py", "mdurl", "mosaicml", "mosaicml-cli"),
+    *("multidict", "nvidia-ml-py", "omegaconf", "packaging", "prompt-toolkit", "propcache", "psutil", "py-cpuinfo"),
+    *("pygments", "python-dateutil", "pytorch-ranger", "pyyaml", "questionary", "requests", "rich", "ruamel-yaml"),
+    *("six", "sniffio", "submitit", "tabulate", "tenacity", "termcolor", "torch-optimizer", "torchmetrics", "tqdm"),
+    *("typing-extensions", "urllib3", "validators", "wcwidth", "websockets", "yarl", "zipp"),
 )
 # Today's OpenCV fills the 60 MiB alone.
 OLDER = ("opencv-python-headless==4.11.0.86",)
