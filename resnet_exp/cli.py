@@ -1,4 +1,4 @@
-"""The command line: Hydra composes the configuration, and a job such as `launch_run` runs it."""
+"""The command line: Hydra composes the configuration, and a job runs it."""
 
 from __future__ import annotations
 

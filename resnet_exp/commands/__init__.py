@@ -1,1 +1,1 @@
-"""One program with all commands: their list, what a mistyped one is answered, and what a shell completes."""
+"""All commands: their list, near ones for a mistyped one, what a shell completes."""
