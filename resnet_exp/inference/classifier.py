@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 from resnet_exp.core.errors import RunFailed
-from resnet_exp.data.imagefolder import collate
+from resnet_exp.data.imagefolder.pillow import collate
 from resnet_exp.data.images.image_file import load_rgb, to_rgb
 from resnet_exp.inference.description import Description
 
