@@ -1,0 +1,77 @@
+"""Everything that the package uses of Composer, torch, torchvision, torchmetrics and numba is in the installed ones."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import pytest
+
+from support import library_use
+from support.library_use import COMPOSER, locate, use
+from support.paths import ROOT
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def test_what_is_imported_is_there() -> None:
+    found = use()
+    missing: list[str] = []
+    for name in sorted(found.names | found.targets):
+        try:
+            locate(name)
+        except (ImportError, AttributeError) as error:
+            missing.append(f"{name}: {error}")
+    assert not missing
+    assert {"composer.Trainer", "composer.utils.checkpoint._torch_load_with_validation"} <= found.names
+
+
+def test_what_is_read_of_objects_is_theirs() -> None:
+    members = use().members
+    owners = {name: locate(name.rpartition(".")[0]) for name in members}
+    assert [name for name in members if not library_use.has_member(owners[name], name.rpartition(".")[2])] == []
+    assert {"composer.Trainer._rng_state", "composer.core.State.timestamp", "composer.core.Timestamp.batch"} <= members
+
+
+def test_arguments_are_taken() -> None:
+    for called, given in use().arguments.items():
+        try:
+            taken = inspect.signature(locate(called)).parameters
+        except ValueError:  # compiled functions do not say
+            continue
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+            assert given <= set(taken), called
+    assert {"load_path", "load_exclude_algorithms"} <= use().arguments["composer.Trainer"]
+
+
+def test_callbacks_hear_what_composer_calls() -> None:
+    from composer.core import Callback
+
+    heard = use().heard
+    assert "batch_end" in heard and [name for name in heard if not hasattr(Callback, name)] == []
+
+
+def test_what_is_set_anew_is_called_by_composer() -> None:
+    """A function of the module looks the name up when it runs: else ours would never be called."""
+    replaced = {name for name in use().replaced if name.startswith(f"{COMPOSER}.")}
+    assert len(replaced) == 2
+    for name in replaced:
+        module, _, short = name.rpartition(".")
+        functions = [value for _, value in inspect.getmembers(locate(module), inspect.isfunction)]
+        assert any(short in value.__code__.co_names and value.__module__ == module for value in functions), name
+
+
+def test_the_random_state_is_restored_by_the_trainer_unless_it_is_taken() -> None:
+    from composer import Trainer
+
+    source = inspect.getsource(Trainer)
+    assert "self._rng_state = checkpoint.load_checkpoint(" in source
+    assert "reproducibility.load_rng_state(self._rng_state)" in source
+
+
+def test_the_risk_is_as_the_documentation_counts_it() -> None:
+    """Where this fails, ``cd tests && python -m support.library_use`` prints the tables anew."""
+    assert library_use.tables() in (ROOT / "docs" / "architecture.md").read_text()
