@@ -11,14 +11,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config import resolvers
+from resnet_exp.config import hydra_versions, resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
 from resnet_exp.config.overrides import command_line, completion, no_effect
 from resnet_exp.config.overrides.hydra_errors import explain_error, missing_key
@@ -124,7 +123,7 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
         console.say(version_line())
         return EXIT_DONE
     resolvers.register()
-    version.setbase("1.3")
+    hydra_versions.use_current_behavior()
     task = HydraTask(words, job, sweep_job, writes)
     try:
         # As `hydra.main` does with the arguments of this process.

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from resnet_exp.config import hydra_versions
 from resnet_exp.config.schema import (
     AdaptiveConfig,
     BasicLauncherConfig,
@@ -76,12 +76,11 @@ def register() -> None:
     """
     # This loads the plugins first. They register their own `basic` and `submitit_local`, which ours then replace.
     Plugins.instance()
-    store = ConfigStore.instance()
-    store.store(name="schema", node=RunConfig)
-    store.store(group="hydra/launcher", name="basic", node=BasicLauncherConfig)
-    store.store(group="hydra/launcher", name="slurm_schema", node=SlurmLauncherConfig)
-    store.store(group="hydra/launcher", name="submitit_local", node=LocalLauncherConfig)
-    store.store(group="hydra/sweeper", name="basic", node=GridConfig)
-    store.store(group="hydra/sweeper", name="adaptive", node=AdaptiveConfig)
+    hydra_versions.store("schema", RunConfig)
+    hydra_versions.store("basic", BasicLauncherConfig, "hydra/launcher")
+    hydra_versions.store("slurm_schema", SlurmLauncherConfig, "hydra/launcher")
+    hydra_versions.store("submitit_local", LocalLauncherConfig, "hydra/launcher")
+    hydra_versions.store("basic", GridConfig, "hydra/sweeper")
+    hydra_versions.store("adaptive", AdaptiveConfig, "hydra/sweeper")
     for name, resolver in RESOLVERS.items():
-        OmegaConf.register_new_resolver(name, resolver, replace=True)
+        hydra_versions.register_resolver(name, resolver)

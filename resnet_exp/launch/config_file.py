@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_yaml_loader
 
+from resnet_exp.config import hydra_versions
 from resnet_exp.config.checks import import_check, validate
 from resnet_exp.config.overrides.hydra_errors import explain_error
 from resnet_exp.config.schema import TARGET, RunConfig, plain_values, run_config
@@ -24,7 +24,7 @@ NESTING, MOST_NESTING = re.compile(rb"[\[{]|[-?] "), 10_000
 class _Dumper(yaml.CSafeDumper):
     """Ten times as fast as `OmegaConf.to_yaml`; quotes every string that OmegaConf would read as another type."""
 
-    yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
+    yaml_implicit_resolvers = hydra_versions.implicit_resolvers()
 
 
 def write_config(folder: RunFolder, config: RunConfig) -> None:

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from resnet_exp.config import hydra_versions
 from resnet_exp.config.finalize import fill_in
 from resnet_exp.config.schema import PlainValues
 from resnet_exp.core.errors import RequestError
@@ -89,7 +90,7 @@ class Composition:
             return values[keys[number]]
 
         closed = copy.deepcopy(self._closed)
-        OmegaConf.register_new_resolver(OBSERVED, read, replace=True)
+        hydra_versions.register_resolver(OBSERVED, read)
         try:
             resolved = self._fill_in({key: f"${{{OBSERVED}:{number}}}" for number, key in enumerate(keys)}, closed)
         except (OmegaConfBaseException, RequestError):

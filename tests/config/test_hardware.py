@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from resnet_exp import plan
-from resnet_exp.config import resolvers
+from resnet_exp.config import hydra_versions, resolvers
 from resnet_exp.core import paths
 from resnet_exp.results import prices
 from support.configs import make_config
@@ -43,14 +42,13 @@ INSTANCES = {
 # A primary configuration of this group alone, so that a broken recipe or dataset cannot fail these tests.
 APP = """
 import hydra
-from hydra.core.config_store import ConfigStore
 from resnet_exp import plan
-from resnet_exp.config import resolvers
+from resnet_exp.config import hydra_versions, resolvers
 from resnet_exp.core import paths
 
 resolvers.register()
 node = {"defaults": ["schema", {"hardware": "cpu"}, "_self_"]}
-ConfigStore.instance().store(name="hardware_only", node=node)
+hydra_versions.store("hardware_only", node)
 
 @hydra.main(config_path=str(paths.conf_dir()), config_name="hardware_only", version_base="1.3")
 def main(cfg):
@@ -63,7 +61,7 @@ main()
 @cache
 def compose_hardware(override: str) -> dict[str, Any]:
     resolvers.register()
-    ConfigStore.instance().store(name="hardware_only", node={"defaults": ["schema", {"hardware": "cpu"}, "_self_"]})
+    hydra_versions.store("hardware_only", {"defaults": ["schema", {"hardware": "cpu"}, "_self_"]})
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("hardware_only", overrides=[override])
     hardware = OmegaConf.to_container(cfg.hardware)
