@@ -16,12 +16,13 @@ TSC := $(NODE) node_modules/typescript/bin/tsc
 # Without bytecode, every process of the tests would compile what it imports of this checkout anew.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadfile --no-loadscope-reorder
 
+HYDRA14 := .venv-hydra14
 UV_LOCK := .venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-build-isolation \
   --no-emit-package opencv-python --custom-compile-command 'make lock' --group dev pyproject.toml
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n 's/^# \(\(PYTHON\|RUNS_DIR\)=.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
@@ -40,6 +41,16 @@ test: setup ## Run the tests
 .PHONY: soak
 soak: setup ## Run the tests that take minutes each
 	$(PYTEST) -n 2 -m soak $(ARGS)
+
+# An environment over .venv, in which these two come first.
+.PHONY: test-hydra14
+test-hydra14: setup ## Run the tests of configuration, sweeps and plans with Hydra 1.4.0rc3 and OmegaConf 2.4
+	.venv/bin/uv venv --quiet --clear --python $(PY) $(HYDRA14)
+	.venv/bin/uv pip sync --quiet --python $(HYDRA14)/bin/python --require-hashes requirements-hydra14.lock
+	$(HYDRA14)/bin/python -c 'import pathlib, sysconfig; here = sysconfig.get_paths()["purelib"]; \
+	  below = here.replace("$(HYDRA14)", ".venv"); \
+	  pathlib.Path(here, "below.pth").write_text(f"import site; site.addsitedir({below!r})")'
+	$(subst $(PY),$(HYDRA14)/bin/python,$(PYTEST)) -n 3 $(or $(ARGS),tests/config tests/sweep tests/planning tests/test_cli.py)
 
 .PHONY: frontier
 frontier: setup ## Train the demo sweep on the digits and report on it: demo/report (RUNS_DIR: where its runs are)
@@ -81,6 +92,8 @@ format: setup $(PAGE)/node_modules/.package-lock.json ## Format the code and fix
 lock: setup ## Resolve requirements.lock and requirements-cuda12.lock anew (ARGS=--upgrade to move to newer versions)
 	$(UV_LOCK) --python-version 3.11 requirements.in -o requirements.lock $(ARGS)
 	$(UV_LOCK) --python-version 3.10 requirements-cuda12.in -o requirements-cuda12.lock $(ARGS)
+	.venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-deps --prerelease allow \
+	  --custom-compile-command 'make lock' requirements-hydra14.in -o requirements-hydra14.lock $(ARGS)
 
 .PHONY: wheel
 wheel: setup ## Build dist/*.whl
@@ -88,5 +101,5 @@ wheel: setup ## Build dist/*.whl
 
 .PHONY: clean
 clean: ## Remove .venv, dist and tool caches
-	rm -rf .venv .venv.lock dist build .pytest_cache .ruff_cache .hypothesis $(PAGE)/node_modules
+	rm -rf .venv .venv.lock $(HYDRA14) dist build .pytest_cache .ruff_cache .hypothesis $(PAGE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
