@@ -86,11 +86,12 @@ def read_table() -> dict[str, list[dict[str, str]]]:
     return {instance: sorted(rows, key=lambda row: row["date"]) for instance, rows in table.items()}
 
 
-def read_docs(section: int = 0) -> dict[str, list[str]]:
-    """The table in a section of docs/hardware.md, the first before all headings: preset name to its other cells."""
+def read_docs(section: str = "") -> dict[str, list[str]]:
+    """The table below a heading of docs/hardware.md, or the first before all headings: preset name to other cells."""
     text = (ROOT / "docs" / "hardware.md").read_text()
     rows: dict[str, list[str]] = {}
-    for line in text.split("\n## ")[section].splitlines():
+    sections = (part for part in text.split("\n## ") if part.startswith(section))
+    for line in next(sections).splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `"):
             rows[cells[0].strip("`")] = cells[1:]
@@ -169,7 +170,7 @@ def test_docs_equal_the_presets() -> None:
 
 def test_spot_prices_are_dated_and_lower_and_in_the_docs() -> None:
     spot = {price.name: price for price in prices.collect_prices().values() if price.spot_usd_per_node_hour}
-    docs = {name: (float(usd), date) for name, (usd, date) in read_docs(section=1).items()}
+    docs = {name: (float(usd), date) for name, (usd, date) in read_docs("Spot prices").items()}
     assert docs == {name: (price.spot_usd_per_node_hour, price.spot_date) for name, price in spot.items()}
     for price in spot.values():
         assert 0 < (price.spot_usd_per_node_hour or 0) < (price.usd_per_node_hour or math.inf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -64,8 +65,9 @@ def locate(dotted: str) -> Any:
 
 
 def has_member(owner: type, name: str) -> bool:
-    """Whether objects of a class have a member: one of the class, or one that its methods set."""
-    return hasattr(owner, name) or any(name in _set_by_methods(base) for base in owner.__mro__)
+    """Whether objects of a class have a member: of the class, set by its methods, or any, as `nn.Module` may."""
+    given = hasattr(owner, name) or hasattr(owner, "__getattr__")
+    return given or any(name in _set_by_methods(base) for base in owner.__mro__)
 
 
 def _known(module: str) -> bool:
@@ -76,9 +78,15 @@ def _known(module: str) -> bool:
 def _set_by_methods(owner: type) -> set[str]:
     if not _known(owner.__module__):
         return set()
-    nodes = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(owner))))
+    try:
+        nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(owner)))))
+    except (OSError, TypeError):  # a class that is compiled, or made by a function
+        return set()
     stored = (node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
-    return {node.attr for node in stored if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    named = {node.attr for node in stored if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    calls = (node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    buffers = (node.args[0] for node in calls if getattr(node.func, "attr", "") == "register_buffer" and node.args)
+    return named | {str(name.value) for name in buffers if isinstance(name, ast.Constant)}
 
 
 def code_lines(modules: Iterable[str]) -> int:
@@ -175,13 +183,15 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         made = self._name(node.value.func) if isinstance(node.value, ast.Call) else None
+        made = made if made and inspect.isclass(locate(made)) else None  # what functions return is not known
         if kind := made or self._class_of(node.value):
             self.objects.update((target.id, kind) for target in node.targets if isinstance(target, ast.Name))
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id == "isinstance" and isinstance(node.args[0], ast.Name):
-            if kind := self._name(node.args[1]):
+            kind = self._name(node.args[1])
+            if kind and kind.startswith(f"{COMPOSER}."):  # a tensor in one branch may be a dictionary in another
                 self.objects[node.args[0].id] = kind
         elif called := self._name(node.func):
             self.found.arguments[called].update(keyword.arg for keyword in node.keywords if keyword.arg)
@@ -267,4 +277,7 @@ def _sizes(names: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    print(tables())
+    page = ROOT / "docs" / "architecture.md"
+    page.write_text(
+        re.sub(r"\| what we use \|.*?\n\| all \|[^\n]*", lambda _: tables(), page.read_text(), flags=re.DOTALL)
+    )

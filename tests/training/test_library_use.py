@@ -73,5 +73,5 @@ def test_the_random_state_is_restored_by_the_trainer_unless_it_is_taken() -> Non
 
 
 def test_the_risk_is_as_the_documentation_counts_it() -> None:
-    """Where this fails, ``cd tests && python -m support.library_use`` prints the tables anew."""
+    """Where this fails, ``cd tests && ../.venv/bin/python -m support.library_use`` writes the tables anew."""
     assert library_use.tables() in (ROOT / "docs" / "architecture.md").read_text()
