@@ -75,6 +75,11 @@ REQUESTS = {
     "hydra/launcher=slurm, or use hardware.nodes=1",
     "hardware=cpu model.sync_batchnorm=true": "model.sync_batchnorm=true needs GPUs, hardware=cpu has none; use "
     "model.sync_batchnorm=false",
+    "hardware=cpu speed=fast speed.cuda_graphs_up_to=128": "speed.cuda_graphs_up_to=128 needs a GPU, hardware=cpu has "
+    "none; use 0",
+    "recipe=hot speed=fast algorithms.stochastic_depth.stochastic_method=block": "algorithms.stochastic_depth."
+    "stochastic_method=block chooses blocks while it computes, which speed.compile=true cannot compile; use sample, or "
+    "speed=faithful",
     "algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "+algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "loggers=[wandb] loggers.wandb.projct=x": "loggers.wandb.projct is not a setting (did you mean project?); "
