@@ -28,7 +28,6 @@ from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model
 from resnet_exp.training.rank.batch_wait import BatchWait
-from resnet_exp.training.rank.memory_check import network
 from resnet_exp.training.rank.startup import StartUp
 from resnet_exp.training.speed import compilation
 from resnet_exp.training.speed.checkpoints import BackgroundSaver
@@ -144,7 +143,7 @@ class Training:
         checkpoint_loading.check_states([*self.algorithms, *trainer.state.callbacks])
         self.rng.pending, trainer._rng_state = trainer._rng_state, None
         if config.speed.compile:
-            compilation.compile_network(network(trainer.state).module)
+            compilation.compile_network(model.module)
         return trainer
 
     def _tracker(self, name: str, entry: Entry) -> LoggerDestination:

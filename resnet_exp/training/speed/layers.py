@@ -28,6 +28,8 @@ def blur(images: Tensor, weight: Tensor, stride: int | tuple[int, int]) -> Tenso
 class CompilableBlurConv2d(BlurConv2d):
     """Composer's blur and convolution (``composer.algorithms.blurpool``), with plain numbers for the padding."""
 
+    blur_filter: Tensor
+
     def forward(self, input: Tensor) -> Tensor:
         """Blur, then convolve, or the reverse without ``blur_first``."""
         if self.blur_first:
@@ -37,6 +39,8 @@ class CompilableBlurConv2d(BlurConv2d):
 
 class CompilableBlurMaxPool2d(BlurMaxPool2d):
     """Composer's max pooling and blur, with plain numbers for the padding."""
+
+    filt2d: Tensor
 
     def forward(self, input: Tensor) -> Tensor:
         """Take the maximum around each pixel, then blur it down."""
