@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from composer.algorithms.blurpool import apply_blurpool
+from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.training.speed.compilation import compile_network
 from support.commands import RunCli
 from support.paths import TESTS
 
@@ -54,6 +59,30 @@ def test_a_second_run_compiles_nothing(train: Any, tmp_path: Path) -> None:
     # Rounding, and masks of stochastic depth, whose random numbers are the compiler's own.
     assert losses[0][0] == pytest.approx(losses[1][0], rel=0.2)
     assert len(losses[0]) == len(losses[1])
+
+
+def gradients(network: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+    network(images).square().mean().backward()
+    return [weight.grad.double() for weight in network.parameters() if weight.grad is not None]
+
+
+def error(found: list[torch.Tensor], exact: list[torch.Tensor]) -> float:
+    """The largest relative error of any weight's gradient."""
+    return max(float((one - other).norm() / other.norm()) for one, other in zip(found, exact, strict=True))
+
+
+def test_compiled_gradients_are_as_exact_as_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.manual_seed(0)
+    plain = ResNet(Bottleneck, [1, 1, 1, 1], num_classes=10)
+    apply_blurpool(plain)
+    images = torch.randn(16, 3, 32, 32)
+    compiled, exact = copy.deepcopy(plain), copy.deepcopy(plain).double()
+    compile_network(compiled)
+    wanted = gradients(exact, images.double())
+    assert error(gradients(compiled, images), wanted) < 5 * error(gradients(plain, images), wanted)
+    for one, other in zip(compiled.buffers(), exact.buffers(), strict=True):
+        assert torch.allclose(one.double(), other.double(), rtol=1e-3, atol=1e-5)
 
 
 def test_two_ranks_train_as_they_do_uncompiled(train: Any) -> None:
