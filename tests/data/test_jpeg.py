@@ -14,7 +14,7 @@ from PIL import Image
 
 from resnet_exp.data.conversion.encode import Settings, encode, restart_interval
 from resnet_exp.data.kernels.batch import load_jpeg, make_scratch
-from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, shorten, window_for_crop
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Box = tuple[int, int, int, int]
@@ -47,9 +47,11 @@ def decoded(jpeg: Bytes) -> Bytes:
     return pixels.astype(np.uint8, copy=False)
 
 
-def image_of(jpeg: Bytes, shape: tuple[int, int], box: Box, part: int, side: int, flip: bool) -> Bytes:
+def image_of(
+    jpeg: Bytes, shape: tuple[int, int], box: Box, part: int, side: int, flip: bool, brief: bool = False
+) -> Bytes:
     out = np.empty((side, side, 3), np.uint8)
-    assert load_jpeg(jpeg, shape, box, part, flip, make_scratch(*shape, side), out) == 0
+    assert load_jpeg(jpeg, shape, box, part, brief, flip, make_scratch(*shape, side), out) == 0
     return out
 
 
@@ -85,6 +87,7 @@ def test_an_image_does_not_depend_on_what_was_cut(
         at = min(EIGHTHS, max(part, least))
         theirs, ours = (image_of(jpeg, (height, width), box, at, side, flip) for jpeg in (whole, restarting))
         assert np.array_equal(theirs, ours)
+        assert np.array_equal(image_of(whole, (height, width), box, at, side, flip, brief=True), theirs)
 
 
 def test_the_edges_of_an_image_are_those_of_the_whole() -> None:
@@ -100,8 +103,8 @@ def test_the_edges_of_an_image_are_those_of_the_whole() -> None:
             np.empty((2, 2, 3), np.uint8),
         )
         for box in ((top, left, 2, 2) for top in tops for left in lefts):
-            assert load_jpeg(restarting, (height, width), box, WHOLE, False, scratch, ours) == 0
-            assert load_jpeg(whole, (height, width), box, WHOLE, False, scratch, theirs) == 0
+            assert load_jpeg(restarting, (height, width), box, WHOLE, False, False, scratch, ours) == 0
+            assert load_jpeg(whole, (height, width), box, WHOLE, False, False, scratch, theirs) == 0
             assert np.array_equal(ours, theirs), (height, width, box)
 
 
@@ -172,6 +175,38 @@ def test_others_are_left_to_the_decoder(change: Any) -> None:
     assert window_of(jpeg, shape, box)[0].size > 0
     part, window = window_of(np.ascontiguousarray(change(jpeg)), shape, box)
     assert (part.size, window) == (0, (0, 0, 375, 500))
+
+
+SHORTENED = {"no restart markers": True, "rows are no multiple": True, "a marker is missing": True}
+
+
+@pytest.mark.parametrize("name", [*SHORTENED, "progressive", "gray", "CMYK", "cut off", "other sides", "all rows"])
+def test_only_jpegs_whose_rows_follow_each_other_are_shortened(name: str) -> None:
+    plain = jpeg_of(pixels_of(375, 500, 1), 0)
+    change = {
+        "no restart markers": as_is, "rows are no multiple": lambda jpeg: jpeg_of(decoded(jpeg), 5),
+        "a marker is missing": lambda jpeg: marker_lost(jpeg_of(decoded(jpeg), 2)), "progressive": progressive,
+        "gray": of_pillow("L"), "CMYK": of_pillow("CMYK"), "cut off": lambda jpeg: jpeg[:-2],
+    }.get(name, as_is)  # fmt: skip
+    jpeg = np.ascontiguousarray(change(plain))
+    shape, box = (375, 499 if name == "other sides" else 500), (280 if name == "all rows" else 100, 200, 90, 120)
+    out = np.empty(len(jpeg), np.uint8)
+    size, window = shorten(jpeg, *shape, window_for_crop(box, *shape, WHOLE), out)
+    if name in SHORTENED:
+        assert (size, window) == (len(jpeg), (0, 0, 192, 500)), "12 rows of 16 pixels: 190 and two more"
+        assert decoded(out[:size]).shape == (192, 500, 3)
+    else:
+        assert (size, window) == (0, (0, 0, *shape))
+
+
+def test_an_error_is_not_taken_for_the_warning_of_skipped_rows() -> None:
+    jpeg = jpeg_of(pixels_of(375, 500, 1), 0)
+    out, box, scratch = np.empty((90, 90, 3), np.uint8), (100, 200, 90, 120), make_scratch(375, 500, 90)
+    assert load_jpeg(jpeg, (375, 500), box, WHOLE, True, False, scratch, out) == 0
+    table = next(at for at in range(len(jpeg)) if jpeg[at] == 0xFF and jpeg[at + 1] == 0xC4)
+    bad = jpeg.copy()
+    bad[table + 5 : table + 21] = 255  # more codes than there can be
+    assert load_jpeg(bad, (375, 500), box, WHOLE, True, False, scratch, out) != 0
 
 
 def test_sides_that_are_not_those_of_the_jpeg_are_left_to_the_decoder() -> None:

@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 from resnet_exp.config.schedule import duration
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import Entry, RunConfig
 from resnet_exp.core.machine import cpu_shares, devices
 from resnet_exp.core.terminal.text import plural
 from resnet_exp.data import formats
+from resnet_exp.data.formats import DataFormat
+from resnet_exp.data.imagefolder.decoders import COMPILED
 
 # The recipes' own number per device: so many are not given up for want of shared memory, which is an error then.
 RECIPE_WORKERS = 8
@@ -19,8 +21,8 @@ MOST_WORKERS = 32
 LABEL_BYTES = 8
 # Fewer cores for each GPU are worth a note: at 4 of them, FFCV files feed an H100 at most sizes.
 FEWEST_CORES = 4
-# Images a second that a core of an AMD EPYC loads at 176 pixels, by format (docs/performance.md).
-IMAGES_A_CORE = {formats.FFCV.name: 2900, formats.STREAMING.name: 1700, formats.IMAGE_FOLDER.name: 590}
+# Images a second that a core of an AMD EPYC loads at 176 pixels, by format or decoder (docs/performance.md).
+IMAGES_A_CORE = {formats.FFCV.name: 2900, formats.STREAMING.name: 1700, formats.IMAGE_FOLDER.name: 590, COMPILED: 1200}
 # Where loader workers put their batches; Docker's default has 64 MB of it.
 SHARED = Path("/dev/shm")
 
@@ -49,12 +51,20 @@ def core_notes(config: RunConfig) -> list[str]:
     found = formats.format_of(config.data.loader)
     if config.hardware.device == "cpu" or cores >= FEWEST_CORES * ranks or (found and found.name not in IMAGES_A_CORE):
         return []
-    speed = f"; one loads about {IMAGES_A_CORE[found.name]:,} images/s with data={found.name}" if found else ""
+    speed = (
+        f"; one loads about {_images_a_core(found, config.data.loader):,} images/s with data={found.name}"
+        if found
+        else ""
+    )
     faster = ", or use data=ffcv" if found and found is not formats.FFCV else ""
     return [
         f"{plural(cores, 'CPU core')} for {plural(ranks, 'GPU')}{speed}: the GPUs will wait for data; "
         f"ask for {FEWEST_CORES} cores or more for each{faster}"
     ]
+
+
+def _images_a_core(found: DataFormat, loader: Entry) -> int:
+    return IMAGES_A_CORE[COMPILED if loader.get("decoder") == COMPILED else found.name]
 
 
 def shared_bytes(config: RunConfig) -> int:

@@ -20,7 +20,7 @@ from resnet_exp.data.contract import Split
 from resnet_exp.data.kernels.crops import Box, center_box, logarithms, random_box
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
-from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, window_for_crop
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, is_marked, mark, shorten, window_for_crop
 from resnet_exp.data.kernels.randaugment import Augment, randaugment
 from resnet_exp.data.kernels.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
 from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, epoch_key, seed_stream, uniform
@@ -213,7 +213,7 @@ def _scaled(length: int, part: int) -> int:
 
 @inner
 def load_jpeg(
-    data: Pixels, shape: tuple[int, int], box: Box, part: int, flip: bool, scratch: Scratch, out: Pixels
+    data: Pixels, shape: tuple[int, int], box: Box, part: int, brief: bool, flip: bool, scratch: Scratch, out: Pixels
 ) -> int:
     """Make an image of a JPEG.
 
@@ -222,6 +222,8 @@ def load_jpeg(
         shape: height and width of its image, in pixels.
         box: the crop.
         part: eighths of its size at which it is decoded.
+        brief: do not decode what is below the crop. Damage that the decoder only warns of is then passed over, as
+            Pillow does.
         flip: mirror left and right.
         scratch: memory to work in.
         out: the result, uint8 HWC.
@@ -230,17 +232,26 @@ def load_jpeg(
         0, or else what the JPEG decoder says.
     """
     height, width = shape
-    size, window = cut(data, height, width, window_for_crop(box, height, width, part), scratch.jpeg)
+    need = window_for_crop(box, height, width, part)
+    size, window = cut(data, height, width, need, scratch.jpeg)
+    brief = brief and size == 0
+    if brief:
+        size, window = shorten(data, height, width, need, scratch.jpeg)
+    share = part / EIGHTHS
+    place = Window(
+        _scaled(window.top, part), _scaled(window.left, part), _scaled(window.height, part), _scaled(window.width, part)
+    )
+    last = scratch.decoded[3 * (place.height - 1) * place.width : 3 * place.height * place.width]
+    if brief:
+        mark(last)
     address = data.ctypes.data if size == 0 else scratch.jpeg.ctypes.data
     high, wide = np.uint32(window.height), np.uint32(window.width)
     status = _decode_jpeg(
         address, np.uint64(len(data) if size == 0 else size), high, wide, scratch.decoded.ctypes.data,
         high, wide, np.uint32(0), np.uint32(0), np.uint32(part), np.uint32(EIGHTHS), np.int32(0), np.int32(0),
     )  # fmt: skip
-    share = part / EIGHTHS
-    place = Window(
-        _scaled(window.top, part), _scaled(window.left, part), _scaled(window.height, part), _scaled(window.width, part)
-    )
+    if brief and size > 0 and not is_marked(last):
+        status = 0  # a warning
     exact = (box[0] * share, box[1] * share, box[2] * share, box[3] * share)
     resized(
         scratch.decoded, place, (_scaled(height, part), _scaled(width, part)), exact, flip, out,
@@ -259,7 +270,8 @@ def load_one(memory: Pixels, samples: Samples, number: int, rule: Rule, scratch:
     box = choose_box(rule, stream, height, width, index)
     flip = choose_flip(rule, stream, index)
     if samples.is_jpeg[number]:
-        return load_jpeg(data, (height, width), box, jpeg_scale(rule, box, out), flip, scratch, out)
+        part, brief = jpeg_scale(rule, box, out), rule.fractions == FAST_FRACTIONS
+        return load_jpeg(data, (height, width), box, part, brief, flip, scratch, out)
     exact = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
     resized(data, Window(0, 0, height, width), (height, width), exact, flip, out, row, numbers, weights)
     return 0

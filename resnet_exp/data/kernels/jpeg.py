@@ -87,7 +87,7 @@ class _Layout(NamedTuple):
     codes: int
     unit_height: int  # of the unit that is coded together, in pixels
     unit_width: int
-    interval: int  # units between two restart markers
+    interval: int  # units between two restart markers; 0 without any
 
 
 @inner
@@ -114,7 +114,7 @@ def _layout(data: Pixels) -> _Layout:
     while at + FRAME_BYTES + 2 <= len(data) and data[at] == 0xFF:
         marker, length = _byte(data, at + 1), _word(data, at + 2)
         if marker == START_OF_SCAN:
-            if frame == 0 or interval == 0 or length != SCAN_BYTES or data[at + 4] != COLORS:
+            if frame == 0 or length != SCAN_BYTES or data[at + 4] != COLORS:
                 break
             return _Layout(frame, at + 2 + length, high, wide, interval)
         if marker in (BASELINE, EXTENDED) and length == FRAME_BYTES and data[at + 4] == 8:
@@ -174,7 +174,7 @@ def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tup
     """
     whole = Window(0, 0, height, width)
     layout = _layout(data)
-    if layout.codes == 0 or len(out) < len(data) + 2:
+    if layout.codes == 0 or layout.interval == 0 or len(out) < len(data) + 2:
         return 0, whole
     units, rows = -(-width // layout.unit_width), -(-height // layout.unit_height)
     if units % layout.interval != 0 or (height, width) != (
@@ -206,3 +206,46 @@ def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tup
         at = end + 2
     out[to - 1] = END_OF_IMAGE
     return to, part
+
+
+@inner
+def shorten(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tuple[int, Window]:
+    """Write a JPEG that ends below a window into `out`: with a smaller height, and rows that the decoder skips.
+
+    The decoder warns of what it skips. The end of the file must be there: it does not tell that from missing rows.
+
+    Args:
+        data: a JPEG.
+        height: of its image, in pixels.
+        width: likewise.
+        need: what it must contain.
+        out: at least as many bytes as `data`.
+
+    Returns:
+        Its size in bytes, and what it contains; 0 and the whole image if the JPEG cannot be shortened, or need not be.
+    """
+    whole, layout, end = Window(0, 0, height, width), _layout(data), len(data)
+    if layout.codes == 0 or len(out) < end or data[end - 2] != 0xFF or data[end - 1] != END_OF_IMAGE:
+        return 0, whole
+    rows = min(height, -(-(need.top + need.height) // layout.unit_height) * layout.unit_height)
+    if rows == height or (height, width) != (_word(data, layout.frame + 5), _word(data, layout.frame + 7)):
+        return 0, whole
+    _copy(out.ctypes.data, data.ctypes.data, end)
+    _put_word(out, layout.frame + 5, rows)
+    return end, Window(0, 0, rows, width)
+
+
+@inner
+def mark(row: Pixels) -> None:
+    """Write what no row of pixels is."""
+    for at in range(len(row)):
+        row[at] = (37 * at + 11) & 0xFF
+
+
+@inner
+def is_marked(row: Pixels) -> bool:
+    """Whether nothing was written since `mark`."""
+    same = 0
+    for at in range(len(row)):
+        same += row[at] == (37 * at + 11) & 0xFF
+    return same == len(row)
