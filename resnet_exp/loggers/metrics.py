@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import torch
 from composer.core import Callback, State
-from composer.loggers import Logger
-from composer.utils import dist
+from composer.loggers import Logger, LoggerDestination
 
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.loggers import metric_names
-from resnet_exp.loggers.recorder import Recorder, current_lr
+from resnet_exp.loggers.recorder import BatchRow, Recorder
 from resnet_exp.runs.result import EvaluationRow
 
 
@@ -27,8 +25,6 @@ class Measures(Callback):
     def __init__(self, recorder: Recorder, config: RunConfig) -> None:
         """`recorder` has the evaluations, `config` is that of the run."""
         self._recorder, self._config = recorder, config
-        self._ended: float | None = None
-        self._asked = self._waited = 0.0
 
     def fit_start(self, state: State, logger: Logger) -> None:
         """Log the configuration to the trackers that do not read it themselves."""
@@ -36,36 +32,28 @@ class Measures(Callback):
             if not getattr(tracker, "reads_config", False):
                 tracker.log_hyperparameters(flatten(asdict(self._config)))
 
-    def before_dataloader(self, state: State, logger: Logger) -> None:
-        """Start waiting for data."""
-        self._asked = time.perf_counter()
-
-    def after_dataloader(self, state: State, logger: Logger) -> None:
-        """Stop waiting for data."""
-        self._waited = time.perf_counter() - self._asked
-
-    def batch_end(self, state: State, logger: Logger) -> None:
+    def log_batch(self, batch: BatchRow, logger: Logger) -> None:
         """Log the batch."""
-        now = time.perf_counter()
+        if not any(map(_reads_metrics, logger.destinations)):
+            return
+        done = batch.batch + 1
         row = {
-            metric_names.BATCH: state.timestamp.batch.value,
-            metric_names.LOSS: sum(state.total_loss_dict.values()),
-            metric_names.LEARNING_RATE: current_lr(state),
-            metric_names.IMAGE_SIZE: state.batch_get_item(0).shape[-1],
+            metric_names.BATCH: done,
+            metric_names.LOSS: batch.loss,
+            metric_names.LEARNING_RATE: batch.lr,
+            metric_names.IMAGE_SIZE: batch.width,
         }
-        if self._ended is not None:
-            seconds = now - self._ended
-            row[metric_names.IMAGES_PER_SECOND] = len(state.batch_get_item(1)) * dist.get_world_size() / seconds
-            row[metric_names.DATA_WAIT_SHARE] = min(1.0, self._waited / seconds)
-        if state.device.name == "gpu":
+        if batch.seconds is not None:
+            row[metric_names.IMAGES_PER_SECOND] = batch.images / batch.seconds
+            row[metric_names.DATA_WAIT_SHARE] = min(1.0, batch.waited / batch.seconds)
+        # It is the peak so far, and collecting the statistics of the allocator takes time.
+        if batch.is_last and self._config.hardware.device == "gpu":
             row[metric_names.GPU_MEMORY] = torch.cuda.max_memory_allocated() / 2**30
-        logger.log_metrics(row)
-        self._ended = now
+        logger.log_metrics(row, step=done)
 
     def eval_end(self, state: State, logger: Logger) -> None:
         """Log the evaluation that the recorder has just written."""
         logger.log_metrics(evaluation_metrics(self._recorder.evaluations, self._config.hardware))
-        self._ended = time.perf_counter()
 
 
 def evaluation_metrics(rows: Sequence[EvaluationRow], hardware: HardwareConfig) -> dict[str, float]:
@@ -88,6 +76,10 @@ def evaluation_metrics(rows: Sequence[EvaluationRow], hardware: HardwareConfig) 
         if reached is not None:
             row[metric_names.seconds_to(target)] = reached
     return row
+
+
+def _reads_metrics(tracker: LoggerDestination) -> bool:
+    return type(tracker).log_metrics is not LoggerDestination.log_metrics
 
 
 def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sized
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from composer.core import Callback, State, Time
@@ -16,6 +16,9 @@ from resnet_exp.core import files
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.runs import folder
 from resnet_exp.runs.result import EvaluationRow
+
+# Keys of a line of ``trace.jsonl``.
+TRACED = ("epoch", "batch", "height", "width", "lr", "loss")
 
 
 def current_lr(state: State) -> float:
@@ -34,6 +37,22 @@ def finished(state: State) -> bool:
     return state.timestamp.get(state.max_duration.unit) >= state.max_duration
 
 
+@dataclass(frozen=True)
+class BatchRow:
+    """A batch of training that is done, over all ranks; counts begin at 0."""
+
+    epoch: int
+    batch: int
+    height: int  # of the images that entered the model, in pixels
+    width: int
+    lr: float
+    images: int
+    seconds: float | None  # since the end of the batch before; None for the first one of an attempt
+    waited: float = 0.0  # for data, in seconds
+    loss: float = math.nan
+    is_last: bool = True  # of those that became known together
+
+
 class Recorder(Callback):
     """Write ``metrics.jsonl`` (one line per evaluation), ``trace.jsonl`` if requested, and measure times.
 
@@ -47,8 +66,8 @@ class Recorder(Callback):
         self.eval_seconds = self.data_wait_seconds = 0.0
         self.resumed = 0
         self.evaluations: list[EvaluationRow] = []
+        self.waited = 0.0
         self._since = 0.0
-        self._row: dict[str, int] = {}
 
     @property
     def last(self) -> EvaluationRow:
@@ -75,26 +94,15 @@ class Recorder(Callback):
             files.write_lines(self.run.metrics, map(asdict, self.evaluations))
             files.keep_lines(self.run.trace, lambda row: row["batch"] < done)
 
-    def before_dataloader(self, state: State, logger: Logger) -> None:
-        """Start waiting for data."""
-        self._since = time.perf_counter()
+    def add_wait(self, seconds: float) -> None:
+        """Count what the loader took to deliver a batch."""
+        self.waited = seconds
+        self.data_wait_seconds += seconds
 
-    def after_dataloader(self, state: State, logger: Logger) -> None:
-        """Stop waiting for data."""
-        self.data_wait_seconds += time.perf_counter() - self._since
-
-    def batch_start(self, state: State, logger: Logger) -> None:
-        """Record the image size that enters the model."""
-        if self.trace:
-            height, width = state.batch_get_item(0).shape[-2:]
-            now = state.timestamp
-            self._row = {"epoch": now.epoch.value, "batch": now.batch.value, "height": height, "width": width}
-
-    def batch_end(self, state: State, logger: Logger) -> None:
+    def trace_batch(self, row: BatchRow, logger: Logger) -> None:
         """Write the batch's line."""
         if self.trace and dist.get_global_rank() == 0:
-            row = {**self._row, "lr": current_lr(state), "loss": sum(state.total_loss_dict.values())}
-            files.append_line(self.run.trace, row)
+            files.append_line(self.run.trace, {name: getattr(row, name) for name in TRACED})
 
     def eval_start(self, state: State, logger: Logger) -> None:
         """Start the evaluation's clock."""

@@ -1,17 +1,16 @@
-"""Composer callbacks: the original's learning rate, loss checks, and stopping on request."""
+"""Composer callbacks: the original's learning rate, loss checks, and the same evaluation on all ranks."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import torch
 from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist, reproducibility
 
-from resnet_exp.core.errors import RunFailed, StopRequested
-from resnet_exp.loggers.recorder import current_lr
+from resnet_exp.core.errors import RunFailed
+from resnet_exp.loggers.recorder import BatchRow
 
 
 class OnTimeLearningRate(Callback):
@@ -30,18 +29,17 @@ class OnTimeLearningRate(Callback):
                 group["lr"] = base * factor(0)
 
 
-class FiniteLoss(Callback):
-    """Fail on a NaN or infinite loss, on all ranks at the same batch; Composer would continue."""
+def check_loss(batch: BatchRow, logger: Logger) -> None:
+    """Fail on a NaN or infinite loss, on all ranks at the same batch; Composer would continue.
 
-    def batch_end(self, state: State, logger: Logger) -> None:
-        """Check the loss that Composer has already fetched for its log: the mean over all ranks."""
-        loss = sum(state.total_loss_dict.values()) if isinstance(state.total_loss_dict, dict) else 0.0
-        if not math.isfinite(loss):
-            now = state.timestamp
-            raise RunFailed(
-                f"loss is {loss} at epoch {now.epoch.value}, batch {now.batch.value - 1} "
-                f"(learning rate {current_lr(state):g}); lower optimizer.lr or check the images"
-            )
+    Raises:
+        RunFailed: the mean over all ranks is not finite.
+    """
+    if not math.isfinite(batch.loss):
+        raise RunFailed(
+            f"loss is {batch.loss} at epoch {batch.epoch}, batch {batch.batch} "
+            f"(learning rate {batch.lr:g}); lower optimizer.lr or check the images"
+        )
 
 
 class SameBuffers(Callback):
@@ -55,20 +53,6 @@ class SameBuffers(Callback):
         """Copy rank 0's statistics; callbacks run after algorithms, so EMA's averages are already in place."""
         for buffer in state.model.buffers():
             dist.broadcast(buffer, src=0)
-
-
-class StopOnRequest(Callback):
-    """Stop between two batches once `requested` is set; all ranks stop at the same batch."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def batch_checkpoint(self, state: State, logger: Logger) -> None:
-        """Raise `StopRequested` after Composer has saved its own checkpoint, if one is due."""
-        flag = state.device.tensor_to_device(torch.tensor(int(self.requested)))
-        dist.all_reduce(flag, reduce_operation="MAX")
-        if flag.item():
-            raise StopRequested
 
 
 class RestoreRng(Callback):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from composer import loss
 from composer.models import ComposerClassifier
 from composer.models.initializers import Initializer
 from torch import Tensor
@@ -14,6 +13,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from resnet_exp.config.schema import ModelConfig
 from resnet_exp.data.contract import IGNORED
+from resnet_exp.training.step.losses import LOSSES
 
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
@@ -60,7 +60,7 @@ def build_model(config: ModelConfig) -> ComposerClassifier:
         num_classes=config.num_classes,
         train_metrics=MetricCollection([]),
         val_metrics=evaluation_metrics(config.num_classes),
-        loss_fn=getattr(loss, config.loss),
+        loss_fn=LOSSES[config.loss],
     )
 
 

@@ -6,17 +6,17 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from composer import Trainer
 from composer.core import Algorithm, Callback, Precision
 from composer.devices import Device, DeviceCPU, DeviceGPU
 from composer.loggers import LoggerDestination
-from composer.optim import CosineAnnealingWithWarmupScheduler, DecoupledSGDW
+from composer.optim import CosineAnnealingWithWarmupScheduler
 from composer.utils import reproducibility
 
 from resnet_exp.config import identity
 from resnet_exp.config.checks import gpu_support
 from resnet_exp.config.schema import Entries, Entry, HardwareConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from resnet_exp.core.errors import RequestError
+from resnet_exp.data import formats
 from resnet_exp.loggers.guard import guard
 from resnet_exp.loggers.metrics import Measures
 from resnet_exp.loggers.progress_file import ProgressFile
@@ -31,6 +31,10 @@ from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.rank.startup import StartUp
 from resnet_exp.training.speed import compilation
 from resnet_exp.training.speed.checkpoints import BackgroundSaver
+from resnet_exp.training.step.algorithms import unwaiting
+from resnet_exp.training.step.exchange import Exchange
+from resnet_exp.training.step.optimizer import DecoupledSGDW
+from resnet_exp.training.step.trainer import StepTrainer
 
 
 def wanted_algorithms(config: RunConfig) -> Entries:
@@ -74,10 +78,9 @@ class Training:
         self._check_sizes()
         self.group = identity.group(config)  # of the code as it is now
         self.recorder = Recorder(run, config.trace)
-        self.stop = callbacks.StopOnRequest()
         self.wait = BatchWait()
         self.startup = StartUp(config, self.train_loader, self.eval_loader, self.wait)
-        self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config))
+        self.algorithms: list[Algorithm] = build_named("algorithms", unwaiting(wanted_algorithms(config)))
         self.trainer = self._trainer(device)
         self._seek()
 
@@ -94,7 +97,7 @@ class Training:
                 f"use {max(1, images // 8)} or less"
             )
 
-    def _trainer(self, device: Device) -> Trainer:
+    def _trainer(self, device: Device) -> StepTrainer:
         config = self.config
         model = build_model(config.model)
         latest = self.run.latest_checkpoint
@@ -103,14 +106,20 @@ class Training:
         loggers = [guard(name, self._tracker(name, entry)) for name, entry in config.loggers.items()]
         self.rng = callbacks.RestoreRng()
         checkpoint_loading.restrict()
+        measures = Measures(self.recorder, config)
+        self.exchange = Exchange(self.recorder, [callbacks.check_loss, self.recorder.trace_batch, measures.log_batch])
         own: list[Callback] = [
-            callbacks.OnTimeLearningRate(), self.rng, callbacks.FiniteLoss(), callbacks.SameBuffers(),
-            self.recorder, Measures(self.recorder, config), self.stop,
-            ProgressFile(self.run, self.recorder),
+            callbacks.OnTimeLearningRate(), self.rng, self.exchange, callbacks.SameBuffers(),
+            self.recorder, measures, ProgressFile(self.run, self.recorder),
         ]  # fmt: skip
         self.saver = BackgroundSaver(self.run, config.checkpoint_interval) if config.speed.async_checkpoints else None
         own += [self.saver] if self.saver else []
-        trainer = Trainer(
+        trainer = StepTrainer(
+            # Each rank gets as many batches of as many images from a loader of ours.
+            even=formats.format_of(config.data.loader) is not None,
+            exchange=self.exchange,
+            recorder=self.recorder,
+            wait=self.wait,
             model=model,
             train_dataloader=normalized(self.train_loader, _normalize(config, device, train=True)),
             eval_dataloader=normalized(self.eval_loader, _normalize(config, device, train=False)),
@@ -118,7 +127,7 @@ class Training:
             schedulers=build_schedule(config.schedule),
             algorithms=self.algorithms,
             algorithm_passes=listed_order,
-            callbacks=[*own, *build_named("callbacks", config.callbacks), self.wait, self.startup],
+            callbacks=[*own, *build_named("callbacks", config.callbacks), self.startup],
             loggers=loggers,
             progress_bar=False,
             max_duration=config.schedule.max_duration,

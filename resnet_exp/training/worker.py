@@ -165,6 +165,7 @@ def _train(training: Training) -> None:
 
 def _stop(run: RunFolder, training: Training) -> int:
     """Save a checkpoint now, between two batches; returns the exit code."""
+    training.exchange.exchange(training.trainer.state, training.trainer.logger)
     _save_stopped(run, training)
     _call_trackers(training, "log_stop")
     training.trainer.close()
@@ -187,7 +188,7 @@ def _finish(run: RunFolder, training: Training) -> int:
 
 def _stop_on_signals(run: RunFolder, training: Training) -> None:
     def request(number: int, frame: object) -> None:
-        training.stop.requested = True
+        training.exchange.requested = True
         if training.wait.ask_to_stop():
             # Not by an exception: what makes batches would be waited for.
             os._exit(_stop(run, training))
@@ -196,11 +197,11 @@ def _stop_on_signals(run: RunFolder, training: Training) -> None:
         signal.signal(number, request)
 
 
-def _fail_waiting(run: RunFolder, training: Training, error: RunFailed, waits_for_others: bool) -> None:
+def _fail_waiting(run: RunFolder, training: Training, error: RunFailed) -> None:
     """End this process from another thread: the main thread waits for a batch that does not come."""
     from resnet_exp.data.worker_loader import show_workers
 
-    write_error(run, error, EXIT_FAILED, waits_for_others)
+    write_error(run, error, EXIT_FAILED, False)
     faulthandler.dump_traceback(all_threads=True)
     show_workers()
     _call_trackers(training, "log_failure")

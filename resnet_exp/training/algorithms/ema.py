@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from composer.algorithms import EMA as ComposerEMA
 from composer.core import Algorithm, Event, State
-from torch import nn
+from composer.loggers import Logger
+from torch import Tensor, nn
+
+from resnet_exp.training.step import foreach
 
 from resnet_exp.training.weight_files import unwrapped
 
@@ -22,6 +27,37 @@ class EMA(ComposerEMA):
         if event == self.update_event and not self.ema_started and not due:
             return False
         return super().match(event, state)
+
+    def apply(self, event: Event, state: State, logger: Logger) -> None:
+        """Update the average of all weights together; the rest is Composer's."""
+        if event in (Event.BATCH_END, Event.EPOCH_END):
+            assert self.ema_model is not None and self.smoothing is not None
+            averages = {**self.ema_model.named_parameters_dict, **self.ema_model.named_buffers_dict}
+            update_averages(averages, state.model, self.smoothing)
+        else:
+            super().apply(event, state, logger)
+
+
+@torch.no_grad()
+def update_averages(averages: dict[str, Tensor], model: nn.Module, smoothing: float) -> None:
+    """``composer.algorithms.ema.compute_ema`` with the same numbers, in a few kernels instead of four for each tensor.
+
+    Args:
+        averages: parameters and buffers to update in place, by their names in `model`.
+        model: the model that trains.
+        smoothing: share of the old average, 0 to 1.
+    """
+    named = chain(model.named_parameters(), model.named_buffers())
+    pairs = [(averages[name], value.detach()) for name, value in named if name in averages]
+    old, now = ([pair[side] for pair in pairs if pair[0].is_floating_point()] for side in (0, 1))
+    foreach.multiply_(old, smoothing)
+    foreach.add_(old, foreach.multiply(now, 1.0 - smoothing))
+    # BatchNorm counts its batches in integers; as Composer, the average is cut to one.
+    counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+    for shape in {pair[0].shape for pair in counts}:
+        old, now = ([pair[side] for pair in counts if pair[0].shape == shape] for side in (0, 1))
+        average = torch.stack(old) * smoothing + torch.stack(now) * (1.0 - smoothing)
+        foreach.copy_(old, list(average.to(old[0].dtype).unbind()))
 
 
 def ema_weights(model: nn.Module, algorithms: list[Algorithm]) -> dict[str, torch.Tensor]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from composer.core import Algorithm, Event, State
 from composer.loggers import Logger
+from composer.trainer._scaler import ClosureGradScaler as ComposerClosureGradScaler
 
 from resnet_exp.training.algorithms.sam_optimizer import ResumableSAMOptimizer
+from resnet_exp.training.step.scaler import ClosureGradScaler
 
 
 class SAM(Algorithm):
@@ -19,11 +21,15 @@ class SAM(Algorithm):
         self.rho, self.epsilon, self.interval = rho, epsilon, interval
 
     def match(self, event: Event, state: State) -> bool:
-        """True on ``Event.INIT``."""
-        return event == Event.INIT
+        """True at the start, and when Composer has made its loss scaler."""
+        return event in (Event.INIT, Event.BEFORE_LOAD)
 
     def apply(self, event: Event, state: State, logger: Logger) -> None:
-        """Wrap the optimizer."""
+        """Wrap the optimizer; then give its steps our loss scaler."""
+        if event == Event.BEFORE_LOAD:
+            if isinstance(state.scaler, ComposerClosureGradScaler):
+                state.scaler = ClosureGradScaler()
+            return
         assert state.optimizers is not None
         state.optimizers = tuple(
             ResumableSAMOptimizer(optimizer, self.rho, self.epsilon, self.interval) for optimizer in state.optimizers

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from composer.algorithms.sam.sam import SAMOptimizer
-from torch import nn
 from torch.optim import Optimizer
 
+from resnet_exp.training.step import foreach
+
 STEP = "sam_step"
-BEFORE = "before"
 
 
 class ResumableSAMOptimizer(SAMOptimizer):
@@ -19,7 +19,7 @@ class ResumableSAMOptimizer(SAMOptimizer):
 
     Composer 0.32.1 checkpoints neither the momentum of the wrapped optimizer nor the step counter, so a resumed
     run silently resets both. It also adds and then subtracts each rank's own ascent step, after which the ranks'
-    weights differ by rounding errors.
+    weights differ by rounding errors. Here they are restored from a copy, also when the second pass fails.
     """
 
     def __init__(self, base_optimizer: Optimizer, rho: float, epsilon: float, interval: int) -> None:
@@ -43,38 +43,52 @@ class ResumableSAMOptimizer(SAMOptimizer):
         if self.__dict__.get("param_groups"):
             self.param_groups[0][STEP] = value
 
+    @torch.no_grad()
     def step(self, closure: Callable[..., Any] | None = None) -> Any:  # pyright: ignore
-        """One step. Does nothing without a closure: loading a checkpoint calls it that way to create the state."""
+        """One step; the loss of `closure`, or None if it found infinite gradients.
+
+        Without a closure it steps the wrapped optimizer: loading a checkpoint calls it that way to create the state.
+        """
         if closure is None:
             return self.base_optimizer.step()
-        loss = super().step(closure)
-        for state in self.state.values():
-            state.pop("e_w", None)
-            state.pop(BEFORE, None)
+        closure = torch.enable_grad()(closure)
+        if (self.global_step + 1) % self.interval:
+            loss = last = closure()
+        else:
+            # Each rank climbs by its own gradient; the losses from above are not those of the batch.
+            loss = closure(ddp_sync=False)
+            last = None if loss is None else self._from_above(closure)
+        if last is not None:
+            self.base_optimizer.step()
+        self.global_step += 1
         return loss
+
+    def _from_above(self, closure: Callable[..., Any]) -> Any:
+        """Call `closure` with the weights moved along their gradients, which leaves its gradients; gives its loss."""
+        weights = [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
+        before = foreach.copies(weights)
+        try:
+            self.first_step()
+            return closure(loss_dict={})
+        finally:
+            foreach.copy_(weights, before)
 
     @torch.no_grad()
     def first_step(self) -> None:
-        """Ascend along the gradient, and keep a copy of the weights."""
-        for weight in self._weights():
-            self.state[weight][BEFORE] = weight.detach().clone()
-        super().first_step()
+        """Move the weights along their gradients, which become the distances."""
+        norm = self._grad_norm()
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            distances = [weight.grad for weight in weights]
+            if weights:
+                foreach.multiply_(distances, group["rho"] / (norm + group["epsilon"]))
+                foreach.add_(weights, distances)
 
-    @torch.no_grad()
-    def second_step(self) -> None:
-        """Restore the weights and step the wrapped optimizer."""
-        self.sub_e_w()
-        self.base_optimizer.step()
-
-    @torch.no_grad()
-    def sub_e_w(self) -> None:
-        """Restore the weights from before the ascent."""
-        for weight in self._weights():
-            if BEFORE in self.state[weight]:
-                weight.copy_(self.state[weight][BEFORE])
-
-    def _weights(self) -> list[nn.Parameter]:
-        return [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
+    def _grad_norm(self) -> torch.Tensor:
+        gradients = [
+            weight.grad for group in self.param_groups for weight in group["params"] if weight.grad is not None
+        ]
+        return torch.norm(torch.stack(foreach.norms(gradients, 2)), p="fro")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the shared state."""

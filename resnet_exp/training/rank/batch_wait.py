@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from composer.core import Callback, State
-from composer.loggers import Logger
 from composer.utils import dist
 
 from resnet_exp.core.errors import RunFailed
@@ -36,7 +32,7 @@ class _Wait:
     since: float
 
 
-class BatchWait(Callback):
+class BatchWait:
     """Watch each wait for a batch of training or evaluation."""
 
     def __init__(self) -> None:
@@ -45,45 +41,15 @@ class BatchWait(Callback):
         self._leaving = False
 
     @contextmanager
-    def of_first_batch(self) -> Iterator[None]:
-        """Watch the block, which makes the first batch."""
-        self._begin("train", between_batches=False)
+    def of_batch(self, train: bool, first: bool = False) -> Iterator[None]:
+        """Watch the block, which makes a batch of a split; the first one is made before training begins."""
+        # The other ranks of a run wait in a collective operation: without them nothing can be saved.
+        between_batches = train and not first and dist.get_world_size() == 1
+        self._wait = _Wait("train" if train else "val", between_batches, time.monotonic())
         try:
             yield
         finally:
             self._wait = None
-
-    def before_dataloader(self, state: State, logger: Logger) -> None:
-        """Start waiting."""
-        self._begin("train", between_batches=True)
-
-    def after_dataloader(self, state: State, logger: Logger) -> None:
-        """Stop waiting."""
-        self._wait = None
-
-    def epoch_end(self, state: State, logger: Logger) -> None:
-        """Stop waiting: the last answer of a loader is that there is no more."""
-        self._wait = None
-
-    def eval_start(self, state: State, logger: Logger) -> None:
-        """Start waiting."""
-        self._begin("val", between_batches=False)
-
-    def eval_batch_start(self, state: State, logger: Logger) -> None:
-        """Stop waiting."""
-        self._wait = None
-
-    def eval_batch_end(self, state: State, logger: Logger) -> None:
-        """Start waiting."""
-        self._begin("val", between_batches=False)
-
-    def eval_end(self, state: State, logger: Logger) -> None:
-        """Stop waiting."""
-        self._wait = None
-
-    def _begin(self, split: str, between_batches: bool) -> None:
-        # The other ranks of a run wait in a collective operation: without them nothing can be saved.
-        self._wait = _Wait(split, between_batches and dist.get_world_size() == 1, time.monotonic())
 
     def ask_to_stop(self) -> bool:
         """Note a request to stop; called in the main thread by the handler of a signal.
@@ -96,23 +62,22 @@ class BatchWait(Callback):
         self._leaving = self._leaving or leave
         return leave
 
-    def watch(self, fail: Callable[[RunFailed, bool], None]) -> None:
+    def watch(self, fail: Callable[[RunFailed], None]) -> None:
         """Watch in a thread of its own.
 
         Args:
-            fail: called when the limit is over, with the error and whether this rank only waits for another one; it
-                ends this process.
+            fail: called with the error when the limit is over; it ends this process.
         """
         threading.Thread(target=self._watch, args=(fail,), name="batch_wait", daemon=True).start()
 
-    def _watch(self, fail: Callable[[RunFailed, bool], None]) -> None:
+    def _watch(self, fail: Callable[[RunFailed], None]) -> None:
         while True:
             time.sleep(POLL_SECONDS)
             wait, asked, now = self._wait, self._asked, time.monotonic()
             if wait is None:
                 continue
             if now - wait.since > LIMIT_SECONDS:
-                fail(_no_batch(wait.split), _waits_for_others())
+                fail(_no_batch(wait.split))
             if asked is not None and now - max(asked, wait.since) > STOP_SECONDS:
                 self._leave(wait)
 
@@ -131,10 +96,3 @@ def _no_batch(split: str) -> RunFailed:
         f"the loader of {split} delivered no batch within {LIMIT_SECONDS:.0f} s; the log shows where its threads and "
         "workers stand; rerun the same command to continue from the last checkpoint"
     )
-
-
-def _waits_for_others() -> bool:
-    """Whether the main thread has its batch and waits for those of other ranks."""
-    main = threading.main_thread().ident
-    stack = traceback.extract_stack(sys._current_frames()[main]) if main is not None else []
-    return any(frame.name == "all_reduce" for frame in stack)

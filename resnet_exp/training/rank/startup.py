@@ -32,7 +32,7 @@ class StartUp(Callback):
 
     def fit_start(self, state: State, logger: Logger) -> None:
         """Begin the first epoch, which Composer then iterates over."""
-        with self._wait.of_first_batch():
+        with self._wait.of_batch(train=True, first=True):
             _start_workers(self._evaluation)
             self._set_loader(state, _Begun(self._train))
         self._begun = True
@@ -51,7 +51,7 @@ class StartUp(Callback):
     def before_evaluation(self, state: State) -> None:
         """The same for a run that is only evaluated."""
         graphs.make_graphs(self._config, state, self._evaluation)
-        with self._wait.of_first_batch():
+        with self._wait.of_batch(train=True, first=True):
             next(iter(self._evaluation), None)
         self._evaluation.seek(0, 0)
         self._end()

@@ -1,0 +1,1 @@
+"""One training step: what Composer's step computes, without what its arithmetic does not need (docs/performance.md)."""
