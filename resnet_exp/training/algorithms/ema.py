@@ -11,8 +11,15 @@ from composer.loggers import Logger
 from torch import Tensor, nn
 
 from resnet_exp.training.step import foreach
-
 from resnet_exp.training.weight_files import unwrapped
+
+# Where Composer's class does something.
+HEARD = frozenset(
+    (
+        *(Event.INIT, Event.FIT_START, Event.PREDICT_START, Event.EVAL_START, Event.EVAL_END, Event.BATCH_START),
+        *(Event.BATCH_END, Event.EPOCH_END, Event.BATCH_CHECKPOINT, Event.EPOCH_CHECKPOINT),
+    )
+)
 
 
 class EMA(ComposerEMA):
@@ -23,9 +30,11 @@ class EMA(ComposerEMA):
 
     def match(self, event: Event, state: State) -> bool:
         """Delay the start until an update is due."""
-        due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0
-        if event == self.update_event and not self.ema_started and not due:
+        if event not in HEARD:
             return False
+        if event == self.update_event and not self.ema_started:
+            due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0
+            return due and super().match(event, state)
         return super().match(event, state)
 
     def apply(self, event: Event, state: State, logger: Logger) -> None:

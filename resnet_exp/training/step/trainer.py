@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from resnet_exp.data.contract import Batch
 from resnet_exp.loggers.recorder import Recorder
 from resnet_exp.training.rank.batch_wait import BatchWait
+from resnet_exp.training.step.engine import StepEngine
 from resnet_exp.training.step.exchange import TOTAL_LOSS, Exchange
 
 
@@ -38,6 +39,8 @@ class StepTrainer(Trainer):
         self._even = even or dist.get_world_size() == 1
         self._exchange, self._recorder, self._wait = exchange, recorder, wait
         super().__init__(**settings)
+        # Composer has made it; only what it does on an event differs.
+        self.engine.__class__ = StepEngine
         if isinstance(self.state.model, DistributedDataParallel):
             # Statistics of BatchNorm do not enter the training; `SameBuffers` sends them before evaluations.
             self.state.model.broadcast_buffers = False
