@@ -24,6 +24,7 @@ import torch
 from composer.core import Callback, State
 from composer.devices import Device
 from composer.loggers import Logger
+from composer.trainer._scaler import ClosureGradScaler
 from composer.utils import dist
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
@@ -104,8 +105,8 @@ class Counting(TorchDispatchMode):
             if source != META and target == META and not kwargs.get("non_blocking") and source.type == "cpu":
                 self.now.waits["copy from the host"] += 1
         if name in ("index", "index_put_", "_index_put_impl_") and args[0].device == META:
-            for index in filter(None.__ne__, args[1]):
-                if index.dtype == torch.bool or index.device != META:
+            for index in args[1]:
+                if index is not None and (index.dtype == torch.bool or index.device != META):
                     self.now.waits["copy of indices"] += 1
         if name.endswith("_") and hasattr(args[0], "number"):
             del args[0].number  # it is another one now
@@ -169,18 +170,26 @@ def count_steps(recipe: str, steps: int, *overrides: str) -> list[StepCounts]:
     counting = Counting()
     watch = _Steps(counting, steps)
     with tempfile.TemporaryDirectory() as runs, _simulated(counting), counting:
-        training = build_training(runs, f"recipe={recipe}", f"data.loader.train_images={2 * steps + 2}", *overrides)
+        images = f"data.loader.train_images={2 * steps + 2}"
+        training = build_training(runs, "amp_fp16", f"recipe={recipe}", images, *overrides)
         state = training.trainer.state
         state.callbacks.append(watch)
         # torch makes loss scalers for GPUs only where there is one.
-        state.scaler = type(state.scaler)(device="cpu") if type(state.scaler) is not GradScaler else GradScaler("cpu")
+        kind = type(state.scaler) if isinstance(state.scaler, ClosureGradScaler) else GradScaler
+        state.scaler = kind(device="cpu")
         with contextlib.suppress(_Enough):
             training.trainer.fit()
     return watch.counts
 
 
-def build_training(runs: str, *overrides: str) -> trainer.Training:
-    """A run as the command line would make it, on synthetic images of 64 px and without checkpoints or evaluations."""
+def build_training(runs: str, precision: str, *overrides: str) -> trainer.Training:
+    """A run as the command line would make it, of synthetic images of 64 px, without checkpoints and evaluations.
+
+    Args:
+        runs: folder for its files.
+        precision: as in ``hardware.precision``; the command line refuses ``amp_fp16`` without a GPU.
+        overrides: words of the command line.
+    """
     words = [
         *("dataset=imagenet", "dataset.dir=unused", "data=synthetic", "hardware=cpu", "loggers=[]", "ssr=0.2"),
         *("train_batch_size=2", "eval_batch_size=2", "resolution.train=64", "resolution.eval_crop=64"),
@@ -193,7 +202,7 @@ def build_training(runs: str, *overrides: str) -> trainer.Training:
     resolvers.register()
     with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
         config = finalize(compose("config", words), words)
-    config = replace(config, hardware=replace(config.hardware, precision="amp_fp16"))
+    config = replace(config, hardware=replace(config.hardware, precision=precision))
     config.folder.checkpoints.mkdir(parents=True)
     return trainer.Training(config, config.folder)
 

@@ -17,7 +17,7 @@ class OnTimeLearningRate(Callback):
     """Give each batch the learning rate of its own timestamp.
 
     Composer 0.32.1 steps the schedule before it advances the timestamp, so batches 0 and 1 both get the first value;
-    0.7.1 did it after.
+    0.7.1 did it after. The trainer has Composer step it at the end of epochs only.
     """
 
     def batch_start(self, state: State, logger: Logger) -> None:
@@ -27,6 +27,7 @@ class OnTimeLearningRate(Callback):
                 scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
             ):
                 group["lr"] = base * factor(0)
+            scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
 
 
 def check_loss(batch: BatchRow, logger: Logger) -> None:

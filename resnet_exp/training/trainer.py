@@ -31,6 +31,7 @@ from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.rank.startup import StartUp
 from resnet_exp.training.speed import compilation
 from resnet_exp.training.speed.checkpoints import BackgroundSaver
+from resnet_exp.training.step import intervals
 from resnet_exp.training.step.algorithms import unwaiting
 from resnet_exp.training.step.exchange import Exchange
 from resnet_exp.training.step.optimizer import DecoupledSGDW
@@ -125,6 +126,8 @@ class Training:
             eval_dataloader=normalized(self.eval_loader, _normalize(config, device, train=False)),
             optimizers=build_optimizer(model.parameters(), config.optimizer),
             schedulers=build_schedule(config.schedule),
+            # `OnTimeLearningRate` evaluates it for each batch.
+            step_schedulers_every_batch=False,
             algorithms=self.algorithms,
             algorithm_passes=listed_order,
             callbacks=[*own, *build_named("callbacks", config.callbacks), self.startup],
@@ -132,7 +135,7 @@ class Training:
             progress_bar=False,
             max_duration=config.schedule.max_duration,
             scale_schedule_ratio=config.ssr,
-            eval_interval=config.eval_interval,
+            eval_interval=intervals.evaluation(config.eval_interval),
             precision=Precision(config.hardware.precision),
             device=device,
             device_train_microbatch_size=config.hardware.microbatch,
@@ -140,7 +143,7 @@ class Training:
             deterministic_mode=config.deterministic,
             run_name=config.run_id,
             save_folder=None if self.saver else str(self.run.checkpoints),
-            save_interval=config.checkpoint_interval,
+            save_interval=intervals.checkpoint(config.checkpoint_interval),
             save_latest_filename="latest-rank{rank}.pt",
             save_num_checkpoints_to_keep=1,
             save_overwrite=True,

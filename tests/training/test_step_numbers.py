@@ -108,7 +108,7 @@ def test_sam_has_the_bits_of_a_loop() -> None:
     from resnet_exp.training.algorithms.sam_optimizer import ResumableSAMOptimizer
     from resnet_exp.training.step.optimizer import DecoupledSGDW
 
-    settings = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
+    settings: Settings = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
     theirs, ours = weights(), weights()
     base = DecoupledSGDW(theirs, **settings)
     optimizer = ResumableSAMOptimizer(DecoupledSGDW(ours, **settings), rho=0.5, epsilon=1e-12, interval=2)

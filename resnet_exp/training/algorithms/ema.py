@@ -30,7 +30,7 @@ class EMA(ComposerEMA):
 
     def match(self, event: Event, state: State) -> bool:
         """Delay the start until an update is due."""
-        if event not in HEARD:
+        if event not in HEARD or (event == Event.BATCH_START and not self.ema_weights_active):
             return False
         if event == self.update_event and not self.ema_started:
             due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0
