@@ -71,9 +71,10 @@ class Exchange(Callback):
 
     def batch_checkpoint(self, state: State, logger: Logger) -> None:
         """Raise `StopRequested` where all ranks agree; Composer's own checkpoint of this batch, if due, comes after."""
-        if dist.get_world_size() == 1 and self.requested:
+        alone = self.requested and dist.get_world_size() == 1
+        if alone:
             self.exchange(state, logger)
-        if self._stop:
+        if alone or self._stop:
             raise StopRequested
 
     def eval_before_all(self, state: State, logger: Logger) -> None:
