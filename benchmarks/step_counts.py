@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from resnet_exp.core.terminal import console
+
 RECIPES = ("baseline", "mild", "medium", "hot")
 HERE = Path(__file__).resolve().parent
 BATCHES, SKIPPED = 500, 50
@@ -110,34 +112,38 @@ def measured(checkout: Path, what: str) -> str:
     return subprocess.run(words, env=environ, cwd=checkout, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
+def spread(values: list[float]) -> str:
+    """The range of some values."""
+    return f"[{min(values):.2f}-{max(values):.2f}]"
+
+
 def main() -> None:
+    """Count and measure, and print both."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--against", type=Path, help="another checkout, to compare with")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of the time (7)")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        answer = host_milliseconds() if options.only == "host" else count(options.only)
-        print(json.dumps(answer))
+        console.say(json.dumps(host_milliseconds() if options.only == "host" else count(options.only)))
         return
     checkouts = {"this": HERE.parent, **({"other": options.against.resolve()} if options.against else {})}
-    rows = [["recipe", "step", "code", "kernels", "waits", "collectives"]]
+    console.say("| recipe | step | code | kernels | waits | collectives |")
     for recipe in RECIPES:
         for name, checkout in checkouts.items():
             for step, found in json.loads(measured(checkout, recipe).splitlines()[-1]).items():
-                rows.append([recipe, step, name, *(str(found[key]) for key in ("kernels", "waits", "collectives"))])
-    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
+                console.say(
+                    f"| {recipe} | {step} | {name} | {found['kernels']:,} | {found['waits']} | {found['collectives']} |"
+                )
     times: dict[str, list[float]] = {name: [] for name in checkouts}
     for _ in range(options.rounds):
         for name, checkout in checkouts.items():
             times[name].append(json.loads(measured(checkout, "host").splitlines()[-1]))
     for name, found in times.items():
-        print(
-            f"{name}: {statistics.median(found):.2f} ms of the host [{min(found):.2f}-{max(found):.2f}], n = {len(found)}"
-        )
+        console.say(f"{name}: {statistics.median(found):.2f} ms of the host {spread(found)}, n = {len(found)}")
     if len(times) == 2:
         ratios = [one / other for one, other in zip(*times.values(), strict=True)]
-        print(f"this / other: {statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]")
+        console.say(f"this / other: {statistics.median(ratios):.2f} {spread(ratios)}")
 
 
 if __name__ == "__main__":
