@@ -97,7 +97,7 @@ def host_milliseconds() -> float:
     with tempfile.TemporaryDirectory() as runs:
         images = f"data.loader.train_images={8 * BATCHES}"
         words = ["recipe=mild", "~algorithms.blurpool", "model=resnet14", "loggers=[progress]", "train_batch_size=8"]
-        training = build_training(runs, "fp32", *words, *sizes, images, "schedule.max_duration=1ep", "ssr=1")
+        training = build_training(runs, *words, *sizes, images, "schedule.max_duration=1ep", "ssr=1")
         training.trainer.state.callbacks.append(clock)
         training.trainer.fit()
         training.trainer.close()

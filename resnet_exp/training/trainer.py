@@ -120,7 +120,7 @@ class Training:
             even=formats.format_of(config.data.loader) is not None,
             exchange=self.exchange,
             recorder=self.recorder,
-            wait=self.wait,
+            waiting=self.wait.of_batch,
             model=model,
             train_dataloader=normalized(self.train_loader, _normalize(config, device, train=True)),
             eval_dataloader=normalized(self.eval_loader, _normalize(config, device, train=False)),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,7 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     # However slow this machine is.
     monkeypatch.setattr(exchange, "MOST_SECONDS", 1e9)
-    from simulated_gpu import count_steps
-
-    return count_steps
+    return importlib.import_module("simulated_gpu").count_steps
 
 
 def test_a_step_of_mild(count_steps: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from itertools import islice
 from typing import Any, cast
@@ -20,7 +21,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from resnet_exp.data.contract import Batch
 from resnet_exp.loggers.recorder import Recorder
-from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.step.engine import StepEngine
 from resnet_exp.training.step.exchange import TOTAL_LOSS, Exchange
 
@@ -34,10 +34,18 @@ class StepTrainer(Trainer):
     says so. Otherwise, and with ``device_train_microbatch_size=auto``, the step is Composer's own.
     """
 
-    def __init__(self, *, even: bool, exchange: Exchange, recorder: Recorder, wait: BatchWait, **settings: Any) -> None:
-        """`exchange` gets the losses, `recorder` the waits for data, which `wait` limits; the rest is Composer's."""
+    def __init__(
+        self,
+        *,
+        even: bool,
+        exchange: Exchange,
+        recorder: Recorder,
+        waiting: Callable[[bool], AbstractContextManager[None]],
+        **settings: Any,
+    ) -> None:
+        """`exchange` gets the losses, `recorder` the waits for data; `waiting` surrounds each (training or not)."""
         self._even = even or dist.get_world_size() == 1
-        self._exchange, self._recorder, self._wait = exchange, recorder, wait
+        self._exchange, self._recorder, self._waiting = exchange, recorder, waiting
         super().__init__(**settings)
         # Composer has made it; only what it does on an event differs.
         self.engine.__class__ = StepEngine
@@ -58,7 +66,7 @@ class StepTrainer(Trainer):
             if train:
                 self.engine.run_event(Event.BEFORE_DATALOADER)
             began = time.perf_counter()
-            with self._wait.of_batch(train):
+            with self._waiting(train):
                 batch = next(batches, None)
             if train:
                 self._recorder.add_wait(time.perf_counter() - began)
