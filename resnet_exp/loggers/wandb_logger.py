@@ -51,6 +51,7 @@ class WeightsAndBiases(LoggerDestination):
         self._folder = RunFolder(Path(runs_dir))
         self._run: BackgroundRun | None = None
         self._exit_code = 1
+        self._held: list[tuple[int, dict[str, Any]]] = []
 
     def init(self, state: State, logger: Logger) -> None:
         """Start or resume the W&B run."""
@@ -91,8 +92,21 @@ class WeightsAndBiases(LoggerDestination):
             for name, value in metrics.items()
             if not name.startswith(REPEATED)
         }
-        if row:
-            self._run.do(lambda run: run.log(row, step=step))
+        if not row:
+            return
+        if metric_names.BATCH not in row and step is not None:
+            # W&B drops steps before the last one, and ours come some batches late.
+            self._held.append((step, row))
+            return
+        self._log_held(step)
+        self._run.do(lambda run: run.log(row, step=step))
+
+    def _log_held(self, until: int | None = None) -> None:
+        assert self._run is not None
+        due = [(step, row) for step, row in self._held if until is None or step <= until]
+        self._held = [(step, row) for step, row in self._held if until is not None and step > until]
+        for step, row in due:
+            self._run.do(lambda run, row=row, step=step: run.log(row, step=step))
 
     def log_result(self, result: Result, evaluations: Sequence[EvaluationRow]) -> None:
         """Put both files into the summary, for `resnet_exp.tracking.wandb_runs`, and upload the requested artifacts."""
@@ -114,6 +128,7 @@ class WeightsAndBiases(LoggerDestination):
     def post_close(self) -> None:
         """Finish the W&B run: upload what is left."""
         if self._run is not None:
+            self._log_held()
             self._run.finish(self._exit_code)
 
     def _log_artifacts(self, run: Any) -> None:

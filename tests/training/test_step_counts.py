@@ -52,6 +52,14 @@ def test_a_step_of_the_other_recipes(recipe: str, count_steps: Any) -> None:
     assert exchanging == [0, 8]
 
 
+def test_microbatches_are_not_copied(count_steps: Any) -> None:
+    step = count_steps("mild", 3, "model=resnet14", "resolution.train=128", "hardware.device_train_microbatch_size=1")[
+        2
+    ]
+    assert step.kernels["max_pool2d_with_indices"] == 2, "two microbatches"
+    assert step.kernels["clone"] == 0, step.kernels
+
+
 @pytest.mark.slow
 def test_two_ranks_exchange_gradients_and_nothing_else(
     train_cli: RunCli, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ def validate(config: RunConfig) -> None:
     _validate_schedule(config)
     _validate_hardware(config.hardware)
     _validate_batches(config)
+    _validate_auto_microbatch(config)
     values.check(config)
     check_speed(config)
     formats.files_of(config.data.loader, config.data.cache_dir)
@@ -77,6 +78,16 @@ def _validate_hardware(hardware: HardwareConfig) -> None:
         raise RequestError(f"hardware.device_train_microbatch_size={microbatch}: use auto or a number of images")
     if microbatch == "auto" and device == "cpu":
         raise RequestError("hardware.device_train_microbatch_size=auto needs a GPU; use a number of images")
+
+
+def _validate_auto_microbatch(config: RunConfig) -> None:
+    """SAM's second pass may be the one that needs too much memory; Composer would then repeat all of its step."""
+    sam = [name for name, entry in config.algorithms.items() if entry["_target_"].rpartition(".")[2] == "SAM"]
+    if sam and config.hardware.microbatch == "auto":
+        raise RequestError(
+            f"hardware.device_train_microbatch_size=auto cannot repeat the two passes of algorithms.{sam[0]}; "
+            "use a number of images"
+        )
 
 
 def _validate_batches(config: RunConfig) -> None:
