@@ -89,11 +89,13 @@ def quadratic(of: list[nn.Parameter], target: Tensor) -> Any:
 
 def looped_sam_step(of: list[nn.Parameter], closure: Any, base: Any, rho: float, epsilon: float) -> None:
     """A step of SAM, weight by weight, as Composer 0.32.1 but with exact restoration."""
+    from composer.algorithms.sam.sam import SAMOptimizer
+
     closure()
     moved = [weight for weight in of if weight.grad is not None]
     before = [weight.detach().clone() for weight in moved]
     with torch.no_grad():
-        norm = torch.norm(torch.stack([weight.grad.norm(p=2) for weight in moved if weight.grad is not None]), p="fro")
+        norm = SAMOptimizer._grad_norm(base)
         for weight in moved:
             assert weight.grad is not None
             weight.add_(weight.grad * (rho / (norm + epsilon)))

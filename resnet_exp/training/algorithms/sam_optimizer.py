@@ -88,7 +88,7 @@ class ResumableSAMOptimizer(SAMOptimizer):
         gradients = [
             weight.grad for group in self.param_groups for weight in group["params"] if weight.grad is not None
         ]
-        return torch.norm(torch.stack(foreach.norms(gradients, 2)), p="fro")
+        return torch.linalg.vector_norm(torch.stack(foreach.norms(gradients, 2)))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the shared state."""
