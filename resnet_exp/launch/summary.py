@@ -43,7 +43,7 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
                      f"{config.train_batch_size} images a batch"),
         ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "
                  f"trained at {config.resolution.train} px, data={config.data.name}"),
-        ("device", f"{devices(hardware)}, {precision(hardware)}"),
+        ("device", f"{devices(hardware)}, {precision(hardware)}{', compiled' * config.speed.compile}"),
         ("methods", ", ".join(config.algorithms) or "none"),
         *([("start", f"from the weights of {config.init_from}")] if config.init_from is not None else []),
     ]  # fmt: skip

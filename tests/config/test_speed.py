@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.launch.summary import description
 from support.configs import make_config
 
 CPU = ("recipe=mild", "hardware=cpu")
@@ -36,6 +37,11 @@ def test_refused(words: tuple[str, ...], said: str) -> None:
         make_config(*words)
     assert str(refused.value).startswith(said)
     assert "\n" not in str(refused.value) and "; use " in str(refused.value)
+
+
+def test_a_run_says_that_it_is_compiled() -> None:
+    devices = [dict(description(make_config(*CPU, *words)))["device"] for words in ((), ("speed=fast",))]
+    assert devices[1] == f"{devices[0]}, compiled"
 
 
 def test_taken() -> None:
