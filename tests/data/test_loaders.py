@@ -120,7 +120,13 @@ def test_memory_of_the_process_holds_what_the_file_does(train: bool, photos: Pat
 
 
 def test_one_build_of_the_compiled_code_serves_all(photos: Path) -> None:
-    for kind, cache in (("proportion", True), ("proportion", False), ("raw", True), ("streaming", True)):
+    for kind, cache in (
+        ("proportion", True),
+        ("proportion", False),
+        ("raw", True),
+        ("compiled", True),
+        ("streaming", True),
+    ):
         epoch_of(open_loader(kind, photos, os_cache=cache), 0)
     assert len(load.signatures) == 1  # pyright: ignore[reportFunctionMemberAccess]
 
