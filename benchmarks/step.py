@@ -8,7 +8,7 @@
 Each contender of `step_contenders.py` trains in its own process, on random images in memory; each round has one order
 for each of them in turn. On a CPU the time is that of one thread, in which the step runs; on a GPU it is the wall
 clock. The limit is the roofline: the bytes and operations of every kernel, counted by
-`resnet_exp.planning.scaling.network`, at the peaks of the GPU, or at those that torch reaches here on a CPU.
+`resnet_exp.config.network`, at the peaks of the GPU, or at those that torch reaches here on a CPU.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from typing import TYPE_CHECKING, Any
 import step_contenders
 import torch
 
+from resnet_exp.config import network
 from resnet_exp.config.schema import ModelConfig
 from resnet_exp.core.terminal import console
-from resnet_exp.planning.scaling import machines, network, step
+from resnet_exp.planning.scaling import machines, step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +45,8 @@ MODELS = {
     "resnet50": ModelConfig(name="resnet50", block="bottleneck", layers=[3, 4, 6, 3], num_classes=1000),
 }
 SIDES = (88, 128, 176, 224)
-# Images of a step, and of one pass through the network.
-BATCHES = {"cuda": (256, 256), "cpu": (4, 4)}
+# Images of a step.
+BATCHES = {"cuda": 256, "cpu": 4}
 STEPS = {"cuda": 30, "cpu": 1}
 LIMIT = "limit"
 
@@ -118,11 +119,11 @@ class Process:
 
 
 def measure(
-    names: Sequence[str], model: str, sides: Sequence[int], rounds: int, kind: str, timm: Path | None
+    names: Sequence[str], model: str, sides: Sequence[int], rounds: int, kind: str, batch: int, timm: Path | None
 ) -> list[Measured]:
     """Every contender in turn, once a round, each at every size."""
-    batch, steps = BATCHES[kind], STEPS[kind]
-    processes = {name: Process(name, model, batch, kind, timm) for name in names}
+    steps = STEPS[kind]
+    processes = {name: Process(name, model, (batch, batch), kind, timm) for name in names}
     found: dict[tuple[str, int], list[float]] = {}
     for name, process in processes.items():
         for px in sides:
@@ -137,8 +138,8 @@ def measure(
                 console.status(f"{model}: round {number + 1} of {rounds}, {px} px, {name}")
     for process in processes.values():
         process.end()
-    rows = [Measured(name, model, px, batch[0], seconds) for (name, px), seconds in found.items()]
-    limits = [Measured(LIMIT, model, px, batch[0], [limit(model, px, batch[0], kind)]) for px in sides]
+    rows = [Measured(name, model, px, batch, seconds) for (name, px), seconds in found.items()]
+    limits = [Measured(LIMIT, model, px, batch, [limit(model, px, batch, kind)]) for px in sides]
     return [*rows, *limits] if all(each.seconds[0] for each in limits) else rows
 
 
@@ -261,6 +262,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="orders of each contender that are counted")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--px", nargs="+", type=int, default=list(SIDES), metavar="PX")
+    parser.add_argument("--batch", type=int, help="images of a step: 256 on a GPU, 4 on a CPU unless given")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="contenders, such as 'bare loop'")
     parser.add_argument("--device", choices=BATCHES, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--timm", type=Path, metavar="DIR", help="folder for timm, which is not of this project's")
@@ -278,11 +280,11 @@ def main() -> int:
 def _measured(options: argparse.Namespace) -> Results:
     timm = get_timm(options.timm) if options.timm else None
     known = [name for name in step_contenders.names() if timm or name != "timm"]
-    names = options.only or known
+    names, batch = options.only or known, options.batch or BATCHES[options.device]
     rows = [
         row
         for model in options.models
-        for row in measure(names, model, options.px, options.rounds, options.device, timm)
+        for row in measure(names, model, options.px, options.rounds, options.device, batch, timm)
     ]
     earlier = options.output and options.output.exists()
     results = Results(machine(options.device), [*(read(options.output).rows if earlier else []), *rows])
