@@ -119,20 +119,33 @@ class Process:
 
 
 def measure(
-    names: Sequence[str], model: str, sides: Sequence[int], rounds: int, kind: str, batch: int, timm: Path | None
+    names: Sequence[str],
+    model: str,
+    sides: Sequence[int],
+    rounds: int,
+    kind: str,
+    batch: int,
+    timm: Path | None,
+    compiled_sides: Sequence[int],
 ) -> list[Measured]:
-    """Every contender in turn, once a round, each at every size."""
+    """Every contender in turn, once a round, each at every size; what compiles only at `compiled_sides`."""
+
+    def trains(name: str, px: int) -> bool:
+        return name not in step_contenders.COMPILED or px in compiled_sides
+
     steps = STEPS[kind]
     processes = {name: Process(name, model, (batch, batch), kind, timm) for name in names}
     found: dict[tuple[str, int], list[float]] = {}
     for name, process in processes.items():
         for px in sides:
-            process.order(px, steps)  # warms up, or compiles
-            console.status(f"{model}: {name} is ready at {px} px")
+            if trains(name, px):
+                process.order(px, steps)  # warms up, or compiles
+                console.status(f"{model}: {name} is ready at {px} px")
     for number in range(rounds):
         for px in sides:
             # Each begins in turn, so that none always follows the same one.
-            for name in (*names[number % len(names) :], *names[: number % len(names)]):
+            turn = number % len(names)
+            for name in (name for name in (*names[turn:], *names[:turn]) if trains(name, px)):
                 answer = processes[name].order(px, steps)
                 found.setdefault((name, px), []).append(answer["cpu" if kind == "cpu" else "median"])
                 console.status(f"{model}: round {number + 1} of {rounds}, {px} px, {name}")
@@ -263,6 +276,9 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--px", nargs="+", type=int, default=list(SIDES), metavar="PX")
     parser.add_argument("--batch", type=int, help="images of a step: 256 on a GPU, 4 on a CPU unless given")
+    parser.add_argument(
+        "--compiled-px", nargs="+", type=int, metavar="PX", help="sizes at which to compile: all of --px"
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="contenders, such as 'bare loop'")
     parser.add_argument("--device", choices=BATCHES, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--timm", type=Path, metavar="DIR", help="folder for timm, which is not of this project's")
@@ -284,7 +300,9 @@ def _measured(options: argparse.Namespace) -> Results:
     rows = [
         row
         for model in options.models
-        for row in measure(names, model, options.px, options.rounds, options.device, batch, timm)
+        for row in measure(
+            names, model, options.px, options.rounds, options.device, batch, timm, options.compiled_px or options.px
+        )
     ]
     earlier = options.output and options.output.exists()
     results = Results(machine(options.device), [*(read(options.output).rows if earlier else []), *rows])

@@ -128,16 +128,17 @@ def test_other_counts_are_planned_on_paper(tmp_path: Path) -> None:
     assert estimate(tmp_path, "hardware=p4d.24xlarge", "hardware.nodes=2", "model.sync_batchnorm=true") is None
 
 
+TRAINED = {"model": "resnet50", "batch": 256, "algorithms": "blurpool channels_last ema", "precision": "amp_fp16"}
+RATES = (("faithful", 88, 10000), ("faithful", 176, 4000), ("fast", 88, 20000), ("fast", 176, 8000))
 MEASURED = (
     {"part": "machine", "gpu": "NVIDIA H100 80GB HBM3", "date": "2026-12-24", "torch": "2.11.0+cu130"},
     {"part": "fed", "contender": "loader alone", "threads": 10, "px": 176, "images_per_second": 20000},
     *(
-        {"part": "throughput", "contender": f"ours, {speed}", "speed": speed, "model": "resnet50", "batch": 256,
-         "algorithms": "blurpool channels_last ema", "precision": "amp_fp16", "px": px, "images_per_second": rate}
-        for speed, px, rate in (("faithful", 88, 10000), ("faithful", 176, 4000), ("fast", 88, 20000))
+        {**TRAINED, "part": "throughput", "speed": speed, "px": px, "images_per_second": rate}
+        for speed, px, rate in RATES
     ),
     {"part": "throughput", "contender": "bare loop", "px": 88, "images_per_second": 30000},
-)  # fmt: skip
+)
 
 
 def plant(folder: Path, lines: tuple[object, ...]) -> Path:
@@ -156,6 +157,8 @@ def test_the_plan_reads_what_a_gpu_measured(tmp_path: Path, monkeypatch: pytest.
     assert "measured on one NVIDIA H100 80GB HBM3, 2026-12-24, torch 2.11.0+cu130, faithful" in found.basis
     images = 32 * 625 * 2048
     assert images / 10000 < found.low < images / 4000
+    fast = estimate(tmp_path, "hardware=h100x1", "hardware.device_train_microbatch_size=256", "speed=fast")
+    assert fast and 0.45 < fast.low / found.low < 0.55 and "torch 2.11.0+cu130, fast" in fast.basis
     eight = estimate(tmp_path, "hardware=p5.48xlarge")
     assert eight and 0.9 < 8 * eight.low / found.low < 1.1, "192 threads load 384,000 images/s"
     starved = estimate(tmp_path, "hardware=p5.48xlarge", "hardware.cpus=16")

@@ -16,8 +16,6 @@ from resnet_exp.planning.scaling.published_speeds import Host
 
 # How much longer real kernels take than their bound, by the side of the images; None where it is not known.
 Slowdown = Callable[[int], float | None]
-# The arithmetic of a run whose configuration does not choose one.
-FAITHFUL = "faithful"
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def published_times(config: RunConfig, images_per_epoch: int, epochs: float) -> 
 
 def _of_card(config: RunConfig, card: Card) -> Base | None:
     gpu = machines.find_gpu(card.gpu)
-    what = Trained(config.model.name, _algorithms(config), config.hardware.precision, _speed(config))
+    what = Trained(config.model.name, _algorithms(config), config.hardware.precision, config.speed.name)
     speeds = card.speeds.get(what)
     if gpu is None or speeds is None or machines.family(card.gpu) != machines.family(config.hardware.gpu or ""):
         return None
@@ -108,10 +106,6 @@ def _bound(config: RunConfig, gpu: Gpu, side: int, images: int) -> float:
 def _algorithms(config: RunConfig) -> str:
     free = (*published_speeds.FREE_ALGORITHMS, *published_speeds.RECKONED_ALGORITHMS)
     return " ".join(sorted(name for name in config.algorithms if name not in free))
-
-
-def _speed(config: RunConfig) -> str:
-    return str(getattr(config, "speed", FAITHFUL))
 
 
 def _times(config: RunConfig, bases: Iterable[Base], images_per_epoch: int, epochs: float) -> list[PaperTime]:
