@@ -13,6 +13,8 @@ from composer.loggers import Logger
 from composer.utils import dist, module_surgery
 from torch import nn
 
+from resnet_exp.training.step import exchange
+
 
 def _group_norm(module: nn.Module, index: int) -> nn.Module:
     assert isinstance(module, nn.BatchNorm2d)
@@ -36,6 +38,7 @@ class Fault(Callback):
     def __init__(self) -> None:
         when, self.what, rank = os.environ.get("FAULT", "-1::-1").split(":")
         self.when, self.mine = int(when), int(rank) == dist.get_global_rank()
+        exchange.MOST_SECONDS = 0.0  # in each batch, so that it is known which one ends the run
 
     def batch_start(self, state: State, logger: Logger) -> None:
         if not self.mine or state.timestamp.batch.value + 1 != self.when:
