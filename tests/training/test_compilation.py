@@ -161,8 +161,10 @@ def test_cuda_graphs_for_small_sizes_of_training(tmp_path: Path, graphs: Graphs)
 
 def test_no_compiler_is_one_line(run_cli: RunCli, tmp_path: Path, tiny: list[str], monkeypatch: Any) -> None:
     monkeypatch.setenv("CXX", "/bin/false")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)  # torch sets it in this process
     done = run_cli(*tiny, "recipe=baseline", "data=synthetic", "data.loader.train_images=8", "speed=fast")
     assert done.returncode == 2, done.stderr + done.stdout
     assert done.stderr.count("\n") == 1 and "speed.compile=true: torch cannot compile here (" in done.stderr
     assert "/bin/false" in done.stderr and "use speed=faithful" in done.stderr
     assert list((tmp_path / "runs").iterdir()) == []
+    assert (tmp_path / "cache" / "inductor").is_dir(), "compiled code is kept with the other caches"

@@ -30,6 +30,7 @@ SHORT = (
 @pytest.fixture
 def train(run_cli: RunCli, tiny: list[str], photo_tree: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)  # torch sets it in this process
     tree = photo_tree()
 
     def run(runs: str, *words: str) -> RunFolder:
