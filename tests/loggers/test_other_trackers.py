@@ -57,6 +57,7 @@ def test_other_trackers_and_one_that_fails(tmp_path: Path, warm_training: WarmPy
         assert done.returncode == code, done.stdout + done.stderr
         failed = [line for line in done.stdout.splitlines() if "faulty" in line]
         assert failed == ["loggers.faulty has failed and gets nothing more (ConnectionError: nobody is there)"]
+        assert mlflow_statuses(mlflow_server) == ["KILLED" if code else "FINISHED"]
     ((name, folder),) = folders_of(tmp_path / "runs").items()
     recorded = [(row["batches"], row["top1"]) for row in read_lines(folder / "metrics.jsonl")]
     recorded_top1 = dict(recorded)
@@ -65,6 +66,18 @@ def test_other_trackers_and_one_that_fails(tmp_path: Path, warm_training: WarmPy
     board = tensorboard_values(tmp_path / "runs" / "tensorboard" / name)
     assert dict(board[metric_names.TOP1]) == pytest.approx(recorded_top1)
     assert [step for step, _ in board[metric_names.LOSS]][-1] == BATCHES * EPOCHS
+    raising = ("seed=2", "+callbacks.misbehave._target_=support.misbehave.Misbehave", "+callbacks.misbehave.how=raise")
+    assert train(warm_training, tmp_path, *words, *raising, **environ).returncode == 1
+    assert mlflow_statuses(mlflow_server) == ["FAILED", "FINISHED"]
+
+
+def mlflow_statuses(address: str) -> list[str]:
+    """How its runs ended, sorted, read with MLflow's own client."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(address)
+    (experiment,) = (found for found in client.search_experiments() if found.name == "resnet_exp")
+    return sorted(run.info.status for run in client.search_runs([experiment.experiment_id]))
 
 
 def mlflow_values(address: str, name: str, metric: str) -> list[tuple[int, float]]:
@@ -74,7 +87,7 @@ def mlflow_values(address: str, name: str, metric: str) -> list[tuple[int, float
     client = MlflowClient(address)
     (experiment,) = (found for found in client.search_experiments() if found.name == "resnet_exp")
     (run,) = client.search_runs([experiment.experiment_id])
-    assert (run.info.run_name, run.info.status) == (name, "FINISHED")
+    assert run.info.run_name == name
     assert run.data.params["recipe"] == "mild" and run.data.params["model.name"] == "resnet14"
     return [(value.step, value.value) for value in client.get_metric_history(run.info.run_id, metric)]
 

@@ -11,8 +11,12 @@ from pathlib import Path
 
 from resnet_exp.core.paths import is_users
 
-# Optional packages of Composer's own trackers, by the extra of this package that installs them.
-EXTRAS = {"composer.loggers.MLFlowLogger": "mlflow", "composer.loggers.TensorboardLogger": "tensorboard"}
+# Optional packages of trackers, by the extra of this package that installs them.
+EXTRAS = {
+    "composer.loggers.MLFlowLogger": "mlflow",
+    "composer.loggers.TensorboardLogger": "tensorboard",
+    "resnet_exp.loggers.mlflow_logger.MLflow": "mlflow",
+}
 
 
 def missing_package(target: str) -> str | None:
