@@ -230,13 +230,13 @@ build() {
     # uv comes first, and with it what builds source distributions: they are built without isolation,
     # so that even their build tools are the locked ones.
     locked uv setuptools wheel packaging >.venv/bootstrap.txt
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
-        --require-hashes --only-binary :all: -r .venv/bootstrap.txt
+    .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --progress-bar off \
+        --require-hashes --only-binary :all: -r .venv/bootstrap.txt |
+        awk '/^ *Downloading .*[.]whl \(/ { sub(".*/", "", $2); print "setup: downloading", $2, $3, $4 }' >&2
 
-    say "installing: 3 to 5 GB to download where uv's cache has none of it, 7 GB on disk"
     # Compiled once here, not by each process: a cluster may start many at a time, or forbid them to write.
-    "$uv" pip sync --python .venv/bin/python --require-hashes --no-build-isolation --compile-bytecode \
-        "$lock"
+    .venv/bin/python scripts/sync.py "$uv" pip sync --python .venv/bin/python --require-hashes \
+        --no-build-isolation --compile-bytecode "$lock"
     if ! ffcv_loads; then
         # A build kept in uv's cache is bound to the system libraries of its day.
         say "rebuilding FFCV for this system's libraries"

@@ -2,15 +2,19 @@
 
 import fcntl
 import hashlib
+import http.server
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hatchling.metadata.core import ProjectMetadata
@@ -68,7 +72,7 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of the files that set-up reads, and nothing else."""
     copy = tmp_path / "checkout"
     (copy / "scripts").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", *LOCKS, "scripts/setup.sh"):
+    for name in ("Makefile", "pyproject.toml", *LOCKS, "scripts/setup.sh", "scripts/sync.py"):
         shutil.copy(ROOT / name, copy / name)
     return copy
 
@@ -260,6 +264,121 @@ def test_interrupted_update_is_not_taken_for_finished(checkout: Path, bare_path:
     assert done.returncode == 1
     assert "making .venv" not in done.stderr, "an update was to be tried"
     assert not stamp.exists()
+
+
+def wheel(folder: Path, name: str, held: dict[str, str]) -> Path:
+    """A wheel of version 1.0 with the files given."""
+    about = f"{name}-1.0.dist-info"
+    record = "".join(f"{path},,\n" for path in (*held, f"{about}/METADATA", f"{about}/WHEEL", f"{about}/RECORD"))
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    form = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        files = held | {f"{about}/METADATA": metadata, f"{about}/WHEEL": form, f"{about}/RECORD": record}
+        for inside, text in files.items():
+            entry = zipfile.ZipInfo(inside)
+            entry.external_attr = 0o100755 << 16
+            archive.writestr(entry, text)
+    return path
+
+
+class Registry(http.server.BaseHTTPRequestHandler):
+    """Serves the wheels of a folder as a package index with sizes (PEP 691, 700); pauses within large ones."""
+
+    wheels: ClassVar[Path]
+    pause: ClassVar[float] = 1.0
+
+    def do_GET(self) -> None:
+        *_, last = self.path.strip("/").split("/")
+        found = self.wheels / last
+        if found.is_file():
+            self.answer("application/octet-stream", found.read_bytes())
+            return
+        files = [
+            {
+                "filename": path.name,
+                "url": f"/files/{path.name}",
+                "size": path.stat().st_size,
+                "hashes": {"sha256": sha256(path)},
+            }
+            for path in self.wheels.glob(f"{last}-*.whl")
+        ]
+        page = {"meta": {"api-version": "1.1"}, "name": last, "versions": ["1.0"], "files": files}
+        self.answer("application/vnd.pypi.simple.v1+json", json.dumps(page).encode())
+
+    def answer(self, kind: str, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        self.wfile.flush()
+        if len(body) > 10**6:
+            time.sleep(self.pause)
+        self.wfile.write(body[half:])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment for pip and uv to use an index with two wheels: `uv`, which calls the real one, and `large`."""
+    Registry.wheels = tmp_path / "wheels"
+    Registry.wheels.mkdir()
+    real = Path(sys.executable).with_name("uv")
+    wheel(Registry.wheels, "uv", {"uv-1.0.data/scripts/uv": f'#!/bin/sh\nexec {real} "$@"\n'})
+    wheel(Registry.wheels, "large", {"large.txt": "0" * 3_200_000})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    index = f"http://127.0.0.1:{server.server_port}/simple/"
+    yield {
+        "PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": index, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
+        "UV_DEFAULT_INDEX": index, "UV_CACHE_DIR": str(tmp_path / "cache"), "NO_PROXY": "*",
+    }  # fmt: skip
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def lock_of(*names: str) -> str:
+    return "".join(
+        f"{name}==1.0 --hash=sha256:{sha256(Registry.wheels / f'{name}-1.0-py3-none-any.whl')}\n" for name in names
+    )
+
+
+def test_setup_says_how_much_it_downloads_before_it_does(
+    checkout: Path, bare_path: Path, registry: dict[str, str]
+) -> None:
+    for tool in ("g++", "pkg-config"):
+        script(bare_path / tool, "#!/bin/sh\nexit 0\n")
+    (checkout / "requirements.lock").write_text(lock_of("uv", "large"))
+    done = call("bash", "scripts/setup.sh", cwd=checkout, PATH=str(bare_path), **registry)
+    said = done.stderr.splitlines()
+    assert any(line.startswith("setup: downloading uv-1.0-py3-none-any.whl (") for line in said), done.stderr
+    size = said.index("setup: requirements.lock: 3 MB to download and unpack, packages: 1 (large 3)")
+    assert any(line.startswith("Resolved 2 packages") for line in said[size:]), done.stderr
+    assert len(list((checkout / ".venv").rglob("large.txt"))) == 1
+
+    uv, python = checkout / ".venv/bin/uv", checkout / ".venv/bin/python"
+    sync = (python, checkout / "scripts/sync.py", "--every", "0.2", uv, "pip", "sync", "--python", python)
+
+    def again(lock: str = "requirements.lock", **env: str) -> list[str]:
+        call(uv, "pip", "uninstall", "--python", python, "large", cwd=checkout)
+        return call(*sync, lock, cwd=checkout, **registry | env).stderr.splitlines()
+
+    cached = "setup: requirements.lock: nothing to download, uv's cache has all that is not installed yet"
+    assert again()[0] == cached
+    slow = again(UV_CACHE_DIR=str(checkout / "empty"))
+    assert [line for line in slow if re.fullmatch(r"setup: \d MB new in uv's cache", line)], slow
+    (checkout / "none.lock").write_text("absent==1.0\n")
+    assert again("none.lock")[0] == "setup: none.lock: uv could not say how much there is to download"
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="set-up does not lock without flock")
