@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from typing import cast
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from resnet_exp.config import identity, initial_weights
@@ -21,7 +22,6 @@ from resnet_exp.config.schema import (
     PlainValues,
     RunConfig,
     part_config,
-    plain_values,
     run_config,
 )
 from resnet_exp.core import paths
@@ -81,7 +81,7 @@ def fill_in(closed: DictConfig) -> PlainValues:
         _count_classes(closed)
         # First, because other values are resolved from it, such as the folders of trackers.
         closed.runs_dir = closed.runs_dir and _literal(os.path.abspath(closed.runs_dir))
-        return plain_values(closed, resolve=True)
+        return _resolved(closed)
     except OmegaConfBaseException as error:
         raise RequestError(explain_error(error, key=unresolved_key(closed))) from error
 
@@ -99,6 +99,21 @@ def finish(filled: PlainValues, overrides: Sequence[str]) -> RunConfig:
         config.run_id = identity.run_id(config)
         check_name(f"recipe={config.recipe} hardware.name={config.hardware.name}: run_id", config.run_id, "a folder")
     return config
+
+
+def _resolved(config: DictConfig) -> PlainValues:
+    """Nested plain values, resolved; raises OmegaConf's error if one is missing or cannot be resolved."""
+    return cast(PlainValues, _plain(config))
+
+
+def _plain(value: object) -> object:
+    # Each reader of a key resolves it: in OmegaConf 2.4, `OmegaConf.to_container` keeps what it has resolved, and the
+    # readers after the first one could not be observed.
+    if isinstance(value, DictConfig):
+        return {key: _plain(value[key]) for key in value}
+    if isinstance(value, ListConfig):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _expand_paths(closed: DictConfig) -> None:
@@ -206,5 +221,5 @@ def _class_names(composed: DictConfig) -> list[str]:
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:
-    data = part_config(DataConfig, plain_values(composed.data, resolve=True))
+    data = part_config(DataConfig, _resolved(composed.data))
     return formats.given_manifest(data.loader, data.cache_dir)

@@ -243,9 +243,9 @@ class RunConfig:
         return RunFolder(Path(self.runs_dir).absolute() / self.run_id)
 
 
-def plain_values(composed: DictConfig, resolve: bool) -> PlainValues:
-    """A composed configuration as nested plain values; raises OmegaConf's error if one is missing."""
-    values = OmegaConf.to_container(composed, resolve=resolve, throw_on_missing=True)
+def plain_values(composed: DictConfig) -> PlainValues:
+    """A composed configuration as nested plain values, unresolved; raises OmegaConf's error if one is missing."""
+    values = OmegaConf.to_container(composed, throw_on_missing=True)
     return cast(PlainValues, values)
 
 

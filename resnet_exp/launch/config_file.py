@@ -55,7 +55,7 @@ def read_config(run: RunFolder) -> RunConfig:
     try:
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(run.config))
         assert isinstance(typed, DictConfig)
-        config = run_config(plain_values(typed, resolve=False))
+        config = run_config(plain_values(typed))
     except (FileNotFoundError, NotADirectoryError):
         raise RequestError(f"{run.path} is not a run folder: it has no config.yaml") from None
     except Exception as error:

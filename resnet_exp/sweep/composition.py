@@ -84,9 +84,6 @@ class Composition:
         """
         counts: Counter[str] = Counter()
         keys = list(values)
-        if not hydra_versions.BEFORE_14:
-            # OmegaConf 2.4.1rc1 does not call the resolver for each reader: every run is resolved by itself.
-            return self._fill_in(values), frozenset(keys)
 
         def read(number: int) -> Any:
             counts[keys[number]] += 1
