@@ -128,7 +128,9 @@ def _room(config: RunConfig) -> Findings:
     folder = config.folder.path
     there = sum(file.lstat().st_size for file in folder.rglob("*")) if folder.is_dir() else 0
     need = max(0, disk_usage.run_bytes(config) - there)
-    free = shutil.disk_usage(nearest_folder(folder)).free
+    size, _, free = shutil.disk_usage(nearest_folder(folder))
+    if size == 0:  # /proc and some network file systems do not say
+        return
     if free < need:
         raise RequestError(
             f"runs_dir={printable(config.runs_dir)} has {byte_size(free)} free, the run needs up to {byte_size(need)}"

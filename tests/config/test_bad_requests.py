@@ -27,7 +27,7 @@ UNREADABLE = "cannot be read as key=value; quote characters that are special to 
 
 # Command line and the whole line that answers it. docs/errors.md shows this table.
 REQUESTS = {
-    "recipe=spicy": "recipe=spicy is not available; use one of baseline, hot, medium, mild",
+    "recipe=spicy": "recipe=spicy is not available; use one of baseline, finetune, hot, medium, mild",
     "model=resnet20": "model=resnet20 is not available; use one of resnet101, resnet14, resnet152, resnet18, resnet34, "
     "resnet50 (did you mean resnet50?)",
     "algorithms=[cutmixx]": "algorithms=cutmixx is not available; use one of blurpool, channels_last, colout, cutmix, "
@@ -82,6 +82,8 @@ REQUESTS = {
     "speed=faithful",
     "algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "+algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
+    "+algorithms.x._target_=3": "algorithms.x._target_=3 cannot be imported; give package.module.Name of what is "
+    "installed",
     "loggers=[wandb] loggers.wandb.projct=x": "loggers.wandb.projct is not a setting (did you mean project?); "
     "loggers.wandb has runs_dir, project, entity, group, artifacts, init_seconds, finish_seconds",
     "recipe=hot algorithms.ema.half=1": "algorithms.ema.half is not a setting (did you mean half_life?); "

@@ -229,7 +229,7 @@ def test_words_of_other_programs_are_known(typed: str, use: str | None) -> None:
         ("hardware", "a100", "(did you mean a100x1 or a100x8?)"),
         ("hardware", "8xA100", f"use hardware=a100x8; or one of {HARDWARE}"),
         ("data", "ffvc", "(did you mean ffcv?)"),
-        ("recipe", "spicy", "use one of baseline, hot, medium, mild"),
+        ("recipe", "spicy", "use one of baseline, finetune, hot, medium, mild"),
     ],
 )
 def test_options_of_other_names_are_known(group: str, option: str, says: str) -> None:

@@ -82,10 +82,10 @@ def _validate_hardware(hardware: HardwareConfig) -> None:
 
 def _validate_auto_microbatch(config: RunConfig) -> None:
     """SAM's second pass may be the one that needs too much memory; Composer would then repeat all of its step."""
-    sam = [name for name, entry in config.algorithms.items() if entry["_target_"].rpartition(".")[2] == "SAM"]
+    sam = [key for key, entry in config.entries() if str(entry["_target_"]).rpartition(".")[2] == "SAM"]
     if sam and config.hardware.microbatch == "auto":
         raise RequestError(
-            f"hardware.device_train_microbatch_size=auto cannot repeat the two passes of algorithms.{sam[0]}; "
+            f"hardware.device_train_microbatch_size=auto cannot repeat the two passes of {sam[0]}; "
             "use a number of images"
         )
 
