@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from resnet_exp.config.schema import Entries, Entry
+from resnet_exp.config.schema import TARGET, Entries, Entry
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs.failure import place_of
 
 
-def build_named(group: str, entries: Entries) -> list[Any]:
-    """Instantiate the entries of an open group, in their order.
+def build_named(group: str, entries: Entries, instead: Mapping[str, Callable[..., Any]] | None = None) -> list[Any]:
+    """Instantiate the entries of an open group, in their order; `instead` has what is called for some targets.
 
     Raises:
         RequestError: an entry's target does not exist or refuses its settings; the message names the entry.
     """
-    return [build_entry(f"{group}.{name}", entry) for name, entry in entries.items()]
+    own = instead or {}
+    return [build_entry(f"{group}.{name}", entry, own.get(entry[TARGET])) for name, entry in entries.items()]
 
 
-def build_entry(key: str, entry: Entry, **extra: Any) -> Any:
-    """Call the ``_target_`` of one entry with its other keys; `key` names it in errors."""
-    settings = {name: value for name, value in entry.items() if name != "_target_"}
-    module, _, attribute = entry["_target_"].rpartition(".")
+def build_entry(key: str, entry: Entry, instead: Callable[..., Any] | None = None, /, **extra: Any) -> Any:
+    """Call the ``_target_`` of one entry, or `instead`, with its other keys; `key` and the target name it in errors."""
+    settings = {name: value for name, value in entry.items() if name != TARGET}
+    module, _, attribute = entry[TARGET].rpartition(".")
     try:
-        target = getattr(importlib.import_module(module), attribute)
+        target = instead or getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise RequestError(f"{key}._target_={entry['_target_']} cannot be imported ({error})") from error
+        raise RequestError(f"{key}.{TARGET}={entry[TARGET]} cannot be imported ({error})") from error
     try:
         return target(**settings, **extra)
     except (TypeError, ValueError, KeyError) as error:
         if isinstance(error, RequestError):
             raise
         reason = f"KeyError: {error}" if isinstance(error, KeyError) else error
-        raise RequestError(f"{key}: {entry['_target_']} refuses its settings ({reason}){place_of(error)}") from error
+        raise RequestError(f"{key}: {entry[TARGET]} refuses its settings ({reason}){place_of(error)}") from error

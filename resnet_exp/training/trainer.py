@@ -32,7 +32,7 @@ from resnet_exp.training.rank.startup import StartUp
 from resnet_exp.training.speed import compilation
 from resnet_exp.training.speed.checkpoints import BackgroundSaver
 from resnet_exp.training.step import intervals
-from resnet_exp.training.step.algorithms import unwaiting
+from resnet_exp.training.step.algorithms import UNWAITING
 from resnet_exp.training.step.exchange import Exchange
 from resnet_exp.training.step.optimizer import DecoupledSGDW
 from resnet_exp.training.step.trainer import StepTrainer
@@ -81,7 +81,7 @@ class Training:
         self.recorder = Recorder(run, config.trace)
         self.wait = BatchWait()
         self.startup = StartUp(config, self.train_loader, self.eval_loader, self.wait)
-        self.algorithms: list[Algorithm] = build_named("algorithms", unwaiting(wanted_algorithms(config)))
+        self.algorithms: list[Algorithm] = build_named("algorithms", wanted_algorithms(config), UNWAITING)
         self.trainer = self._trainer(device)
         self._seek()
 

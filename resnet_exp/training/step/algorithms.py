@@ -1,7 +1,7 @@
 """Composer's algorithms of the batch, with the same numbers, but without a wait of the host for the device.
 
 Composer's own read labels on the host, and index images by indices in the host's memory, which CUDA copies only when
-all its work is done. Configurations name Composer's classes; `unwaiting` puts these in their place.
+all its work is done. Configurations name Composer's classes; `UNWAITING` has these for them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from composer.core import Event, State
 from composer.loggers import Logger
 from torch import Tensor
 
-from resnet_exp.config.schema import TARGET, Entries
 from resnet_exp.training.step.losses import dense_targets
 
 
@@ -102,12 +101,5 @@ class ColOut(composer.ColOut):
         state.batch_set_item(self.input_key, images[..., rows, :][..., :, columns])
 
 
-REPLACED = {f"composer.algorithms.{each.__name__}": each for each in (LabelSmoothing, MixUp, CutMix, ColOut)}
-
-
-def unwaiting(entries: Entries) -> Entries:
-    """`entries` of ``algorithms`` with the classes of this module in place of Composer's."""
-    return {
-        name: {**entry, TARGET: f"{__name__}.{found.__name__}"} if (found := REPLACED.get(entry[TARGET])) else entry
-        for name, entry in entries.items()
-    }
+# By the names in configurations, which are Composer's.
+UNWAITING = {f"composer.algorithms.{each.__name__}": each for each in (LabelSmoothing, MixUp, CutMix, ColOut)}
