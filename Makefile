@@ -42,7 +42,8 @@ test: setup ## Run the tests
 soak: setup ## Run the tests that take minutes each
 	$(PYTEST) -n 2 -m soak $(ARGS)
 
-# An environment over .venv, in which these two come first.
+# An environment over .venv, in which these two come first. Of the tests on a SLURM cluster, those of the jobs (soak) are
+# left out: what Hydra reads and the launcher submits is tested without them (test_slurm_requests.py).
 .PHONY: test-hydra14
 test-hydra14: setup ## Run the tests of configuration, sweeps and plans with Hydra 1.4.0rc3 and OmegaConf 2.4
 	.venv/bin/uv venv --quiet --clear --python $(PY) $(HYDRA14)
