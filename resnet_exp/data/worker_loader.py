@@ -11,19 +11,17 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sized
-from functools import partialmethod
-from multiprocessing.queues import Queue
 from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import torch
-from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from typing_extensions import Self
 
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.machine.processes import die_with_parent, how_it_ended
+from resnet_exp.data import worker_queue
 from resnet_exp.data.contract import Batch, Split
 
 # Epoch, index and side in pixels of a sample.
@@ -35,7 +33,10 @@ SHOWN_SECONDS = 1.0
 
 
 class EpochSampler(DistributedSampler[Any]):
-    """A ``DistributedSampler`` that tells each sample its epoch, and that can start in the middle of one."""
+    """A ``DistributedSampler`` that tells each sample its epoch and size, and that can start in the middle of an epoch.
+
+    torch 2.14.1's yields indices alone, by which a sample's random numbers would be the same in each epoch.
+    """
 
     skip: int = 0
 
@@ -61,7 +62,10 @@ class EpochSampler(DistributedSampler[Any]):
 
 
 class WorkerLoader(DataLoader[Batch]):
-    """A ``DataLoader`` that keeps to the loader contract."""
+    """A ``DataLoader`` that keeps to the loader contract.
+
+    torch 2.14.1's cannot start in the middle of an epoch, or end workers that ignore SIGTERM.
+    """
 
     images: int
 
@@ -151,9 +155,4 @@ def _begin_worker(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    Queue._on_queue_feeder_error = partialmethod(_send_error, worker)  # pyright: ignore
-
-
-def _send_error(queue: Queue[Any], worker: int, error: Exception, batch: tuple[int, object]) -> None:
-    """Send why a batch cannot be sent. By default it is printed, and the batch is waited for without end."""
-    queue.put((batch[0], ExceptionWrapper(where=f"in DataLoader worker process {worker}")))
+    worker_queue.send_errors(worker)

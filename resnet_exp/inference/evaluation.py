@@ -111,7 +111,7 @@ class Relabel:
 
 
 class _Shown(Callback):
-    """One line on the terminal that says how far an evaluation is."""
+    """One line on the terminal that says how far an evaluation is: a callback of Composer 0.32.1."""
 
     def eval_batch_end(self, state: State, logger: Logger) -> None:
         """Write it."""

@@ -1,4 +1,4 @@
-"""What an evaluation measures beside the metrics of training: per class, and calibration."""
+"""What an evaluation measures beside the metrics of training: per class, and calibration (torchmetrics 1.9.0)."""
 
 from __future__ import annotations
 

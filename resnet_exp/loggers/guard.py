@@ -1,4 +1,7 @@
-"""A failing tracker must not end a run: its error is reported once, and it is not called again."""
+"""A failing tracker must not end a run: its error is reported once, and it is not called again.
+
+Composer 0.32.1 calls its loggers one after the other, and lets what one raises end the run.
+"""
 
 from __future__ import annotations
 

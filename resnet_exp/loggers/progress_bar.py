@@ -52,7 +52,10 @@ class Pace:
 
 
 class Progress(LoggerDestination):
-    """A bar with epoch, loss, lr, image size, images/s and ETA on a terminal; plain lines otherwise."""
+    """A bar with epoch, loss, lr, image size, images/s and ETA on a terminal; plain lines otherwise.
+
+    A logger of Composer 0.32.1, in the place of its ``ProgressBarLogger``.
+    """
 
     def __init__(self) -> None:
         self._bar: tqdm[NoReturn] | None = None

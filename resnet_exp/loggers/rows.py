@@ -29,7 +29,10 @@ COLUMNS = {
 
 
 class Rows(LoggerDestination):
-    """Append to ``train.csv`` and ``eval.csv``, or ``.jsonl``; a resumed run continues its files."""
+    """Append to ``train.csv`` and ``eval.csv``, or ``.jsonl``; a resumed run continues its files.
+
+    A logger of Composer 0.32.1, whose ``FileLogger`` writes lines of text.
+    """
 
     def __init__(self, runs_dir: str, format: str) -> None:
         """`format` is ``csv`` or ``jsonl``."""

@@ -1,6 +1,7 @@
 """The workspace and the report that ``python -m resnet_exp.dashboard`` puts on Weights & Biases. No network.
 
-Everything in them has a fixed id, so the same definition gives the same text: W&B's library would use random ids.
+Everything in them has a fixed id, so the same definition gives the same text: wandb-workspaces 0.4.13 would
+use random ids, and has no setting for it.
 """
 
 from __future__ import annotations

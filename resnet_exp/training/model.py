@@ -19,7 +19,7 @@ BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class MeanCrossEntropy(Metric):
-    """Cross entropy, averaged over samples. Composer's ``CrossEntropy`` averages over batches of any size."""
+    """Cross entropy, averaged over samples, in torchmetrics 1.9.0; Composer's averages over batches of any size."""
 
     def __init__(self) -> None:
         super().__init__()

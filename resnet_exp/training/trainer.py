@@ -22,11 +22,14 @@ from resnet_exp.loggers.metrics import Measures
 from resnet_exp.loggers.progress_file import ProgressFile
 from resnet_exp.loggers.recorder import Recorder, finished
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training import callbacks, checkpoint_loading, initial_weights
+from resnet_exp.training import callbacks, initial_weights
 from resnet_exp.training.algorithms.order import listed_order
 from resnet_exp.training.instantiate import build_entry, build_named
 from resnet_exp.training.loaders import _normalize, build_loader, normalized
 from resnet_exp.training.model import build_model
+from resnet_exp.training.patches import checkpoint_loading
+from resnet_exp.training.patches.learning_rate import OnTimeLearningRate
+from resnet_exp.training.patches.random_state import RestoreRng
 from resnet_exp.training.rank.batch_wait import BatchWait
 from resnet_exp.training.rank.startup import StartUp
 from resnet_exp.training.speed import compilation
@@ -105,12 +108,12 @@ class Training:
         if not latest.exists():
             initial_weights.load(model.module, config)
         loggers = [guard(name, self._tracker(name, entry)) for name, entry in config.loggers.items()]
-        self.rng = callbacks.RestoreRng()
+        self.rng = RestoreRng()
         checkpoint_loading.restrict()
         measures = Measures(self.recorder, config)
         self.exchange = Exchange(self.recorder, [callbacks.check_loss, self.recorder.trace_batch, measures.log_batch])
         own: list[Callback] = [
-            callbacks.OnTimeLearningRate(), self.rng, self.exchange, callbacks.SameBuffers(),
+            OnTimeLearningRate(), self.rng, self.exchange, callbacks.SameBuffers(),
             self.recorder, measures, ProgressFile(self.run, self.recorder),
         ]  # fmt: skip
         self.saver = BackgroundSaver(self.run, config.checkpoint_interval) if config.speed.async_checkpoints else None
@@ -153,7 +156,7 @@ class Training:
             spin_dataloaders=False,
         )
         checkpoint_loading.check_states([*self.algorithms, *trainer.state.callbacks])
-        self.rng.pending, trainer._rng_state = trainer._rng_state, None
+        self.rng.take_from(trainer)
         if config.speed.compile:
             compilation.compile_network(model.module)
         return trainer

@@ -35,6 +35,7 @@ from resnet_exp.runs.environment import Environment, read_environment, write_env
 from resnet_exp.runs.failure import write_error
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Evaluation, Result, ResultHardware, Timing, write_result
+from resnet_exp.training.patches import cpu_name
 from resnet_exp.training.rank import lazy_imports
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _build(run: RunFolder) -> Training:
         from resnet_exp.data.worker_loader import shorten_socket_paths
         from resnet_exp.training.trainer import Training, build_device
 
-    lazy_imports.without_cpu_probe()
+    cpu_name.without_probe()
     dist.initialize_dist(build_device(config.hardware), timeout=1800)
     if dist.get_global_rank() == 0:
         checkpoints.repair(run)

@@ -25,6 +25,16 @@ CALLBACKS = (f"{COMPOSER}.core.Callback", f"{COMPOSER}.loggers.LoggerDestination
 HELD = {(TRAINER, "state"): STATE, (STATE, "timestamp"): f"{COMPOSER}.core.Timestamp"}
 
 
+@dataclass(frozen=True)
+class Departure:
+    """Where we extend a class of a library, or set what is private or a name of a module of somebody else's."""
+
+    file: str
+    of: str  # the base, dotted; or the name that is set
+    texts: str  # the docstrings of the module, and of the class and function that it stands in
+    patches: bool
+
+
 @dataclass
 class Use:
     """Dotted names. Members of an object are those of its class: ``composer.core.State.timestamp``."""
@@ -37,6 +47,8 @@ class Use:
     arguments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by what is called
     bases: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # our subclasses, by base
     targets: set[str] = field(default_factory=set)  # that conf/ names
+    trainers: dict[str, set[str]] = field(default_factory=dict)  # our trainers, and the arguments that only they take
+    departures: list[Departure] = field(default_factory=list)
 
 
 @cache
@@ -44,7 +56,7 @@ def use() -> Use:
     """All of it."""
     found = Use()
     for path in sorted((ROOT / "resnet_exp").rglob("*.py")):
-        _Reader(found).visit(ast.parse(path.read_text()))
+        _Reader(found, str(path.relative_to(ROOT))).visit(ast.parse(path.read_text()))
     for path in sorted((ROOT / "conf").rglob("*.yaml")):
         found.targets.update(_targets(yaml.safe_load(path.read_text())))
     return found
@@ -131,19 +143,33 @@ def _inherited(node: ast.ClassDef) -> set[str]:
     own = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
     fields = (item.target for item in node.body if isinstance(item, ast.AnnAssign))
     own.update(target.id for target in fields if isinstance(target, ast.Name))
-    used = [part for part in ast.walk(node) if isinstance(part, ast.Attribute)]
-    used = [part for part in used if isinstance(part.value, ast.Name) and part.value.id == "self"]
-    own.update(part.attr for part in used if isinstance(part.ctx, ast.Store))
-    return {part.attr for part in used if part.attr not in own}
+    return _of_self(node, ast.Load) - _of_self(node, ast.Store) - own
+
+
+def _of_self(node: ast.ClassDef, use: type[ast.expr_context]) -> set[str]:
+    used = (part for part in ast.walk(node) if isinstance(part, ast.Attribute) and isinstance(part.ctx, use))
+    return {part.attr for part in used if isinstance(part.value, ast.Name) and part.value.id == "self"}
 
 
 class _Reader(ast.NodeVisitor):
     """Reads one file; `known` has the dotted names of local ones, `objects` the classes of variables."""
 
-    def __init__(self, found: Use) -> None:
-        self.found = found
+    def __init__(self, found: Use, file: str) -> None:
+        self.found, self.file = found, file
+        self.texts: list[str] = []
         self.known: dict[str, str] = {}
         self.objects: dict[str, str] = {}
+
+    def visit(self, node: ast.AST) -> None:
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            super().visit(node)
+            return
+        self.texts.append(ast.get_docstring(node) or "")
+        super().visit(node)
+        self.texts.pop()
+
+    def _departs(self, of: str, *, patches: bool) -> None:
+        self.found.departures.append(Departure(self.file, of, " ".join(" ".join(self.texts).split()), patches))
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -158,19 +184,25 @@ class _Reader(ast.NodeVisitor):
                 dotted = f"{node.module}.{alias.name}"
                 self.known[alias.asname or alias.name] = dotted
                 self.found.names.add(dotted)
+        # Files are read in their order: a trainer of ours before the one that makes it.
+        for alias in node.names:
+            if alias.name in self.found.trainers:
+                self.known[alias.name] = TRAINER
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         methods = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name[:2] != "__"]
         for base in filter(None, map(self._name, map(_without_index, node.bases))):
             owner = locate(base)
             self.found.bases[base].add(node.name)
+            self._departs(base, patches=False)
             self.found.overridden.update(f"{base}.{item.name}" for item in methods if hasattr(owner, item.name))
             self.found.members.update(f"{base}.{name}" for name in _inherited(node))
             if base in CALLBACKS:
-                heard = (
-                    item.name for item in methods if [arg.arg for arg in item.args.args][1:] == ["state", "logger"]
-                )
-                self.found.heard.update(heard)
+                taking = (item for item in methods if [arg.arg for arg in item.args.args][1:] == ["state", "logger"])
+                self.found.heard.update({item.name for item in taking} - _of_self(node, ast.Load))
+            if base == TRAINER:
+                inits = (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
+                self.found.trainers[node.name] = {arg.arg for item in inits for arg in item.args.kwonlyargs}
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -194,10 +226,15 @@ class _Reader(ast.NodeVisitor):
             if kind and kind.startswith(f"{COMPOSER}."):  # a tensor in one branch may be a dictionary in another
                 self.objects[node.args[0].id] = kind
         elif called := self._name(node.func):
-            self.found.arguments[called].update(keyword.arg for keyword in node.keywords if keyword.arg)
+            own = self.found.trainers.get(node.func.id, set()) if isinstance(node.func, ast.Name) else set[str]()
+            self.found.arguments[called].update({keyword.arg for keyword in node.keywords if keyword.arg} - own)
         self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
+        foreign = not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+        private = node.attr.startswith("_") and not node.attr.startswith("__")
+        if isinstance(node.ctx, ast.Store) and (self._name(node) or (private and foreign)):
+            self._departs(self._name(node) or node.attr, patches=True)
         if name := self._name(node):
             self.found.names.add(name)
             if isinstance(node.ctx, ast.Store):

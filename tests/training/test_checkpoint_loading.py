@@ -110,7 +110,7 @@ def payload(function: Callable[..., Any], *arguments: object) -> bytes:
 def test_composer_loads_nothing_else(content: bytes, says: str, tmp_path: Path) -> None:
     from composer.utils import checkpoint
 
-    from resnet_exp.training import checkpoint_loading
+    from resnet_exp.training.patches import checkpoint_loading
 
     checkpoint_loading.restrict()
     path = tmp_path / "mine.pt"
@@ -122,7 +122,7 @@ def test_composer_loads_nothing_else(content: bytes, says: str, tmp_path: Path) 
 def test_composer_loads_what_runs_save(tmp_path: Path) -> None:
     from composer.utils import checkpoint, reproducibility
 
-    from resnet_exp.training import checkpoint_loading
+    from resnet_exp.training.patches import checkpoint_loading
 
     checkpoint_loading.restrict()
     path = tmp_path / "mine.pt"

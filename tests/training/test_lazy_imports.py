@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.training.patches import cpu_name
 from resnet_exp.training.rank import lazy_imports
 from resnet_exp.training.rank.lazy_imports import UNUSED, Known
 from support.paths import TESTS
@@ -209,12 +210,12 @@ def test_imported_objects_are_no_garbage_to_look_for() -> None:
 
 
 def test_checkpoints_name_the_cpu_as_composer_does() -> None:
-    model = lazy_imports.cpu_model()
+    model = cpu_name.cpu_model()
     python(f"""
 import cpuinfo
 from composer.utils import get_composer_env_dict
-from resnet_exp.training.rank import lazy_imports
-lazy_imports.without_cpu_probe()
+from resnet_exp.training.patches import cpu_name
+cpu_name.without_probe()
 cpuinfo.get_cpu_info, probe = None, cpuinfo.get_cpu_info
 assert get_composer_env_dict()["cpu_model"] == probe()["brand_raw"] == {model!r}
 """)

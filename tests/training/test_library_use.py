@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
+from collections import Counter
 
 import pytest
 
 from support import library_use
-from support.library_use import COMPOSER, locate, use
+from support.library_use import COMPOSER, Departure, locate, use
 from support.paths import ROOT
 
 
@@ -62,6 +64,39 @@ def test_what_is_set_anew_is_called_by_composer() -> None:
         module, _, short = name.rpartition(".")
         functions = [value for _, value in inspect.getmembers(locate(module), inspect.isfunction)]
         assert any(short in value.__code__.co_names and value.__module__ == module for value in functions), name
+
+
+def locked_versions() -> dict[str, str]:
+    """By the names that texts have for them."""
+    text = (ROOT / "requirements.lock").read_text()
+    pins = dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", text))
+    return {"composer": pins["mosaicml"], **pins}
+
+
+def test_what_is_extended_or_set_anew_says_of_which_version() -> None:
+    """A newer version in the lock fails here: look whether the reason that is written there still holds."""
+    # Networks are made of `torch.nn.Module`: it has nothing that ours would have to follow.
+    departures = [departure for departure in use().departures if departure.of != "torch.nn.Module"]
+    versions = locked_versions()
+    assert len(departures) > 30
+
+    def named(departure: Departure) -> bool:
+        said = {
+            (name.lower(), version)
+            for name, version in re.findall(r"([\w-]+?)(?:'s)? (\d+\.\d+\.\d+)", departure.texts)
+        }
+        library = departure.of.partition(".")[0]
+        return (library, versions[library]) in said if library in versions else bool(said & versions.items())
+
+    assert [(departure.file, departure.of) for departure in departures if not named(departure)] == []
+
+
+def test_a_patch_stands_in_one_file_and_a_file_has_one() -> None:
+    patches = {(departure.file, departure.of) for departure in use().departures if departure.patches}
+    assert "_torch_load_with_validation" in {of.rpartition(".")[2] for _, of in patches}
+    assert [of for of, times in Counter(of for _, of in patches).items() if times > 1] == []
+    several = {file for file, times in Counter(file for file, _ in patches).items() if times > 1}
+    assert several == {"resnet_exp/tracking/workspace.py"}  # two ids, for one reason
 
 
 def test_the_random_state_is_restored_by_the_trainer_unless_it_is_taken() -> None:

@@ -19,7 +19,10 @@ from resnet_exp.data.worker_loader import EpochSampler, Key, WorkerLoader
 
 
 class SeededImages(ImageFolder):
-    """An ``ImageFolder`` whose augmentation depends only on (seed, epoch, sample), not on the worker that loads it."""
+    """An ``ImageFolder`` whose augmentation depends only on (seed, epoch, sample), not on the worker that loads it.
+
+    That of torchvision 0.29.2 takes random numbers from the worker's generators.
+    """
 
     def __init__(self, root: str, transform: transforms.Compose, seed: int) -> None:
         """See ``torchvision.datasets.ImageFolder``; samples are indexed by (epoch, index, side in pixels)."""

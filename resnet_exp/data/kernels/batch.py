@@ -35,7 +35,8 @@ def _libffcv() -> str:
     return library.origin
 
 
-# Called by name, since compiled code is kept for later processes, in which the function has another address.
+# FFCV 1.0.2's decoder, without its package. Called by name, since compiled code is kept for later processes, in which
+# the function has another address.
 llvmlite.binding.load_library_permanently(_libffcv())
 _decode_jpeg = types.ExternalFunction(
     "imdecode",

@@ -30,7 +30,10 @@ def _say_not_kept(why: str) -> None:
 
 
 class KernelCache(FunctionCache):
-    """Numba's cache of a function on disk, which lets one process at a time compile; the others wait and load."""
+    """Numba's cache of a function on disk, which lets one process at a time compile; the others wait and load.
+
+    With that of numba 0.68.1, all processes of a machine compile at once; a damaged file or a full disk is an error.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Raises `RuntimeError` where no folder of numba's can be written."""
@@ -91,13 +94,13 @@ def kernel(function: Function) -> Function:
     """Compile a function that Python calls, and keep the result on disk for later processes if the disk can be written.
 
     The function must be a closure over `sources_digest`: numba finds a kept result by the variables of the closure, so
-    that one of other sources is not used.
+    that one of other sources is not used. ``cache=True`` of numba 0.68.1 would make a `FunctionCache`, not ours.
     """
     compiled: Any = inner(function)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
         try:
-            compiled._cache = KernelCache(function)  # what numba's `cache=True` does with a cache of its own
+            compiled._cache = KernelCache(function)
         except RuntimeError:  # numba's words name a function, not the folders
             _say_not_kept(f"neither {Path(__file__).parent} nor ~/.cache can be written")
     return compiled

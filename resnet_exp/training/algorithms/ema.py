@@ -25,7 +25,7 @@ HEARD = frozenset(
 class EMA(ComposerEMA):
     """Composer's moving average of the weights, started at the first update as in Composer 0.7.1.
 
-    Today's Composer starts from a copy of the weights after the first batch.
+    Composer 0.32.1 starts from a copy of the weights after the first batch.
     """
 
     def match(self, event: Event, state: State) -> bool:

@@ -10,7 +10,7 @@ from resnet_exp.data.contract import Augmenting
 
 
 class RandAugment(ComposerRandAugment):
-    """Composer's RandAugment, done by the loader itself if it can: Composer's own needs Pillow images."""
+    """Composer's RandAugment, done by the loader itself if it can: that of Composer 0.32.1 needs Pillow images."""
 
     def match(self, event: Event, state: State) -> bool:
         """True when training begins."""

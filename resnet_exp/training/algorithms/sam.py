@@ -13,7 +13,8 @@ from resnet_exp.training.step.scaler import ClosureGradScaler
 class SAM(Algorithm):
     """Sharpness-aware minimization every ``interval`` batches (Foret et al., 2020), wrapped around the optimizer.
 
-    Runs on ``Event.INIT``, as in Composer 0.7.1, so that a checkpoint is loaded into the wrapped optimizer.
+    Runs on ``Event.INIT``, as in Composer 0.7.1, so that a checkpoint is loaded into the wrapped optimizer. That of
+    Composer 0.32.1 runs on ``AFTER_LOAD``, and makes an optimizer that does not resume.
     """
 
     def __init__(self, rho: float, epsilon: float, interval: int) -> None:

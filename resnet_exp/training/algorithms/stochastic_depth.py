@@ -16,6 +16,7 @@ class StochasticDepth(ComposerStochasticDepth):
 
     Composer 0.7.1 replaced each bottleneck by a new one, so that the recipe's initial weights survived only in the
     stem, the downsampling convolutions and the classifier (fixed in 0.8.0, #1085). The published Hot runs used 0.7.1.
+    Composer 0.32.1 keeps them, and has no choice.
     """
 
     def __init__(self, reset_blocks: bool, **settings: Any) -> None:

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -108,25 +107,6 @@ def without_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def cpu_model() -> str | None:
-    """The name of the CPU in ``/proc/cpuinfo``; None where it has none, as on ARM."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, None)
-
-
-def without_cpu_probe() -> None:
-    """Have Composer read the name of the CPU that it notes in checkpoints.
-
-    It asks py-cpuinfo, which finds the same name, and for that starts a process that measures the clock for a second.
-    """
-    from composer.utils import collect_env
-
-    model = cpu_model()
-    if model is not None:
-        collect_env.get_cpu_model = lambda: model
 
 
 def _stand_in(name: str) -> StandIn | None:

@@ -22,7 +22,7 @@ from resnet_exp.training.rank.memory_check import check_memory
 class StartUp(Callback):
     """Start the loaders, which compile, start workers and take memory, and make the first batch.
 
-    It is the last of the callbacks: what others do at the start is not in the clock either.
+    A callback of Composer 0.32.1, the last one: what others do at the start is not in the clock either.
     """
 
     def __init__(self, config: RunConfig, train: Loader, evaluation: Loader, wait: BatchWait) -> None:

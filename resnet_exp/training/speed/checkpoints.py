@@ -23,7 +23,7 @@ from resnet_exp.runs.folder import RunFolder
 
 
 class BackgroundSaver(CheckpointSaver):
-    """Composer's saver of checkpoints, with the newest one written in a thread; one at a time.
+    """Composer 0.32.1's saver of checkpoints, with the newest one written in a thread; one at a time.
 
     A process that is killed while one is written leaves the one before: ``latest`` names only what is whole.
     """

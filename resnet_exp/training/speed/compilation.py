@@ -17,7 +17,8 @@ BACKEND: str | Callable[..., Any] = "inductor"
 class CompiledResNet(ResNet):
     """A ResNet whose forward and backward passes are compiled; nothing else of it differs, not even a name.
 
-    A copy of it is compiled as well: the compiled function belongs to no object.
+    A copy of it is compiled as well, as the compiled function belongs to no object; with ``nn.Module.compile`` of torch
+    2.14.1 it would not be. ``ResNet.forward`` of torchvision 0.29.2 does nothing but call ``_forward_impl``.
     """
 
     compiled: Callable[[ResNet, Tensor], Tensor]

@@ -1,7 +1,7 @@
 """Composer's algorithms of the batch, with the same numbers, but without a wait of the host for the device.
 
-Composer's own read labels on the host, and index images by indices in the host's memory, which CUDA copies only when
-all its work is done. Configurations name Composer's classes; `UNWAITING` has these for them.
+Those of Composer 0.32.1 read labels on the host, and index images by indices in the host's memory, which CUDA copies
+only when all its work is done. Configurations name Composer's classes; `UNWAITING` has these for them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from resnet_exp.training.step import foreach
 
 
 class DecoupledSGDW(ComposerDecoupledSGDW):
-    """Composer's ``DecoupledSGDW`` with torch's multi-tensor SGD: the same arithmetic, without a loop over the weights.
+    """Composer 0.32.1's ``DecoupledSGDW`` with torch's multi-tensor SGD: the same arithmetic, no loop over the weights.
 
     Its name is Composer's, by which a checkpoint finds the optimizer's state. torch's fused SGD is no alternative: it
     rounds differently.

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 class ClosureGradScaler(ComposerClosureGradScaler):
     """Composer's ``ClosureGradScaler``, whose ranks agree on overflows by one small reduction, and only where needed.
 
-    Composer gathers a pickled bool from all ranks in each pass, and sums the overflows once more in ``update``. But
+    Composer 0.32.1 gathers a pickled bool from all ranks in each pass, and sums overflows once more in ``update``. But
     gradients that were averaged over the ranks are the same on each of them; only SAM's first pass leaves them apart.
     """
 
