@@ -13,7 +13,6 @@ import pytest
 from resnet_exp.commands.table import COMMANDS, TRAIN
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED
 from support.commands import TINY, command
-from support.paths import ROOT
 from support.photos import PhotoTree
 from support.run_folders import write_run
 from support.warm import WarmPython
