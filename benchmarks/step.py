@@ -6,9 +6,10 @@
     python benchmarks/step.py --read step.json --draw step.svg
 
 Each contender of `step_contenders.py` trains in its own process, on random images in memory; each round has one order
-for each of them in turn. On a CPU the time is that of one thread, in which the step runs; on a GPU it is the wall
-clock. The limit is the roofline: the bytes and operations of every kernel, counted by
-`resnet_exp.config.network`, at the peaks of the GPU, or at those that torch reaches here on a CPU.
+for each of them in turn. On a CPU the time is that of all threads of a process, of which one runs the step, and memory
+that is freed stays the process's; on a GPU it is the wall clock. The limit is the roofline: the bytes and operations of
+every kernel, counted by `resnet_exp.config.network`, at the peaks of the GPU, or at those that torch reaches here on a
+CPU.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ SIDES = (88, 128, 176, 224)
 BATCHES = {"cuda": 256, "cpu": 4}
 STEPS = {"cuda": 30, "cpu": 1}
 LIMIT = "limit"
+# Of a CPU's contenders, which all get this of glibc's allocator: memory that is freed is kept. Otherwise the order in
+# which a heap happened to fill decides who gives 18 MB back in each step, and gets new pages for them.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**36), "MALLOC_MMAP_THRESHOLD_": str(2**36)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Process:
         path = os.pathsep.join(str(each) for each in (HERE.parent, timm) if each)
         environment = {**os.environ, "PYTHONPATH": path}
         if kind == "cpu":
-            environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+            environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **KEEP_MEMORY}
         self._process = subprocess.Popen(
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )

@@ -36,6 +36,7 @@ def set_gradients(step: int, *of: list[nn.Parameter]) -> None:
             weight.grad = None if gradient is None else gradient.clone()
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["as on a GPU", "as on a CPU"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -45,11 +46,13 @@ def set_gradients(step: int, *of: list[nn.Parameter]) -> None:
         {"momentum": 0.0, "weight_decay": 5e-4},
     ],
 )
-def test_the_optimizer_has_composers_bits(settings: Settings) -> None:
+def test_the_optimizer_has_composers_bits(settings: Settings, together: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     import composer.optim
 
-    from resnet_exp.training.step.optimizer import DecoupledSGDW
+    from resnet_exp.training.step.optimizer import DecoupledSGDW, sgdw_together
 
+    if together:
+        monkeypatch.setattr(DecoupledSGDW, "sgdw", staticmethod(sgdw_together))
     settings = {"lr": 2.048, **settings}
     theirs, ours = weights(), weights()
     reference = composer.optim.DecoupledSGDW(groups(theirs, settings), **settings)
