@@ -32,7 +32,7 @@ class EMA(ComposerEMA):
         """Delay the start until an update is due."""
         if event not in HEARD or (event == Event.BATCH_START and not self.ema_weights_active):
             return False
-        if event == self.update_event and not self.ema_started:
+        if event is self.update_event:
             due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0
             return due and super().match(event, state)
         return super().match(event, state)
