@@ -104,10 +104,20 @@ class SlurmCluster:
         self.conf.write_text(re.sub(rf"^{name}=.*$", f"{name}={value}", before, flags=re.MULTILINE))
         try:
             self.restart_controller()
+            self._wait_for_nodes()
             yield
         finally:
             self.conf.write_text(before)
             self.restart_controller()
+            self._wait_for_nodes()
+
+    def _wait_for_nodes(self) -> None:
+        """Wait until each node has answered the controller: before that it takes no job."""
+        end = time.monotonic() + 30
+        while re.search(r"\*|unk", states := self.run("sinfo", "-h", "-N", "-o", "%N %T")):
+            if time.monotonic() > end:
+                raise TimeoutError(f"nodes do not answer: {states}")
+            time.sleep(0.1)
 
     def kill_node(self, name: str) -> None:
         """Kill all that runs on the node, as a loss of power would."""
