@@ -41,6 +41,8 @@ LONGEST = (
     "data/test_conversion_interrupted",
     "config/test_bad_requests",
     "training/test_traces",
+    "training/test_compilation",
+    "diagnosis/test_doctor",
     "sweep/test_composition",
     "reporting/test_report",
     "data/test_conversion",
