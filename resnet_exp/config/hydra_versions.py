@@ -9,7 +9,7 @@ from typing import Any
 import hydra
 from hydra import version
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf, basecontainer
+from omegaconf import OmegaConf
 
 BEFORE_14 = hydra.__version__.startswith("1.3.")
 
@@ -31,8 +31,3 @@ def register_resolver(name: str, resolver: Callable[..., object]) -> None:
 def use_current_behavior() -> None:
     """Have Hydra 1.3 do as 1.4 does, which knows no other way."""
     version.setbase("1.3" if BEFORE_14 else version._UNSPECIFIED_)  # pyright: ignore[reportPrivateUsage]
-
-
-def implicit_resolvers() -> Any:
-    """Which unquoted texts OmegaConf reads as numbers, booleans and nulls: PyYAML's table of them."""
-    return getattr(basecontainer, "get_yaml_loader")().yaml_implicit_resolvers  # noqa: B009

@@ -6,9 +6,8 @@ import re
 from dataclasses import asdict
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, basecontainer
 
-from resnet_exp.config import hydra_versions
 from resnet_exp.config.checks import import_check, validate
 from resnet_exp.config.overrides.hydra_errors import explain_error
 from resnet_exp.config.schema import TARGET, RunConfig, plain_values, run_config
@@ -24,7 +23,8 @@ NESTING, MOST_NESTING = re.compile(rb"[\[{]|[-?] "), 10_000
 class _Dumper(yaml.CSafeDumper):
     """Ten times as fast as `OmegaConf.to_yaml`; quotes every string that OmegaConf would read as another type."""
 
-    yaml_implicit_resolvers = hydra_versions.implicit_resolvers()
+    # OmegaConf 2.4 defines it elsewhere than 2.3; both have it here, without declaring so.
+    yaml_implicit_resolvers = getattr(basecontainer, "get_yaml_loader")().yaml_implicit_resolvers  # noqa: B009
 
 
 def write_config(folder: RunFolder, config: RunConfig) -> None:
