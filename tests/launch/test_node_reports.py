@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from resnet_exp.core.files import read_json
-from resnet_exp.launch.ranks import run_ranks
+from resnet_exp.launch.ranks import RENDEZVOUS, run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import read_failure, silent_nodes
 from resnet_exp.runs.folder import RunFolder
@@ -55,7 +55,9 @@ def test_a_node_reports_before_srun_can_kill_it(tmp_path: Path) -> None:
         "from resnet_exp.launch.rendezvous import Rendezvous; from resnet_exp.runs.folder import RunFolder; "
         f"run_ranks(RunFolder(Path({str(tmp_path)!r})), 1, Rendezvous(2, 1, '127.0.0.1', 29400), None)"
     )
-    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    # Tests in this process may have made it a rank, which the launcher is not.
+    environ = {name: value for name, value in os.environ.items() if name not in RENDEZVOUS}
+    environ["PYTHONPATH"] = str(tmp_path)
     with subprocess.Popen([sys.executable, "-c", program], env=environ) as launcher:
         deadline = time.monotonic() + 60
         while not (tmp_path / "began").exists() and time.monotonic() < deadline:
