@@ -48,7 +48,7 @@ def read_weights(path: Path, named: str) -> Weights:
         found = _safetensors(path, named) if path.suffix == SAFETENSORS else _pickled(path)
     except OSError as error:
         raise RequestError(f"{named}: {path} cannot be read ({error.strerror or error}); give another file") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, ValueError) as error:
         if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
             why = "holds more than weights, which is not run"
         else:
@@ -81,9 +81,26 @@ def _safetensors(path: Path, named: str) -> Mapping[str, object]:
         raise ValueError(error) from error
 
 
+def load_data(path: Path, map_location: str) -> Any:
+    """What ``torch.save`` has written, if it is tensors, numbers, texts and what torch has been told to allow.
+
+    Raises:
+        OSError: the file cannot be read.
+        pickle.UnpicklingError: it names something else, of which nothing was run, or is damaged.
+        ValueError: it is damaged.
+    """
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except (OSError, pickle.UnpicklingError):
+        raise
+    except Exception as error:
+        # torch's reader carries out any bytes as a pickle's instructions, and raises whatever comes of that.
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
 def _pickled(path: Path) -> Mapping[str, object]:
     with torch.serialization.safe_globals(HARMLESS):
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = load_data(path, "cpu")
     if not is_object(found):
         raise ValueError(f"a {type(found).__name__}")
     state = found.get("state")

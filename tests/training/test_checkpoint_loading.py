@@ -104,6 +104,7 @@ def payload(function: Callable[..., Any], *arguments: object) -> bytes:
         (payload(torch.load, "x"), "names torch.serialization.load, which"),
         (pickle.dumps(Call(os.mkdir, "planted"), protocol=2), "is damaged; remove"),
         (b"", "is damaged; remove"),
+        (b"root:x:0:0:root:/root", "is damaged; remove"),
         (payload(eval, "1")[:-9], "is damaged; remove"),
     ],
 )

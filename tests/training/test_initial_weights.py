@@ -84,6 +84,7 @@ def test_the_content_is_part_of_the_id(hot_run: RunFolder, tmp_path: Path) -> No
         ("TMP/none", "TMP/none is no file; use a run folder"),
         ("TMP", "init_from=TMP has no weights.pt; name a finished run"),
         ("TMP/text.pt", "text.pt is damaged or holds no weights"),
+        ("TMP/users.pt", "users.pt is damaged or holds no weights"),
         ("TMP/shallow.pt", r"shallow.pt has no layer3.0.conv1.weight: it is another network"),
         ("TMP/deep.pt", r"deep.pt has layer1.1.conv1.weight, which model=small has not"),
         ("TMP/wide.pt", r"layer1.0.conv1.weight has the shape \[128, 64, 1, 1\], that of model=small \[64, 64, 1, 1\]"),
@@ -92,6 +93,7 @@ def test_the_content_is_part_of_the_id(hot_run: RunFolder, tmp_path: Path) -> No
 )
 def test_weights_of_no_use_are_refused(init_from: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no weights")
+    (tmp_path / "users.pt").write_text("root:x:0:0:root:/root")  # as a pickle it takes from an empty stack
     deep, wide = replace(SMALL, layers=[2, 1, 1, 1]), replace(SMALL, width_per_group=128)
     for name, config in (("deep", deep), ("wide", wide), ("shallow", SMALL)):
         weights = build_model(config).module.state_dict()

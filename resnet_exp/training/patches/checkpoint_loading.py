@@ -20,7 +20,7 @@ from composer.utils import checkpoint
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.training.weight_files import HARMLESS
+from resnet_exp.training.weight_files import HARMLESS, load_data
 
 # For `load_exclude_algorithms`: a run has its algorithms from its configuration.
 DESCRIBED = dir(composer.algorithms)
@@ -41,8 +41,8 @@ def load(checkpoint_filepath: str | Path, map_location: str) -> Any:
     """
     path = Path(checkpoint_filepath).resolve()  # Composer loads through a link in a temporary folder
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        return load_data(path, map_location)
+    except (pickle.UnpicklingError, ValueError) as error:
         start_over = f"remove {path.parent} to train from the beginning"
         if names := _forbidden(path):
             fix = FIX.format(names[0].rpartition(".")[2])
