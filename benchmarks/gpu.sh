@@ -12,7 +12,7 @@
 #   PYTHON=...     interpreter that has torch 2.11 or later (default: .venv/bin/python, else python3)
 #
 # Exit codes: 0 all is as it must be, 1 a part failed or found something wrong (the table says which), 2 not started.
-# To have `python -m resnet_exp.plan` use the results of a GPU, put results.jsonl into benchmarks/results/CARD/.
+# To have `resnet_exp plan` use the results of a GPU, put results.jsonl into benchmarks/results/CARD/.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")

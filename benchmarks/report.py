@@ -1,4 +1,4 @@
-"""How the report scales: ``python -m resnet_exp.report`` on many finished run folders.
+"""How the report scales: ``resnet_exp report`` on many finished run folders.
 
     python benchmarks/report.py --runs 10000
 
@@ -69,7 +69,7 @@ def _result(run_id: str, recipe: str, ssr: float, hardware: str, seed: int, kind
         ssr=ssr,
         seed=seed,
         group=f"{kind:08x}",
-        command=f"python -m resnet_exp recipe={recipe} ssr={ssr} seed={seed} hardware={hardware}",
+        command=f"resnet_exp recipe={recipe} ssr={ssr} seed={seed} hardware={hardware}",
         epochs=int(90 * ssr),
         batches=int(56250 * ssr),
         top1=top1,

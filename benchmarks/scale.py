@@ -50,7 +50,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 RESULT = Result(
     run_id="", recipe="mild", ssr=0.36, seed=0, model="resnet50", dataset="imagenet", data="ffcv",
     algorithms=("blurpool", "channels_last", "ema", "label_smoothing", "progressive_resizing"), group="0000000a",
-    sweep="big", command="python -m resnet_exp recipe=mild", commits=("0" * 40,), dirty=False, epochs=32, batches=20000,
+    sweep="big", command="resnet_exp recipe=mild", commits=("0" * 40,), dirty=False, epochs=32, batches=20000,
     train_images=1281167, val_images=50000, top1=0.766, top5=0.931, eval_loss=1.1, evaluation=Evaluation(232, 224),
     images_per_second=25000.0, resumed=0, timing=Timing(1600.0, 60.0, 40.0, 20.0),
     hardware=ResultHardware("p4d.24xlarge", "aws", 8, 1, "amp_fp16", "A100 40GB", 96, 21.96, "2026-11-09"),
@@ -103,7 +103,7 @@ def report(what: str, count: int, samples: list[tuple[float, float]]) -> None:
 
 
 def status(sizes: list[int], repeat: int) -> None:
-    """Time ``python -m resnet_exp.status`` on folders of several sizes, in turn."""
+    """Time ``resnet_exp status`` on folders of several sizes, in turn."""
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             write_runs(Path(folder) / str(size), size)

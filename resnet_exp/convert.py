@@ -1,4 +1,4 @@
-"""Convert a dataset ahead of its first run: ``python -m resnet_exp.convert dataset=... ``."""
+"""Convert a dataset ahead of its first run: ``resnet_exp convert dataset=... ``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from resnet_exp.launch.prepare import prepare_data
 HELP = """\
 Converts an image folder, train and val, to FFCV files or MDS shards that every run with the same data.* settings uses.
 
-  python -m resnet_exp.convert dataset=imagefolder dataset.dir=PATH
-  python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH data.loader.write_mode=raw
-  python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH on_error=skip max_skipped=20
-  python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH verify=true
-  python -m resnet_exp.convert dataset=imagenet dataset.dir=PATH data=streaming data.loader.remote=s3://BUCKET/FOLDER
+  resnet_exp convert dataset=imagefolder dataset.dir=PATH
+  resnet_exp convert dataset=imagenet dataset.dir=PATH data.loader.write_mode=raw
+  resnet_exp convert dataset=imagenet dataset.dir=PATH on_error=skip max_skipped=20
+  resnet_exp convert dataset=imagenet dataset.dir=PATH verify=true
+  resnet_exp convert dataset=imagenet dataset.dir=PATH data=streaming data.loader.remote=s3://BUCKET/FOLDER
 
   data.loader.write_mode=proportion|raw|jpg   pixels, JPEG, or JPEG for data.loader.compress_probability of the images
   data.loader.max_resolution=500              longest side in pixels; null keeps every size

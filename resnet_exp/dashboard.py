@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.dashboard ENTITY/PROJECT``: a workspace and a report on Weights & Biases."""
+"""``resnet_exp dashboard ENTITY/PROJECT``: a workspace and a report on Weights & Biases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this machine ready for a run? ``python -m resnet_exp.doctor WORDS``."""
+"""Is this machine ready for a run? ``resnet_exp doctor WORDS``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from resnet_exp.sweep.planned import Sweep
 HELP = """\
 Says whether this machine is ready for a run or a sweep, and what to do where it is not. Trains nothing.
 
-  python -m resnet_exp.doctor                                        of a run with nothing else, on the digits
-  python -m resnet_exp.doctor recipe=mild ssr=0.36 dataset=imagenet dataset.dir=PATH hardware=p4d.24xlarge
-  python -m resnet_exp.doctor -m ssr=0.1,0.2 hydra/launcher=slurm    on a login node: would SLURM take the sweep?
-  srun --gpus=8 python -m resnet_exp.doctor hardware=a100x8          in a job: the machine that the run will have
+  resnet_exp doctor                                        of a run with nothing else, on the digits
+  resnet_exp doctor recipe=mild ssr=0.36 dataset=imagenet dataset.dir=PATH hardware=p4d.24xlarge
+  resnet_exp doctor -m ssr=0.1,0.2 hydra/launcher=slurm    on a login node: would SLURM take the sweep?
+  srun --gpus=8 resnet_exp doctor hardware=a100x8          in a job: the machine that the run will have
 
   --json    one JSON object a finding: check, state (ok, note, bad), found, fix
 

@@ -1,4 +1,4 @@
-"""How good a model is, on its run's images or on others: ``python -m resnet_exp.evaluate MODEL [KEY=VALUE...]``."""
+"""How good a model is, on its run's images or on others: ``resnet_exp evaluate MODEL [KEY=VALUE...]``."""
 
 from __future__ import annotations
 

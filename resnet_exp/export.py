@@ -1,4 +1,4 @@
-"""A trained model for other programs: ``python -m resnet_exp.export MODEL [-o DIR]``."""
+"""A trained model for other programs: ``resnet_exp export MODEL [-o DIR]``."""
 
 from __future__ import annotations
 

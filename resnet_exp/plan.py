@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.plan ...``: what a run or a sweep would do, how long, for how much; starts nothing."""
+"""``resnet_exp plan ...``: what a run or a sweep would do, how long, for how much; starts nothing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HELP = """\
 What a run or a sweep would do, how long and for how much. Starts nothing, writes nothing, and needs neither the data
 nor the GPUs.
 
-  python -m resnet_exp.plan recipe=mild ssr=0.36 dataset=imagenet dataset.dir=PATH hardware=p4d.24xlarge
-  python -m resnet_exp.plan recipe=mild ssr=0.36 picture=mild.svg     draws image size and learning rate into a file
-  python -m resnet_exp.plan -m recipe=mild,hot ssr=0.1,0.2 seed=17,18,19
-  python -m resnet_exp.plan target_top1=0.766 [dataset=imagenet]      the cheapest and the fastest known way there
+  resnet_exp plan recipe=mild ssr=0.36 dataset=imagenet dataset.dir=PATH hardware=p4d.24xlarge
+  resnet_exp plan recipe=mild ssr=0.36 picture=mild.svg     draws image size and learning rate into a file
+  resnet_exp plan -m recipe=mild,hot ssr=0.1,0.2 seed=17,18,19
+  resnet_exp plan target_top1=0.766 [dataset=imagenet]      the cheapest and the fastest known way there
 
-To plan a command line, put .plan after resnet_exp in it. python -m resnet_exp --help shows its options.
+To plan a command line, put plan after resnet_exp in it. resnet_exp --help shows its options.
 
 Times cover training only, without evaluation and start-up. Each is based on the first of these that exists:
   1. finished runs of the same kind in runs_dir: their mean images/s;

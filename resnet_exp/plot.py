@@ -1,4 +1,4 @@
-"""Learning curves of run folders: ``python -m resnet_exp.plot RUN_DIR... -o curves.svg``."""
+"""Learning curves of run folders: ``resnet_exp plot RUN_DIR... -o curves.svg``."""
 
 from __future__ import annotations
 

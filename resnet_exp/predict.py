@@ -1,4 +1,4 @@
-"""What images show: ``python -m resnet_exp.predict MODEL IMAGE...``."""
+"""What images show: ``resnet_exp predict MODEL IMAGE...``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.report RUNS... -o DIR``: accuracy, time and cost of finished runs."""
+"""``resnet_exp report RUNS... -o DIR``: accuracy, time and cost of finished runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.status RUNS...``: every run of a folder: planned, queued, running, done, failed, missing."""
+"""``resnet_exp status RUNS...``: every run of a folder: planned, queued, running, done, failed, missing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The worker: turns a run folder into a result. ``python -m resnet_exp.train RUN_DIR``.
+"""The worker: turns a run folder into a result. ``resnet_exp train RUN_DIR``.
 
 With ``RANK`` in the environment (from the launcher, ``composer`` or ``torchrun``) this process is that rank; without
-it, it starts the ranks. ``RANK=0 python -m resnet_exp.train RUN_DIR`` trains in this same process, for debugging.
+it, it starts the ranks. ``RANK=0 resnet_exp train RUN_DIR`` trains in this same process, for debugging.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        console.complain("usage: python -m resnet_exp.train RUN_DIR    (RUN_DIR holds a config.yaml)")
+        console.complain("usage: resnet_exp train RUN_DIR    (RUN_DIR holds a config.yaml)")
         return EXIT_BAD_REQUEST
     program.work_begins()
     run = RunFolder(Path(arguments[0]).absolute())

@@ -104,3 +104,4 @@ def test_words_of_ones_own_are_taken() -> None:
         ["a=1", "verify_not=1", "-m"],
     )
     assert command_line.words_of(command_line.command_of(["a=[1, 2]", "-m"])) == ["a=[1, 2]", "-m"]
+    assert command_line.words_of("python -m resnet_exp seed=1") == ["seed=1"]

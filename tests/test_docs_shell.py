@@ -48,7 +48,7 @@ def test_the_tests_that_a_table_names_are_there() -> None:
 
 def test_what_is_refused() -> None:
     for line, word in {
-        "python -m resnet_exp loggers=[progress,wandb]": "loggers=[progress,wandb]",
+        "resnet_exp loggers=[progress,wandb]": "loggers=[progress,wandb]",
         "resnet_exp -m ssr=interval(0.1,0.2)": "ssr=interval(0.1,0.2)",
         "resnet_exp recipe=mild ~algorithms.ema": "~algorithms.ema",
         "resnet_exp data.loader={a: 1}": "data.loader={a:",

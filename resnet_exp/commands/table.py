@@ -57,7 +57,7 @@ def listing() -> str:
     lines = (f"  {name:<{width}}  {about}" for name, about in COMMANDS.items())
     return "\n".join(
         [
-            "resnet_exp COMMAND ...    (or python -m resnet_exp.COMMAND ...)",
+            "resnet_exp COMMAND ...",
             "",
             *lines,
             "",

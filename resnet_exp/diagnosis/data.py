@@ -60,7 +60,7 @@ def _to_convert(subject: Subject) -> Finding:
     found = f"not converted yet; data.cache_dir has {byte_size(free)} free"
     if need is not None:
         found += f", ImageNet takes about {byte_size(need)}"
-    command = f"python -m resnet_exp.convert does it ahead of the first run, into {printable(config.data.cache_dir)}"
+    command = f"resnet_exp convert does it ahead of the first run, into {printable(config.data.cache_dir)}"
     if need is not None and free < need:
         return Finding("data", "bad", found, "set data.cache_dir=PATH on a larger disk")
     return Finding("data", "ok", found, command)

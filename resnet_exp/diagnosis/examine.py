@@ -57,7 +57,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
             yield Finding(name, "bad", found, fix)
     console.status("")
     if elsewhere:
-        fix = "run python -m resnet_exp.doctor in a job there (srun), with the words of one run"
+        fix = "run resnet_exp doctor in a job there (srun), with the words of one run"
         yield Finding("devices", "note", "the machines of the jobs cannot be seen from here", fix)
 
 

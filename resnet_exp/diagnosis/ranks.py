@@ -56,7 +56,7 @@ def _place(hardware: HardwareConfig) -> tuple[Rendezvous, Finding | None]:
         return find_rendezvous(hardware), None
     except RequestError:
         found = f"of {hardware.nodes} nodes, only this one can be tried from here"
-        fix = f"in an allocation: srun --ntasks={hardware.nodes} --ntasks-per-node=1 python -m resnet_exp.doctor ..."
+        fix = f"in an allocation: srun --ntasks={hardware.nodes} --ntasks-per-node=1 resnet_exp doctor ..."
         return find_rendezvous(replace(hardware, nodes=1)), Finding("nodes", "note", found, fix)
 
 

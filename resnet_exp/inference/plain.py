@@ -1,7 +1,7 @@
 """ResNets in plain torch and torchvision, built from the names and shapes of their weights alone.
 
 Of torchvision 0.29.2, a ``Bottleneck`` is extended for stochastic depth. This file needs nothing else of resnet_exp:
-`python -m resnet_exp.export` copies it beside the weights as ``model.py``.
+`resnet_exp export` copies it beside the weights as ``model.py``.
 """
 
 from __future__ import annotations

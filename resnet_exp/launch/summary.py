@@ -26,7 +26,7 @@ def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> st
     if folder.latest_checkpoint.exists():
         rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
     if config.dataset.name == "digits":
-        command = f"python -m resnet_exp recipe={config.recipe} ssr={config.ssr}"
+        command = f"resnet_exp recipe={config.recipe} ssr={config.ssr}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
     rows += [("note", note) for note in (*validate.notes(config), *workers.core_notes(config))]
     return "\n".join([folder.path.name, *(row(name, text, width) for name, text in rows)])

@@ -1,4 +1,4 @@
-"""A run's progress in a file, for the table of a sweep and for ``python -m resnet_exp.status``."""
+"""A run's progress in a file, for the table of a sweep and for ``resnet_exp status``."""
 
 from __future__ import annotations
 

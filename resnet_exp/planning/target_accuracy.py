@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_exp.config.identity import NAMED_DATASETS
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import dollars, fraction, percent_with_error, plural, span
@@ -46,7 +47,7 @@ def target_lines(target: float, runs_dir: Path, config: RunConfig | None) -> lis
         keyed.setdefault(frontier.frontier_key(group.runs[0]), []).append(group)
     answers = [row for key, groups in sorted(keyed.items()) for row in _answer(target, key, groups)]
     left_out = plural(len(own.unreadable), "unreadable run")
-    note = [("note", f"{left_out} left out; python -m resnet_exp.report names them")] if own.unreadable else []
+    note = [("note", f"{left_out} left out; resnet_exp report names them")] if own.unreadable else []
     return [*(answers or [_not_reached(target, runs, dataset)]), *note]
 
 
@@ -102,7 +103,7 @@ def _answer_rows(name: str, group: Group, target: float) -> list[Line]:
     text = f"{cost}{price}, {time} ({run.clock}): {what} on {run.hardware}, {top1}, {seeds}, {whose}"
     if not run.command:
         return [(name, text)]
-    planned = run.command.replace("-m resnet_exp ", "-m resnet_exp.plan ", 1)
+    planned = command_line.command_of(["plan", *command_line.words_of(run.command)])
     return [(name, text), ("command", run.command), ("elsewhere", f"{planned}    shows the prices of other hardware")]
 
 

@@ -80,7 +80,7 @@ def _command(row: dict[str, str]) -> str | None:
     words += [f"model={row['model']}"] if row["model"] != MODEL else []
     if (paths.conf_dir() / "hardware" / f"{row['hardware']}.yaml").exists():
         words.append(f"hardware={row['hardware']}")
-    return shlex.join(["python", "-m", "resnet_exp", *words])
+    return shlex.join(["resnet_exp", *words])
 
 
 def _algorithms(cell: str) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""The runs of a sweep as a table: for a terminal, for a log, for ``python -m resnet_exp.status``."""
+"""The runs of a sweep as a table: for a terminal, for a log, for ``resnet_exp status``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workspace and the report that ``python -m resnet_exp.dashboard`` puts on Weights & Biases. No network.
+"""The workspace and the report that ``resnet_exp dashboard`` puts on Weights & Biases. No network.
 
 Everything in them has a fixed id, so the same definition gives the same text: wandb-workspaces 0.4.13 would
 use random ids, and has no setting for it.
@@ -28,7 +28,7 @@ WORDS = (
 )
 FRONTIER_WORDS = (
     "Means over the seeds of each configuration of a sweep, as its launcher logged them when runs ended. Nothing is "
-    "logged for runs submitted with hydra.launcher.wait=false: python -m resnet_exp.report makes the same table."
+    "logged for runs submitted with hydra.launcher.wait=false: resnet_exp report makes the same table."
 )
 # W&B has one metric per device of a node; no preset of conf/hardware has more devices.
 GPUS = 8

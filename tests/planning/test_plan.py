@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.plan``: its numbers by hand, and that it starts and writes nothing."""
+"""``resnet_exp plan``: its numbers by hand, and that it starts and writes nothing."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_published_times_are_for_nothing_else(run_cli: RunCli, change: tuple[str
     assert row(done.stdout, "time") == f"unknown: run a short one first ({short})"
     assert row(done.stdout, "cost").startswith("unknown; at $21.96 an hour")
     command = shlex.split(row(done.stdout, "measure"))
-    assert command == ["python", "-m", "resnet_exp", *P4D, *change, short]
+    assert command == ["resnet_exp", *P4D, *change, short]
 
 
 def test_own_runs_are_the_better_ground(run_cli: RunCli, tmp_path: Path) -> None:
@@ -230,9 +230,9 @@ def test_measuring_command_is_one_run(run_cli: RunCli) -> None:
         asked = ("-cn", "ablation", "hardware=p5.48xlarge", f"hydra/launcher={launcher}")
         commands = rows(run_cli(*asked, module=PLAN).stdout, "measure")
         assert len(commands) == 4 and commands[-1] == "3 more"  # at most three of six
-        python, module, *words = shlex.split(commands[0])
-        assert (python, module, words[0]) == ("python", "-m", "resnet_exp")
-        lines = run_cli(*words[1:], module=PLAN).stdout.splitlines()
+        program, *words = shlex.split(commands[0])
+        assert program == "resnet_exp"
+        lines = run_cli(*words, module=PLAN).stdout.splitlines()
         assert lines[0].startswith(first)
         assert launcher == "basic" or ": 1 run with hydra/launcher=slurm" in lines[0]
 
@@ -312,7 +312,7 @@ def test_help_says_what_it_is(run_cli: RunCli) -> None:
     for option in ("-h", "--help"):
         done = run_cli(option, module=PLAN)
         assert done.returncode == 0
-        assert "python -m resnet_exp.plan recipe=mild" in done.stdout
+        assert "resnet_exp plan recipe=mild" in done.stdout
 
 
 def test_picture_of_the_course(run_cli: RunCli, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_cheapest_known_way(run_cli: RunCli) -> None:
     assert first == "76.60% top-1 on imagenet, evaluated at 224 px"
     # 27.04 min at today's price of that instance.
     assert "$9.90 (price of 2026-11-09), 27.0 min" in cheapest and "mild ssr=0.36 on p4d.24xlarge, 76.60%" in cheapest
-    assert command.split()[1:] == ["python", "-m", "resnet_exp", *("recipe=mild", "ssr=0.36"), *P4D[1:]]
+    assert command.split()[1:] == ["resnet_exp", *("recipe=mild", "ssr=0.36"), *P4D[1:]]
     assert rest[1].split(maxsplit=1) == ["fastest", "the same"]
     assert "76.60% top-1 on imagenet, evaluated at 256 px, flip TTA" in rest, "another protocol, apart from the rest"
 

@@ -1,4 +1,4 @@
-"""``python -m resnet_exp.report``: from run folders to tables and pictures; explorer.html has tests of its own."""
+"""``resnet_exp report``: from run folders to tables and pictures; explorer.html has tests of its own."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
     run = collect.collect_runs([trained / "runs"]).runs[0]
     assert run.command is not None
     words = shlex.split(run.command)
-    assert words[:3] == ["python", "-m", "resnet_exp"] and f"seed={run.seed}" in words
+    assert words[0] == "resnet_exp" and f"seed={run.seed}" in words
     done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=trained, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", *words], cwd=trained, capture_output=True, text=True, check=True, timeout=60
     )
     assert f"already done: {run.path}" in done.stdout
 

@@ -21,7 +21,7 @@ ONE, OTHER = "a" * 16, "b" * 16
 
 def write(runs: Path, name: str, folder: str = "/data/photos", **changes: Any) -> None:
     """A finished run on an image folder."""
-    command = f"python -m resnet_exp recipe=mild dataset=imagefolder 'dataset.dir={folder}'"
+    command = f"resnet_exp recipe=mild dataset=imagefolder 'dataset.dir={folder}'"
     plain = {"dataset": "imagefolder", "data_set": Path(folder).name, "command": command, "group": name}
     write_run(runs, name, **{**plain, "train_images": 90, "val_images": 30, **changes})
 
@@ -90,7 +90,7 @@ def test_results_of_an_earlier_version_are_told_apart_by_their_folder(tmp_path: 
 def test_a_known_data_set_is_known_by_its_name_if_it_is_whole(
     changes: dict[str, Any], name: str, tmp_path: Path
 ) -> None:
-    write_run(tmp_path, "a", command="python -m resnet_exp dataset=imagenet dataset.dir=/data/inet", **changes)
+    write_run(tmp_path, "a", command="resnet_exp dataset=imagenet dataset.dir=/data/inet", **changes)
     assert names(tmp_path) == {"a": name}
 
 

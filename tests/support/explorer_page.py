@@ -31,7 +31,7 @@ def own(number: int, seed: int = 1, **changes: Any) -> RunRecord:
         published_cost_usd=None, eval_resize=24, eval_crop=24, tta="", clock="training",
         group=f"{recipe}-{number}", resumed=0, commits=("abc",), dirty=False, images_per_second=100.0,
         data_wait_seconds=6.0, energy_kwh=None, source="", path=f"runs/{recipe}-{number}", sweep="s",
-        command=f"python -m resnet_exp recipe={recipe} ssr={number}", curve=((seconds / 2, 0.3), (seconds, 0.6)),
+        command=f"resnet_exp recipe={recipe} ssr={number}", curve=((seconds / 2, 0.3), (seconds, 0.6)),
     )  # fmt: skip
 
 

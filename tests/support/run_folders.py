@@ -18,7 +18,7 @@ def result_of(run_id: str, **changes: Any) -> dict[str, Any]:
     result: dict[str, Any] = {
         "schema": 1, "run_id": run_id, "recipe": "mild", "ssr": 0.36, "seed": 17, "model": "resnet50",
         "dataset": "imagenet", "data": "ffcv", "algorithms": ["blurpool", "ema"], "group": "0000000a", "sweep": "demo",
-        "command": "python -m resnet_exp recipe=mild", "commits": [OUR_COMMIT], "dirty": False,
+        "command": "resnet_exp recipe=mild", "commits": [OUR_COMMIT], "dirty": False,
         "epochs": 32, "batches": 20000, "train_images": 1281167, "val_images": 50000,
         "top1": TOP1, "top5": 0.931, "eval_loss": 1.0, "evaluation": {"eval_resize": 232, "eval_crop": 224},
         "images_per_second": 25000.0, "resumed": 0,

@@ -33,6 +33,6 @@ def line_of(folder: Path, *words: str, module: str = "resnet_exp.convert") -> li
 
 
 def run(python: WarmPython, folder: Path, *words: str, **environ: str) -> Finished:
-    """``python -m resnet_exp.convert``, or another command line."""
+    """``resnet_exp convert``, or another command line."""
     line = words if words and words[0] == sys.executable else line_of(folder, *words)
     return python.run(list(line[2:]), folder, {**os.environ, **environ}, timeout=200)

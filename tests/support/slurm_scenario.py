@@ -64,7 +64,7 @@ class Scenario:
         )
 
     def status(self, *args: str) -> list[dict[str, Any]]:
-        """What ``python -m resnet_exp.status --json`` says."""
+        """What ``resnet_exp status --json`` says."""
         line = [command(self.folder)[0], "-m", "resnet_exp.status", str(self.runs), "--json", *args]
         done = self.execute(line, 60)
         assert done.returncode in (0, 1), done.stderr

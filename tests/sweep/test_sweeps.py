@@ -65,7 +65,7 @@ def test_every_file_keeps_what_its_comment_says(name: str, asked: Asked) -> None
     said = re.search(r"^# Runs: (\d+)", text(name), re.MULTILINE)
     assert said and len(sweep.requested_ids) == int(said[1])
     assert sweep.name == name
-    assert re.search(rf"^#\s+python -m resnet_exp -cn {name}\b", text(name), re.MULTILINE)
+    assert re.search(rf"^#\s+resnet_exp -cn {name}\b", text(name), re.MULTILINE)
     assert "hydra/launcher=slurm hardware=" in text(name).replace("hydra.sweeper.parallel=4 ", "")
     assert "# Cost" in text(name)
     outside = {run.config.recipe for run in sweep.runs if any(OUTSIDE in note for note in validate.notes(run.config))}

@@ -15,7 +15,7 @@ from resnet_exp import dashboard
 from resnet_exp.loggers import metric_names
 from support.loopback import Loopback
 
-# Written anew by: python -m resnet_exp.dashboard me/project --dry-run tests/tracking/dashboard.json
+# Written anew by: resnet_exp dashboard me/project --dry-run tests/tracking/dashboard.json
 DEFINITION = Path(__file__).parent / "dashboard.json"
 NOBODY = "http://127.0.0.1:9"
 LOGIN = "0" * 40

@@ -1,4 +1,4 @@
-"""Read command lines of ``python -m resnet_exp`` and its sibling commands, and write ones that users can copy.
+"""Read command lines of ``resnet_exp`` and its sibling commands, and write ones that users can copy.
 
 The words of a command line are its arguments, without the name of the program.
 """
@@ -15,7 +15,7 @@ from omegaconf import ListConfig, OmegaConf
 from resnet_exp.config.overrides import hints
 from resnet_exp.core.errors import RequestError
 
-PROGRAM = ("python", "-m", "resnet_exp")
+PROGRAM = "resnet_exp"
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -47,12 +47,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def command_of(words: Iterable[str]) -> str:
     """The command line that runs `words`."""
-    return shlex.join([*PROGRAM, *words])
+    return shlex.join([PROGRAM, *words])
 
 
 def words_of(command: str) -> list[str]:
-    """The words of a command line of `command_of`."""
-    return shlex.split(command)[len(PROGRAM) :]
+    """The words of a command line of `command_of`; runs of earlier versions have ``python -m`` before the program."""
+    words = shlex.split(command)
+    return words[words.index(PROGRAM) + 1 :] if words else []
 
 
 def options_here(words: Sequence[str]) -> list[str]:

@@ -18,9 +18,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(name: str, description: str | None, epilog: str | None = None) -> Parser:
-    """The options of ``python -m resnet_exp.NAME``; `description` may be the docstring of its module."""
+    """The options of ``resnet_exp NAME``; `description` may be the docstring of its module."""
     text = (description or "").replace("``", "")
-    return Parser(f"python -m resnet_exp.{name}", description=text, epilog=epilog, formatter_class=_Help)
+    return Parser(f"resnet_exp {name}", description=text, epilog=epilog, formatter_class=_Help)
 
 
 class _Help(argparse.HelpFormatter):

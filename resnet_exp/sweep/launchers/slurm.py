@@ -262,7 +262,7 @@ def _forget_refused(runs_dir: Path, folder: Path, token: str) -> None:
         folder.rmdir()  # only if it is empty
 
 
-STATUS = "python -m resnet_exp.status"
+STATUS = "resnet_exp status"
 
 
 def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
