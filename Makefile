@@ -96,6 +96,14 @@ lock: setup ## Resolve requirements.lock and requirements-cuda12.lock anew (ARGS
 	.venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-deps --prerelease allow \
 	  --custom-compile-command 'make lock' requirements-hydra14.in -o requirements-hydra14.lock $(ARGS)
 
+.PHONY: docs
+docs: setup ## Build the docs site into build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+
+.PHONY: docs-serve
+docs-serve: setup ## Show the docs site on http://127.0.0.1:8000, built anew whenever a page changes
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs serve
+
 .PHONY: wheel
 wheel: setup ## Build dist/*.whl
 	$(PY) -m hatchling build -t wheel

@@ -41,7 +41,7 @@ Converts an image folder, train and val, to FFCV files or MDS shards that every 
   max_skipped=100                             with on_error=skip: stop after more skipped images than this
   verify=true                                 writes nothing: checks every byte of the files, and every image's state
 
-Rerun the same command to resume an interrupted conversion. docs/data.md says how each kind of image is treated, and
+Rerun the same command to resume an interrupted conversion. docs/images.md says how each kind of image is treated, and
 what is in the manifest beside each file.
 
 Exit code: 0 done, 1 an image cannot be converted, the disk filled up, or a file is damaged, 2 the request is wrong."""

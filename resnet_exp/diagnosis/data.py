@@ -41,7 +41,7 @@ def check_data(subject: Subject) -> Findings:
         try:
             missing = files.check(dataset.root, options)
         except RunFailed as error:  # of an object store
-            yield Finding("data", "bad", str(error), "see docs/data.md, and the network of this machine")
+            yield Finding("data", "bad", str(error), "see docs/object-stores.md, and the network of this machine")
             return
     check_same_data(config)
     yield from (Finding("data", "note", note.removeprefix("note: "), "leave it if you mean it") for note in notes)

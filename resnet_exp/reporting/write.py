@@ -67,7 +67,7 @@ def _write_all(content: Content, folder: Path) -> None:
     text = markdown.frontier_table(content.collected, content.published, content.wanted, time.strftime("%Y-%m-%d"))
     (folder / "frontier.md").write_text(text, encoding="utf-8")
     _write_figures(content, folder)
-    _write_page(content, folder / "explorer.html")
+    write_page(content, folder / "explorer.html")
 
 
 def _write_figures(content: Content, folder: Path) -> None:
@@ -84,6 +84,7 @@ def _write_figures(content: Content, folder: Path) -> None:
         figures.draw_curves(content.collected.runs).savefig(folder / "curves.svg", metadata={"Date": None})
 
 
-def _write_page(content: Content, path: Path) -> None:
+def write_page(content: Content, path: Path) -> None:
+    """Write the Explorer page of a report."""
     counts, configs = content.collected.counts(), collect.configs(content.collected.runs, MAX_CONFIG_BYTES)
     explorer.write_page(content.runs, prices.collect_prices(), counts, path, configs)

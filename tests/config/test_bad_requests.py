@@ -16,16 +16,15 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices
 from resnet_exp.runs.folder import RunFolder, acquire
 from support.commands import RunCli
-from support.paths import ROOT
+from support.paths import pages_of_errors
 
-DOC = ROOT / "docs" / "errors.md"
 LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 SSR = "must be above 0 and at most 1000; ssr=1 is the recipe's full 90ep"
 OFF = "has settings but cutmix is not switched on; add it with +algorithms=cutmix"
 TARGET = "cannot be imported; give package.module.Name of what is installed"
 UNREADABLE = "cannot be read as key=value; quote characters that are special to the shell or Hydra"
 
-# Command line and the whole line that answers it. docs/errors.md shows this table.
+# Command line and the whole line that answers it. docs/errors-commands.md shows this table.
 REQUESTS = {
     "recipe=spicy": "recipe=spicy is not available; use one of baseline, finetune, hot, medium, mild",
     "model=resnet20": "model=resnet20 is not available; use one of resnet101, resnet14, resnet152, resnet18, resnet34, "
@@ -304,7 +303,7 @@ def test_a_precision_that_the_gpu_lacks_is_refused(monkeypatch):
 
 
 def test_the_document_shows_these_lines():
-    text = DOC.read_text()
+    text = pages_of_errors()
     for asked, line in REQUESTS.items():
         assert f"| `{asked}` | `{line}` |" in text
     for fault, (_, line) in WRONG_TREES.items():

@@ -15,7 +15,7 @@ from resnet_exp.core.machine.torch_build import TorchBuild, has_kernels
 from resnet_exp.launch.run import launch_run
 from support.configs import make_config
 from support.fake_nvml import FakeGpu, fake_nvml, raising
-from support.paths import ROOT
+from support.paths import pages_of_errors
 
 DIGITS = ("recipe=mild", "dataset=digits", "data=synthetic")
 NEW = TorchBuild("2.14.1+cu130", (13, 0)), "sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
@@ -171,6 +171,6 @@ def test_the_driver_is_none_without_one(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_document_shows_these_lines() -> None:
-    text = (ROOT / "docs" / "errors.md").read_text()
+    text = pages_of_errors()
     for case in ((B200, R580, CUDA12, "x86_64"), (H100, R550, NEW, "x86_64"), (GH200, R580, CPU, "aarch64")):
         assert f"{REFUSED[case]}` |" in text

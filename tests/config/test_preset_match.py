@@ -13,7 +13,7 @@ from resnet_exp.core.machine.devices import Gpu
 from resnet_exp.core.machine.torch_build import TorchBuild
 from support.configs import make_config
 from support.fake_nvml import FakeGpu, fake_nvml
-from support.paths import ROOT
+from support.paths import pages_of_errors
 
 DATA = ("recipe=mild", "dataset=imagenet", "dataset.dir=/data")
 # Name of NVML and GiB of memory; the names that presets may have for it.
@@ -34,7 +34,7 @@ CALLED = {
     ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", 19.6): (),
     ("Tesla V100-SXM2-16GB", 16.0): (),
 }
-DOC = (ROOT / "docs" / "errors.md").read_text().replace("\\|", "|")
+DOC = pages_of_errors().replace("\\|", "|")
 NAMES = sorted({name for preset in preset_names() if (name := preset_named(preset).get("gpu"))})
 
 

@@ -12,7 +12,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices
 from support.configs import make_config
 from support.fake_nvml import FakeGpu, fake_nvml, raising
-from support.paths import ROOT
+from support.paths import pages_of_errors
 
 H100 = FakeGpu("NVIDIA H100 80GB HBM3")
 FOUR = [replace(H100, name=f"H100 number {number}", uuid=f"GPU-{number}a{number}") for number in range(4)]
@@ -95,6 +95,6 @@ def test_gpus_that_differ_are_not_taken_for_the_first_one(monkeypatch: pytest.Mo
         "hardware=auto: this machine has GPUs that differ (0: NVIDIA H100 80GB HBM3, 1: NVIDIA T400); "
         "set CUDA_VISIBLE_DEVICES"
     )
-    assert f"| `{refused.value}` |" in (ROOT / "docs" / "errors.md").read_text()
+    assert f"| `{refused.value}` |" in pages_of_errors()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert make_config("recipe=mild", "hardware=auto").hardware.name == "h100-80gb-hbm3-x1"

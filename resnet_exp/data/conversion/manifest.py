@@ -1,6 +1,6 @@
 """The manifest beside converted images, whatever their format: what they are, and which images they were made from.
 
-``PLACE.json`` beside the file or folder ``PLACE``; keys: docs/data.md.
+``PLACE.json`` beside the file or folder ``PLACE``; keys: docs/data-checks.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An image file to its pixels as 8-bit RGB, by the rules of docs/data.md.
+"""An image file to its pixels as 8-bit RGB, by the rules of docs/images.md.
 
 The rules are torchvision's (``Image.convert("RGB")``), except for 16-bit gray, which Pillow would clip to white.
 """
