@@ -58,9 +58,9 @@ def test_help_lists_the_commands_and_then_those_of_training(resnet_exp: RunCli) 
     for name, about in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(about)}$", text, re.MULTILINE)
     assert text.endswith(resnet_exp("train", "--help").stdout)
-    readme = (ROOT / "README.md").read_text().splitlines()
+    page = (ROOT / "docs" / "commands.md").read_text().splitlines()
     for line in table.listing().splitlines()[2:-2]:
-        assert len(line) <= 100 and line in readme
+        assert len(line) <= 100 and line in page
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,8 @@ def _reversed(values: Any) -> Any:
 
 
 def test_a_recipe_of_ones_own_extends_another(tmp_path: Path, run_cli) -> None:
-    readme = (CONF.parent / "README.md").read_text()
-    text = readme.split("```yaml\n")[1].split("```")[0]
+    page = (CONF.parent / "docs" / "recipes.md").read_text()
+    text = page.split('```yaml title="my_conf/recipe/mellow.yaml"\n')[1].split("```")[0]
     (tmp_path / "my_conf" / "recipe").mkdir(parents=True)
     (tmp_path / "my_conf" / "recipe" / "mellow.yaml").write_text(text)
     done = subprocess.run(

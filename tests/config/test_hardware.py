@@ -213,7 +213,7 @@ def test_dotted_names_need_no_quotes_in_a_sweep(tmp_path: Path) -> None:
 
 
 def test_own_preset_of_the_docs_works(tmp_path: Path) -> None:
-    example = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "hardware.md").read_text(), re.DOTALL)
+    example = re.search(r"```yaml title=.*?\n(.*?)```", (ROOT / "docs" / "hardware.md").read_text(), re.DOTALL)
     assert example is not None and len(example[1].splitlines()) == 6
     (tmp_path / "hardware").mkdir()
     (tmp_path / "hardware" / "mybox.yaml").write_text(example[1])
