@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config import hydra_versions, resolvers
@@ -100,11 +101,23 @@ class HydraTask:
     def _finalized(self, composed: DictConfig) -> RunConfig:
         _refuse_words_of_sweeps()
         overrides = command_line.as_typed(HydraConfig.get().overrides.task)
+        if more := no_effect.words_for_folder(overrides, composed.dataset.name):
+            composed = _composed_with([*overrides, *more])
         chosen_anew = any(override.startswith("algorithms=") for override in overrides)
         for name in [] if chosen_anew else unused_settings(composed, overrides):
             console.say(f"note: settings of algorithms.{name} are ignored, since it is not switched on")
         command = command_line.command_of([*command_line.options_here(self.words), *overrides])
         return replace(finalize(composed, overrides), command=command)
+
+
+def _composed_with(overrides: Sequence[str]) -> DictConfig:
+    """What Hydra composes with other overrides than those of the job that it runs."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    composed = hydra.config_loader.load_sweep_config(OmegaConf.create({"hydra": HydraConfig.get()}), list(overrides))
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed
 
 
 def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None, writes: bool = True) -> int:
@@ -151,6 +164,8 @@ def _defers(task: HydraTask) -> bool:
     # A file can start a sweep too.
     sweeps = parsed.multirun or parsed.config_name or any(word.startswith("hydra.mode=") for word in parsed.overrides)
     shows = parsed.cfg or parsed.info or parsed.shell_completion
+    if parsed.cfg and not parsed.config_name:
+        parsed.overrides += no_effect.words_for_folder(parsed.overrides, no_effect.DIGITS)
     try:
         _answer(parsed, task)
     except HydraException as error:

@@ -11,7 +11,8 @@ from resnet_exp import cli
 from resnet_exp.config.schema import LauncherConfig, RunConfig
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED
 from resnet_exp.core.terminal import console, help_text, program
-from resnet_exp.diagnosis.examine import examine, lines_of, verdict
+from resnet_exp.core.terminal.finding import lines_of
+from resnet_exp.diagnosis.examine import examine, verdict
 from resnet_exp.diagnosis.subject import Subject
 from resnet_exp.sweep.planned import Sweep
 

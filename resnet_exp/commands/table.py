@@ -19,6 +19,7 @@ COMMANDS = {
     TRAIN: "train a run, or with -m a sweep; what resnet_exp does without a command",
     "plan": "what a run or a sweep would do, how long, for how much; starts nothing",
     "doctor": "is this machine ready for a run, and what to do if not",
+    "data": "image folders: split photographs, extract ImageNet's tars, check a folder",
     "convert": "write FFCV files or MDS shards of an image folder ahead of its first run",
     "status": "every run of a folder: planned, queued, running, done, failed (why)",
     "report": "accuracy, time and cost of finished runs: tables, pictures, a page to explore",
@@ -48,7 +49,8 @@ def split(words: Sequence[str]) -> tuple[str | None, list[str]]:
 def module_of(name: str, words: Sequence[str]) -> ModuleType:
     """The module of a command; ``train RUN_DIR`` is another one than ``train recipe=mild``."""
     given_run = len(words) == 1 and "=" not in words[0] and not words[0].startswith(NO_COMMAND)
-    return importlib.import_module("resnet_exp.cli" if name == TRAIN and not given_run else f"resnet_exp.{name}")
+    own = {TRAIN: "resnet_exp.train" if given_run else "resnet_exp.cli", "data": "resnet_exp.data.__main__"}
+    return importlib.import_module(own.get(name, f"resnet_exp.{name}"))
 
 
 def listing() -> str:

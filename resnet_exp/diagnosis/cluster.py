@@ -8,9 +8,10 @@ import re
 from resnet_exp.config.schema import SlurmLauncherConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import slurm
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import plural, span
 from resnet_exp.diagnosis.subject import Subject
-from resnet_exp.launch.preflight import Finding, Findings
+from resnet_exp.launch.preflight import Findings
 from resnet_exp.sweep.launchers import slurm as slurm_launcher
 from resnet_exp.sweep.launchers import trial
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from resnet_exp.config import disk_usage
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.machine.devices import usable_cpus
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, plural, printable
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.images import digits
 from resnet_exp.diagnosis.subject import Subject
 from resnet_exp.launch.dataset import check_same_data, scan_of
-from resnet_exp.launch.preflight import Finding, Findings, nearest_folder
+from resnet_exp.launch.preflight import Findings, nearest_folder
 from resnet_exp.launch.prepare import check_images
 
 

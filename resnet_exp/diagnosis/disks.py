@@ -7,10 +7,11 @@ from pathlib import Path
 from resnet_exp.config import disk_usage
 from resnet_exp.config.schedule import scaled_duration
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, printable, span
 from resnet_exp.data import formats
 from resnet_exp.diagnosis.subject import Subject, ask_child
-from resnet_exp.launch.preflight import Finding, Findings, nearest_folder
+from resnet_exp.launch.preflight import Findings, nearest_folder
 
 PROBE = "resnet_exp.diagnosis.disk_probe"
 # A measurement takes a second or two.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import plural
 from resnet_exp.diagnosis.cluster import check_cluster
 from resnet_exp.diagnosis.data import check_data
@@ -17,11 +17,9 @@ from resnet_exp.diagnosis.ranks import check_ranks
 from resnet_exp.diagnosis.subject import Subject
 from resnet_exp.diagnosis.trackers import check_trackers
 from resnet_exp.launch import preflight
-from resnet_exp.launch.preflight import Check, Finding, Findings
+from resnet_exp.launch.preflight import Check, Findings
 
 Examine = Callable[[Subject], Findings]
-MARKS = {"ok": "ok", "note": "NOTE", "bad": "BAD"}
-MARK_WIDTH, NAME_WIDTH = 6, 15
 
 
 def _of_run(check: Check, subject: Subject) -> Findings:
@@ -59,17 +57,6 @@ def examine(subject: Subject) -> Iterator[Finding]:
     if elsewhere:
         fix = "run resnet_exp doctor in a job there (srun), with the words of one run"
         yield Finding("devices", "note", "the machines of the jobs cannot be seen from here", fix)
-
-
-def lines_of(finding: Finding, width: int | None) -> str:
-    """A finding as lines of a terminal of `width` characters, None for none: what it is, and what to do about it."""
-    head = f"{MARKS[finding.state]:<{MARK_WIDTH}}{finding.check:<{NAME_WIDTH}}"
-    texts = [finding.found, *([f"-> {finding.fix}"] if finding.fix else [])]
-    indent = " " * (MARK_WIDTH + NAME_WIDTH)
-    if width is None:
-        return head + f"\n{indent}".join(texts)
-    fold = partial(textwrap.wrap, width=max(20, width - len(indent)), break_long_words=False, break_on_hyphens=False)
-    return head + f"\n{indent}".join(line for text in texts for line in fold(text))
 
 
 def verdict(findings: Iterable[Finding]) -> str:

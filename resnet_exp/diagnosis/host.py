@@ -7,9 +7,10 @@ import ctypes
 from resnet_exp.config.checks import validate, workers
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.core.machine.processes import LIBC
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import plural
 from resnet_exp.diagnosis.subject import Subject
-from resnet_exp.launch.preflight import Finding, Findings
+from resnet_exp.launch.preflight import Findings
 
 # What ntp_gettime returns of a clock that nothing synchronizes (sys/timex.h), and more bytes than its answer has.
 TIME_ERROR, ANSWER_BYTES = 5, 256

@@ -9,10 +9,11 @@ from resnet_exp.config import disk_usage
 from resnet_exp.config.schema import HardwareConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, plural
 from resnet_exp.data import formats
 from resnet_exp.diagnosis.subject import Subject, ask_child
-from resnet_exp.launch.preflight import Finding, Findings
+from resnet_exp.launch.preflight import Findings
 from resnet_exp.launch.rendezvous import Rendezvous, find_rendezvous
 
 PROBE = "resnet_exp.training.rank.probe"

@@ -6,8 +6,9 @@ import os
 
 from resnet_exp.config.checks.values import WANDB
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.diagnosis.subject import Subject, ask_child
-from resnet_exp.launch.preflight import Finding, Findings
+from resnet_exp.launch.preflight import Findings
 
 LOGIN = "resnet_exp.tracking.login"
 PATIENCE_SECONDS = 30

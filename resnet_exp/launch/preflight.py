@@ -6,9 +6,7 @@ import math
 import resource
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from resnet_exp.config import disk_usage
 from resnet_exp.config.checks import gpu_support, validate, workers
@@ -16,6 +14,7 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine import devices, torch_build
 from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, plural, printable
 from resnet_exp.launch import summary
 
@@ -23,26 +22,6 @@ from resnet_exp.launch import summary
 NCCL_BYTES = 2**30
 # The default of most systems. Loader workers, sockets of the ranks and log files each take some.
 FEWEST_FILES = 1024
-
-State = Literal["ok", "note", "bad"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check has found.
-
-    Attributes:
-        check: what was looked at.
-        state: ``bad`` if a run would not start or not end, ``note`` if it would, but slower or less safely.
-        found: what there is.
-        fix: what to do; empty where nothing is to be done.
-    """
-
-    check: str
-    state: State
-    found: str
-    fix: str = ""
-
 
 Findings = Iterator[Finding]
 Check = Callable[[RunConfig], Findings]

@@ -40,6 +40,8 @@ class RunComposer:
         values = [override for override in parsed if self._is_value(override)]
         lines = {override.input_line for override in values}
         composition = self._composition(tuple(line for line in overrides if line not in lines))
+        if more := no_effect.words_for_folder(overrides, composition.dataset):
+            return self.compose([*overrides, *more])
         chosen = {override.key_or_group: override.value() for override in values}
         no_effect.refuse_words(
             overrides,

@@ -134,6 +134,7 @@ REQUESTS = {
     "data.cache_dir=TMP/file": "data.cache_dir=TMP/file cannot be written (File exists); set data.cache_dir=PATH",
     "dataset=imagefolder": f"dataset.dir is not set; use dataset.dir=PATH ({LAYOUT})",
     "dataset=imagefolder dataset.dir=TMP/none": f"dataset.dir=TMP/none is not a folder; {LAYOUT}",
+    "dataset.dir=TMP/none": f"dataset.dir=TMP/none is not a folder; {LAYOUT}",
     "dataset=imagefolder dataset.dir=TMP/file": f"dataset.dir=TMP/file is not a folder; {LAYOUT}",
 }
 WRONG_TREES: dict[str, tuple[Callable[[Path], object], str]] = {

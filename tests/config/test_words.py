@@ -89,13 +89,13 @@ AUTO = (
     "has no effect with hardware=auto, which takes all GPUs that it finds; set CUDA_VISIBLE_DEVICES, or name the "
     "hardware, such as hardware=a100x1"
 )
-DIGITS = "has no effect with dataset=digits; add dataset=imagefolder, or dataset=imagenet for ImageNet"
+DIGITS = "has no effect with dataset=digits; leave out dataset=digits, or use dataset=imagenet for ImageNet"
 TARGET = "has no effect with target_top1=, which looks at all runs; it takes dataset, dataset.dir, runs_dir"
 # With each of these one would get something else than what was asked for.
 WITHOUT_EFFECT: dict[str, tuple[Program, str]] = {
-    "recipe=mild dataset.dir=/no/such/dir": (cli.main, f"dataset.dir=/no/such/dir {DIGITS}"),
-    "dataset.dir=/x": (convert.main, f"dataset.dir=/x {DIGITS}"),
-    "-cn demo hardware=cpu dataset.dir=/x seed=3 ssr=0.1 recipe=mild": (plan.main, f"dataset.dir=/x {DIGITS}"),
+    "recipe=mild dataset=digits dataset.dir=/no/such/dir": (cli.main, f"dataset.dir=/no/such/dir {DIGITS}"),
+    "dataset=digits dataset.dir=/x": (convert.main, f"dataset.dir=/x {DIGITS}"),
+    "-m hardware=cpu dataset=digits dataset.dir=/x seed=3": (plan.main, f"dataset.dir=/x {DIGITS}"),
     "hardware=auto hardware.devices=1": (plan.main, f"hardware.devices=1 {AUTO}"),
     "-m seed=1,2 hardware.gpu=A100": (plan.main, f"hardware.gpu=A100 {AUTO} (in the run with seed=1)"),
     "hydra.run.dir=here": (
@@ -109,6 +109,51 @@ WITHOUT_EFFECT: dict[str, tuple[Program, str]] = {
         "on_error=skip has no effect with verify=true, which converts nothing; leave it out",
     ),
 }
+
+
+@pytest.fixture
+def own_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of three classes; the working directory is its parent."""
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "val"):
+        for label in ("cat", "dog", "owl"):
+            (tmp_path / "photos" / split / label).mkdir(parents=True)
+            for number in range(4):
+                (tmp_path / "photos" / split / label / f"{number}.jpg").touch()
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("program", [cli.main, plan.main])
+@pytest.mark.parametrize("sweep", ["", "-m seed=1,2", "-cn demo seed=17 ssr=0.1 recipe=mild"])
+def test_a_folder_alone_means_its_images(
+    program: Program, sweep: str, own_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[RunConfig] = []
+
+    def see(config: RunConfig, *_: object) -> int:
+        seen.append(config)
+        return EXIT_DONE
+
+    def see_all(sweep: Sweep, launcher: LauncherConfig, *_: object, **__: object) -> int:
+        seen.extend(run.config for run in sweep.runs)
+        return EXIT_DONE
+
+    for module, run, runs in ((cli, "launch_run", "_carry_out_sweep"), (plan, "show_run", "show_sweep")):
+        monkeypatch.setattr(module, run, see)
+        monkeypatch.setattr(module, runs, see_all)
+    words = [*sweep.split(), "hardware=cpu", "train_batch_size=4", "dataset.dir=photos"]
+    assert program(words) == EXIT_DONE
+    for config in seen:
+        assert (config.dataset.name, config.dataset.dir, config.dataset.num_classes, config.model.name) == (
+            "imagefolder", str(own_photos), 3, "resnet50",
+        )  # fmt: skip
+        assert config.command is not None and "dataset=" not in config.command.replace("dataset=digits", "")
+    assert len(seen) == (2 if sweep.startswith("-m") else 1)
+
+
+def test_a_folder_alone_is_shown(own_photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["dataset.dir=photos", "--cfg", "job", "--package", "dataset"]) == EXIT_DONE
+    assert "name: imagefolder\n" in capfd.readouterr().out
 
 
 def test_words_that_are_not_used_are_refused(refused: Refused) -> None:
@@ -170,7 +215,7 @@ TYPED = {
     "optimizer=adamw": "optimizer=adamw is no choice: there is only DecoupledSGDW; set optimizer.lr, .momentum, "
     ".weight_decay, .dampening, .nesterov",
     "resolution=224": "resolution=224 is no choice: set resolution.train, .eval_resize, .eval_crop",
-    "dataset=/data/photos": "dataset=/data/photos is not available; use dataset=imagefolder dataset.dir=/data/photos",
+    "dataset=/data/photos": "dataset=/data/photos is not available; use dataset.dir=/data/photos",
     "hardware=gpu": f"hardware=gpu is not available; use hardware=auto; or one of {HARDWARE}",
     "hardware=p4d": f"hardware=p4d is not available; use one of {HARDWARE} (did you mean p4d.24xlarge or "
     "p4de.24xlarge?)",
@@ -225,7 +270,7 @@ def test_words_of_other_programs_are_known(typed: str, use: str | None) -> None:
         ("model", "ResNet-50", "(did you mean resnet50?)"),
         ("recipe", "resnet50_mild", "(did you mean mild?)"),
         ("dataset", "imagenet1k", "(did you mean imagenet?)"),
-        ("dataset", "cifar10", "use dataset=imagefolder dataset.dir=PATH; or one of digits, imagefolder, imagenet"),
+        ("dataset", "cifar10", "use dataset.dir=PATH; or one of digits, imagefolder, imagenet"),
         ("hardware", "a100", "(did you mean a100x1 or a100x8?)"),
         ("hardware", "8xA100", f"use hardware=a100x8; or one of {HARDWARE}"),
         ("data", "ffvc", "(did you mean ffcv?)"),

@@ -15,6 +15,7 @@ import pytest
 from resnet_exp import doctor
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.core.machine import torch_build
+from resnet_exp.core.terminal.finding import Finding, lines_of
 from resnet_exp.diagnosis import examine, subject, trackers
 from resnet_exp.launch import preflight
 from support import wandb_service
@@ -262,7 +263,7 @@ def test_a_machine_without_a_cluster(look: Examine, monkeypatch: pytest.MonkeyPa
 
 
 def test_findings_as_lines() -> None:
-    one = preflight.Finding("data", "bad", "a b c d e f", "g h")
-    assert examine.lines_of(one, None) == "BAD   data           a b c d e f\n                     -> g h"
-    assert examine.lines_of(one, 46).splitlines()[0] == "BAD   data           a b c d e f"
+    one = Finding("data", "bad", "a b c d e f", "g h")
+    assert lines_of(one, None) == "BAD   data           a b c d e f\n                     -> g h"
+    assert lines_of(one, 46).splitlines()[0] == "BAD   data           a b c d e f"
     assert examine.verdict([one]) == "not ready: 1 line marked BAD, 0 notes"

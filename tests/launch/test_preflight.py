@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from resnet_exp.config.checks import workers
+from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.launch import preflight
 from support.configs import make_config
 
-NOTE = preflight.Finding(
+NOTE = Finding(
     "shared memory", "note", "/dev/shm has 67.1 MB free, through which NCCL connects GPUs",
     "start the container with --shm-size=1g or more, or --ipc=host",
 )  # fmt: skip

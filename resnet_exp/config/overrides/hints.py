@@ -16,7 +16,7 @@ BATCH = "train_batch_size and eval_batch_size"
 LENGTH = "ssr, the fraction of the recipe's epochs to train for, or schedule.max_duration=10ep"
 BATCHES = "schedule.max_duration=5000ba for 5,000 batches"
 RESUME = "the same command again: it continues from the last checkpoint"
-FOLDER = "dataset=imagefolder dataset.dir=PATH"
+FOLDER = "dataset.dir=PATH"
 # By the last part of a key, in small letters and without _ and -.
 KEYS = {
     **dict.fromkeys(("batchsize", "batch", "bs", "globalbatchsize"), BATCH),
@@ -115,7 +115,7 @@ def for_option(group: str, option: str, options: Sequence[str]) -> str:
     """How the line about an option that does not exist ends: what there is, and the near ones."""
     if "/" in option or option in (".", "..", "~"):
         if group in ("dataset", "data"):
-            return f"use dataset=imagefolder dataset.dir={option}"
+            return f"use dataset.dir={option}"
         return f"use one of {', '.join(options)}; a file of yours is found with --config-dir"
     if use := OPTIONS.get(group, {}).get(plain(option)):
         return f"use {use}; or one of {', '.join(options)}"

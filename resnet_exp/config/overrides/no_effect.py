@@ -32,7 +32,23 @@ DATED = {
 LOADING = ("data.num_workers", "data.prefetch_factor", "dataset.crop_scale", "dataset.crop_ratio", "dataset.hflip")
 WRITING = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality", "images_per_shard")
 
+DIGITS = "digits"
+# What ``dataset.dir=PATH`` means without a word that chooses a data set.
+OWN_FOLDER = "dataset=imagefolder"
+
 Words = Mapping[str, str]
+
+
+def words_for_folder(overrides: Iterable[str], dataset: object) -> list[str]:
+    """What is missing in words that name a folder of images while the digits, the default, are chosen.
+
+    Args:
+        overrides: of the run.
+        dataset: ``dataset.name`` as it is composed.
+    """
+    words = words_by_key(overrides)
+    alone = dataset == DIGITS and "dataset.dir" in words and not {"dataset", "dataset.name"} & set(words)
+    return [OWN_FOLDER] if alone else []
 
 
 def words_by_key(overrides: Iterable[str]) -> Words:
@@ -53,10 +69,10 @@ def refuse_words(overrides: Iterable[str], dataset: object, device: object) -> N
         RequestError: a word has no effect.
     """
     words = words_by_key(overrides)
-    if dataset == "digits" and "dataset.dir" in words:
+    if dataset == DIGITS and "dataset.dir" in words:
         raise RequestError(
-            f"{words['dataset.dir']} has no effect with dataset=digits; add dataset=imagefolder, or dataset=imagenet "
-            "for ImageNet"
+            f"{words['dataset.dir']} has no effect with dataset=digits; leave out dataset=digits, or use "
+            "dataset=imagenet for ImageNet"
         )
     for key in (f"hardware.{name}" for name in FOUND):
         if device == "auto" and key in words:

@@ -68,8 +68,8 @@ def byte_size(amount: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 run``, ``1,200 runs``, ``2 batches``."""
-    ending = "" if count == 1 else "es" if noun.endswith("tch") else "s"
+    """``1 run``, ``1,200 runs``, ``2 batches``, ``5 classes``."""
+    ending = "" if count == 1 else "es" if noun.endswith(("tch", "ss")) else "s"
     return f"{count:,} {noun}{ending}"
 
 

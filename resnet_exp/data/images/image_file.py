@@ -5,9 +5,11 @@ The rules are torchvision's (``Image.convert("RGB")``), except for 16-bit gray, 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
@@ -24,6 +26,8 @@ Pixels = npt.NDArray[np.uint8]
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 NO_RANGE = "pixels of mode {} have no range that is known; save it with 8 or 16 bits"
 END_OF_JPEG = b"\xff\xd9"
+# Of EXIF: the tag, and its value where nothing is to be rotated.
+ORIENTATION, UPRIGHT = 0x0112, 1
 Taken = TypeVar("Taken")
 
 
@@ -55,6 +59,36 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def load_rgb(path: str) -> Image.Image:
     """An image file decoded by Pillow; raises `RunFailed` that names the file if it cannot be read."""
     return _opened(path, lambda content, image: to_rgb(image))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an image file holds.
+
+    Attributes:
+        width: in pixels, as in the file.
+        height: in pixels, as in the file.
+        mode: Pillow's name of its colors, such as ``RGB``, ``L`` for gray or ``CMYK``.
+        rotated: whether its EXIF data asks for a rotation, which is not applied.
+        digest: a hash of the file.
+    """
+
+    width: int
+    height: int
+    mode: str
+    rotated: bool
+    digest: bytes
+
+
+def facts_of(path: str) -> Facts:
+    """Decode an image file, and say what it holds; raises `RunFailed` that names the file if it cannot be read."""
+
+    def facts(content: bytes, image: Image.Image) -> Facts:
+        to_rgb(image)
+        rotated = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+        return Facts(*image.size, image.mode, rotated, hashlib.blake2b(content, digest_size=16).digest())
+
+    return _opened(path, facts)
 
 
 def decode(path: str, channels: str = "RGB") -> Pixels:

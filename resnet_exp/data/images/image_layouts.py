@@ -81,11 +81,7 @@ def _tars(root: Path) -> str | None:
     if len(there) < len(IMAGENET_TARS):
         missing = ", ".join(name for name in IMAGENET_TARS if name not in there)
         return f"it holds {there[0]}; put {missing} beside it, then give the same command again"
-    splits = "; ".join(f"ImageNet({str(root)!r}, {split!r})" for split in ("train", "val"))
-    code = f"from torchvision.datasets import ImageNet; {splits}"
-    unfinished = " ".join(_quoted(root / split) for split in ("train", "val") if (root / split).exists())
-    remove = f"rm -r {unfinished} && " * bool(unfinished)
-    return f"it holds ImageNet's tars: {remove}python -c {shlex.quote(code)} extracts them"
+    return f"it holds ImageNet's tars: resnet_exp data imagenet {_quoted(root)}"
 
 
 def _higher(root: Path) -> str | None:
@@ -143,10 +139,15 @@ def _flat(root: Path) -> str | None:
             return f"{split} holds images such as {images[0]}: {_sort_into_classes(folder)}"
     there = _names(root, folders=True)
     if there and not {"train", "val"}.intersection(there):
-        return f"it holds {', '.join(there[:3])} and no train and val: put the classes into both"
+        return f"it holds {', '.join(there[:3])} and no train and val: resnet_exp data split {_quoted(root)}"
     if "train" in there and "val" not in there:
-        return f"it has no val: move a part of each class of train to val/<class> ({LAYOUT})"
+        return f"it has no val: resnet_exp data split {_quoted(root / 'train')} -o {_quoted(split_name(root))}"
     return None
+
+
+def split_name(root: Path) -> Path:
+    """Where ``resnet_exp data split`` puts train and val by default: beside the folder."""
+    return root.with_name(f"{root.name}-split")
 
 
 def _sort_into_classes(folder: Path) -> str:

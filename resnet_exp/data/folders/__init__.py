@@ -1,0 +1,1 @@
+"""Image folders made and examined: ``resnet_exp data split``, ``imagenet`` and ``check``."""
