@@ -109,8 +109,8 @@ def _refuse_foreign(config: DictConfig) -> None:
     if target not in [f"{__name__}.{kind.__name__}" for kind in (InTurn, Local, Slurm)]:
         chosen = config.hydra.runtime.choices["hydra/launcher"]
         raise RequestError(
-            f"hydra/launcher={chosen} is not of resnet_exp; use hydra/launcher=slurm, which asks for the GPUs that a "
-            "run needs and continues it after a time limit, or submitit_local or basic on this machine"
+            f"hydra/launcher={chosen} does not belong to resnet_exp; use hydra/launcher=slurm, which asks for the GPUs "
+            "that a run needs and continues it after a time limit, or submitit_local or basic on this machine"
         )
 
 

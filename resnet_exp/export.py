@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 def _formats(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if wrong := next((name for name in names if name not in FORMATS), None):
-        raise argparse.ArgumentTypeError(f"{wrong} is no format; use {', '.join(FORMATS)}")
+        raise argparse.ArgumentTypeError(f"{wrong} is not a format; use {', '.join(FORMATS)}")
     return names
 
 

@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of classes; use 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of classes; use 1 or more")
     return int(text)
 
 

@@ -31,7 +31,7 @@ def weights_file(init_from: str) -> Path | None:
     if not path.is_dir():
         if not path.is_file():
             raise RequestError(
-                f"init_from={init_from} is no file; use a run folder, a file of weights or torchvision:NAME"
+                f"init_from={init_from} is not a file; use a run folder, a file of weights or torchvision:NAME"
             )
         return path
     run = RunFolder(path)

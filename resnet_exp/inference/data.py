@@ -90,7 +90,9 @@ def _is_of(key: str, groups: Iterable[str]) -> bool:
 def _refuse_idle(words: Sequence[str]) -> None:
     for word in words:
         if "=" not in word:
-            raise RequestError(f"{word} is no key=value; name one model, then what to evaluate it on: dataset.dir=PATH")
+            raise RequestError(
+                f"{word} is not key=value; name one model, then what to evaluate it on: dataset.dir=PATH"
+            )
         if not _is_of(word.lstrip("+").partition("=")[0], TAKEN):
             raise RequestError(f"{word} has no effect in an evaluation; it takes {', '.join(TAKEN)}")
 

@@ -83,7 +83,7 @@ def export_model(
             f"{model.description.name} is not a run: name a run folder, a checkpoint or a file of weights"
         )
     if folder.exists() and not (folder / EXPORTED).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"-o {folder} is there and is no earlier export; give another folder")
+        raise RequestError(f"-o {folder} exists and is not an earlier export; give another folder")
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         with writing(f"-o {folder}", "give another folder"):

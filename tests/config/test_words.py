@@ -71,8 +71,8 @@ def test_a_search_of_nothing_or_without_end_is_refused(refused: Refused) -> None
 def test_a_launcher_of_another_package_is_never_called(refused: Refused) -> None:
     foreign = "hydra/launcher=submitit_slurm"
     line = (
-        f"{foreign} is not of resnet_exp; use hydra/launcher=slurm, which asks for the GPUs that a run needs and "
-        "continues it after a time limit, or submitit_local or basic on this machine"
+        f"{foreign} does not belong to resnet_exp; use hydra/launcher=slurm, which asks for the GPUs that a run needs "
+        "and continues it after a time limit, or submitit_local or basic on this machine"
     )
     for program in (cli.main, plan.main, convert.main):
         assert refused(f"-m seed=1,2 hardware=cpu {foreign}", program) == line
@@ -208,13 +208,13 @@ TYPED = {
     "--epochs=10": f"--epochs=10 is not an option: settings are words such as ssr=0.5; {LENGTH}",
     "momentm=0.9": "momentm is not a setting (did you mean optimizer.momentum?); --cfg job shows them all",
     "mixup=true": "mixup is not a setting; use +algorithms=mixup to add it, ~algorithms.mixup to remove it",
-    "algorithms.ema=false": "algorithms.ema=false is no setting; remove it with ~algorithms.ema",
+    "algorithms.ema=false": "algorithms.ema=false is not a setting; remove it with ~algorithms.ema",
     "~algorithms=ema": "~algorithms=ema removes nothing; use ~algorithms.ema",
     "~algorithms.sam": "~algorithms.sam removes nothing: there is no algorithms.sam; --cfg job shows what there is",
     "+recipe=hot": "+recipe=hot adds a second recipe; use recipe=hot, without +",
-    "optimizer=adamw": "optimizer=adamw is no choice: there is only DecoupledSGDW; set optimizer.lr, .momentum, "
+    "optimizer=adamw": "optimizer=adamw is not a choice: there is only DecoupledSGDW; set optimizer.lr, .momentum, "
     ".weight_decay, .dampening, .nesterov",
-    "resolution=224": "resolution=224 is no choice: set resolution.train, .eval_resize, .eval_crop",
+    "resolution=224": "resolution=224 is not a choice: set resolution.train, .eval_resize, .eval_crop",
     "dataset=/data/photos": "dataset=/data/photos is not available; use dataset.dir=/data/photos",
     "hardware=gpu": f"hardware=gpu is not available; use hardware=auto; or one of {HARDWARE}",
     "hardware=p4d": f"hardware=p4d is not available; use one of {HARDWARE} (did you mean p4d.24xlarge or "

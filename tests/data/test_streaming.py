@@ -255,7 +255,10 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
         "mds has 99 bytes, its index says",
     ),
     "the index is gone": (lambda train: (train / mds.INDEX).unlink(), "index.json cannot be used: it does not exist"),
-    "the index is cut off": (lambda train: os.truncate(train / mds.INDEX, 99), "index.json is no index of MDS shards"),
+    "the index is cut off": (
+        lambda train: os.truncate(train / mds.INDEX, 99),
+        "index.json is not an index of MDS shards",
+    ),
     "the index is edited": (_edit_index(lambda index: index["shards"].pop()), "index.json is not what was written"),
     "the index is empty": (_edit_index(lambda index: index["shards"].clear()), "cannot be used: it names no shards"),
     "it leads elsewhere": (

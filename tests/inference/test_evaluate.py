@@ -96,7 +96,7 @@ def test_a_library_gives_models_too(tmp_path: Path, photo_tree, monkeypatch: pyt
         ("nowhere", [], "nowhere: there is no such run or file"),
         ("torchvision:resnet51", [], "torchvision:resnet51: torchvision has no weights of that name"),
         ("RUN", ["ssr=1"], "ssr=1 has no effect in an evaluation"),
-        ("RUN", ["other"], "other is no key=value"),
+        ("RUN", ["other"], "other is not key=value"),
         ("RUN", [f"dataset.dir={TESTS}/none"], "tests/none is not a folder"),
         ("RUN", ["dataset=digits", "data=imagefolder"], "has 10 classes, such as 0, hot knows 2 others"),
         ("RUN/metrics.jsonl", [], "metrics.jsonl is damaged or holds no weights"),

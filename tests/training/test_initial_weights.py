@@ -81,7 +81,7 @@ def test_the_content_is_part_of_the_id(hot_run: RunFolder, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("init_from", "said"),
     [
-        ("TMP/none", "TMP/none is no file; use a run folder"),
+        ("TMP/none", "TMP/none is not a file; use a run folder"),
         ("TMP", "init_from=TMP has no weights.pt; name a finished run"),
         ("TMP/text.pt", "text.pt is damaged or holds no weights"),
         ("TMP/users.pt", "users.pt is damaged or holds no weights"),

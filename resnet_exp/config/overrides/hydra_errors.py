@@ -135,7 +135,7 @@ def _not_one_value(override: str, key: str) -> str:
     part = OmegaConf.select(OmegaConf.structured(RunConfig), key)
     assert isinstance(part, DictConfig), key
     names = ", ".join(f"{key}.{name}" if number == 0 else f".{name}" for number, name in enumerate(part))
-    return f"{override} is no choice: {hints.ONLY.get(key, '')}set {names}"
+    return f"{override} is not a choice: {hints.ONLY.get(key, '')}set {names}"
 
 
 def switched_off(group: str, name: str, value: object = None) -> str:
@@ -143,7 +143,7 @@ def switched_off(group: str, name: str, value: object = None) -> str:
     options = hints.options_of(group)
     if isinstance(value, bool):
         fix = f"add it with +{group}={name}" if value else f"remove it with ~{group}.{name}"
-        return f"{group}.{name}={str(value).lower()} is no setting; {fix}"
+        return f"{group}.{name}={str(value).lower()} is not a setting; {fix}"
     if name in options:
         return f"{group}.{name} has settings but {name} is not switched on; add it with +{group}={name}"
     return (

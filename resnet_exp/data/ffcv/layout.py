@@ -101,7 +101,7 @@ def _fault(header: Header, start: bytes, size: int) -> str | None:
         return "it does not hold the two fields image (RGBImageField) and label (IntField)"
     page = header.page_bytes
     if page < 1 or page & (page - 1):
-        return f"its page size of {page} bytes is no power of two"
+        return f"its page size of {page} bytes is not a power of two"
     if header.table_at < rows_at() + header.images * ROW.size:
         return "it was not written to its end"
     expected = header.table_at + header.images * PLACE.size

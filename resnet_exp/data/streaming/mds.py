@@ -165,7 +165,7 @@ def _parsed(path: Path, parse: Callable[[list[ShardEntry]], Of]) -> Of:
     except _Unreadable as error:
         raise RequestError(f"{printable(path)} cannot be used: {error}") from None
     except (RequestError, KeyError, TypeError, ValueError) as error:
-        raise RequestError(f"{printable(path)} is no index of MDS shards; name another folder") from error
+        raise RequestError(f"{printable(path)} is not an index of MDS shards; name another folder") from error
 
 
 class _Unreadable(Exception):
