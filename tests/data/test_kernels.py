@@ -97,6 +97,18 @@ def test_one_of_several_processes_compiles(tmp_path: Path) -> None:
     assert sorted(process.communicate(timeout=100)[0] for process in processes) == ["0\n", "0\n", "1\n"]
 
 
+def test_compiled_code_of_a_folder_that_cannot_be_written_is_used(tmp_path: Path) -> None:
+    """As in a container whose root file system is read-only."""
+    environ = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(TESTS)}
+    remount = 'mount --bind "$NUMBA_CACHE_DIR" "$NUMBA_CACHE_DIR" && mount -o remount,ro,bind "$NUMBA_CACHE_DIR"'
+    read_only = ["unshare", "-m", "sh", "-c", f'{remount} && exec "$@"', "sh"]
+    if subprocess.run([*read_only, "true"], env=environ, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    for prefix, compiled in (([], "1\n"), (read_only, "0\n")):
+        words = [*prefix, sys.executable, "-m", "support.twice"]
+        assert subprocess.run(words, env=environ, input="\n", stdout=subprocess.PIPE, text=True).stdout == compiled
+
+
 def test_what_a_crash_has_left_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 from numba.core.errors import NumbaWarning
 
 from resnet_exp.core.locks import held_lock, open_lock
@@ -29,11 +30,29 @@ def _say_not_kept(why: str) -> None:
     )
 
 
+class _CompiledAhead(UserProvidedCacheLocator):
+    """``NUMBA_CACHE_DIR`` where it cannot be written: of a container's image, or of an installation for many users."""
+
+    def ensure_cache_path(self) -> None:
+        """Raises `OSError` where nothing was compiled for the function's file."""
+        os.listdir(self.get_cache_path())
+
+
+class _Places(CompileResultCacheImpl):
+    """Where numba keeps compiled code, in the order of preference."""
+
+    _first, *_others = CompileResultCacheImpl._locator_classes
+    _locator_classes = (_first, _CompiledAhead, *_others)
+
+
 class KernelCache(FunctionCache):
     """Numba's cache of a function on disk, which lets one process at a time compile; the others wait and load.
 
-    With that of numba 0.68.1, all processes of a machine compile at once; a damaged file or a full disk is an error.
+    With that of numba 0.68.1, all processes of a machine compile at once; a damaged file or a full disk is an error,
+    and a folder that cannot be written is not read.
     """
+
+    _impl_class = _Places
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Raises `RuntimeError` where no folder of numba's can be written."""
