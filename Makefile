@@ -18,7 +18,7 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(PY) -m pytest --dis
 
 HYDRA14 := .venv-hydra14
 UV_LOCK := .venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-build-isolation \
-  --no-emit-package opencv-python --custom-compile-command 'make lock' --group dev pyproject.toml
+  --no-emit-package opencv-python --custom-compile-command 'make lock' pyproject.toml
 
 .PHONY: help
 help: ## Show this list
@@ -91,8 +91,10 @@ format: setup $(PAGE)/node_modules/.package-lock.json ## Format the code and fix
 
 .PHONY: lock
 lock: setup ## Resolve requirements.lock and requirements-cuda12.lock anew (ARGS=--upgrade to move to newer versions)
-	$(UV_LOCK) --python-version 3.11 requirements.in -o requirements.lock $(ARGS)
-	$(UV_LOCK) --python-version 3.10 requirements-cuda12.in -o requirements-cuda12.lock $(ARGS)
+	$(UV_LOCK) --group dev --python-version 3.11 requirements.in -o requirements.lock $(ARGS)
+	$(UV_LOCK) --group dev --python-version 3.10 requirements-cuda12.in -o requirements-cuda12.lock $(ARGS)
+	$(UV_LOCK) --all-extras --python-version 3.11 requirements.in -c requirements.lock -o requirements-run.lock
+	$(UV_LOCK) --all-extras --python-version 3.10 requirements-cuda12.in -c requirements-cuda12.lock -o requirements-run-cuda12.lock
 	.venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-deps --prerelease allow \
 	  --custom-compile-command 'make lock' requirements-hydra14.in -o requirements-hydra14.lock $(ARGS)
 
@@ -107,6 +109,13 @@ docs-serve: setup ## Show the docs site on http://127.0.0.1:8000, built anew whe
 .PHONY: wheel
 wheel: setup ## Build dist/*.whl
 	$(PY) -m hatchling build -t wheel
+
+# Any builder that takes a Dockerfile: BUILDER='podman build' or BUILDER='buildah bud --format docker'.
+.PHONY: image
+image: ## Build the container image resnet_exp (BUILDER='docker build', BASE=, STACK=, IMAGE=)
+	$(or $(BUILDER),docker build) -f docker/Dockerfile -t '$(or $(IMAGE),resnet_exp)' $(if $(BASE),--build-arg 'BASE=$(BASE)') \
+	  --build-arg STACK=$(or $(STACK),new) --build-arg "VERSION=$$(sed -n 's/__version__ = "\(.*\)"/\1/p' resnet_exp/core/version.py)" \
+	  --build-arg "COMMIT=$$(git rev-parse HEAD)" $(ARGS) .
 
 .PHONY: clean
 clean: ## Remove .venv, dist and tool caches
