@@ -1,12 +1,15 @@
-"""What `mkdocs.yml` adds to the pages of docs/: the Explorer page, written by the code of this checkout."""
+"""What `mkdocs.yml` adds to the pages of docs/: the Explorer page, and the titles of pages as the texts of links."""
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation
+from mkdocs.structure.pages import Page
 
 from resnet_exp.reporting.markdown import Wanted
 from resnet_exp.reporting.write import Content, write_page
@@ -14,8 +17,10 @@ from resnet_exp.results.collect import collect_runs
 from resnet_exp.results.published_runs import published
 
 EXPLORER = "demo/explorer.html"
-# Records of the runs of `make frontier`; the report reads them as it reads run folders.
+# Records of runs of the demo sweep; they are read as run folders.
 RUNS = Path("demo/runs")
+LINK = re.compile(r"\[([\w-]+\.md)\](?=\(\1[#)])")
+_titles: dict[str, str] = {}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -26,3 +31,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         write_page(Content(runs, published(), Wanted("baseline", None)), page)
         files.append(File.generated(config, EXPLORER, content=page.read_bytes()))
     return files
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Learn the titles of the pages."""
+    _titles.update({page.file.src_path: str(page.title) for page in nav.pages})
+    return nav
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show ``[cluster.md](cluster.md#once)``, which GitHub's readers find as a file, by the title of the page."""
+    return LINK.sub(lambda found: f"[{_titles.get(found[1], found[1])}]", markdown)

@@ -92,7 +92,8 @@ def test_commands_are_in_shell_blocks(page: Path) -> None:
 def test_blocks_run_as_written(page: Path, tmp_path: Path) -> None:
     write_files(page, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    environ = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environ = {**os.environ, "HOME": str(tmp_path)}
+    environ.pop("XDG_CACHE_HOME", None)
     environ["PATH"] = f"{sys.prefix}/bin:{environ['PATH']}"
     script = "\n".join(["set -e", *(line for block in runs_here(page) for line in block.commands)])
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True)
