@@ -18,14 +18,14 @@ from resnet_exp.results.published_runs import published
 
 EXPLORER = "demo/explorer.html"
 # Records of runs of the demo sweep; they are read as run folders.
-RUNS = Path("demo/runs")
+RUNS = "demo/runs/*"
 LINK = re.compile(r"\[([\w-]+\.md)\](?=\(\1[#)])")
 _titles: dict[str, str] = {}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the Explorer page of the demo sweep and of the published runs."""
-    runs = collect_runs([Path(config.docs_dir) / RUNS])
+    runs = collect_runs(sorted(Path(config.docs_dir).glob(RUNS)))
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "explorer.html"
         write_page(Content(runs, published(), Wanted("baseline", None)), page)
