@@ -183,6 +183,34 @@ def cheapest_reaching(points: Sequence[Point], target: float) -> int | None:
     return next((index for index in pareto_front(points) if points[index].top1 >= target), None)
 
 
+def best_within(points: Sequence[Point], budget: float) -> int | None:
+    """Index of the point with the highest top-1 of those that cost at most `budget`; None if there is none.
+
+    Among equally good points, the cheapest, then the first.
+    """
+    affordable = [index for index in pareto_front(points) if points[index].cost <= budget]
+    return affordable[-1] if affordable else None
+
+
+def top1_at(front: Sequence[Point], budget: float) -> float | None:
+    """Top-1 for a cost of just `budget`, by linear interpolation between neighbors on the front: inverse of `cost_at`.
+
+    None below its lowest and above its highest cost. Points of `front` that are not Pareto-optimal are ignored.
+    """
+    on_front = [front[index] for index in pareto_front(front)]
+    place = bisect.bisect_left([point.cost for point in on_front], budget)
+    if place == len(on_front):
+        return None
+    high = on_front[place]
+    if high.cost == budget:
+        return high.top1
+    if place == 0:
+        return None
+    low = on_front[place - 1]
+    share = (budget - low.cost) / (high.cost - low.cost)
+    return low.top1 + share * (high.top1 - low.top1)
+
+
 def seeds_reaching(group: Group, target: float) -> int:
     """How many runs of a group have a top-1 of at least `target`: their mean may reach it though some do not."""
     return sum(run.top1 >= target for run in group.runs)

@@ -6,11 +6,13 @@ import { text } from "node:stream/consumers";
 const load = (name) => import(`${process.argv[2]}/rules/${name}.js`);
 const { answersTo, fractionOf, targetOf, topRange } = await load("answer");
 const { bootstrap, contenders, drawnMean, randomNumbers } = await load("bootstrap");
+const { bargainsFor, parseBudget } = await load("budget");
 const { baselineText } = await load("baseline");
 const { COLUMNS, columnOf } = await load("columns");
 const { marksOf, nameOf, seedsText } = await load("describe");
 const format = await load("format");
-const { atSameQuality, cheapestReaching, costAt, frontOf, paretoFront, spread } = await load("frontier");
+const { atSameQuality, bestWithin, cheapestReaching, costAt, frontOf, paretoFront, spread, topAt } =
+  await load("frontier");
 const { isSelected } = await load("groups");
 const { hiddenRuns } = await load("hidden");
 const { preparePage } = await load("page");
@@ -22,12 +24,14 @@ const { readState, writeState } = await load("state");
 // JSON has no NaN and no infinity.
 const point = ([top1, cost]) => ({ top1: Number(top1), cost: Number(cost) });
 
-function frontCase({ points, others, target }) {
+function frontCase({ points, others, target, budget }) {
   const [known, asked] = [points.map(point), others.map(point)];
   return {
     front: paretoFront(known),
     costAt: costAt(known, Number(target)),
     cheapest: cheapestReaching(known, Number(target)),
+    best: bestWithin(known, Number(budget)),
+    topAt: topAt(known, Number(budget)),
     ratios: asked.map((other) => atSameQuality(frontOf(known), other)),
     spread: spread(asked.map((other) => other.top1).filter(Number.isFinite)),
   };
@@ -108,6 +112,8 @@ function viewCase(page, address) {
   const shown = select(page, state);
   const target = targetOf(state, shown);
   const answers = target === null ? [] : answersTo(shown, fractionOf(target));
+  const budget = parseBudget(state.budget ?? "");
+  const bargains = budget === null ? [] : bargainsFor(shown, budget);
   const again = readState({ search: "", hash: writeState(state, "") }, page);
   return {
     problems,
@@ -117,6 +123,8 @@ function viewCase(page, address) {
     hourly: Object.fromEntries(page.runs.map((run) => [run.run_id, hourlyPrice(page, state, run)])),
     target,
     answers: answers.map(({ best, groups, ...answer }) => ({ ...answer, best: idOf(best), groups: groups.length })),
+    budget,
+    bargains: bargains.map(({ best, groups, ...bargain }) => ({ ...bargain, best: idOf(best), groups: groups.length })),
     baseline: baselineText(page, state.baseline),
     hidden: hiddenOf(page, state, shown),
     selected: shown.groups.map((group) => isSelected(state, group)),

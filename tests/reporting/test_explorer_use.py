@@ -238,6 +238,32 @@ def test_what_is_typed_is_what_is_used(page_file: Path, tab: Tab) -> None:
         assert price.input_value() == "21.957642" and price.get_attribute("aria-invalid") == "false"
 
 
+def test_what_a_budget_buys(page_file: Path, tab: Tab) -> None:
+    page = tab.open(page_file, "#dataset=digits&published=off&x=time")
+    assert cards(page)[0].startswith("Cheapest to ")
+    page.check("#ask-budget")
+    assert page.inner_text("#target-title") == "What does a budget buy?" and "budget=3min" in page.url
+    assert page.is_hidden("#target") and page.is_visible("#budget")
+    (card,) = cards(page)
+    # On average mild takes 121.5 s and 181.5 s for its lengths 2 and 3, hot 181.5 s for length 2.
+    assert card.startswith("Best for 3.0 min") and "mild resnet14 ssr=0.2" in card and "took 2.0 min." in card
+    assert "Between its lengths, 3.0 min would reach about" in card
+    page.fill("#budget-number", "10")
+    page.select_option("#budget-unit", "usd")
+    (card,) = cards(page)
+    assert "budget=10usd" in page.url and card.startswith("Best for $10.00") and " cost $" in card
+    page.fill("#budget-number", "0")
+    page.keyboard.press("Enter")
+    assert page.input_value("#budget-number") == "10" and "budget=10usd" in page.url
+    page.focus("#budget")
+    page.keyboard.press("Home")
+    expect(page.locator("#answer")).not_to_contain_text("Best for $10.00")
+    page.keyboard.press("End")
+    expect(page.locator("#answer .card .big")).to_have_text("93.00 %")
+    page.check("#ask-target")
+    assert cards(page)[0].startswith("Cheapest to ") and "budget=" not in page.url
+
+
 def test_the_focus_is_never_lost(page_file: Path, many_file: Path, sized: Tab) -> None:
     page = sized.open(page_file, "#recipe=medium")
     page.focus("#empty-reset")
@@ -288,6 +314,7 @@ VIEWS: Sequence[tuple[str, dict[str, int], Callable[[Page], Any] | None]] = (
     ("#recipe=medium&model=vgg", DESKTOP, None),
     ("#x=cost", DESKTOP, lambda page: [page.click("#filters summary"), page.click("#prices summary")]),
     ("#compare=none&published=off&show=runs&target=none", DESKTOP, None),
+    ("#budget=3min", DESKTOP, None),
     ("", PHONE, lambda page: page.click("#filters-open")),
     ("#selected=mild-1", PHONE, None),
 )  # fmt: skip

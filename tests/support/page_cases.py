@@ -31,11 +31,18 @@ def random_point(draw: random.Random, coarse: bool, odd: float) -> Point:
 
 @dataclass
 class FrontCase:
-    """Points, others that compare with them, and a top-1 to reach."""
+    """Points, others that compare with them, a top-1 to reach, and a budget."""
 
     points: list[Point]
     others: list[Point]
     target: float
+
+    @property
+    def budget(self) -> float:
+        """A cost, often that of a point."""
+        draw = random.Random(repr(self.points))
+        costs = [point.cost for point in self.points if math.isfinite(point.cost)]
+        return draw.choice([draw.uniform(0.5, 1.5) * draw.choice(costs or [1.0]), *costs, math.inf])
 
 
 def front_case(draw: random.Random) -> FrontCase:
@@ -193,7 +200,7 @@ def edge_pages(draw: random.Random) -> list[tuple[list[RunRecord], list[View]]]:
 DEFAULTS = {
     "model": "all", "cloud": "all", "hardware": "all", "seeds": "all", "published": "on", "show": "means", "x": "time",
     "prices": "today", "compare": "recipe", "sortBy": "accuracy", "order": "usual", "baseline": "baseline",
-    "target": "", "selected": "",
+    "target": "", "budget": "", "selected": "",
 }  # fmt: skip
 
 
@@ -221,6 +228,10 @@ def random_view(draw: random.Random, runs: Sequence[RunRecord]) -> View:
     }  # fmt: skip
     often = {"sortBy": 0.9, "baseline": 0.7, "x": 0.5, "order": 0.4, "target": 0.7, "prices": 0.5}
     chosen = {name: draw.choice(some) for name, some in words.items() if some and draw.random() < often.get(name, 0.12)}
+    # Of its own, so that the rest is the same with it.
+    bought = random.Random(repr(chosen))
+    if bought.random() < 0.6:
+        chosen["budget"] = bought.choice(["30s", "90s", "2min", "10min", "1.5h", ".5usd", "3usd", "10usd", "300usd"])
     if "baseline" not in values(lambda run: run.recipe):
         chosen.setdefault("baseline", runs[0].recipe)
     several = partial(_some_of, draw)

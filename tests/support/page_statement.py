@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from resnet_exp.core.budget import Budget
 from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Axis, Group, Point, Spread
 from resnet_exp.results.record import RunRecord
@@ -319,6 +320,26 @@ def expected_answer(rows: Sequence[Row], protocol: str, axis: Axis, target: floa
     best = groups[index]
     between = None if cost == points[index].cost else cost
     return Answer(best, points[index].cost, between, line, frontier.seeds_reaching(best, target))
+
+
+@dataclass
+class Bargain:
+    """The best that a budget buys, None if there is none; `between`: the top-1 for just the budget by its lengths."""
+
+    best: Group | None = None
+    between: float | None = None
+    line: Sequence[Group] = ()
+
+
+def expected_bargain(rows: Sequence[Row], protocol: str, budget: Budget) -> Bargain:
+    groups = [row.group for row in rows if row.run.protocol == protocol]
+    points = [frontier.point_of(group, budget.axis) for group in groups]
+    index = frontier.best_within(points, budget.amount)
+    if index is None:
+        return Bargain()
+    line = frontier.all_lengths_of(groups, groups[index].runs[0])
+    top1 = frontier.top1_at([frontier.point_of(group, budget.axis) for group in line], budget.amount)
+    return Bargain(groups[index], None if top1 == points[index].top1 else top1, line)
 
 
 def contenders(groups: Sequence[Sequence[Point]]) -> list[int]:

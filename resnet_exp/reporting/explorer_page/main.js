@@ -6,6 +6,7 @@ import { preparePage } from "./rules/page.js";
 import { select } from "./rules/select.js";
 import { DEFAULTS, readState, writeState } from "./rules/state.js";
 import { drawAnswer } from "./view/answer.js";
+import { listenToBudget } from "./view/budget.js";
 import { drawChart, moveTarget, neighbor, zoomOut } from "./view/chart.js";
 import { drawControls } from "./view/controls.js";
 import { drawDetails } from "./view/details.js";
@@ -75,10 +76,10 @@ class Explorer {
     const changes = typeof change === "function" ? change(this.view.state) : change;
     const state = { ...this.view.state, ...changes };
     const names = Object.keys(changes);
-    const inRow = this.stepping || names.every((name) => name === "own" || name === "target");
+    const inRow = this.stepping || names.every((name) => ["own", "target", "budget"].includes(name));
     this.history.keep(writeState(state, location.pathname), names.join(), inRow);
     keepFocus(() => {
-      if (names.every((name) => name === "target")) this.aim(state);
+      if (names.every((name) => name === "target" || name === "budget")) this.aim(state);
       else if (names.every((name) => name === "selected")) this.choose(state);
       else {
         this.show(state);
@@ -89,7 +90,7 @@ class Explorer {
   }
 
   /**
-   * Another target changes no more than its answer.
+   * Another target or budget changes no more than its answer.
    * @param {State} state
    */
   aim(state) {
@@ -168,6 +169,7 @@ class Explorer {
  */
 function listen(explorer) {
   listenToTarget(explorer);
+  listenToBudget(explorer);
   onClick("reset", () => explorer.reset());
   onClick("empty-reset", () => explorer.reset());
   onClick("close", () => explorer.closeDetails());

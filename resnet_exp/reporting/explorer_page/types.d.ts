@@ -141,6 +141,8 @@ export interface State {
   own: ReadonlyMap<string, number>;
   /** Percent; null: one that suits the runs. */
   target: number | "none" | null;
+  /** "10min" or "10usd": what it buys is asked, and not what a target costs. */
+  budget: string | null;
   /** A group, or the id of a run. */
   selected: string | null;
   /** The only series that the chart shows, or `OTHERS`. */
@@ -255,6 +257,25 @@ export interface Answer {
   between: Between | null;
 }
 
+/** Seconds of training, or dollars; and the number and unit in which the user gave them. */
+export interface Budget {
+  axis: "time" | "cost";
+  amount: number;
+  number: number;
+  unit: string;
+}
+
+/** The best group within a budget, null if there is none. */
+export interface Bargain {
+  protocol: string;
+  groups: readonly ShownGroup[];
+  best: ShownGroup | null;
+  /** Of the top-1 of its seeds. */
+  interval: Interval | null;
+  /** What just the budget would reach, between two lengths of the same recipe on the same machine. */
+  between: { top1: number; interval: Interval | null; single: boolean } | null;
+}
+
 export interface Between {
   cost: number;
   interval: Interval | null;
@@ -265,6 +286,13 @@ export interface Between {
 export type Interval = [low: number, high: number];
 
 // How it is drawn.
+
+/** What the sliders of the target and the budget change. */
+export interface Aiming {
+  view: View;
+  /** While a slider moves. */
+  slide: (state: State) => void;
+}
 
 export type Change = Partial<State> | ((state: State) => Partial<State>);
 /** Change the state, draw anew, and move the focus if asked to. */

@@ -119,6 +119,33 @@ export function cheapestReaching(points, target) {
 }
 
 /**
+ * Index of the best point that costs no more than a budget, measured and not interpolated; -1 if there is none.
+ * @param {readonly Point[]} points
+ * @param {number} budget
+ */
+export function bestWithin(points, budget) {
+  return paretoFront(points).findLast((index) => points[index].cost <= budget) ?? -1;
+}
+
+/**
+ * Top-1 for just a cost on the straight lines between neighbors on the front, the inverse of `costAt`; null below its
+ * lowest and above its highest cost.
+ * @param {readonly Point[]} points
+ * @param {number} budget
+ * @returns {number | null}
+ */
+export function topAt(points, budget) {
+  const front = frontOf(points);
+  const place = front.findIndex((point) => point.cost >= budget);
+  if (place < 0) return null;
+  const high = front[place];
+  if (high.cost === budget) return high.top1;
+  if (place === 0) return null;
+  const low = front[place - 1];
+  return low.top1 + ((budget - low.cost) / (high.cost - low.cost)) * (high.top1 - low.top1);
+}
+
+/**
  * What the baseline costs at the top-1 of a point, as a multiple of what the point costs. Above the baseline's highest
  * top-1 this is a lower bound; null below its lowest.
  * @param {readonly Point[]} front of the baseline, from `frontOf`

@@ -2,6 +2,7 @@
 // MosaicML Explorer mean what they meant there, so that its links still work, with "?" or with "#".
 
 import { isBaseline } from "./baseline.js";
+import { parseBudget } from "./budget.js";
 import { COLUMNS } from "./columns.js";
 import { ALGORITHM_SIGNS } from "./filters.js";
 import { isNamed } from "./groups.js";
@@ -39,6 +40,7 @@ export const NO_FILTERS = {
   protocol: [],
   algorithms: new Map(),
   target: null,
+  budget: null,
   selected: null,
   only: null,
 };
@@ -98,6 +100,7 @@ const READERS = new Map([
   ["selected", readSelected],
   ["only", readOnly],
   ["target", readTarget],
+  ["budget", readBudget],
 ]);
 
 /**
@@ -215,6 +218,12 @@ function readTarget(state, value) {
   if (target === null) return `target=${value} is not a percentage between 0 and 100`;
   state.target = target;
   if (target !== NO_TARGET && target !== Number(value)) return `target=${value} is taken as ${target} %`;
+}
+
+/** @type {Reader} */
+function readBudget(state, value) {
+  if (parseBudget(value) === null) return `budget=${value} is no time or price; use 10min, 2h or 10usd`;
+  state.budget = value;
 }
 
 /**

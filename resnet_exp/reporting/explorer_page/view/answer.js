@@ -1,10 +1,12 @@
-// The slider of the target, and a card for each answer.
+// The answers: a card for the cheapest and the fastest way to a target, or what a budget buys.
 
 import { answersTo, fractionOf, targetOf, topRange } from "../rules/answer.js";
+import { parseBudget } from "../rules/budget.js";
 import { nameOf } from "../rules/describe.js";
 import { duration, money, percent, percentText, shortPercent } from "../rules/format.js";
 import { counts } from "../rules/frontier.js";
 import { pointOf } from "../rules/groups.js";
+import { drawBudget } from "./budget.js";
 import { byId, inputById, make, refill } from "./dom.js";
 import { priceText } from "./prices.js";
 
@@ -18,6 +20,12 @@ const KINDS = {
 /** @param {View} view */
 export function drawAnswer(view) {
   const { state, shown } = view;
+  const budget = parseBudget(state.budget ?? "");
+  drawQuestion(budget !== null);
+  if (budget !== null) {
+    drawBudget(view, budget);
+    return;
+  }
   const range = topRange(shown);
   const target = targetOf(state, shown);
   drawSlider(range, target);
@@ -26,6 +34,16 @@ export function drawAnswer(view) {
   const hint = range ? "Choose a top-1 to see the cheapest and the fastest way there." : "Nothing is shown.";
   const drawn = cards.map((answer) => cardOf(view, answer, fractionOf(Number(target))));
   refill(byId("answer"), ...(drawn.length > 0 ? drawn : [make("p", {}, hint)]));
+}
+
+/** @param {boolean} budget whether a budget is given, and not a top-1 */
+function drawQuestion(budget) {
+  byId("target-title").textContent = budget ? "What does a budget buy?" : "What does a top-1 cost?";
+  inputById("ask-budget").checked = budget;
+  inputById("ask-target").checked = !budget;
+  byId("aim-budget").hidden = !budget;
+  byId("aim-target").hidden = budget;
+  if (budget) byId("target-note").hidden = true;
 }
 
 /**

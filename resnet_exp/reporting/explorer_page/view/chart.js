@@ -1,6 +1,7 @@
 // The chart of the frontier, its legend, and notes on what it leaves out.
 
 import { targetOf } from "../rules/answer.js";
+import { parseBudget } from "../rules/budget.js";
 import { counted } from "../rules/format.js";
 import { isSelected } from "../rules/groups.js";
 import { axisName, axisOf, logTicks, wholeRange } from "./axes.js";
@@ -72,22 +73,29 @@ export function zoomOut() {
 }
 
 /**
- * Only the line of the target: it follows a finger on the slider.
+ * Only the line of the target or the budget: it follows a finger on the slider.
  * @param {View} view
  */
 export function moveTarget({ state, shown }) {
   const chart = byId("chart");
-  if (!chart.hidden) Plotly.relayout(chart, { shapes: targetLine(targetOf(state, shown), currentTheme()) });
+  if (!chart.hidden) Plotly.relayout(chart, { shapes: aimLines(state, shown, currentTheme()) });
 }
 
 /**
- * @param {number | null} target
+ * A line at the target; or at the budget, if the axis has its unit.
+ * @param {State} state
+ * @param {Shown} shown
  * @param {Theme} theme
  */
-function targetLine(target, theme) {
-  if (target === null) return [];
+function aimLines(state, shown, theme) {
   const line = { color: theme.muted, width: 1, dash: "dash" };
-  return [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line }];
+  const budget = parseBudget(state.budget ?? "");
+  if (budget !== null) {
+    const x = budget.amount / axisOf(state, shown).divide;
+    return budget.axis === state.x ? [{ type: "line", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line }] : [];
+  }
+  const target = targetOf(state, shown);
+  return target === null ? [] : [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line }];
 }
 
 /**
@@ -111,7 +119,7 @@ function layoutOf(state, shown, theme) {
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     hovermode: "closest",
     showlegend: false,
-    shapes: targetLine(targetOf(state, shown), theme),
+    shapes: aimLines(state, shown, theme),
     xaxis: {
       ...axis,
       uirevision: [state.dataset, axisOf(state, shown).title, state.scale].join(),

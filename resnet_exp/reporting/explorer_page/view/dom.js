@@ -43,6 +43,14 @@ export function inputById(id) {
 }
 
 /**
+ * @param {string} id of a select of page.html
+ * @returns {HTMLSelectElement}
+ */
+export function selectById(id) {
+  return typedById(id, HTMLSelectElement);
+}
+
+/**
  * @template {HTMLElement} Kind
  * @param {string} id
  * @param {new () => Kind} kind

@@ -4,13 +4,7 @@ import { targetOf } from "../rules/answer.js";
 import { NO_TARGET, parseTarget } from "../rules/state.js";
 import { byId, inputById } from "./dom.js";
 
-/** @import { State, View } from "../types.d.ts" */
-
-/**
- * @typedef {object} Aiming
- * @property {View} view
- * @property {(state: State) => void} slide while the slider moves
- */
+/** @import { Aiming, View } from "../types.d.ts" */
 
 /** @param {Aiming} explorer */
 export function listenToTarget(explorer) {
