@@ -139,9 +139,12 @@ class Grid(_Sweeper):
 class Adaptive(_Sweeper):
     """``hydra/sweeper=adaptive``: chooses runs by the results of earlier ones; docs/sweeps.md."""
 
-    def __init__(self, params: DictConfig | None, n_trials: int, parallel: int, seed: int, digits: int) -> None:
+    def __init__(
+        self, params: DictConfig | None, n_trials: int, parallel: int, seed: int, digits: int, budget: str | None = None
+    ) -> None:
         super().__init__(params)
         self.settings = {"n_trials": n_trials, "parallel": parallel, "seed": seed, "digits": digits}
+        self.budget = budget
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch batches of runs until there are ``n_trials``."""
@@ -149,9 +152,10 @@ class Adaptive(_Sweeper):
         from resnet_exp.launch.dataset import check_same_data
         from resnet_exp.runs import sweep_manifest
         from resnet_exp.sweep.compose import RunComposer
+        from resnet_exp.sweep.goal import Goal
         from resnet_exp.sweep.search import Search, Settings, Space, open_study
 
-        settings = Settings(**self.settings)
+        settings = Settings(**self.settings, goal=Goal.of(self.budget))
         space = Space(self.loader, self.params, [*arguments, *self.task.deferred], settings.digits)
         composer = RunComposer(self.loader, self.master)
 
@@ -161,9 +165,11 @@ class Adaptive(_Sweeper):
             return config.folder.path.name
 
         def search(path: Path | None) -> Search:
-            return Search(open_study(path, name), space, settings, self._launch, run_id)
+            return Search(open_study(path, name, settings.goal), space, settings, self._launch, run_id)
 
         name, runs_dir = self._place()
+        example = search(None)
+        settings.goal.check_price(composer.compose(example.overrides(example.ask(1))[0]).hardware)
         if not (self.task.writes and self.task.sweep_job):
             # The plan counts and checks as many runs as the search will make, at random points.
             preview = search(None)

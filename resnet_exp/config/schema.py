@@ -340,7 +340,10 @@ class GridConfig:
 
 @dataclass
 class AdaptiveConfig:
-    """``hydra/sweeper=adaptive``: searches ``params`` for more top-1 in less training time; docs/sweeps.md."""
+    """``hydra/sweeper=adaptive``: searches ``params`` for more top-1 in less training time; docs/sweeps.md.
+
+    With ``budget``, such as ``10min`` or ``10usd``, for the highest top-1 of runs that each take no more.
+    """
 
     _target_: str = "hydra_plugins.resnet_exp_sweeps.Adaptive"
     params: dict[str, Any] | None = field(default_factory=Entry)
@@ -348,3 +351,4 @@ class AdaptiveConfig:
     parallel: int = 1
     seed: int = 17
     digits: int = 2
+    budget: str | None = None

@@ -1,5 +1,7 @@
 """Sweeps that choose their own runs: Optuna's TPE sampler searches for higher top-1 in less training time.
 
+With a budget, it searches for the highest top-1 within it.
+
 The study is stored in ``RUNS/.sweeps/NAME.journal``. A trial is a point of the search space, and its run is configured
 by that point. Rerunning the command resumes interrupted trials, and asks for new points until there are enough.
 """
@@ -19,17 +21,19 @@ from hydra.core.utils import JobReturn
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.locks import is_locked
 from resnet_exp.core.terminal import console
-from resnet_exp.core.terminal.text import span, text_table
+from resnet_exp.core.terminal.text import text_table
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result
 from resnet_exp.sweep import grid
+from resnet_exp.sweep.goal import FRONT, Goal
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-OBJECTIVES = ("top-1", "trained")  # maximize top-1, minimize training time
+# Name under which a study keeps its budget.
+BUDGET = "budget"
 ANEW = "give this search a name of its own with sweep=NAME"
 
 # Runs these overrides, given the number of earlier runs; returns each run with its result, None if it has none.
@@ -38,12 +42,13 @@ Launch = Callable[[list[list[str]], int], Sequence[JobReturn]]
 
 @dataclass(frozen=True)
 class Settings:
-    """Total trials, how many run at a time, the sampler's seed, significant digits of the numbers it chooses."""
+    """Total trials, how many run at a time, the sampler's seed, significant digits of its numbers, and the goal."""
 
     n_trials: int
     parallel: int
     seed: int
     digits: int
+    goal: Goal = FRONT
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "parallel", "digits"):
@@ -153,18 +158,25 @@ class Search:
         return [self.space.overrides(trial.params) for trial in trials]
 
     def summary(self) -> str:
-        """The Pareto-optimal runs, the fastest first."""
-        counted, finished = self._counted(), self._finished()
-        failed = len(counted) - len(finished)
-        said = f"sweep {self.study.study_name}: {len(counted)} trials" + (f", {failed} failed" if failed else "")
-        if not finished:
+        """The Pareto-optimal runs, the fastest first; with a budget, the best run within it."""
+        counted, finished, goal = self._counted(), self._finished(), self.settings.goal
+        failed, over = len(counted) - len(finished), sum(not goal.is_within(trial.values) for trial in finished)
+        parts = [f"{len(counted)} trials", f"{failed} failed" * bool(failed), f"{over} over {goal.text}" * bool(over)]
+        said = f"sweep {self.study.study_name}: {', '.join(filter(None, parts))}"
+        if over == len(finished):
             return said
         best = {self.study.user_attrs[_run_of(trial)]: trial for trial in self.study.best_trials}
-        rows: list[tuple[str, ...]] = [(*OBJECTIVES, *self.space.distributions, "run")]
-        for run, trial in sorted(best.items(), key=lambda item: item[1].values[1]):
+        what = "cost" if goal.budget is not None and goal.budget.axis == "cost_usd" else "trained"
+        rows: list[tuple[str, ...]] = [("top-1", what, *self.space.distributions, "run")]
+        for run, trial in sorted(best.items(), key=lambda item: self._cost(item[1])):
             chosen = (self.space.text(key, trial.params[key]) for key in self.space.distributions)
-            rows.append((f"{trial.values[0]:.2%}", span(trial.values[1]), *chosen, run))
-        return "\n".join([f"{said}; no run is both better and faster than one of these:", *text_table(rows)])
+            rows.append((f"{trial.values[0]:.2%}", goal.cost_text(self._cost(trial)), *chosen, run))
+        found = f"the best within {goal.text}" if goal.budget else "no run is both better and faster than one of these"
+        return "\n".join([f"{said}; {found}:", *text_table(rows)])
+
+    def _cost(self, trial: FrozenTrial) -> float:
+        """Seconds or dollars of the run of a trial."""
+        return self.study.user_attrs[_cost_of(trial)] if self.settings.goal.budget else trial.values[1]
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -176,7 +188,13 @@ class Search:
         return [trial for trial in self._trials() if _refused(trial) not in self.study.user_attrs]
 
     def _check_same(self) -> None:
-        """Refuse a study whose first runs used another model, dataset or machine: its results are not comparable."""
+        """Refuse a study with another goal, or whose first runs used another model, dataset or machine."""
+        goal, before = self.settings.goal.text, self.study.user_attrs.get(BUDGET, "")
+        if self._trials() and goal != before:
+            had = f"a budget of {before}" if before else "no budget"
+            raise RequestError(f"sweep={self.study.study_name} had {had} until now; {ANEW}")
+        if goal:
+            self.study.set_user_attr(BUDGET, goal)
         for trial in self._finished()[-1:]:
             if trial.params.keys() != self.space.distributions.keys():
                 searched = ", ".join(sorted(trial.params))
@@ -219,8 +237,11 @@ class Search:
 
         result: Result | None = job.return_value
         if result is not None:
+            goal = self.settings.goal
             self.study.set_user_attr(_run_of(trial), self.run_id(point))
-            self.study.tell(trial.number, [result.top1, result.timing.train_seconds])
+            if goal.budget is not None:
+                self.study.set_user_attr(_cost_of(trial), goal.cost(result))
+            self.study.tell(trial.number, goal.values(result))
         elif is_locked(RunFolder(Path(str(job.working_dir))).lock):
             raise RequestError(f"{job.working_dir} is already running; wait for it, then rerun the same command")
         else:
@@ -238,12 +259,16 @@ def _run_of(trial: FrozenTrial) -> str:
     return f"run {trial.number}"
 
 
+def _cost_of(trial: FrozenTrial) -> str:
+    return f"cost {trial.number}"
+
+
 def _refused(trial: FrozenTrial) -> str:
     return f"refused {trial.number}"
 
 
-def open_study(path: Path | None, name: str) -> Study:
-    """Open the study in a journal, created if needed; a study in memory if there is no path.
+def open_study(path: Path | None, name: str, goal: Goal = FRONT) -> Study:
+    """Open the study in a journal, created if needed with this goal; a study in memory if there is no path.
 
     Raises:
         RequestError: the journal cannot be read.
@@ -255,8 +280,6 @@ def open_study(path: Path | None, name: str) -> Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         storage = JournalStorage(JournalFileBackend(str(path))) if path else InMemoryStorage()
-        return optuna.create_study(
-            storage=storage, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
-        )
+        return optuna.create_study(storage=storage, study_name=name, directions=goal.directions, load_if_exists=True)
     except (ValueError, KeyError) as error:
         raise RequestError(f"{path} is damaged ({error}); remove it to start a new search") from error

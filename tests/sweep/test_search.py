@@ -15,6 +15,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.result import Result
 from resnet_exp.runs.result import result_of as parse
+from resnet_exp.sweep.goal import Goal
 from resnet_exp.sweep.search import Search, Settings, Space, open_study
 from support.commands import RunCli
 from support.paths import TESTS
@@ -54,8 +55,9 @@ def test_interrupted_search_goes_on(train_cli: RunCli, tmp_path: Path, monkeypat
 class Bench:
     """A search whose runs are a formula: `broken` recipes fail, and `stop_after` runs it is interrupted."""
 
-    def __init__(self, path: Path, **settings: int) -> None:
+    def __init__(self, path: Path, budget: str | None = None, **settings: int) -> None:
         self.path, self.settings = path, {"n_trials": 6, "parallel": 1, "seed": 1, "digits": 2} | settings
+        self.budget = budget
         self.launched: list[list[str]] = []
         self.earlier: list[int] = []
         self.results: dict[str, Result] = {}
@@ -63,9 +65,9 @@ class Bench:
         self.loader: Any = Loader()
 
     def search(self, **params: str) -> Search:
-        settings = Settings(**self.settings)
+        settings = Settings(**self.settings, goal=Goal.of(self.budget))
         space = Space(self.loader, params or PARAMS, ["seed=3"], settings.digits)
-        study = open_study(self.path, "bench")
+        study = open_study(self.path, "bench", settings.goal)
         return Search(study, space, settings, self.launch, lambda run: "-".join(run))
 
     def launch(self, points: list[list[str]], earlier: int) -> list[JobReturn]:
@@ -131,6 +133,40 @@ def test_search_learns(tmp_path: Path) -> None:
     bench.search().carry_on()
     late = Counter(point[1] for point in bench.launched[30:])
     assert late["recipe=mild"] > 2 * late["recipe=baseline"]
+
+
+def test_search_within_a_budget(tmp_path: Path) -> None:
+    """A run takes 100 s times ssr, and is the better the longer: the best within 20 s is mild at almost 0.2."""
+    bench = Bench(tmp_path / "a.journal", "20s", n_trials=40)
+    bench.search().carry_on()
+    late = [dict(word.split("=") for word in point) for point in bench.launched[20:]]
+    near = [point for point in late if 0.1 <= float(point["ssr"]) <= 0.2 and point["recipe"] == "mild"]
+    assert len(near) > 4, "of random points one or two would be"
+    said = bench.search().summary()
+    over = sum(100 * float(point[2].removeprefix("ssr=")) > 20 for point in bench.launched)
+    assert said.splitlines()[0] == f"sweep bench: 40 trials, {over} over 20 s; the best within 20 s:"
+    assert re.fullmatch(
+        r"4[34]\.\d\d%  (19|20) s  +mild +0\.(19|2) +seed=3-recipe=mild-ssr=0\.(19|2)", said.splitlines()[2]
+    )
+    bench.budget = "30s"
+    with pytest.raises(RequestError, match=r"sweep=bench had a budget of 20 s until now; .* sweep=NAME"):
+        bench.search().carry_on()
+    bench.budget = None
+    with pytest.raises(RequestError, match=r"sweep=bench had a budget of 20 s until now; .* sweep=NAME"):
+        bench.search().carry_on()
+
+
+def test_a_budget_in_dollars_needs_a_price(warm_cli: RunCli) -> None:
+    line = ("-cn", "adaptive", *DIGITS)
+    for word, said in (
+        ("hydra.sweeper.budget=1usd", "hydra.sweeper.budget=$1.00: hardware=cpu has no price; give one with"),
+        ("hydra.sweeper.budget=soon", "hydra.sweeper.budget=soon is no time or price; use hydra.sweeper.budget=10min"),
+    ):
+        done = warm_cli(*line, word, module="resnet_exp.plan")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(said)
+    done = warm_cli(*line, "hydra.sweeper.budget=1usd", "hardware.usd_per_node_hour=1", module="resnet_exp.plan")
+    assert done.returncode == 0, done.stderr
 
 
 def test_failed_runs_are_told_and_the_front_has_no_beaten_run(tmp_path: Path) -> None:
