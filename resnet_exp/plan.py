@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 
 from resnet_exp import cli
 from resnet_exp.config.overrides import command_line
-from resnet_exp.config.schema import LauncherConfig
+from resnet_exp.config.schema import LauncherConfig, RunConfig
 from resnet_exp.core import paths
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.terminal import console, help_text, program
-from resnet_exp.planning import target_accuracy
-from resnet_exp.planning.run_plan import PICTURE, TARGET, show_run, show_sweep, show_target
-from resnet_exp.reporting.curves import output_path
+from resnet_exp.planning import schedule_text
+from resnet_exp.planning.best_in_budget import BUDGET
+from resnet_exp.planning.lines import PlanText
+from resnet_exp.planning.questions import take_question
+from resnet_exp.planning.run_plan import plan_run
+from resnet_exp.planning.sweep_plan import plan_sweep
+from resnet_exp.planning.target_accuracy import TARGET
+from resnet_exp.reporting.curves import output_path, save
 from resnet_exp.sweep.planned import Sweep
 
+PICTURE = "picture"
 HELP = """\
 What a run or a sweep would do, how long and for how much. Starts nothing, writes nothing, and needs neither the data
 nor the GPUs.
@@ -25,6 +30,7 @@ nor the GPUs.
   resnet_exp plan recipe=mild ssr=0.36 picture=mild.svg     draws image size and learning rate into a file
   resnet_exp plan -m recipe=mild,hot ssr=0.1,0.2 seed=17,18,19
   resnet_exp plan target_top1=0.766 [dataset=imagenet]      the cheapest and the fastest known way there
+  resnet_exp plan budget=10min [hardware=p4d.24xlarge]      the best known top-1 for it; 'budget=$10' too
 
 To plan a command line, put plan after resnet_exp in it. resnet_exp --help shows its options.
 
@@ -37,9 +43,7 @@ A cost is that time at the price of hardware=NAME on the date shown.
 Exit code: 0 planned, 2 the request is wrong."""
 
 # What a run has no such words for; a shell completes them.
-WORDS = (f"{PICTURE}=", f"{TARGET}=")
-# What chooses the runs that `TARGET` looks at.
-LOOKED_AT = ("dataset", "dataset.dir", "runs_dir")
+WORDS = (f"{PICTURE}=", f"{TARGET}=", f"{BUDGET}=")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -48,40 +52,40 @@ def main(words: Sequence[str] | None = None) -> int:
     if any(word in ("-h", "--help") for word in words):
         console.say(help_text.wrapped(HELP, console.width()))
         return EXIT_DONE
-    own, words = command_line.take_words(words, PICTURE, TARGET)
     try:
-        if TARGET in own:
-            goal = target_accuracy.parse_target(own[TARGET])
-            if PICTURE in own:
-                raise RequestError(
-                    f"{PICTURE}= draws one run and {TARGET}= looks at all of them; leave out one of the two"
-                )
-            _refuse_idle_beside_target(words)
-            return cli.run_hydra(words, lambda config: show_target(config, goal), _refuse_target_of_sweep, writes=False)
+        own, words = command_line.take_words(words, PICTURE)
         picture = None
         if PICTURE in own:
+            if asked := [name for word in words if (name := word.partition("=")[0]) in (TARGET, BUDGET)]:
+                raise RequestError(
+                    f"{PICTURE}= draws one run and {asked[0]}= looks at all of them; leave out one of the two"
+                )
             picture = output_path(paths.expanded(PICTURE, own[PICTURE]), f"{PICTURE}={own[PICTURE]}")
+        question, words = take_question(words)
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
-    of_sweep = partial(show_sweep, words=words) if picture is None else _refuse_picture_of_sweep
-    return cli.run_hydra(words, lambda config: show_run(config, picture), of_sweep, writes=False)
+
+    def of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
+        if question is not None:
+            raise RequestError(f"{question.name}= looks at all runs of runs_dir and is not for a sweep; leave out -m")
+        if picture is not None:
+            raise RequestError(f"{PICTURE}= draws one run; leave out -m, or plan one of its runs by itself")
+        return _show(plan_sweep(sweep, launcher, words))
+
+    def of_run(config: RunConfig) -> int:
+        code = _show(plan_run(config) if question is None else question.answer(config))
+        if picture is not None:
+            save(schedule_text.draw(config), picture, f"{PICTURE}={picture}")
+            console.say(f"wrote {picture}")
+        return code
+
+    return cli.run_hydra(words, of_run, of_sweep, writes=False)
 
 
-def _refuse_idle_beside_target(words: Sequence[str]) -> None:
-    for word in command_line.parse(words).overrides:
-        if word.partition("=")[0] not in LOOKED_AT:
-            raise RequestError(
-                f"{word} has no effect with {TARGET}=, which looks at all runs; it takes {', '.join(LOOKED_AT)}"
-            )
-
-
-def _refuse_target_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
-    raise RequestError(f"{TARGET}= looks at all runs of runs_dir and is not for a sweep; leave out -m")
-
-
-def _refuse_picture_of_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
-    raise RequestError(f"{PICTURE}= draws one run; leave out -m, or plan one of its runs by itself")
+def _show(plan: PlanText) -> int:
+    console.say(plan.text(console.width()))
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

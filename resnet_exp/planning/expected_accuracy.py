@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 from collections import defaultdict
+from dataclasses import dataclass
 
 import yaml
 
@@ -13,18 +14,28 @@ from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.terminal.text import percent_with_error, plural
 from resnet_exp.launch import dataset
 from resnet_exp.launch.config_file import stored_config
+from resnet_exp.planning.lines import Range
 from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Lowest and highest top-1 (fractions) of similar runs, None if there are none; and the same with its source."""
+
+    top1: Range | None
+    text: str
+
 
 Known = dict[int, list[float]]
 # Runs that stop at the first evaluation that reaches a target do not show what the whole schedule reaches.
 FIRST_HIT = "to "
 
 
-def top1_text(config: RunConfig, history: History, changed: bool) -> str:
-    """The expected top-1 as text, from your own runs, else from published ones, else unknown.
+def expected_top1(config: RunConfig, history: History, changed: bool) -> Expected:
+    """The expected top-1, from your own runs, else from published ones, else unknown.
 
     Only runs of the same number of epochs count, or else the closest ones below and above it.
 
@@ -35,23 +46,26 @@ def top1_text(config: RunConfig, history: History, changed: bool) -> str:
     """
     length, unit = schedule.scaled_duration(config)
     if unit != "ep":
-        return "not known for a schedule in batches"
-    if text := _around(_own(config, history), length, "yours"):
-        return text
+        return Expected(None, "not known for a schedule in batches")
+    if found := _around(_own(config, history), length, "yours"):
+        return found
     if changed:
-        return "not known: its settings differ from the recipe's, and none of your runs is like it"
-    return _around(_published(config), length, "published") or "not known: no run like it"
+        return Expected(None, "not known: its settings differ from the recipe's, and none of your runs is like it")
+    return _around(_published(config), length, "published") or Expected(None, "not known: no run like it")
 
 
-def _around(known: Known, epochs: int, whose: str) -> str | None:
+def _around(known: Known, epochs: int, whose: str) -> Expected | None:
     if epochs in known:
-        return f"{_mean(known[epochs], whose)} after as many epochs, {plural(len(known[epochs]), 'run')}, {whose}"
+        found = known[epochs]
+        text = f"{_mean(found, whose)} after as many epochs, {plural(len(found), 'run')}, {whose}"
+        return Expected((min(found), max(found)), text)
     shorter, longer = [each for each in known if each < epochs], [each for each in known if each > epochs]
     if not shorter or not longer:
         return None
     low, high = max(shorter), min(longer)
     ends = [f"{_mean(known[epochs], whose)} ({plural(epochs, 'epoch')})" for epochs in (low, high)]
-    return f"between {ends[0]} and {ends[1]}, {whose}"
+    both = [*known[low], *known[high]]
+    return Expected((min(both), max(both)), f"between {ends[0]} and {ends[1]}, {whose}")
 
 
 def _own(config: RunConfig, history: History) -> Known:

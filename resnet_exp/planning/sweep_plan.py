@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resnet_exp.config import disk_usage, schedule
 from resnet_exp.config.checks import validate
+from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import BasicLauncherConfig, LauncherConfig, RunConfig, SlurmLauncherConfig
 from resnet_exp.core.cost import SECONDS_PER_HOUR
 from resnet_exp.core.machine import devices
@@ -19,6 +20,7 @@ from resnet_exp.core.terminal.text import below_here, between, byte_size, dollar
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import other_hardware, schedule_text, training_time
+from resnet_exp.planning.lines import Line, PlanText, Range, check_runs_dir, measuring_command
 from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.runs.states import KINDS, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep
@@ -27,12 +29,11 @@ from resnet_exp.sweep.planned import PlannedRun, Sweep
 GROUPS, BASES, COMMANDS, NOTES = 8, 4, 3, 4
 HEAD = ("recipe", "runs", "done", "ssr", "seeds", "length", "time", "cost")
 
-Line = str | tuple[str, str]
 Command = Callable[[PlannedRun, float], str]
 
 
 @dataclass(frozen=True)
-class _Outlook:
+class RunOutlook:
     """One run of a sweep: its state, and its training time if it is known or can be estimated."""
 
     run: PlannedRun
@@ -41,20 +42,45 @@ class _Outlook:
 
     @property
     def done(self) -> bool:
+        """Whether the run is finished."""
         return self.state.kind == "done"
 
+    @property
+    def cost_usd(self) -> Range | None:
+        """Lowest and highest cost of the training time in dollars; None without a time or a price."""
+        if self.time is None:
+            return None
+        low, high = (self.run.config.hardware.price_usd(each) for each in (self.time.low, self.time.high))
+        return None if low is None or high is None else (low, high)
 
-def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> list[Line]:
-    """The plan of a sweep: lines of text, and rows of a name and a text.
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SweepPlan(PlanText):
+    """What a sweep would do.
+
+    Attributes:
+        name: of the sweep.
+        runs: each of its runs; of a search, runs at random points of the same ranges.
+    """
+
+    name: str
+    runs: tuple[RunOutlook, ...]
+
+
+def plan_sweep(sweep: Sweep, launcher: LauncherConfig, words: Sequence[str]) -> SweepPlan:
+    """The plan of a sweep.
 
     Args:
         sweep: the sweep to plan.
         launcher: the launcher that would run it.
-        command: the command line of a run at another ssr.
+        words: of its command line.
 
     Raises:
         RequestError: a run would be refused.
     """
+    check_runs_dir(sweep.runs_dir)
+    on_slurm = isinstance(launcher, SlurmLauncherConfig)
+    options = command_line.options_on_slurm(words) if on_slurm else command_line.options_here(words)
     history = History(sweep.runs_dir)
     outlooks = [_outlook_of(run, state, history) for run, state in zip(sweep.runs, sweep.states(), strict=True)]
     left = [outlook for outlook in outlooks if not outlook.done]
@@ -71,18 +97,19 @@ def sweep_lines(sweep: Sweep, launcher: LauncherConfig, command: Command) -> lis
             ("cost", _cost(outlooks, left)),
             ("disk", _disk(outlooks)),
             *_schedules(outlooks),
-            *other_hardware.other_hardware_lines([outlook.run.config for outlook in left], history),
+            *other_hardware.elsewhere([outlook.run.config for outlook in left], history).lines(),
         ]
-    return [
+    lines = [
         *head,
         *_bases(outlooks),
-        *_commands(outlooks, history, command),
+        *_commands(outlooks, history, lambda run, ssr: measuring_command([*options, *run.overrides], ssr)),
         *_notes(sweep),
         *(("note", note) for note in history.notes()),
     ]
+    return SweepPlan(name=sweep.name, runs=tuple(outlooks), lines=tuple(lines))
 
 
-def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
+def _search(sweep: Sweep, outlooks: list[RunOutlook], where: str) -> list[Line]:
     """The plan of a search: its runs are not chosen yet, so random points of the same ranges are shown instead."""
     random = f"{_count(outlooks)} at random points of these ranges: "
     return [
@@ -93,36 +120,36 @@ def _search(sweep: Sweep, outlooks: list[_Outlook], where: str) -> list[Line]:
     ]
 
 
-def _outlook_of(run: PlannedRun, state: RunState, history: History) -> _Outlook:
+def _outlook_of(run: PlannedRun, state: RunState, history: History) -> RunOutlook:
     if state.train_seconds is not None:
-        return _Outlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
-    return _Outlook(run, state, training_time.estimate_time(run.config, history))
+        return RunOutlook(run, state, Estimate(state.train_seconds, state.train_seconds, ""))
+    return RunOutlook(run, state, training_time.estimate_time(run.config, history))
 
 
 def _count(runs: Iterable[Any]) -> str:
     return plural(len(list(runs)), "run")
 
 
-def _states(outlooks: list[_Outlook]) -> str:
+def _states(outlooks: list[RunOutlook]) -> str:
     found = Counter(outlook.state.kind for outlook in outlooks)
     return ", ".join(f"{found[kind]:,} {'not started' if kind == 'missing' else kind}" for kind in KINDS if found[kind])
 
 
-def _grouped(outlooks: list[_Outlook]) -> dict[str, list[_Outlook]]:
+def _grouped(outlooks: list[RunOutlook]) -> dict[str, list[RunOutlook]]:
     """The runs by recipe, and by model, dataset and hardware where these differ."""
     names = [
         [config.recipe, config.model.name, config.dataset.name, config.hardware.name]
         for config in (outlook.run.config for outlook in outlooks)
     ]
     varied = [column == 0 or len({row[column] for row in names}) > 1 for column in range(4)]
-    groups: dict[str, list[_Outlook]] = {}
+    groups: dict[str, list[RunOutlook]] = {}
     for outlook, row in zip(outlooks, names, strict=True):
         label = " ".join(name for name, shown in zip(row, varied, strict=True) if shown)
         groups.setdefault(label, []).append(outlook)
     return groups
 
 
-def _table(groups: dict[str, list[_Outlook]]) -> list[str]:
+def _table(groups: dict[str, list[RunOutlook]]) -> list[str]:
     shown = list(groups.items())
     rest = [outlook for _, members in shown[GROUPS:] for outlook in members]
     rows = [_cells(label, members) for label, members in shown[:GROUPS]]
@@ -131,7 +158,7 @@ def _table(groups: dict[str, list[_Outlook]]) -> list[str]:
     return [f"  {line}" for line in text_table([HEAD, *rows])]
 
 
-def _cells(label: str, members: list[_Outlook]) -> tuple[str, ...]:
+def _cells(label: str, members: list[RunOutlook]) -> tuple[str, ...]:
     configs = [member.run.config for member in members]
     ratios = [config.ssr for config in configs]
     return (
@@ -154,28 +181,28 @@ def _lengths(configs: list[RunConfig]) -> str:
     return ", ".join(parts)
 
 
-def _known(outlooks: list[_Outlook]) -> list[tuple[_Outlook, Estimate]]:
+def _known(outlooks: list[RunOutlook]) -> list[tuple[RunOutlook, Estimate]]:
     return [(outlook, outlook.time) for outlook in outlooks if outlook.time is not None]
 
 
-Rate = Callable[[_Outlook], float | None]
+Rate = Callable[[RunOutlook], float | None]
 
 
-def _summed(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> tuple[str, int]:
+def _summed(outlooks: list[RunOutlook], show: Callable[[float], str], rate: Rate) -> tuple[str, int]:
     """The sum of all times, each times the run's own rate; and the number of runs whose time or rate is unknown."""
     known = [(time, each) for outlook, time in _known(outlooks) if (each := rate(outlook)) is not None]
     low, high = sum(time.low * each for time, each in known), sum(time.high * each for time, each in known)
     return between(low, high, show), len(outlooks) - len(known)
 
 
-def _cell(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate) -> str:
+def _cell(outlooks: list[RunOutlook], show: Callable[[float], str], rate: Rate) -> str:
     text, unknown = _summed(outlooks, show, rate)
     if unknown == len(outlooks):
         return "unknown"
     return f"{text} + {unknown:,} unknown" if unknown else text
 
 
-def _row(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate, what: str) -> str:
+def _row(outlooks: list[RunOutlook], show: Callable[[float], str], rate: Rate, what: str) -> str:
     text, unknown = _summed(outlooks, show, rate)
     if unknown == len(outlooks):
         return "unknown"
@@ -183,30 +210,30 @@ def _row(outlooks: list[_Outlook], show: Callable[[float], str], rate: Rate, wha
     return f"{'' if all(outlook.done for outlook in outlooks) else 'about '}{text} {what}{whose}"
 
 
-def _one(outlook: _Outlook) -> float:
+def _one(outlook: RunOutlook) -> float:
     return 1
 
 
-def _usd_per_second(outlook: _Outlook) -> float | None:
+def _usd_per_second(outlook: RunOutlook) -> float | None:
     return outlook.run.config.hardware.price_usd(1)
 
 
-def _gpus(outlook: _Outlook) -> int:
+def _gpus(outlook: RunOutlook) -> int:
     """Total GPUs of a run on all its nodes."""
     return _gpus_of_node(outlook) * outlook.run.config.hardware.nodes
 
 
-def _gpus_of_node(outlook: _Outlook) -> int:
+def _gpus_of_node(outlook: RunOutlook) -> int:
     return outlook.run.config.hardware.gpus_per_node
 
 
-def _time(outlooks: list[_Outlook]) -> str:
+def _time(outlooks: list[RunOutlook]) -> str:
     hours, _ = _summed(outlooks, lambda seconds: f"{seconds / SECONDS_PER_HOUR:,.1f} GPU hours", _gpus)
     on_gpus = any(_gpus(outlook) for outlook, _ in _known(outlooks))
     return _row(outlooks, span, _one, "of training") + (f": {hours}" if on_gpus else "")
 
 
-def _wall_clock(left: list[_Outlook], launcher: LauncherConfig) -> str:
+def _wall_clock(left: list[RunOutlook], launcher: LauncherConfig) -> str:
     at_once, words = _at_once(left, launcher)
     known = [time for _, time in _known(left)]
     if at_once is None or not known:
@@ -217,7 +244,7 @@ def _wall_clock(left: list[_Outlook], launcher: LauncherConfig) -> str:
     return f"about {between(low, high, span)} of training{least}, {words}{begun}"
 
 
-def _at_once(left: list[_Outlook], launcher: LauncherConfig) -> tuple[int | None, str]:
+def _at_once(left: list[RunOutlook], launcher: LauncherConfig) -> tuple[int | None, str]:
     """How many runs the launcher runs at a time, also as text; None if this machine cannot tell."""
     if isinstance(launcher, BasicLauncherConfig):
         return 1, "one after the other"
@@ -243,7 +270,7 @@ def _makespan(seconds: list[float], at_once: int) -> float:
     return max(free)
 
 
-def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
+def _cost(outlooks: list[RunOutlook], left: list[RunOutlook]) -> str:
     hardware = [outlook.run.config.hardware for outlook in outlooks]
     prices = {summary.hourly(node) for node in hardware if node.usd_per_node_hour is not None}
     if not prices:
@@ -255,11 +282,11 @@ def _cost(outlooks: list[_Outlook], left: list[_Outlook]) -> str:
     return f"{_row(outlooks, dollars, _usd_per_second, 'to train')}{of_it}; at {at}"
 
 
-def _disk(outlooks: list[_Outlook]) -> str:
+def _disk(outlooks: list[RunOutlook]) -> str:
     return f"up to {byte_size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
 
 
-def _schedules(outlooks: list[_Outlook]) -> list[Line]:
+def _schedules(outlooks: list[RunOutlook]) -> list[Line]:
     """Image sizes and learning rate of the longest run of each recipe."""
     longest: dict[str, RunConfig] = {}
     for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config.ssr):
@@ -274,7 +301,7 @@ def _schedules(outlooks: list[_Outlook]) -> list[Line]:
     ]
 
 
-def _bases(outlooks: list[_Outlook]) -> list[Line]:
+def _bases(outlooks: list[RunOutlook]) -> list[Line]:
     found: Counter[str] = Counter()
     for outlook, time in _known(outlooks):
         if not outlook.done:
@@ -283,8 +310,8 @@ def _bases(outlooks: list[_Outlook]) -> list[Line]:
     return shown + [("basis", f"{len(found) - BASES} more")] * (len(found) > BASES)
 
 
-def _commands(outlooks: list[_Outlook], history: History, command: Command) -> list[Line]:
-    unknown: dict[str, _Outlook] = {}
+def _commands(outlooks: list[RunOutlook], history: History, command: Command) -> list[Line]:
+    unknown: dict[str, RunOutlook] = {}
     for outlook in outlooks:
         if outlook.time is None:
             unknown.setdefault(training_time.speed_key(outlook.run.config), outlook)

@@ -374,6 +374,42 @@ def test_wrong_targets(run_cli: RunCli) -> None:
         assert "target_top1=" in done.stderr
 
 
+def test_best_for_a_budget(run_cli: RunCli, tmp_path: Path) -> None:
+    done = run_cli("budget=$10", "hardware=p4d.24xlarge", "dataset=imagenet", module=PLAN)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, best, *_ = done.stdout.splitlines()
+    assert first == "up to $10.00 on imagenet, evaluated at 224 px"
+    assert "$9.90 (price of 2026-11-09), 27.0 min" in best and "mild ssr=0.36 on p4d.24xlarge, 76.60%" in best
+    # The two lengths are 75.56 % for $7.94 and 77.24 % for $13.02.
+    assert row(done.stdout, "between").startswith("76.3") and "for just $10.00, interpolated" in done.stdout
+    assert run_cli("budget=10usd", *P4D[1:], module=PLAN).stdout == done.stdout
+    done = run_cli("budget=1h", "dataset=imagenet", module=PLAN)
+    head, *others = re.findall(r"^  \S.{9,}  \d\d\.\d\d%.*|^  hardware .*", done.stdout, re.MULTILINE)[:5]
+    assert re.split("  +", head.strip()) == ["hardware", "top-1", "time", "cost", "run", "whose"]
+    assert "p4d.24xlarge" in others[0] and len(others) > 2
+    finish(tmp_path, "recipe=mild", "hardware=cpu", "ssr=0.1", speed=440, seconds=90)
+    done = run_cli("budget=2min", "dataset=digits", module=PLAN)
+    assert row(done.stdout, "best").startswith("no price, 90 s (training): mild ssr=0.1 on cpu, 50.00%, 1 run, yours")
+    done = run_cli("budget=1min", "dataset=digits", module=PLAN)
+    assert done.stdout == "nothing known fits 60 s on dataset=digits: the fastest one takes 90 s\n"
+    done = run_cli("budget=1usd", "dataset=digits", "hardware=cpu", module=PLAN)
+    assert done.stdout == "nothing known fits $1.00 on dataset=digits with hardware=cpu: no run with a known cost\n"
+
+
+def test_wrong_budgets(run_cli: RunCli) -> None:
+    for words, said in (
+        (["budget=0"], "budget=0 is no time or price; a shell reads $1 as a variable, so quote it; use budget=10min"),
+        (["budget=soon"], "budget=soon is no time or price; use budget=10min, budget=2h, 'budget=$10' or budget=10usd"),
+        (["budget=$10min"], "budget=$10min is no time or price;"),
+        (["-m", "budget=1h", "seed=1,2"], "seed=1,2 has no effect with budget="),
+        (["budget=1h", "target_top1=0.7"], "target_top1= and budget= are two questions"),
+        (["budget=1h", "picture=x.svg"], "picture= draws one run and budget= looks at all of them"),
+    ):
+        done = run_cli(*words, module=PLAN)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), words
+        assert done.stderr.startswith(said)
+
+
 def test_short_runs_are_no_measure_of_long_ones(run_cli: RunCli, tmp_path: Path) -> None:
     """One epoch of mild has images of 88 px alone."""
     finish(tmp_path, *P4D, "ssr=0.0112", speed=32_396, images=1281167)

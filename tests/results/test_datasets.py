@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from resnet_exp.config.overrides import command_line
 from resnet_exp.launch.dataset import data_set_of
 from resnet_exp.planning import target_accuracy
 from resnet_exp.results import collect, frontier
@@ -96,17 +98,20 @@ def test_a_known_data_set_is_known_by_its_name_if_it_is_whole(
 
 def test_a_target_is_answered_with_runs_on_the_same_images(tmp_path: Path, photo_tree: PhotoTree) -> None:
     photos, runs = photo_tree(), tmp_path / "runs"
-    config = make_config("dataset=imagefolder", f"dataset.dir={photos}", "hardware=cpu", "train_batch_size=8")
+    words = ("dataset=imagefolder", f"dataset.dir={photos}", f"runs_dir={runs}")
+    config = make_config(*words, "hardware=cpu", "train_batch_size=8")
     ours = data_set_of(config).fingerprint
     write(runs, "theirs", "/data/animals", data_set_fingerprint=OTHER, top1=0.9)
 
-    def answer() -> str:
-        return "\n".join(map(str, target_accuracy.target_lines(0.5, runs, config)))
+    def answer(*words: str) -> str:
+        return str(target_accuracy.ways_to(0.5, replace(config, command=command_line.command_of(words))))
 
-    assert answer() == f"nothing known reaches 50.00% on dataset={photos}: no run is known"
+    assert answer(*words) == f"nothing known reaches 50.00% on dataset={photos}: no run is known"
     write(runs, "copy", "/scratch/copy", data_set_fingerprint=ours, top1=0.8)
-    assert "50.00% top-1 on copy, " in answer() and "80.00%" in answer() and "90.00%" not in answer()
-    assert "90.00%" in "\n".join(map(str, target_accuracy.target_lines(0.5, runs, None)))
+    assert "50.00% top-1 on copy, " in answer(*words) and "80.00%" in answer(*words) and "90.00%" not in answer(*words)
+    assert "90.00%" in answer()
     shutil.rmtree(photos)
     write(runs, "old", str(photos), data_set_fingerprint=ours, top1=0.7)
-    assert "80.00%" in answer() and "90.00%" not in answer(), "the folder is enough where there are no images"
+    assert "80.00%" in answer(*words) and "90.00%" not in answer(*words), (
+        "the folder is enough where there are no images"
+    )
