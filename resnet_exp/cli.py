@@ -16,12 +16,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config import hydra_versions, resolvers
 from resnet_exp.config.finalize import finalize, unused_settings
-from resnet_exp.config.overrides import command_line, completion, no_effect
-from resnet_exp.config.overrides.hydra_errors import explain_error, missing_key
+from resnet_exp.config.overrides import command_line, completion, no_effect, refusals
+from resnet_exp.config.overrides.hydra_errors import missing_key
 from resnet_exp.config.schema import (
     BasicLauncherConfig,
     LauncherConfig,
@@ -30,9 +29,8 @@ from resnet_exp.config.schema import (
     SlurmLauncherConfig,
 )
 from resnet_exp.core import paths
-from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
+from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.terminal import console, help_text
-from resnet_exp.core.terminal.text import one_line
 from resnet_exp.launch.run import launch_run
 from resnet_exp.runs.command import VERSION, version_line
 from resnet_exp.sweep.launchers import slurm
@@ -40,11 +38,9 @@ from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.local import pooled
 from resnet_exp.sweep.planned import Sweep
 
+Composed = RunConfig | tuple[Sweep, LauncherConfig]
 Job = Callable[[RunConfig], int]
 SweepJob = Callable[[Sweep, LauncherConfig], int]
-FULL_ERROR = "HYDRA_FULL_ERROR"
-# What Hydra raises of a wrong request, and we; its own errors of a folder are OSErrors.
-REFUSALS = (HydraException, OmegaConfBaseException, OSError, ValueError)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -63,21 +59,21 @@ class HydraTask:
         # Words that Hydra refused for the sweep as a whole, each with its error; our sweepers give them to each run.
         self.deferred: dict[str, HydraException] = {}
         # The user's own setting, not the one Hydra runs with.
-        self.full_error = os.environ.get(FULL_ERROR)
+        self.full_error = os.environ.get(refusals.FULL_ERROR)
         self.codes: list[int] = []
 
     def __call__(self, composed: DictConfig) -> None:
         """Run one composed configuration."""
         for error in self.deferred.values():
-            self.codes.append(_refused(error))
+            self.codes.append(refusals.refused(error))
             return
-        with _full_error(self.full_error), _errors_reported(self.codes, self.full_error):
+        with refusals.full_error(self.full_error), refusals.errors_reported(self.codes, self.full_error):
             self.codes.append(self.job(self._finalized(composed)))
 
     def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
         """Run a sweep with its launcher, or run by run if this program has no job for sweeps."""
         sweep = self._with_commands(sweep)
-        with _full_error(self.full_error):
+        with refusals.full_error(self.full_error):
             self.codes.append(self._carry_out(sweep, launcher))
         if self.codes[-1] == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
@@ -120,6 +116,45 @@ def _composed_with(overrides: Sequence[str]) -> DictConfig:
     return composed
 
 
+class _Kept(HydraTask):
+    """Keeps what Hydra composed, and runs nothing; errors are raised."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__(words, launch_run, None, writes=False)
+        self.found: list[Composed] = []
+        self.error: Exception | None = None
+
+    def __call__(self, composed: DictConfig) -> None:
+        self.error = next(iter(self.deferred.values()), None)
+        try:
+            self.found.append(self._finalized(composed))
+        except refusals.REFUSALS as error:
+            self.error = self.error or error  # Hydra would print more of it
+
+    def sweep(self, sweep: Sweep, launcher: LauncherConfig) -> None:
+        self.codes.append(EXIT_DONE)
+        self.found.append((self._with_commands(sweep), launcher))
+
+
+def compose(words: Sequence[str]) -> Composed:
+    """The configuration of a command line: of a run, or a sweep with its launcher. Starts and writes nothing.
+
+    Raises:
+        RequestError: a word is wrong.
+    """
+    task = _Kept(words)
+    try:
+        with refusals.full_error("1"):
+            _follow(task)
+        if task.error is not None:
+            raise task.error
+    except refusals.REFUSALS as error:
+        raise RequestError(refusals.message(error, words)) from error
+    if not task.found:
+        raise RequestError(f"{' '.join(words)} asks for no run; give settings, such as recipe=mild ssr=0.5")
+    return task.found[0]
+
+
 def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None, writes: bool = True) -> int:
     """Compose the configuration of a command line and pass it to `job`, or those of a sweep to `sweep_job`.
 
@@ -135,22 +170,27 @@ def run_hydra(words: Sequence[str], job: Job, sweep_job: SweepJob | None = None,
     if VERSION in words:
         console.say(version_line())
         return EXIT_DONE
-    resolvers.register()
-    hydra_versions.use_current_behavior()
     task = HydraTask(words, job, sweep_job, writes)
     try:
         # As `hydra.main` does with the arguments of this process.
-        with _terminable(), _full_error("1"):
-            no_effect.refuse_folders(command_line.parse(words).overrides)
-            while _defers(task):
-                pass
+        with _terminable(), refusals.full_error("1"):
+            _follow(task)
     except Exception as error:
         if task.full_error:
             raise
-        return _refused(error, words) if isinstance(error, REFUSALS) else _fault(error)
+        return refusals.refused(error, words) if isinstance(error, refusals.REFUSALS) else refusals.fault(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return max(task.codes, default=EXIT_DONE)
+
+
+def _follow(task: HydraTask) -> None:
+    """Have Hydra compose the words of a task, and call the task."""
+    resolvers.register()
+    hydra_versions.use_current_behavior()
+    no_effect.refuse_folders(command_line.parse(task.words).overrides)
+    while _defers(task):
+        pass
 
 
 def _defers(task: HydraTask) -> bool:
@@ -204,62 +244,9 @@ def _answer(arguments: argparse.Namespace, task: HydraTask) -> None:
 def _attempt(job: Job, config: RunConfig, full_error: str | None = None) -> int:
     """The exit code of one run of a sweep: its errors do not end the other runs."""
     codes: list[int] = []
-    with _errors_reported(codes, full_error):
+    with refusals.errors_reported(codes, full_error):
         codes.append(job(config))
     return codes[0]
-
-
-@contextlib.contextmanager
-def _errors_reported(codes: list[int], full_error: str | None) -> Iterator[None]:
-    """Print an error in a block and add its exit code; re-raise it if `full_error` requests tracebacks."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        codes.append(EXIT_INTERRUPTED)
-    except (RequestError, OmegaConfBaseException) as error:
-        codes.append(_refused(error))
-    except RunFailed as error:
-        console.complain(str(error))
-        codes.append(EXIT_FAILED)
-    except Exception as error:
-        if full_error:
-            raise
-        codes.append(_fault(error))
-
-
-def _fault(error: Exception) -> int:
-    """Print an error that nobody foresaw."""
-    console.complain(f"{type(error).__name__}: {one_line(error)}; {FULL_ERROR}=1 shows where")
-    return EXIT_FAILED
-
-
-def _refused(error: Exception, words: Sequence[str] = ()) -> int:
-    if isinstance(error, RequestError):
-        console.complain(str(error))
-    elif isinstance(error, HydraException | OmegaConfBaseException):
-        console.complain(explain_error(error, words))
-    else:
-        # Hydra's own errors, such as for a sweep folder that it cannot create.
-        console.complain(f"{one_line(error)}; {FULL_ERROR}=1 shows where")
-    return EXIT_BAD_REQUEST
-
-
-@contextlib.contextmanager
-def _full_error(value: str | None) -> Iterator[None]:
-    """Set Hydra's variable in a block, or unset it.
-
-    By default Hydra prints errors over many lines and exits; with the variable set it raises them to us. Jobs and the
-    processes that they start see the user's own setting.
-    """
-    before = os.environ.pop(FULL_ERROR, None)
-    try:
-        if value is not None:
-            os.environ[FULL_ERROR] = value
-        yield
-    finally:
-        os.environ.pop(FULL_ERROR, None)
-        if before is not None:
-            os.environ[FULL_ERROR] = before
 
 
 @contextlib.contextmanager

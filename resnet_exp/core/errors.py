@@ -8,7 +8,15 @@ EXIT_INTERRUPTED = 130
 EXIT_PIPE_CLOSED = 141
 
 
-class RequestError(ValueError):
+class OneLine(BaseException):
+    """An error whose message says all that a user needs: a notebook shows that line, and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython 9.18.1 prints in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class RequestError(OneLine, ValueError):
     """The request cannot be carried out. The message is one line: key or file, value, fix."""
 
 
@@ -20,5 +28,9 @@ class StopRequested(Exception):
     """The user or the cluster asked the run to stop; the state is that between two batches."""
 
 
-class RunFailed(RuntimeError):
+class RunFailed(OneLine, RuntimeError):
     """A run that had begun cannot go on. The message is one line that says what happened and what to do."""
+
+
+class RunStopped(OneLine, KeyboardInterrupt):
+    """A run was stopped on request and has saved a checkpoint. The message says how to continue."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from resnet_exp.core.machine import cpu_shares
 from resnet_exp.core.machine.cpu_shares import Cpus
 from resnet_exp.core.machine.processes import how_it_ended
 from resnet_exp.core.terminal import console
+from resnet_exp.core.terminal.relay import Relay
 from resnet_exp.launch.rendezvous import Rendezvous
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder
@@ -40,13 +42,14 @@ def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | Non
     world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port)}
     processes: list[subprocess.Popen[bytes]] = []
     with _Signals() as signals, contextlib.ExitStack() as logs:
+        relay = logs.enter_context(contextlib.closing(Relay()))
         try:
             for local in range(ranks):
                 rank = place.node * ranks + local
                 log = logs.enter_context(folder.rank_log(rank).open("ab"))
                 environ = {**world, "RANK": str(rank), "LOCAL_RANK": str(local)}
-                processes.append(_start(folder, environ, owner, log, shares[local] if shares else None))
-            local, code = _wait(processes, signals, partial(_report, folder, place, processes))
+                processes.append(_start(folder, environ, owner, log, shares[local] if shares else None, relay))
+            local, code = _wait(processes, signals, partial(_report, folder, place, processes), relay)
         finally:
             _kill(processes)
     rank = place.node * ranks + local
@@ -69,29 +72,25 @@ def _report(folder: RunFolder, place: Rendezvous, processes: list[subprocess.Pop
 
 
 def _start(
-    folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[bytes], cpus: Cpus | None
+    folder: RunFolder, place: dict[str, str], owner: int | None, log: IO[bytes], cpus: Cpus | None, relay: Relay
 ) -> subprocess.Popen[bytes]:
     environ = {name: value for name, value in os.environ.items() if name not in (*RENDEZVOUS, cpu_shares.OWN)}
     environ |= {**place, "PYTHONUNBUFFERED": "1", OWNED: "1", **({cpu_shares.OWN: "1"} if cpus else {})}
     environ.pop(console.CONSOLE_FD, None)
-    terminal = [os.dup(sys.stdout.fileno())] if place["RANK"] == "0" else []
+    terminal = [relay.descriptor] if place["RANK"] == "0" else []
     if terminal:
-        environ[console.CONSOLE_FD] = str(terminal[0])
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "resnet_exp.train", str(folder.path)],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            pass_fds=[*([] if owner is None else [owner]), *terminal],
-            # Otherwise a terminal would send Ctrl-C to ranks and data workers directly; `_wait` forwards it instead.
-            start_new_session=True,
-            preexec_fn=partial(cpu_shares.begin_child, cpus),
-        )
-    finally:
-        for descriptor in terminal:
-            os.close(descriptor)
+        environ |= {console.CONSOLE_FD: str(relay.descriptor), **relay.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "resnet_exp.train", str(folder.path)],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        pass_fds=[*([] if owner is None else [owner]), *terminal],
+        # Otherwise a terminal would send Ctrl-C to ranks and data workers directly; `_wait` forwards it instead.
+        start_new_session=True,
+        preexec_fn=partial(cpu_shares.begin_child, cpus),
+    )
 
 
 class _Signals:
@@ -102,7 +101,9 @@ class _Signals:
 
     def __enter__(self) -> _Signals:
         self.received = 0
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+        # Signals are for the main thread; in another one of a program, nothing asks to stop.
+        main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2) if main else ()
         self._previous = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
@@ -114,13 +115,16 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], signals: _Signals, report: Callable[[], None]) -> tuple[int, int]:
+def _wait(
+    processes: list[subprocess.Popen[bytes]], signals: _Signals, report: Callable[[], None], relay: Relay
+) -> tuple[int, int]:
     """Wait for all ranks, or for the first to fail; returns that local rank and the exit code for all.
 
     `report` is called before any rank is ended.
     """
     forwarded = 0
     while True:
+        relay.show()
         if signals.received > forwarded:
             forwarded = signals.received
             # Report immediately: if srun sent this signal because another node failed, it may kill this process next.

@@ -16,6 +16,7 @@ from resnet_exp.core.errors import (
     OwnedByOther,
     RequestError,
     RunFailed,
+    RunStopped,
 )
 from resnet_exp.core.files import is_full, writing
 from resnet_exp.core.machine import devices
@@ -32,23 +33,49 @@ from resnet_exp.runs.command import Command
 from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.failure import Failure, current_failure, read_failure
 from resnet_exp.runs.folder import FULL, RunFolder, acquire
-from resnet_exp.runs.result import read_result
+from resnet_exp.runs.result import Result, read_result
 
 FIRST_NODE_SECONDS = 600
 
 
 def launch_run(config: RunConfig, patience: float = 0) -> int:
-    """Run a finalized configuration and return the exit code.
+    """Carry out a finalized configuration on this node and return the exit code; see `train_run`.
 
-    A finished run is not run again: its result is shown. A failed one resumes from its last checkpoint.
+    Raises:
+        RequestError: the run cannot start, or its ranks refuse it.
+        RunFailed: the data could not be prepared, or the run failed.
+    """
+    try:
+        return _carry_out(config, patience)
+    except RunStopped as stopped:
+        console.say(str(stopped))
+        return EXIT_INTERRUPTED
+
+
+def train_run(config: RunConfig) -> Result:
+    """Train a finalized configuration in processes of its own, and return the result.
+
+    A finished run is not trained again: its result is shown. A failed or stopped one resumes from its last checkpoint.
 
     Args:
         config: from `resnet_exp.config.finalize.finalize`.
-        patience: seconds to wait for another process that owns the run folder.
 
     Raises:
-        RequestError: the run cannot start; nothing was started.
-        RunFailed: the data could not be prepared.
+        RequestError: the run cannot start, or its ranks refuse it; nothing was trained.
+        RunFailed: the data could not be prepared, or the run failed.
+        RunStopped: it was interrupted, and has saved a checkpoint.
+    """
+    _carry_out(config, patience=0)
+    result = read_result(config.folder)
+    if result is None:
+        raise RunFailed(f"{config.folder.path} has no result on this node; the first node says why")
+    return result
+
+
+def _carry_out(config: RunConfig, patience: float) -> int:
+    """Run what is left of a run; returns an exit code, on any node but the first that of its ranks.
+
+    `patience`: seconds to wait for another process that owns the run folder. Raises as `train_run` does.
     """
     folder = config.folder
     if (result := read_result(folder)) is not None:
@@ -71,17 +98,14 @@ def launch_run(config: RunConfig, patience: float = 0) -> int:
         _make_ready(folder, config, new)
         _announce(folder, config, place)
         code = run_ranks(folder, config.hardware.ranks_per_node, place, owner, _cpu_shares(config))
-        code = _report(folder, code)
-        if code == EXIT_BAD_REQUEST:
-            _discard(folder, new)
-        return code
+        return _report(folder, code, new)
     finally:
         console.status("")
         os.close(owner)
 
 
 def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int:
-    """Run a folder that has a configuration; see `run`."""
+    """Run a folder that has a configuration; see `launch_run`."""
     return launch_run(replace(config, runs_dir=str(folder.path.parent), run_id=folder.path.name), patience)
 
 
@@ -157,21 +181,21 @@ def _announce(folder: RunFolder, config: RunConfig, place: Rendezvous) -> None:
     console.status("starting: importing torch and composer takes a few seconds")
 
 
-def _report(folder: RunFolder, code: int) -> int:
-    """Print how a run ended whose ranks ended with `code`; returns the exit code."""
+def _report(folder: RunFolder, code: int, new: bool) -> int:
+    """Print the result of a run whose ranks ended with `code`; raises the error of one without a result."""
     console.status("")
     if code == EXIT_INTERRUPTED:
-        console.say(f"stopped; rerun the same command to continue: {folder.path}")
-        return code
+        raise RunStopped(f"stopped; rerun the same command to continue: {folder.path}")
     result = read_result(folder)
     if code == EXIT_DONE and result is not None:
         console.say(summary.table(result, folder.path, console.width()))
         return EXIT_DONE
     failure = read_failure(folder) or Failure(_failure_without_reason(folder, code))
-    console.complain(failure.error)
-    if failure.exit_code != EXIT_BAD_REQUEST:
-        console.say(f"log: {folder.rank_log(failure.rank or 0)}")
-    return failure.exit_code
+    if failure.exit_code == EXIT_BAD_REQUEST:
+        _discard(folder, new)
+        raise RequestError(failure.error)
+    console.say(f"log: {folder.rank_log(failure.rank or 0)}")
+    raise RunFailed(failure.error)
 
 
 def _forget_failure(folder: RunFolder, place: Rendezvous) -> None:

@@ -77,7 +77,7 @@ class Progress(LoggerDestination):
         assert self._pace is not None
         done = state.timestamp.batch.value
         self._pace.batch_ends(len(state.batch_get_item(1)) * dist.get_world_size(), done)
-        if self._shown and self._stream.isatty():
+        if self._shown and console.width() is not None:
             self._move_bar(state)
         elif self._shown and time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()

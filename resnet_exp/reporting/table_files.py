@@ -11,12 +11,15 @@ the name of a run could run code. In ``runs.csv`` such texts get a leading apost
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnet_exp.results.collect import UNREADABLE, Collected
 from resnet_exp.results.record import NO_ALGORITHMS, RunRecord
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Name, Arrow type, value; fields of `RunRecord` first, then derived values.
@@ -36,7 +39,10 @@ _MADE: dict[str, tuple[str, Callable[[RunRecord], Any]]] = {
     "eval_resize_px": ("int64", lambda run: run.eval_resize),
     "eval_crop_px": ("int64", lambda run: run.eval_crop),
 }
-COLUMNS = (*_FIELDS, *_MADE)
+TYPES = _FIELDS | {name: kind for name, (kind, _) in _MADE.items()}
+COLUMNS = tuple(TYPES)
+# The types of pandas, all of which can be unknown.
+KINDS = {"string": "string", "bool": "boolean", "int64": "Int64", "float64": "float64"}
 UNFINISHED = ("run_id", "state", "why", "epochs", "path")
 
 
@@ -55,12 +61,30 @@ def write_csv(table: dict[str, list[Any]], path: Path) -> None:
         writer.writerows(zip(*(_cells(values) for values in table.values()), strict=True))
 
 
+def _unfinished(collected: Collected) -> Iterator[tuple[str, ...]]:
+    """The values of `UNFINISHED` for each run."""
+    for folder, why in collected.unreadable:
+        yield folder.name, UNREADABLE, why, "", str(folder)
+    for state in collected.states:
+        yield state.run_id, state.kind, state.why, state.epochs, str(state.path)
+
+
 def write_unfinished(collected: Collected, path: Path) -> None:
     """Write the runs that are not finished: state, reason, progress and folder."""
-    rows = [(folder.name, UNREADABLE, why, "", str(folder)) for folder, why in collected.unreadable]
-    rows += [(state.run_id, state.kind, state.why, state.epochs, str(state.path)) for state in collected.states]
+    rows = list(_unfinished(collected))
     columns = zip(*rows, strict=True) if rows else ((),) * len(UNFINISHED)
     write_csv(dict(zip(UNFINISHED, map(list, columns), strict=True)), path)
+
+
+def frame(collected: Collected, published: Iterable[RunRecord] = ()) -> DataFrame:
+    """`columns` of the finished runs, and of `published` ones, as a table whose types do not depend on the values."""
+    from pandas import DataFrame, Series
+
+    table = columns([*collected.runs, *published])
+    kinds = {name: KINDS[kind] for name, kind in TYPES.items()}
+    found = DataFrame({name: Series(table[name], dtype=kinds[name]) for name in table})  # pyright: ignore
+    found.attrs["unfinished"] = list(_unfinished(collected))
+    return found
 
 
 def _cells(values: list[Any]) -> list[Any]:
@@ -80,6 +104,5 @@ def write_parquet(table: dict[str, list[Any]], path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = _FIELDS | {name: kind for name, (kind, _) in _MADE.items()}
-    schema = pyarrow.schema([(name, pyarrow.type_for_alias(types[name])) for name in table])
+    schema = pyarrow.schema([(name, pyarrow.type_for_alias(TYPES[name])) for name in table])
     pyarrow.parquet.write_table(pyarrow.table(table, schema=schema), path)

@@ -7,8 +7,12 @@ import os
 import sys
 from typing import TextIO
 
+from resnet_exp.core.terminal import notebook
+
 # The launcher gives rank 0 a copy of its terminal under this number; other ranks have none.
 CONSOLE_FD = "RESNET_EXP_CONSOLE_FD"
+# Set for a rank whose screen is a notebook's cell: characters in a line.
+COLUMNS = "RESNET_EXP_COLUMNS"
 CLEAR_LINE = "\r\x1b[K"
 
 
@@ -32,17 +36,27 @@ def complain(text: str) -> None:
 
 
 def status(text: str) -> None:
-    """Show a line that the next one replaces; nothing where there is no terminal."""
-    if (columns := width()) is not None:
+    """Show a line that the next one replaces; nothing where there is neither a terminal nor a notebook."""
+    if notebook.is_here():
+        notebook.status(text)
+    elif (columns := width()) is not None:
         _write(text[: columns - 1], stream())
 
 
 def width() -> int | None:
-    """Characters in a line of the terminal; None where there is none."""
+    """Characters in a line of the terminal or notebook; None where there is neither."""
+    if notebook.is_here():
+        return notebook.COLUMNS
     file = stream()
+    if _is_relayed(file):
+        return int(os.environ[COLUMNS])
     if not file.isatty():
         return None
     return os.get_terminal_size(file.fileno()).columns or None
+
+
+def _is_relayed(file: TextIO) -> bool:
+    return COLUMNS in os.environ and CONSOLE_FD in os.environ and file is not sys.stdout
 
 
 def _write(text: str, file: TextIO) -> None:
@@ -51,5 +65,5 @@ def _write(text: str, file: TextIO) -> None:
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     # A status may stand on the line of a terminal. A terminal that was closed is no reason to end a run.
     with contextlib.suppress(OSError):
-        file.write(CLEAR_LINE + text if file.isatty() else text)
+        file.write(CLEAR_LINE + text if file.isatty() or _is_relayed(file) else text)
         file.flush()
