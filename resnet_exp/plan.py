@@ -13,7 +13,7 @@ from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.terminal import console, help_text, program
 from resnet_exp.planning import schedule_text
 from resnet_exp.planning.best_in_budget import BUDGET
-from resnet_exp.planning.lines import PlanText
+from resnet_exp.planning.lines import PlannedText
 from resnet_exp.planning.questions import take_question
 from resnet_exp.planning.run_plan import plan_run
 from resnet_exp.planning.sweep_plan import plan_sweep
@@ -83,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return cli.run_hydra(words, of_run, of_sweep, writes=False)
 
 
-def _show(plan: PlanText) -> int:
+def _show(plan: PlannedText) -> int:
     console.say(plan.text(console.width()))
     return EXIT_DONE
 

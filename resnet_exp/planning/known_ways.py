@@ -13,7 +13,7 @@ from resnet_exp.core.budget import amount_text
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import percent_with_error, plural
 from resnet_exp.launch.dataset import fingerprint_of
-from resnet_exp.planning.lines import Line, PlanText
+from resnet_exp.planning.lines import Line, PlannedText
 from resnet_exp.results import collect, frontier, prices
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.datasets import folder_of
@@ -44,7 +44,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Answer(PlanText):
+class Answer(PlannedText):
     """The known ways to a top-1, or those within a budget, for each data set and evaluation protocol."""
 
     ways: tuple[Way, ...]

@@ -18,7 +18,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PlanText:
+class PlannedText:
     """What every plan has: its text. Print it, or show it as the last value of a notebook's cell."""
 
     lines: tuple[Line, ...]

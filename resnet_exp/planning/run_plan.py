@@ -14,7 +14,7 @@ from resnet_exp.core.terminal.text import below_here, between, dollars, span
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import expected_accuracy, other_hardware, schedule_text, training_time
-from resnet_exp.planning.lines import Line, PlanText, Range, check_runs_dir, measuring_command
+from resnet_exp.planning.lines import Line, PlannedText, Range, check_runs_dir, measuring_command
 from resnet_exp.planning.other_hardware import Elsewhere
 from resnet_exp.planning.training_time import History
 from resnet_exp.runs import states
@@ -37,7 +37,7 @@ STATES = {"missing": "not started", "done": "done: the same command shows the re
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class RunPlan(PlanText):
+class RunPlan(PlannedText):
     """What one run would do, how long and for how much.
 
     Attributes:

@@ -20,7 +20,7 @@ from resnet_exp.core.terminal.text import below_here, between, byte_size, dollar
 from resnet_exp.launch import summary
 from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import other_hardware, schedule_text, training_time
-from resnet_exp.planning.lines import Line, PlanText, Range, check_runs_dir, measuring_command
+from resnet_exp.planning.lines import Line, PlannedText, Range, check_runs_dir, measuring_command
 from resnet_exp.planning.training_time import Estimate, History
 from resnet_exp.runs.states import KINDS, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep
@@ -55,7 +55,7 @@ class RunOutlook:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SweepPlan(PlanText):
+class SweepPlan(PlannedText):
     """What a sweep would do.
 
     Attributes:
