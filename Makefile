@@ -100,7 +100,7 @@ lock: setup ## Resolve requirements.lock and requirements-cuda12.lock anew (ARGS
 
 .PHONY: docs
 docs: setup ## Build the docs site into build/docs; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build
 
 .PHONY: docs-serve
 docs-serve: setup ## Show the docs site on http://127.0.0.1:8000, built anew whenever a page changes
