@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from resnet_exp.config import identity, initial_weights
+from resnet_exp.config import fit, identity, initial_weights
 from resnet_exp.config.checks.validate import validate
 from resnet_exp.config.checks.values import check_name
 from resnet_exp.config.overrides import no_effect
 from resnet_exp.config.overrides.hydra_errors import explain_error, unresolved_key
 from resnet_exp.config.own_price import mark_own_prices
 from resnet_exp.config.schema import (
+    NAMED_DATASETS,
     ORIGINAL_DEVICE_BATCH,
     DataConfig,
     PlainValues,
@@ -31,6 +33,7 @@ from resnet_exp.core.machine.devices import Gpu
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.manifest import Manifest
 from resnet_exp.data.images import digits, image_tree
+from resnet_exp.data.images.small_set import small_set
 
 PATHS = (
     *("runs_dir", "dataset.dir", "data.cache_dir", "init_from"),
@@ -79,6 +82,7 @@ def fill_in(closed: DictConfig) -> PlainValues:
         _expand_paths(closed)
         _find_hardware(closed)
         _count_classes(closed)
+        _fit(closed)
         # First, because other values are resolved from it, such as the folders of trackers.
         closed.runs_dir = closed.runs_dir and _literal(os.path.abspath(closed.runs_dir))
         return _resolved(closed)
@@ -218,6 +222,29 @@ def _class_names(composed: DictConfig) -> list[str]:
     if not names:
         raise RequestError(image_tree.no_classes(image_tree.folder(folder) / "train"))
     return names
+
+
+def _fit(composed: DictConfig) -> None:
+    """Find out what `resnet_exp.config.fit` goes by, and note which values it changes."""
+    dataset = composed.dataset
+    if dataset.name not in NAMED_DATASETS:
+        images, side = _size(composed)
+        dataset.train_images = images if dataset.train_images is None else dataset.train_images
+        dataset.image_side = side if dataset.image_side is None else dataset.image_side
+    images, dataset.train_images = dataset.train_images, None
+    recipe = fit.values_of(composed)
+    dataset.train_images = images
+    fitted = fit.values_of(composed)
+    with open_dict(dataset.fitted):
+        dataset.fitted = {key: value for key, value in recipe.items() if fitted[key] != value}
+
+
+def _size(composed: DictConfig) -> tuple[int | None, int | None]:
+    """Training images of a small data set and their size, see `fit.Facts`; None if not known, or not small."""
+    if (manifest := _manifest(composed)) is not None:
+        return (manifest.images if manifest.images < fit.SMALL else None), None
+    root = composed.dataset.dir
+    return (None, None) if root is None else small_set(Path(root) / "train", fit.SMALL) or (None, None)
 
 
 def _manifest(composed: DictConfig) -> Manifest | None:

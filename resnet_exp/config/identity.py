@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, cast
 
 from resnet_exp.config.checks.import_check import code_digest
-from resnet_exp.config.schema import TARGET, Entry, RunConfig
+from resnet_exp.config.schema import NAMED_DATASETS, TARGET, Entry, RunConfig
 from resnet_exp.data import formats
 
 NOT_OUTCOME = frozenset(
@@ -29,10 +29,10 @@ NOT_OUTCOME = frozenset(
         *("hardware.spot_usd_per_node_hour", "hardware.spot_price_date", "hardware.spot_price_source"),
         *("hardware.memory_gib", "hardware.gpu", "hardware.check_memory"),
         *("data.cache_dir", "dataset.title", "dataset.min_images_per_class"),
+        # What follows from them counts.
+        *("dataset.fit", "dataset.train_images", "dataset.image_side", "dataset.fitted"),
     )
 )
-# These two are identified by name; any other dataset only by its folder.
-NAMED_DATASETS = ("digits", "imagenet")
 # Packages whose classes are identified without their modules.
 OWN_NAMES = ("resnet_exp", "composer")
 # Under this name the code of a user's class counts, beside its settings.

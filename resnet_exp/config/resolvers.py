@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from resnet_exp.config import hydra_versions
+from resnet_exp.config import fit, hydra_versions
 from resnet_exp.config.schema import (
     AdaptiveConfig,
     BasicLauncherConfig,
@@ -38,19 +38,37 @@ def _default_cache(runs_dir: str) -> str:
 
 
 def _px(pixels: int, _root_: DictConfig) -> int:
-    return _scaled_pixels(pixels, _root_.dataset.image_scale)
+    facts, scale = fit.facts_of(_root_), _root_.dataset.image_scale
+    return _scaled_pixels(pixels, scale * (1 if facts is None else fit.pixels(facts)))
 
 
 def _eval_px(pixels: int, _root_: DictConfig) -> int:
-    return _scaled_pixels(pixels, _root_.dataset.eval_scale)
+    facts, scale = fit.facts_of(_root_), _root_.dataset.eval_scale
+    return _scaled_pixels(pixels, scale * (1 if facts is None else fit.pixels(facts)))
 
 
 def _batch(images: int, _root_: DictConfig) -> int:
-    return max(1, round(images * _root_.dataset.batch_scale))
+    facts, scaled = fit.facts_of(_root_), max(1, round(images * _root_.dataset.batch_scale))
+    if facts is None:
+        return scaled
+    return fit.batch(scaled, facts, max(1, _root_.hardware.devices) * _root_.hardware.nodes)
 
 
-def _lr(lr: float, _root_: DictConfig) -> float:
-    return lr * _root_.dataset.lr_scale
+def _lr(lr: float, at: int = fit.RECIPE_BATCH, *, _root_: DictConfig) -> float:
+    scaled = lr * _root_.dataset.lr_scale
+    return scaled if fit.facts_of(_root_) is None else fit.learning_rate(scaled, at, _root_.train_batch_size)
+
+
+def _warmup(duration: str, _root_: DictConfig) -> str:
+    whole = _root_.schedule.max_duration
+    return duration if fit.facts_of(_root_) is None else fit.warmup(duration, whole, _root_.ssr)
+
+
+def _average(duration: str, _root_: DictConfig) -> str:
+    facts = fit.facts_of(_root_)
+    if facts is None:
+        return duration
+    return fit.average(duration, fit.batches(facts, _root_.train_batch_size, _root_.schedule.max_duration, _root_.ssr))
 
 
 def _cache_dir(_root_: DictConfig) -> str:
@@ -63,6 +81,8 @@ RESOLVERS: dict[str, Callable[..., object]] = {
     "eval_px": _eval_px,
     "batch": _batch,
     "lr": _lr,
+    "warmup": _warmup,
+    "average": _average,
     "cache_dir": _cache_dir,
 }
 
@@ -72,7 +92,8 @@ def register() -> None:
 
     ``${px:176}``, ``${eval_px:224}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the
     dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
-    digits) each is the number itself.
+    digits) each is the number itself. On a small data set, they and ``${warmup:8ep}`` and ``${average:100ba}`` are what
+    `resnet_exp.config.fit` makes of them; ``${lr:0.01,64}`` is a rate for another batch than 2,048 images.
     """
     # This loads the plugins first. They register their own `basic` and `submitit_local`, which ours then replace.
     Plugins.instance()

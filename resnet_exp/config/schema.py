@@ -24,6 +24,8 @@ from resnet_exp.runs.folder import RunFolder
 # Open groups: mappings of name to {_target_, kwargs}.
 OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
 TARGET = "_target_"
+# These two are identified by name; any other dataset only by its folder.
+NAMED_DATASETS = ("digits", "imagenet")
 # One entry: ``_target_`` and its arguments. Only the class itself knows their types.
 Entry = dict[str, Any]
 # The entries of a group by name.
@@ -98,6 +100,10 @@ class DatasetConfig:
     mean: list[float] = MISSING
     std: list[float] = MISSING
     min_images_per_class: int = 2
+    fit: str = "auto"  # `resnet_exp.config.fit`; what it goes by and has changed is filled in
+    train_images: int | None = None
+    image_side: int | None = None
+    fitted: Entry = field(default_factory=Entry)  # by key, the recipe's value
 
     @property
     def root(self) -> str:

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from resnet_exp.config.identity import NAMED_DATASETS
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import NAMED_DATASETS, RunConfig
 from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.records import Text, from_json, read_record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from resnet_exp.config import schedule
+from resnet_exp.config import fit, schedule
 from resnet_exp.config.checks import validate, workers
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.cost import Priced
@@ -45,6 +45,7 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
                  f"trained at {config.resolution.train} px, data={config.data.name}"),
         ("device", f"{devices(hardware)}, {precision(hardware)}{', compiled' * config.speed.compile}"),
         ("methods", ", ".join(config.algorithms) or "none"),
+        *([("fit", text)] if (text := fit.text(config)) is not None else []),
         *([("start", f"from the weights of {config.init_from}")] if config.init_from is not None else []),
     ]  # fmt: skip
 

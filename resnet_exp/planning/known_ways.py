@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resnet_exp.config.identity import NAMED_DATASETS
+from resnet_exp.config.schema import NAMED_DATASETS
 from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.budget import amount_text

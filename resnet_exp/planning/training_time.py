@@ -19,8 +19,7 @@ from pathlib import Path
 import yaml
 
 from resnet_exp.config import identity, schedule
-from resnet_exp.config.identity import NAMED_DATASETS
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import NAMED_DATASETS, RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import below_here, between, span
 from resnet_exp.data import formats

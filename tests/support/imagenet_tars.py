@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -24,9 +24,9 @@ def jpeg(color: int, side: int = 40) -> bytes:
     return content.getvalue()
 
 
-def _tar(files: dict[str, bytes], mode: str = "w") -> bytes:
+def _tar(files: dict[str, bytes], mode: Literal["w", "w:gz"] = "w") -> bytes:
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode=mode) as tar:  # pyright: ignore[reportArgumentType]
+    with tarfile.open(fileobj=content, mode=mode) as tar:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from resnet_exp.config.checks import gpu_support, preset_match, values
+from resnet_exp.config.checks.learning import learning_notes
 from resnet_exp.config.checks.speed import check_speed
 from resnet_exp.config.overrides import no_effect
 from resnet_exp.config.schedule import duration, scaled_duration
@@ -111,13 +112,7 @@ def notes(config: RunConfig) -> list[str]:
     if ssr < above or (up_to is not None and ssr > up_to):
         meant = f"above {above}" if up_to is None else f"{above} to {up_to}"
         remarks.append(f"ssr={ssr} is outside the range that recipe={config.recipe} is meant for ({meant})")
-    length, unit = scaled_duration(config)
-    warmup, warmup_unit = duration(config.schedule.warmup, "schedule.warmup")
-    if unit == warmup_unit and length <= warmup:
-        remarks.append(
-            f"{length}{unit} never leave the warm-up of {warmup}{warmup_unit} (ssr does not scale it): "
-            "the learning rate only rises, accuracy stays low"
-        )
+    remarks += learning_notes(config)
     if "stochastic_depth" in config.algorithms and config.model.block != "bottleneck":
         remarks.append(f"algorithms.stochastic_depth does nothing: model={config.model.name} has no bottleneck blocks")
     if config.data.decode == "scheduled" and "progressive_resizing" not in config.algorithms:

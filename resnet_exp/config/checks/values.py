@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from resnet_exp.config.checks import algorithm_values, import_check
+from resnet_exp.config.fit import FITS
 from resnet_exp.config.overrides.hydra_errors import switched_off
 from resnet_exp.config.schema import (
     OPEN_GROUPS,
@@ -146,6 +147,7 @@ def _check_resolution(sizes: ResolutionConfig) -> None:
 
 
 def _check_dataset(dataset: DatasetConfig) -> None:
+    _one_of("dataset.fit", dataset.fit, FITS)
     for key, low_high in (("crop_scale", dataset.crop_scale), ("crop_ratio", dataset.crop_ratio)):
         if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
             raise RequestError(f"dataset.{key}={low_high}: use [smallest,largest], both above 0")

@@ -13,6 +13,8 @@ from resnet_exp.core.locks import held_lock, open_lock
 SIZE = 32
 JPEG_QUALITY = 95
 HELD_OUT_EVERY = 5
+# Of 1,797 images in all.
+TRAIN_IMAGES = 1437
 FOLDER = f"digits-{SIZE}px-q{JPEG_QUALITY}-heldout{HELD_OUT_EVERY}"
 
 
