@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,6 +56,13 @@ def test_the_archives_become_an_image_folder(tmp_path: Path, extract: Said) -> N
     assert image_tree.check_tree(config.dataset.root, 8, 2) == sorted(map(wnid, (1, 2, 3)))
     code, said, _ = extract()
     assert code == EXIT_DONE and "to write" not in said and files_of(tmp_path / "out") == files
+
+
+def test_the_time_of_all_is_told_from_the_first(tmp_path: Path, extract: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagenet, "TIMED_BYTES", 2000)
+    write_tars(tmp_path / "tars")
+    _, said, _ = extract()
+    assert re.search(r"out: [\d.]+ kB to write, .* free\nabout [\d.]+ s in all, at the speed of the first", said)
 
 
 def test_only_the_missing_classes_are_written(tmp_path: Path, extract: Said) -> None:
