@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resnet_exp.config.schema import NAMED_DATASETS
 from resnet_exp.config.overrides import command_line
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import NAMED_DATASETS, RunConfig
 from resnet_exp.core.budget import amount_text
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import percent_with_error, plural

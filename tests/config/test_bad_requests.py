@@ -213,7 +213,7 @@ def make_tree(root: Path) -> Path:
 def test_a_wrong_image_tree_is_refused_in_one_line(fault, run_cli, tmp_path):
     spoil, line = WRONG_TREES[fault]
     spoil(make_tree(tmp_path / "tree"))
-    args = ("hardware=cpu", "data=imagefolder", "dataset=imagefolder", f"dataset.dir={tmp_path / 'tree'}")
+    args = ("hardware=cpu", "data=imagefolder", f"dataset.dir={tmp_path / 'tree'}", "train_batch_size=2048")
     assert refused(run_cli, tmp_path, *args) == line
 
 
