@@ -49,6 +49,7 @@ def test_replays_the_original_trace(recipe: str, tmp_path: Path, train_cli: Any)
         "data=imagefolder",
         "dataset=imagefolder",
         f"dataset.dir={tree}",
+        "dataset.fit=none",
         "train_batch_size=8",
         "eval_batch_size=8",
         # The evaluations do not enter the comparison, and most of the time would go into them.
