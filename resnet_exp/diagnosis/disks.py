@@ -61,6 +61,8 @@ def _read_from(subject: Subject) -> Path | None:
     if found is formats.SYNTHETIC or not (files or config.dataset.root):
         return None
     place = Path(config.dataset.root) / "train"
+    if config.dataset.root and not place.exists():  # the digits, before the first run
+        return None
     if files is not None and (converted := files.place_of(config.dataset.root, "train")).exists():
         place = converted
     return place if place.exists() else None

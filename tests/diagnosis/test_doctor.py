@@ -67,6 +67,11 @@ def test_a_machine_that_is_ready(run_cli: RunCli, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists() and not (tmp_path / "cache").exists()
 
 
+def test_digits_that_no_run_has_written_yet(look: Examine) -> None:
+    code, found = look("dataset=digits", "data=ffcv", "hardware=cpu")
+    assert code == EXIT_DONE and "images" not in found
+
+
 def test_a_rank_that_cannot_import_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ffcv.py").write_text("raise OSError('libopencv_core.so: cannot open shared object file')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
