@@ -68,6 +68,10 @@ bench: setup ## Measure loaders, conversions and start-up, and how sweeps and re
 	$(PY) benchmarks/startup.py
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
+.PHONY: rehearse-gpu
+rehearse-gpu: setup ## Rehearse benchmarks/gpu.sh on the CPU, every part at toy size: 4 minutes on two idle cores
+	benchmarks/gpu.sh --rehearse $(ARGS)
+
 .PHONY: lint
 lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, spelling, imports between packages, and types
 	$(PY) -m ruff check .

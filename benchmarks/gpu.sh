@@ -4,11 +4,10 @@
 #   benchmarks/gpu.sh --pack DIR          here: put wheels for such a machine into DIR (at most 60 MiB)
 #   benchmarks/gpu.sh --wheels DIR        there: install them into an environment of its own, and run
 #   benchmarks/gpu.sh                     in a checkout that is set up, with a GPU
-#   benchmarks/gpu.sh --rehearse          every part on the CPU, at toy size, in minutes to half an hour
+#   benchmarks/gpu.sh --rehearse          every part on the CPU, at toy size, in minutes (`make rehearse-gpu`)
 #
 #   -o DIR         for results.jsonl and what the parts work with (default: $OUT, else gpu-results)
-#   --only PART... some of the parts: machine photographs network recipes resume optimizer late layout throughput fed
-#                  trained synchronizations parts memory
+#   --only PART... some of the parts, which --only without one names
 #   PYTHON=...     interpreter that has torch 2.11 or later (default: .venv/bin/python, else python3)
 #
 # Exit codes: 0 all is as it must be, 1 a part failed or found something wrong (the table says which), 2 not started.
@@ -35,7 +34,7 @@ python=${PYTHON:-}
 if [[ -z $python ]]; then
     if [[ -z $wheels && -x $root/.venv/bin/python ]]; then python=$root/.venv/bin/python; else python=python3; fi
 fi
-export PYTHONPATH=$root:$here
+export PYTHONPATH=$root:$here:$root/tests
 if [[ -n $pack ]]; then
     exec "$python" -m gpu.pack "$pack"
 fi
@@ -57,7 +56,7 @@ fi
 if [[ " ${rest[*]} " == *" --rehearse "* ]]; then
     export CUDA_VISIBLE_DEVICES=""
 else
-    "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
-        refuse "$python sees no GPU; --rehearse runs every part on the CPU"
+    there=$("$python" -c 'import torch; print(torch.cuda.is_available())' 2>/dev/null) || refuse "$python has no torch"
+    [[ $there == True ]] || refuse "$python sees no GPU; --rehearse runs every part on the CPU"
 fi
 exec "$python" -m gpu "${rest[@]}"

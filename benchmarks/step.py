@@ -15,6 +15,7 @@ CPU.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -22,6 +23,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -87,16 +89,27 @@ class Process:
     """A contender's process."""
 
     def __init__(
-        self, name: str, model: str, batch: tuple[int, int], kind: str, timm: Path | None = None, recipe: str = "mild"
+        self,
+        name: str,
+        model: str,
+        batch: tuple[int, int],
+        kind: str,
+        timm: Path | None = None,
+        recipe: str = "mild",
+        largest: int = step_contenders.LARGEST,
+        backend: str = "inductor",
     ) -> None:
-        """Start it: it needs seconds before it answers."""
+        """Start it: it needs seconds before it answers. The arguments are those of `step_contenders.Case`."""
         line = [sys.executable, str(HERE / "step_contenders.py"), name, model, *map(str, batch), kind, recipe]
+        line += [str(largest), backend]
         path = os.pathsep.join(str(each) for each in (HERE.parent, timm) if each)
         environment = {**os.environ, "PYTHONPATH": path}
         if kind == "cpu":
             environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **KEEP_MEMORY}
+        # A pipe that nobody reads would stop a process that says much.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
-            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, env=environment
         )
 
     def order(self, px: int, steps: int, **more: int) -> dict[str, Any]:
@@ -105,21 +118,31 @@ class Process:
         Raises:
             RuntimeError: the process has ended; the message is the last of what it said.
         """
-        assert self._process.stdin and self._process.stdout
-        try:
+        self.send(px, steps, **more)
+        return self.receive()
+
+    def send(self, px: int, steps: int, **more: int) -> None:
+        """Give an order without waiting for its answer; several processes then work at the same time."""
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # `receive` says why
             self._process.stdin.write(json.dumps({"px": px, "steps": steps, **more}) + "\n")
             self._process.stdin.flush()
-            answer = self._process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the answer to the oldest order; raises as `order`."""
+        assert self._process.stdout
+        answer = self._process.stdout.readline()
         if not answer:
-            said = self._process.communicate()[1].strip().splitlines()
+            self._process.wait()
+            self._said.seek(0)
+            said = self._said.read().strip().splitlines()
             raise RuntimeError(said[-1] if said else "ended")
         return json.loads(answer)
 
     def end(self) -> None:
         """Let it leave."""
         self._process.communicate()
+        self._said.close()
 
 
 def measure(
@@ -299,7 +322,7 @@ def main() -> int:
 
 def _measured(options: argparse.Namespace) -> Results:
     timm = get_timm(options.timm) if options.timm else None
-    known = [name for name in step_contenders.names() if timm or name != "timm"]
+    known = [name for name in step_contenders.CONTENDERS if timm or name != "timm"]
     names, batch = options.only or known, options.batch or BATCHES[options.device]
     rows = [
         row

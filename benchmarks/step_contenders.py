@@ -43,13 +43,15 @@ WITHOUT = {
 
 @dataclass(frozen=True)
 class Case:
-    """What a loop trains: `batch` images a step, in parts of `microbatch`."""
+    """What a loop trains: up to `batch` images a step, in parts of `microbatch`, of at most `largest` pixels a side."""
 
     model: str
     batch: int
     microbatch: int
     device: Device
     recipe: str = "mild"
+    largest: int = LARGEST
+    backend: str = "inductor"
 
     @property
     def precision(self) -> str:
@@ -61,15 +63,14 @@ class Paced:
     """A loader that hands out batches as ordered, and answers how long each order took."""
 
     def __init__(self, case: Case, orders: Iterator[dict[str, int]], answer: Callable[[dict[str, Any]], None]) -> None:
-        """`orders` have ``px`` and ``steps``; after the last one the process ends."""
+        """`orders` have ``px``, ``steps`` and, if not all of the batch, ``images``; after the last the process ends."""
         self.batch_size = self.images = case.batch
         self._case, self._orders, self._answer = case, orders, answer
-        size = (min(case.batch, DISTINCT), 3, LARGEST, LARGEST)
+        size = (min(case.batch, DISTINCT), 3, case.largest, case.largest)
         random = torch.Generator().manual_seed(17)
         images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random)
-        repeats = -(-case.batch // len(images))
-        self._images = images.repeat(repeats, 1, 1, 1)[: case.batch].to(case.device.torch)
-        self._side = 0
+        self._images = images.to(case.device.torch)
+        self._shape = (0, 0)
         labels = torch.randint(0, CLASSES, (case.batch,), generator=random)
         self._labels = labels.to(case.device.torch)
 
@@ -81,22 +82,24 @@ class Paced:
         """Batches of uint8 images, NCHW in the order of NHWC, and labels."""
         device = self._case.device
         for order in self._orders:
-            side = order["px"]
-            if side != self._side:
-                self._side = side
+            side, count = order["px"], order.get("images", self.batch_size)
+            if (side, count) != self._shape:
+                self._shape = (side, count)
                 device.reset_peak()
-            images = self._images[..., :side, :side].contiguous(memory_format=torch.channels_last)
+            repeats = -(-count // len(self._images))
+            images = self._images[..., :side, :side].repeat(repeats, 1, 1, 1)[:count]
+            images, labels = images.contiguous(memory_format=torch.channels_last), self._labels[:count]
             device.synchronize()
-            busy, began, events = time.process_time(), time.perf_counter(), [device.event()]
+            busy, began, moments = time.process_time(), time.perf_counter(), [device.moment()]
             with contextlib.ExitStack() as stack:
                 profile = stack.enter_context(device.profiled()) if order.get("profile") else None
                 places = stack.enter_context(device.synchronizations()) if order.get("syncs") else None
                 for _ in range(order["steps"]):
-                    yield images, self._labels.clone()
-                    events.append(device.event())
+                    yield images, labels.clone()
+                    moments.append(device.moment())
                 device.synchronize()
             wall, cpu = time.perf_counter() - began, time.process_time() - busy
-            each = sorted(after() - before() for before, after in itertools.pairwise(events))
+            each = sorted(after.since(before) for before, after in itertools.pairwise(moments))
             answer: dict[str, Any] = {
                 "wall": wall / order["steps"],
                 "cpu": cpu / order["steps"],
@@ -146,7 +149,7 @@ def _amp(case: Case) -> Any:
 # Ours.
 
 
-def ours(case: Case, batches: Paced, speed: str | None) -> None:
+def ours(case: Case, batches: Paced, speed: str) -> None:
     """This project's trainer: the recipe with its optimizer, algorithms and callbacks."""
     from composer.utils import dist
     from hydra import compose, initialize_config_dir
@@ -155,15 +158,17 @@ def ours(case: Case, batches: Paced, speed: str | None) -> None:
     from resnet_exp.config.finalize import finalize
     from resnet_exp.launch.config_file import write_config
     from resnet_exp.training import loaders, trainer
+    from resnet_exp.training.speed import compilation
 
+    compilation.BACKEND = case.backend
     device = "auto" if case.device.kind == "cuda" else "cpu"
     words = [
         f"recipe={case.recipe}", f"model={case.model}", "dataset=imagenet", "dataset.dir=/tmp", "data=synthetic",
-        "ssr=1", "data.loader.distinct_images=2", "data.loader.val_images=2", f"resolution.train={LARGEST}",
+        "ssr=1", "data.loader.distinct_images=2", "data.loader.val_images=2", f"resolution.train={case.largest}",
         f"train_batch_size={case.batch}", "eval_batch_size=2", f"optimizer.lr={LR}",
         *WITHOUT[case.recipe], "loggers=[]", f"hardware={device}", f"runs_dir={tempfile.mkdtemp()}",
         f"hardware.device_train_microbatch_size={case.microbatch}", "eval_interval=1000ep",
-        "checkpoint_interval=1000ep", *([f"speed={speed}"] if speed else []),
+        "checkpoint_interval=1000ep", f"speed={speed}",
     ]  # fmt: skip
     resolvers.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -187,7 +192,7 @@ def bare(case: Case, batches: Paced, compiled: bool) -> None:
     momenta = [torch.zeros_like(weight) for weight in weights]
     scaler = torch.amp.GradScaler(case.device.kind, enabled=case.precision == "amp_fp16")
     stepper = _Stepper(weights, momenta)
-    forward = torch.compile(network, dynamic=False) if compiled else network
+    forward = torch.compile(network, dynamic=False, backend=case.backend) if compiled else network
     for number, (images, labels) in enumerate(batches, 1):
         for part, targets in zip(images.split(case.microbatch), labels.split(case.microbatch), strict=True):
             with _amp(case):
@@ -323,7 +328,7 @@ def torchvision_reference(case: Case, batches: Paced) -> None:
 FAST = "ours, fast"
 BARE = "bare loop"
 CONTENDERS: dict[str, Callable[[Case, Paced], None]] = {
-    "ours, faithful": lambda case, batches: ours(case, batches, "faithful" if has_fast() else None),
+    "ours, faithful": lambda case, batches: ours(case, batches, "faithful"),
     FAST: lambda case, batches: ours(case, batches, "fast"),
     BARE: lambda case, batches: bare(case, batches, compiled=False),
     "bare loop, compiled": lambda case, batches: bare(case, batches, compiled=True),
@@ -334,22 +339,13 @@ CONTENDERS: dict[str, Callable[[Case, Paced], None]] = {
 COMPILED = (FAST, "bare loop, compiled")
 
 
-def has_fast() -> bool:
-    """Whether this checkout has the group ``speed``."""
-    return (CONF / "speed" / "fast.yaml").exists()
-
-
-def names() -> list[str]:
-    """The contenders that this checkout has."""
-    return [name for name in CONTENDERS if name != FAST or has_fast()]
-
-
-def serve(name: str, model: str, batch: int, microbatch: int, kind: str, recipe: str = "mild") -> None:
+def serve(name: str, model: str, batch: int, microbatch: int, kind: str, *more: str) -> None:
     """A contender's process: an order for each line of standard input, an answer for each on standard output."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    case = Case(model, batch, microbatch, make_device(kind), recipe)
+    recipe, largest, backend = more
+    case = Case(model, batch, microbatch, make_device(kind), recipe, int(largest), backend)
 
     def answer(found: dict[str, Any]) -> None:
         answers.write(json.dumps(found) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from support.commands import TINY, Finished, RunCli, command
 from support.compiled import compiled as compiled
 from support.explorer_page import page_file as page_file
 from support.hot_run import hot_run as hot_run
+from support.in_process import place, set_place
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
 from support.trained_sweep import trained_sweep as trained_sweep
@@ -59,6 +61,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the longest files handed out first; see `LONGEST`."""
     order = {f"{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get("/".join(item.path.parts[-2:]), len(order)))
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_place() -> Iterator[None]:
+    """Fail a test that leaves a rank of a run in the environment, where all that later tests start would find it."""
+    before = place()
+    yield
+    left = {name: value for name, value in place().items() if value != before[name]}
+    set_place(before)
+    assert not left, f"the test leaves {left} in os.environ; use support.in_process.build_training"
 
 
 @pytest.fixture

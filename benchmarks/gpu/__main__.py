@@ -1,4 +1,4 @@
-"""Run the parts of ``gpu.sh`` one after the other, each in a process of its own; or one of them.
+"""Run the parts of ``gpu.sh``, each in a process of its own; or one of them in this one.
 
 python -m gpu -o DIR [--rehearse]
 """
@@ -12,32 +12,21 @@ import importlib
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Parts in their order: number, name, function, and the seconds that it may take.
-PARTS = (
-    (0, "machine", "__main__:machine", 30),
-    (0, "photographs", "loading:photographs", 60),
-    (1, "network", "correctness:network", 40),
-    (1, "recipes", "correctness:recipes", 100),
-    (2, "resume", "resume:resume", 90),
-    (2, "optimizer", "resume:optimizer", 30),
-    (3, "late", "loading:late", 40),
-    (3, "layout", "loading:layout", 40),
-    (5, "throughput", "speed:throughput", 170),
-    (7, "fed", "loading:alone", 60),
-    (7, "trained", "loading:trained", 60),
-    (4, "synchronizations", "speed:synchronizations", 50),
-    (6, "parts", "speed:parts", 40),
-    (8, "memory", "memory:memory", 30),
-)
+from gpu.parts import BESIDE, PARTS, REHEARSED_BESIDE, Part, groups
+
 # The whole, in seconds; a part that cannot end before is not begun.
 LIMIT, REHEARSAL_LIMIT, LEAST = 470, 3600, 15
+DONE, LATE = "done", "skipped: too late"
 # A rehearsal has slower machines.
 REHEARSAL_FACTOR = 10
 
@@ -62,55 +51,81 @@ def _driver() -> str | None:
 
 def run_part(name: str, folder: Path, lines: Path, rehearse: bool) -> int:
     """Run one part in this process."""
+    (place,) = (part.place for part in PARTS if part.name == name)
+    module, function = place.split(":")
+
     from gpu.context import REAL, TOY, Context
     from gpu.device import make_device
 
-    (place,) = (place for _, each, place, _ in PARTS if each == name)
-    module, function = place.split(":")
     context = Context(name, make_device("cpu" if rehearse else "cuda"), TOY if rehearse else REAL, folder, lines)
     getattr(importlib.import_module(f"gpu.{module}"), function)(context)
     return 0
 
 
-def run_all(output: Path, rehearse: bool, only: list[str] | None) -> int:
-    """Run the parts; returns 1 if one of them failed."""
-    began, limit = time.monotonic(), REHEARSAL_LIMIT if rehearse else LIMIT
-    output.mkdir(parents=True, exist_ok=True)
-    folder, lines = output / "work", output / "results.jsonl"
-    folder.mkdir(exist_ok=True)
-    lines.unlink(missing_ok=True)
-    took: list[tuple[int, str, float, str]] = []
-    for number, name, _, seconds in PARTS:
-        if only and name not in only:
-            continue
-        left = limit - (time.monotonic() - began)
+@dataclass(frozen=True)
+class Run:
+    """A run of the parts: where it writes, and when it began."""
+
+    folder: Path
+    lines: Path
+    rehearse: bool
+    began: float = field(default_factory=time.monotonic)
+
+    def run(self, part: Part) -> Outcome:
+        """Run one part in a process of its own, if there is time."""
+        left = (REHEARSAL_LIMIT if self.rehearse else LIMIT) - (time.monotonic() - self.began)
         if left < LEAST:
-            took.append((number, name, 0.0, "skipped: too late"))
-            continue
-        allowed = min(left, seconds * (REHEARSAL_FACTOR if rehearse else 1))
+            return Outcome(part, 0.0, LATE)
         begins = time.monotonic()
-        outcome = _in_process(name, folder, lines, rehearse, allowed)
-        took.append((number, name, time.monotonic() - begins, outcome))
-        print(f"{name}: {outcome}, {took[-1][2]:.0f} s", flush=True)  # noqa: T201
-    return _show(lines, took)
+        said = self._in_process(part.name, min(left, part.limit * (REHEARSAL_FACTOR if self.rehearse else 1)))
+        outcome = Outcome(part, time.monotonic() - begins, said)
+        say(f"{part.name}: {said}, {outcome.seconds:.0f} s")
+        return outcome
+
+    def _in_process(self, name: str, seconds: float) -> str:
+        line = [sys.executable, "-m", "gpu", "--part", name, "--folder", str(self.folder), "--lines", str(self.lines)]
+        line += ["--rehearse"] if self.rehearse else []
+        # What one part compiles is there for the others; each of several processes takes some of the CPUs for it.
+        own = {"TORCHINDUCTOR_CACHE_DIR": str(self.folder / "inductor"), "TORCHINDUCTOR_COMPILE_THREADS": "4"}
+        with (self.folder / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **own})
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                code = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it started ends with it
+            process.wait()
+        if code == 0:
+            return DONE
+        if code is None:
+            return f"stopped after {seconds:.0f} s"
+        return f"failed: {_last_line(self.folder / f'{name}.log')}"
 
 
-def _in_process(name: str, folder: Path, lines: Path, rehearse: bool, seconds: float) -> str:
-    line = [sys.executable, "-m", "gpu", "--part", name, "--folder", str(folder), "--lines", str(lines)]
-    line += ["--rehearse"] if rehearse else []
-    with (folder / f"{name}.log").open("a") as log:
-        process = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it started ends with it
-    if code == 0:
-        return "done"
-    if code is None:
-        return f"stopped after {seconds:.0f} s"
-    return f"failed: {_last_line(folder / f'{name}.log')}"
+@dataclass(frozen=True)
+class Outcome:
+    """How a part ended, after so many seconds."""
+
+    part: Part
+    seconds: float
+    said: str
+
+
+def run_all(output: Path, rehearse: bool, only: list[str] | None) -> int:
+    """Run the parts; returns 1 if one of them failed or found something wrong."""
+    folder, lines = output / "work", output / "results.jsonl"
+    # What an earlier run has left would be taken for this one's.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    lines.unlink(missing_ok=True)
+    run = Run(folder, lines, rehearse)
+    wanted = [part for part in PARTS if not only or part.name in only]
+    outcomes: list[Outcome] = []
+    for group in groups(wanted, rehearse):
+        with ThreadPoolExecutor(REHEARSED_BESIDE if rehearse else BESIDE) as pool:
+            outcomes += pool.map(run.run, group)
+    return _show(lines, outcomes, time.monotonic() - run.began)
 
 
 def _last_line(path: Path) -> str:
@@ -118,19 +133,22 @@ def _last_line(path: Path) -> str:
     return lines[-1][:150] if lines else "it said nothing"
 
 
-def _show(lines: Path, took: list[tuple[int, str, float, str]]) -> int:
+def _show(lines: Path, outcomes: list[Outcome], seconds: float) -> int:
     found = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
     say(f"\n{'part':<22}{'seconds':>8}  outcome")
-    for number, name, seconds, outcome in took:
-        rows = [row for row in found if row["part"] == name]
+    for outcome in outcomes:
+        part = outcome.part
+        rows = [row for row in found if row["part"] == part.name]
         wrong = [row for row in rows if row.get("ok") is False]
-        say(
-            f"{number} {name:<20}{seconds:>8.1f}  {outcome}" + (f", {len(wrong)} of {len(rows)} WRONG" if wrong else "")
-        )
+        ends = f", {len(wrong)} of {len(rows)} WRONG" if wrong else ""
+        say(f"{part.number} {part.name:<20}{outcome.seconds:>8.1f}  {outcome.said}{ends}")
         for row in rows:
             say("    " + ", ".join(f"{key} {_short(value)}" for key, value in row.items() if key != "part"))
     bad = [row for row in found if row.get("ok") is False]
-    return int(bool(bad) or any(outcome not in ("done", "skipped: too late") for *_, outcome in took))
+    undone = [outcome for outcome in outcomes if outcome.said not in (DONE, LATE)]
+    late = sum(outcome.said == LATE for outcome in outcomes)
+    say(f"{len(outcomes)} parts in {seconds:.0f} s: {len(undone)} failed, {late} skipped, {len(bad)} results WRONG")
+    return int(bool(bad or undone))
 
 
 def _short(value: object) -> str:
@@ -146,10 +164,13 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "gpu.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path(os.environ.get("OUT", "gpu-results")))
     parser.add_argument("--rehearse", action="store_true", help="every part on the CPU at toy size")
-    parser.add_argument("--only", nargs="+", metavar="PART")
+    names = [part.name for part in PARTS]
+    parser.add_argument("--only", nargs="+", metavar="PART", choices=names, help=f"some of {', '.join(names)}")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--lines", type=Path, help=argparse.SUPPRESS)

@@ -8,14 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_exp.config.schema import RunConfig
-
 from .device import Device
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -25,6 +21,7 @@ class Scale:
     model: str
     digits_px: int
     batches: int
+    resumed: int
     stop_at: int
     photographs: int
     sides: tuple[int, ...]
@@ -34,10 +31,35 @@ class Scale:
     rounds: int
     threads: tuple[int, ...]
     repeats: int
+    # Sizes for which networks are compiled, the bare loop's for the first one only.
+    compiled: tuple[int, ...]
+    backend: str
+    # Recipes whose synchronizations are counted.
+    counted: tuple[str, ...]
+    # A batch of these images does not fit into so much memory; on a CPU instead: of more than so many images.
+    limited_batch: int
+    limited_px: int
+    limited_gib: float
+    limited_images: int
+
+    @property
+    def limited_pixels(self) -> int:
+        """See `limited_images`."""
+        return self.limited_images * self.limited_px**2
 
 
-REAL = Scale("resnet50", 64, 60, 17, 8192, (88, 128, 176, 224), 256, 15, 10, 3, (4, 8, 14), 20)
-TOY = Scale("resnet18", 32, 6, 3, 64, (64, 88), 4, 1, 1, 1, (1, 2), 1)
+RECIPES = ("baseline", "mild", "medium", "hot")
+REAL = Scale(
+    model="resnet50", digits_px=64, batches=60, resumed=180, stop_at=17, photographs=8192, sides=(88, 128, 176, 224),
+    batch=256, warm=15, steps=10, rounds=3, threads=(4, 8, 14), repeats=20, compiled=(176, 88, 224), backend="inductor",
+    counted=RECIPES, limited_batch=256, limited_px=128, limited_gib=3.0, limited_images=0,
+)  # fmt: skip
+# Without code for a CPU, which says nothing about that for a GPU.
+TOY = Scale(
+    model="resnet18", digits_px=32, batches=6, resumed=6, stop_at=3, photographs=64, sides=(32, 48), batch=4,
+    warm=1, steps=1, rounds=1, threads=(1, 2), repeats=2, compiled=(32,), backend="aot_eager",
+    counted=("hot",), limited_batch=8, limited_px=32, limited_gib=0.0, limited_images=4,
+)  # fmt: skip
 
 
 @dataclass
@@ -70,16 +92,23 @@ class Context:
         with self.lines.open("a") as file:
             file.write(json.dumps({"part": self.part, **found}) + "\n")
 
-    def command(self, *words: str) -> list[str]:
-        """A real command line of this project."""
-        cache = f"data.cache_dir={self.folder / 'cache'}"
-        return [sys.executable, "-m", "resnet_exp", self.hardware, "loggers=[]", "trace=true", cache, *words]
+    @property
+    def cache(self) -> Path:
+        """Folder of converted data."""
+        return self.folder / "cache"
 
-    def start(self, words: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-        """Start a command line; what it says goes to a file in `folder`."""
-        log = (self.folder / f"{self.part}.log").open("a")
-        own = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-        return subprocess.Popen(self.command(*words), stdout=log, stderr=log, text=True, env=own, cwd=self.folder)
+    def start(self, words: Sequence[str], stderr: Path | None = None) -> subprocess.Popen[str]:
+        """Start a real command line of this project; its errors go to `stderr`, if given."""
+        words = ["loggers=[]", "trace=true", self.hardware, f"data.cache_dir={self.cache}", *words]
+        return self.spawn([sys.executable, "-m", "resnet_exp", *words], stderr)
+
+    def spawn(self, line: Sequence[str], stderr: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+        """Start a process; what it says goes to the log of this part."""
+        said = self.folder / f"{self.part}.log"
+        with said.open("a") as log, (stderr or said).open("a") as errors:
+            return subprocess.Popen(
+                line, stdout=log, stderr=errors, text=True, env={**os.environ, **environment}, cwd=self.folder
+            )
 
     def only_run(self, runs: Path) -> Path:
         """The one run of a folder of runs."""
@@ -96,8 +125,3 @@ def wait_for(condition: object, seconds: float) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def has_setting(name: str) -> bool:
-    """Whether this checkout's configuration has a key."""
-    return name in {each.name for each in fields(RunConfig)}

@@ -8,10 +8,9 @@ from pathlib import Path
 import step_contenders
 import torch
 
-from .context import Context
+from .context import RECIPES, Context
 from .device import Device
 
-RECIPES = ("baseline", "mild", "medium", "hot")
 FULL_TOLERANCE, HALF_TOLERANCE = 1e-4, 1e-2
 # On a CPU half precision is bfloat16, which has three digits less.
 HALF = {"cuda": (torch.float16, HALF_TOLERANCE), "cpu": (torch.bfloat16, 0.1)}

@@ -8,16 +8,47 @@ import resource
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 # Copies and kernels in the profiler's events.
 COPY_WORDS = ("Memcpy", "Memset")
+SYNCHRONIZED = "called a synchronizing CUDA operation"
+
+
+class Moment(Protocol):
+    """A moment on a device; what was asked of the device before it is done by then."""
+
+    def since(self, earlier: Any) -> float:
+        """Seconds from an earlier moment of the same device to this one; waits for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class CpuMoment:
+    """A moment of the host's clock."""
+
+    seconds: float
+
+    def since(self, earlier: CpuMoment) -> float:
+        return self.seconds - earlier.seconds
+
+
+@dataclass(frozen=True)
+class CudaMoment:
+    """An event on the current stream. CUDA gives only the time between two, with half a microsecond's resolution."""
+
+    event: torch.cuda.Event
+
+    def since(self, earlier: CudaMoment) -> float:
+        self.event.synchronize()
+        return earlier.event.elapsed_time(self.event) / 1e3
 
 
 @dataclass
@@ -25,7 +56,7 @@ class Profile:
     """What a profiler saw of a device.
 
     Attributes:
-        seconds: of the wall clock, from the first to the last line.
+        seconds: of the wall clock, from the first to the last line, without the profiler's own start.
         busy: seconds in which a kernel ran.
         overlapped: share of the time of copies in which a kernel ran too, None without copies.
         kernels: how often each one ran, by name.
@@ -53,10 +84,9 @@ class Device:
     def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it."""
 
-    def event(self) -> Callable[[], float]:
-        """Mark this moment on the device; what is returned waits for it and says when it was, in seconds."""
-        now = time.perf_counter()
-        return lambda: now
+    def moment(self) -> Moment:
+        """Mark this moment on the device."""
+        return CpuMoment(time.perf_counter())
 
     def peak_bytes(self) -> int:
         """Most bytes that were reserved since `reset_peak`."""
@@ -68,14 +98,19 @@ class Device:
     def limit_memory(self, gib: float | None) -> None:
         """Refuse what exceeds `gib`; None lifts the limit."""
 
+    def limit_images(self, model: nn.Module, pixels: int) -> None:
+        """Instead of a limit of a CPU's memory: `model` fails on larger batches as it does on a GPU."""
+        from support.small_memory import limit
+
+        limit(model, pixels, pixels)
+
+    def exhaust_memory(self, model: nn.Module) -> None:
+        """From now on no activations of `model` fit; `limit_memory` of a GPU lifts that."""
+        self.limit_images(model, 0)
+
     def busy(self, seconds: float) -> None:
         """Keep the device busy for about so long, without the host."""
         time.sleep(seconds)
-
-    @contextlib.contextmanager
-    def side_stream(self) -> Iterator[None]:
-        """What is asked of the device inside runs beside the rest."""
-        yield
 
     @contextlib.contextmanager
     def synchronizations(self) -> Iterator[list[str]]:
@@ -87,11 +122,12 @@ class Device:
         """What ran on the device, complete after the block."""
         found = Profile()
         self.synchronize()
-        began = time.perf_counter()
         with profile(activities=self._activities()) as profiler:
+            # The first start of CUDA's profiler takes seconds.
+            began = time.perf_counter()
             yield found
             self.synchronize()
-        found.seconds = time.perf_counter() - began
+            found.seconds = time.perf_counter() - began
         _summarize(found, [each for each in profiler.events() or [] if self._is_kernel(each)])
 
     def _activities(self) -> list[ProfilerActivity]:
@@ -120,20 +156,10 @@ class CudaDevice(Device):
     def synchronize(self) -> None:
         torch.cuda.synchronize()
 
-    def event(self) -> Callable[[], float]:
-        first = self._first
-        mark = torch.cuda.Event(enable_timing=True)
-        mark.record()
-
-        def when() -> float:
-            mark.synchronize()
-            return first.elapsed_time(mark) / 1e3
-
-        return when
-
-    def __init__(self) -> None:
-        self._first = torch.cuda.Event(enable_timing=True)
-        self._first.record()
+    def moment(self) -> Moment:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return CudaMoment(event)
 
     def peak_bytes(self) -> int:
         return torch.cuda.max_memory_reserved()
@@ -150,10 +176,12 @@ class CudaDevice(Device):
         # Cycles, at the clock of an H100 under load.
         torch.cuda._sleep(int(seconds * 1.7e9))
 
-    @contextlib.contextmanager
-    def side_stream(self) -> Iterator[None]:
-        with torch.cuda.stream(torch.cuda.Stream()):
-            yield
+    def limit_images(self, model: nn.Module, pixels: int) -> None:
+        pass  # `limit_memory` does it
+
+    def exhaust_memory(self, model: nn.Module) -> None:
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(1e-6)
 
     @contextlib.contextmanager
     def synchronizations(self) -> Iterator[list[str]]:
@@ -165,13 +193,15 @@ class CudaDevice(Device):
                 yield found
             finally:
                 torch.cuda.set_sync_debug_mode("default")
-        found += [f"{each.filename}:{each.lineno}" for each in caught if "synchroniz" in str(each.message)]
+        # Not the one that says that this mode is a prototype.
+        found += [f"{each.filename}:{each.lineno}" for each in caught if SYNCHRONIZED in str(each.message)]
 
     def _activities(self) -> list[ProfilerActivity]:
         return [ProfilerActivity.CPU, ProfilerActivity.CUDA]
 
     def _is_kernel(self, event: Any) -> bool:
-        return event.device_type == DeviceType.CUDA
+        # Names that torch gives to spans of steps, as its optimizers do, are on the GPU's time line as well.
+        return event.device_type == DeviceType.CUDA and not event.is_user_annotation
 
     def current(self) -> int:
         return torch.cuda.current_device()

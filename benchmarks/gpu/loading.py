@@ -80,9 +80,8 @@ def layout(context: Context) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(_watch(name, wrong))
-    side, batches = context.device.side_stream, iter(_loader(context, context.device.kind == "cuda"))
-    with side():
-        _train(network, next(batches)[0])
+    batches = iter(_loader(context, context.device.kind == "cuda"))
+    _train(network, next(batches)[0])
     with context.device.profiled() as profile:
         for images, _ in _some(batches, 3):
             _train(network, images)

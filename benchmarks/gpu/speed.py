@@ -3,70 +3,104 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 
 import step_contenders
 import torch
 from composer.algorithms.blurpool.blurpool_layers import BlurPool2d
-from composer.algorithms.ema.ema import EMA as ComposerEMA
+from composer.algorithms.ema.ema import EMAParameters, compute_ema
 from composer.optim import DecoupledSGDW
 from step import Process
 from torch import nn
 from torch.nn import functional
 
+from resnet_exp.training.algorithms.ema import update_averages
 from resnet_exp.training.trainer import build_optimizer
 
+from .bits import OPTIMIZER, SETTINGS, SMOOTHING
 from .context import Context
-from .correctness import RECIPES
-from .resume import OPTIMIZER
 
 # What of Mild costs time, as in results/published/rates.csv.
 ALGORITHMS = "blurpool channels_last ema"
 MICROBATCHES = 8
-SMALL = ("ours, faithful", step_contenders.FAST, step_contenders.BARE)
+FAST, BARE_COMPILED = step_contenders.FAST, "bare loop, compiled"
+CONTENDERS = ("ours, faithful", FAST, step_contenders.BARE, BARE_COMPILED)
+# Expected are one a step, two in one of SAM, and one more every eighth step.
+MOST_SYNCHRONIZATIONS = 3
 
 
 def synchronizations(context: Context) -> None:
     """How often a step of each recipe waits for the GPU, and where."""
-    scale = context.scale
-    processes = {
-        name: Process("ours, faithful", scale.model, (scale.batch, scale.batch), context.device.kind, None, name)
-        for name in RECIPES
-    }
+    scale, px = context.scale, context.scale.sides[0]
+    processes = {name: _start(context, "ours, faithful", px, scale.batch, name) for name in scale.counted}
+    for process in processes.values():
+        process.send(px, 2)
+        process.send(px, 5, syncs=1)
     for name, process in processes.items():
-        process.order(scale.sides[0], 2)
-        found = process.order(scale.sides[0], 5, syncs=1)
+        process.receive()
+        found = process.receive()
         process.end()
-        context.write(recipe=name, a_step=found["syncs"], places=found["places"])
+        a_step = found["syncs"]
+        context.write(recipe=name, a_step=a_step, places=found["places"], ok=a_step <= MOST_SYNCHRONIZATIONS)
+
+
+def _start(context: Context, name: str, largest: int, batch: int, recipe: str = "mild") -> Process:
+    scale, kind = context.scale, context.device.kind
+    return Process(name, scale.model, (batch, scale.batch), kind, None, recipe, largest, scale.backend)
+
+
+def _sides(context: Context, name: str) -> tuple[int, ...]:
+    """The sizes at which a contender is timed; compiling takes long."""
+    compiled = {FAST: context.scale.compiled, BARE_COMPILED: context.scale.compiled[:1]}
+    return compiled.get(name, context.scale.sides)
+
+
+def compile_networks(context: Context) -> None:
+    """Compile what `throughput` runs, all sizes at the same time; what the compiler makes is kept on disk."""
+    pairs = [(name, px) for name in (FAST, BARE_COMPILED) for px in _sides(context, name)]
+    processes = [_start(context, name, px, context.scale.batch) for name, px in pairs]
+    began = time.perf_counter()
+    for (_, px), process in zip(pairs, processes, strict=True):
+        process.send(px, 1)
+    for (name, px), process in zip(pairs, processes, strict=True):
+        process.receive()
+        context.write(contender=name, px=px, ready_after=time.perf_counter() - began)
+        process.end()
 
 
 def throughput(context: Context) -> None:
     """Images/s of our steps and of the bare loop, in turn, with the data on the device."""
     scale = context.scale
-    names = [name for name in SMALL if name in step_contenders.names()]
+    processes = {
+        name: _start(context, name, max(_sides(context, name)), MICROBATCHES * scale.batch) for name in CONTENDERS
+    }
+    # At the same time: they start, and load what was compiled.
+    for name, process in processes.items():
+        for px in _sides(context, name):
+            process.send(px, 1, images=scale.batch)
+    for name, process in processes.items():
+        for _ in _sides(context, name):
+            process.receive()
     for batch in (scale.batch, MICROBATCHES * scale.batch):
-        sides = scale.sides if batch == scale.batch else scale.sides[::2]
-        processes = {
-            name: Process(name, scale.model, (batch, scale.batch), context.device.kind)
-            for name in (*names, *(["bare loop, compiled"] if batch == scale.batch else []))
-        }
-        for px in sides:
-            _one_size(context, processes, batch, px)
-        for process in processes.values():
-            process.end()
+        for px in scale.sides if batch == scale.batch else scale.sides[::2]:
+            chosen = {name: process for name, process in processes.items() if px in _sides(context, name)}
+            _one_size(context, chosen, batch, px)
+    for process in processes.values():
+        process.end()
 
 
 def _one_size(context: Context, processes: dict[str, Process], batch: int, px: int) -> None:
-    scale = context.scale
-    steps = scale.steps if batch == scale.batch else max(1, scale.steps // 3)
-    # Compiling takes long: two sizes show what it brings.
-    chosen = {name: each for name, each in processes.items() if "compiled" not in name or px in scale.sides[::2]}
-    for process in chosen.values():
-        process.order(px, scale.warm if batch == scale.batch else 2)
-    rounds = [{name: process.order(px, steps) for name, process in chosen.items()} for _ in range(scale.rounds)]
-    for name, process in chosen.items():
+    scale, whole = context.scale, batch == context.scale.batch
+    steps, order = scale.steps if whole else max(1, scale.steps // 3), {"images": batch}
+    for process in processes.values():
+        process.order(px, scale.warm if whole else 2, **order)
+    rounds = [
+        {name: process.order(px, steps, **order) for name, process in processes.items()} for _ in range(scale.rounds)
+    ]
+    for name, process in processes.items():
         seconds = [found[name]["median"] for found in rounds]
-        profile = process.order(px, 3, profile=1)
+        profile = process.order(px, 3, profile=1, **order)
         speed = {"speed": name.removeprefix("ours, "), "model": scale.model} if name.startswith("ours") else {}
         context.write(
             contender=name, px=px, batch=batch, images_per_second=batch / statistics.median(seconds),
@@ -74,7 +108,7 @@ def _one_size(context: Context, processes: dict[str, Process], batch: int, px: i
             kernels=profile["kernels"], busy=profile["busy"], algorithms=ALGORITHMS,
             precision="amp_fp16" if context.device.kind == "cuda" else "fp32",
             # The plan reads the lines that say what arithmetic they had.
-            **(speed if batch == scale.batch else {}),
+            **(speed if whole else {}),
         )  # fmt: skip
 
 
@@ -85,8 +119,7 @@ def parts(context: Context) -> None:
     weights = list(network.parameters())
     for weight in weights:
         weight.grad = torch.randn_like(weight)
-    settings = {"lr": OPTIMIZER.lr, "momentum": OPTIMIZER.momentum, "weight_decay": OPTIMIZER.weight_decay}
-    theirs, mine = DecoupledSGDW(weights, **settings), build_optimizer(weights, OPTIMIZER)
+    theirs, mine = DecoupledSGDW(weights, **SETTINGS), build_optimizer(weights, OPTIMIZER)
     work: dict[str, Callable[[], object]] = {"optimizer, Composer's": theirs.step, "optimizer, ours": mine.step}
     work |= _averages(network)
     for px in context.scale.sides[::2]:
@@ -99,16 +132,12 @@ def parts(context: Context) -> None:
 
 
 def _averages(network: nn.Module) -> dict[str, Callable[[], object]]:
-    """One update of the moving average: one weight at a time, and as a list."""
-    from composer.algorithms.ema.ema import EMAParameters, compute_ema
-
-    assert ComposerEMA
+    """One update of the moving average: one weight at a time, and ours."""
     average = EMAParameters(network)
-    now = [each.detach() for each in network.parameters()]
-    kept = [each.clone() for each in now]
+    averages = {**average.named_parameters_dict, **average.named_buffers_dict}
     return {
-        "moving average, Composer's": lambda: compute_ema(network, average, smoothing=0.87),
-        "moving average, a list": lambda: torch._foreach_lerp_(kept, now, 0.13),
+        "moving average, Composer's": lambda: compute_ema(network, average, smoothing=SMOOTHING),
+        "moving average, ours": lambda: update_averages(averages, network, SMOOTHING),
     }
 
 
@@ -149,8 +178,7 @@ def _time(context: Context, work: Callable[[], object]) -> float:
     work()
     times = []
     for _ in range(context.scale.repeats):
-        begin = context.device.event()
+        began = context.device.moment()
         work()
-        end = context.device.event()
-        times.append(end() - begin())
+        times.append(context.device.moment().since(began))
     return min(times)

@@ -53,9 +53,11 @@ def build_device(hardware: HardwareConfig) -> Device:
     Raises:
         RequestError: torch has no kernels for it, or CUDA has other GPUs than were counted.
     """
+    if hardware.device == "cpu":
+        return DeviceCPU()  # a torch without CUDA has none of these functions
     gpu_support.check_kernels(hardware, torch._C._cuda_getArchFlags)
     gpu_support.check_count(hardware, torch._C._cuda_getDeviceCount)
-    return DeviceGPU() if hardware.device == "gpu" else DeviceCPU()
+    return DeviceGPU()
 
 
 def build_optimizer(parameters: Any, config: OptimizerConfig) -> DecoupledSGDW:

@@ -174,3 +174,14 @@ def test_the_document_shows_these_lines() -> None:
     text = pages_of_errors()
     for case in ((B200, R580, CUDA12, "x86_64"), (H100, R550, NEW, "x86_64"), (GH200, R580, CPU, "aarch64")):
         assert f"{REFUSED[case]}` |" in text
+
+
+def test_a_torch_without_cuda_trains_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its builds for CPUs lack what is asked of CUDA."""
+    import torch
+
+    from resnet_exp.training.trainer import build_device
+
+    for name in ("_cuda_getArchFlags", "_cuda_getDeviceCount"):
+        monkeypatch.delattr(torch._C, name)
+    assert build_device(make_config(*DIGITS, "hardware=cpu").hardware).name == "cpu"

@@ -88,8 +88,13 @@ def test_paths_of_no_use_are_refused(word: str, said: str, capfd: pytest.Capture
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style")  # of W&B's package for workspaces
 def test_options_may_name_places_at_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    # Where Matplotlib keeps what it knows of fonts: at home, and so below `tmp_path` if this test is its first user.
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PLACE", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -111,25 +111,3 @@ def test_a_tracker_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setattr(import_check, "exists", lambda target: True)
     with pytest.raises(RequestError, match=rf"loggers.mine needs .*: pip install 'resnet_exp\[{package}\]'"):
         values.check_target("loggers.mine", target)
-
-
-def test_metrics_of_other_callbacks_wait_for_those_of_their_batch() -> None:
-    """W&B drops a step before the last one, and losses become known some batches late."""
-    from types import SimpleNamespace
-    from typing import Any
-
-    from resnet_exp.loggers.wandb_logger import WeightsAndBiases
-
-    logged: list[int] = []
-    run = SimpleNamespace(log=lambda row, step: logged.append(step))
-    tracker = WeightsAndBiases(runs_dir="unused", project="unused")
-    ended: list[int] = []
-    mine: Any = SimpleNamespace(do=lambda call: call(run), finish=ended.append)
-    tracker._run = mine
-    for step in (1, 2, 3):
-        tracker.log_metrics({"mine/metric": 1.0}, step)
-    tracker.log_metrics({metric_names.BATCH: 1, metric_names.LOSS: 1.0}, 1)
-    tracker.log_metrics({metric_names.BATCH: 2, metric_names.LOSS: 1.0}, 2)
-    assert logged == [1, 1, 2, 2]
-    tracker.post_close()
-    assert logged == [1, 1, 2, 2, 3] and ended

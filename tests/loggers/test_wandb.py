@@ -155,3 +155,24 @@ def test_a_report_of_files_without_their_run_folder_is_refused(
 
 def report(python: WarmPython, folder: Path, *arguments: str) -> Finished:
     return python.run(["resnet_exp.report", *arguments], folder)
+
+
+def test_metrics_of_other_callbacks_wait_for_those_of_their_batch(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B drops a step before the last one, and losses become known some batches late."""
+    from resnet_exp.loggers.wandb_background import BackgroundRun
+    from resnet_exp.loggers.wandb_logger import WeightsAndBiases
+
+    for name, value in {**service.environ(), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    tracker = WeightsAndBiases(runs_dir=str(tmp_path), project="mine")
+    tracker._run = BackgroundRun(tmp_path, print, 60, 60, quiet=True, id="held", name="held", project="mine")
+    for step in (1, 2, 3):
+        tracker.log_metrics({"mine/metric": step / 10}, step)
+    for step in (1, 2):
+        tracker.log_metrics({metric_names.BATCH: step, metric_names.LOSS: float(step)}, step)
+    tracker.post_close()
+    rows = service.runs["held"].rows("history")
+    seen = [(row["_step"], row["mine/metric"], row.get(metric_names.LOSS)) for row in rows]
+    assert seen == [(1, 0.1, 1.0), (2, 0.2, 2.0), (3, 0.3, None)]

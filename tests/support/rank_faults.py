@@ -35,10 +35,11 @@ class NoBatchNorm(Algorithm):
 class Fault(Callback):
     """``FAULT=13:SIGKILL:1``: rank 1 ends itself in batch 13; or raise, stuck, nan, launcher-SIGTERM."""
 
-    def __init__(self) -> None:
+    def __init__(self, exchange_seconds: float = 0.0) -> None:
+        """Ranks exchange in each batch, so that it is known which one ends the run; `exchange_seconds` changes that."""
         when, self.what, rank = os.environ.get("FAULT", "-1::-1").split(":")
         self.when, self.mine = int(when), int(rank) == dist.get_global_rank()
-        exchange.MOST_SECONDS = 0.0  # in each batch, so that it is known which one ends the run
+        exchange.MOST_SECONDS = exchange_seconds
 
     def batch_start(self, state: State, logger: Logger) -> None:
         if not self.mine or state.timestamp.batch.value + 1 != self.when:

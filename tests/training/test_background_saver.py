@@ -15,6 +15,7 @@ from resnet_exp.runs import checkpoints
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.training.speed.checkpoints import BackgroundSaver, on_host
 from support.configs import make_config
+from support.in_process import build_training
 
 SMALL = (
     *("recipe=medium", "model=resnet14", "data=synthetic", "data.loader.train_images=8", "data.loader.val_images=4"),
@@ -25,11 +26,7 @@ SMALL = (
 
 
 def make_training(folder: Path, *words: str) -> Any:
-    from resnet_exp.training.trainer import Training
-
-    config = make_config(*SMALL, *words, f"runs_dir={folder}")
-    config.folder.path.mkdir(parents=True)
-    return Training(config, config.folder)
+    return build_training(make_config(*SMALL, *words, f"runs_dir={folder}"))
 
 
 def differences(one: Any, other: Any, name: str = "") -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from resnet_exp.config import schedule
+from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_lines
 from resnet_exp.training.rank import graphs as rank_graphs
 from resnet_exp.training.speed import compilation
@@ -23,6 +24,7 @@ from resnet_exp.training.speed.layers import make_compilable
 from support.commands import RunCli
 from support.configs import make_config
 from support.eager_graphs import Graphs
+from support.in_process import build_training
 
 SMALL = (
     *("model=resnet14", "data=synthetic", "data.loader.train_images=8", "data.loader.val_images=6"),
@@ -90,13 +92,10 @@ def test_layers_compute_what_composers_do(blur_first: bool, side: int) -> None:
 
 def trained(folder: Path, *words: str, cuda_graphs_up_to: int = 0) -> Any:
     """A run to its end, in this process; `graphs_before` is how many graphs there were before the first batch."""
-    from resnet_exp.training.trainer import Training
-
     folder.mkdir()
     config = make_config(*SMALL, *words, f"runs_dir={folder}")
     config = replace(config, speed=replace(config.speed, cuda_graphs_up_to=cuda_graphs_up_to))
-    config.folder.path.mkdir()
-    training = Training(config, config.folder)
+    training = build_training(config)
     training.trainer.fit()
     training.trainer.close()
     return training
@@ -135,6 +134,25 @@ def test_a_run_makes_its_graphs_first_and_is_otherwise_the_same(
     assert set(graphs.images) == shapes and len(graphs.images) == len(sides) + 2
     assert made == [len(graphs.images)], "the clock ran while something was compiled"
     assert_same(fast, trained(tmp_path / "faithful", *HOT))
+
+
+def test_graphs_that_do_not_fit_end_a_run_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fitted without them: CUDA graphs keep memory of their own."""
+
+    def compile_for_little_memory(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        def run(*values: Any) -> Any:
+            if any(isinstance(value, Tensor) and value.shape == (4, 3, 32, 32) for value in values):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+            return graph.forward(*values)
+
+        return run
+
+    monkeypatch.setattr(compilation, "BACKEND", compile_for_little_memory)
+    with pytest.raises(RequestError) as refused:
+        trained(tmp_path / "fast", "recipe=mild", "ssr=0.05", "speed=fast")
+    said = str(refused.value)
+    assert said.startswith("speed=fast: for 4 images of 32 px a compiled network needs more memory than there is (")
+    assert said.endswith(" GiB); use a smaller hardware.device_train_microbatch_size, or speed=faithful")
 
 
 def test_images_of_the_scheduled_size(tmp_path: Path, graphs: Graphs) -> None:

@@ -9,21 +9,19 @@ import pytest
 from resnet_exp.config import schema
 from resnet_exp.launch.prepare import prepare_data
 from support.configs import make_config
+from support.in_process import build_training
 
 
 def test_the_result_is_that_of_one_large_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_exp.training.trainer import Training
-
     config = make_config(
         "recipe=mild", "dataset=digits", "data=imagefolder", "eval_batch_size=360", "loggers=[]", "hardware=cpu",
         f"runs_dir={tmp_path}", f"data.cache_dir={tmp_path / 'cache'}",
     )  # fmt: skip
     prepare_data(config)
-    config.folder.path.mkdir()
     found: list[tuple[list[int], dict[str, float]]] = []
     for most in (256, 360):
         monkeypatch.setattr(schema, "ORIGINAL_DEVICE_BATCH", most)
-        training = Training(config, config.folder)
+        training = build_training(config)
         batches = [len(labels) for _, labels in training.eval_loader]
         training.trainer.eval()
         metrics = training.trainer.state.eval_metrics["eval"]

@@ -10,19 +10,17 @@ import torch
 
 from resnet_exp.training.rank import kernel_search
 from support.configs import make_config
+from support.in_process import build_training
 
 
 def test_a_search_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_exp.training.trainer import Training
-
     images = ["data.loader.train_images=8", "data.loader.val_images=4", "data.loader.distinct_images=1"]
     sizes = ["train_batch_size=4", "eval_batch_size=4", "resolution.train=32", "resolution.eval_crop=32"]
     config = make_config(
         "recipe=medium", "model=resnet14", "data=synthetic", *images, *sizes, "loggers=[]", "hardware=cpu",
         "ssr=0.1", "resolution.eval_resize=40", f"runs_dir={tmp_path}",
     )  # fmt: skip
-    config.folder.path.mkdir()
-    state = Training(config, config.folder).trainer.state
+    state = build_training(config).trainer.state
     black: Callable[..., tuple[torch.Tensor, torch.Tensor]] = kernel_search.black_images
     shapes: list[tuple[int, int]] = []
     monkeypatch.setattr(

@@ -12,9 +12,10 @@ import torch
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.training.rank.memory_check import check_memory
+from resnet_exp.training.rank.memory_check import check_memory, held_memory
 from support.commands import RunCli
 from support.configs import make_config
+from support.in_process import build_training
 from support.paths import TESTS
 from support.small_memory import limit
 
@@ -33,11 +34,8 @@ SYNTHETIC = (*SMALL, "data=synthetic", "~algorithms.randaugment", "ssr=0.1", *IM
 
 
 def make_training(tmp_path: Path, *words: str) -> Training:
-    from resnet_exp.training.trainer import Training
-
     config = make_config(*SYNTHETIC, "hardware.check_memory=true", f"runs_dir={tmp_path}", *words)
-    config.folder.path.mkdir()
-    return Training(config, config.folder)
+    return build_training(config)
 
 
 def numbers(training: Training) -> tuple[list[torch.Tensor], tuple[object, ...]]:
@@ -66,6 +64,14 @@ def test_the_check_changes_nothing(tmp_path: Path) -> None:
     check_memory(training.config, training.trainer.state)
     assert tried == [(True, (8, 3, TRAINED, TRAINED)), (False, (8, 3, SIDE, SIDE))], "the size at the end"
     assert_same(numbers(training), before)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_step_holds_momentum_averages_and_one_copy_of_sam(tmp_path: Path, several: bool) -> None:
+    training = make_training(tmp_path, "train_batch_size=8", "eval_batch_size=8")
+    weights = sum(weight.numel() for weight in training.trainer.state.model.parameters())
+    held = held_memory(training.trainer.state, several)
+    assert sum(tensor.numel() for tensor in held) == (4 if several else 3) * weights
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,14 @@ import torch
 from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.runs.folder import RunFolder
 from support.configs import make_config
+from support.in_process import build_training
 from support.original import RECIPES, original, original_lr, original_size
 
 
 def make_run(tmp_path: Path, *overrides: str):
-    from resnet_exp.training.trainer import Training
-
     config = make_config("loggers=[]", "hardware=cpu", f"runs_dir={tmp_path}", *overrides)
     config = replace(config, dataset=replace(config.dataset, dir=config.dataset.dir or str(tmp_path)))
-    config.folder.path.mkdir()
-    return Training(config, config.folder)
+    return build_training(config)
 
 
 def folder_tree(root: Path, train: int = 30, val: int = 20, classes: int = 10) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,7 +18,14 @@ from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import plural
 from resnet_exp.data.contract import Loader
 from resnet_exp.training.loaders import images_dtype
-from resnet_exp.training.rank.memory_check import black_images, network, unchanged
+from resnet_exp.training.rank.memory_check import (
+    black_images,
+    held_memory,
+    is_out_of_memory,
+    network,
+    room,
+    unchanged,
+)
 
 # Graphs beyond those of the schedule, for what a user's own algorithms do to the images.
 SPARE_GRAPHS = 8
@@ -37,7 +45,7 @@ def make_graphs(config: RunConfig, state: State, evaluation: Loader) -> None:
         evaluation: loader of this rank's share of the evaluation images.
 
     Raises:
-        RequestError: the compiler fails.
+        RequestError: the compiler fails, or the memory is too small.
     """
     if not config.speed.compile:
         return
@@ -48,27 +56,40 @@ def make_graphs(config: RunConfig, state: State, evaluation: Loader) -> None:
     limits.recompile_limit = max(limits.recompile_limit, len(shapes) + SPARE_GRAPHS)
     console.status(f"starting: compiling the network for {plural(len(shapes), 'shape')}, once on this machine")
     with unchanged(state), get_precision_context(state.precision):
-        for train, count, side in shapes:
-            with _compiler_errors(), _cuda_graphs(train and side <= config.speed.cuda_graphs_up_to):
-                _pass(state, train, black_images(count, side, images_dtype(config, train), state))
+        # Graphs keep memory, CUDA graphs a pool of it: what fitted beside a step without them may not fit any more.
+        held = held_memory(state, several=False)
+        for shape in shapes:
+            with _compiler_errors(), _memory_errors(config, state, shape), _cuda_graphs(config, shape):
+                dtype = images_dtype(config, shape.train)
+                _pass(state, shape.train, black_images(shape.count, shape.side, dtype, state))
+        del held
     state.model.zero_grad()
     console.status("")
 
 
-def _training_shapes(config: RunConfig, state: State) -> Iterator[tuple[bool, int, int]]:
-    """Which pass, how many images, which side in pixels: of each microbatch from here on."""
+@dataclass(frozen=True)
+class _Shape:
+    """Of the images of a pass, whose side is in pixels."""
+
+    train: bool
+    count: int
+    side: int
+
+
+def _training_shapes(config: RunConfig, state: State) -> Iterator[_Shape]:
+    """Those of the microbatches from here on."""
     whole, part = config.rank_batch, config.hardware.microbatch
     part = min(part, whole) if isinstance(part, int) else whole
     _, unit = schedule.scaled_duration(config)
     done = state.timestamp.epoch.value if unit == "ep" else state.timestamp.batch.value
     for side in sorted({*schedule.sizes(config)[done:]}):
-        yield from ((True, count, side) for count in {part, whole % part} - {0})
+        yield from (_Shape(True, count, side) for count in {part, whole % part} - {0})
 
 
-def _evaluation_shapes(config: RunConfig, evaluation: Loader) -> Iterator[tuple[bool, int, int]]:
+def _evaluation_shapes(config: RunConfig, evaluation: Loader) -> Iterator[_Shape]:
     batch, share = config.rank_eval_batch, -(-evaluation.images // config.hardware.world_size)
     counts = {min(batch, share), share % batch} - {0}
-    yield from ((False, count, config.resolution.eval_crop) for count in counts)
+    yield from (_Shape(False, count, config.resolution.eval_crop) for count in counts)
 
 
 def _pass(state: State, train: bool, batch: tuple[Tensor, Tensor]) -> None:
@@ -85,12 +106,28 @@ def _pass(state: State, train: bool, batch: tuple[Tensor, Tensor]) -> None:
 
 
 @contextmanager
-def _cuda_graphs(wanted: bool) -> Iterator[None]:
-    """What is compiled in the block is replayed as a CUDA graph, if `wanted`."""
-    from torch._inductor import config
+def _cuda_graphs(config: RunConfig, shape: _Shape) -> Iterator[None]:
+    """What is compiled in the block is replayed as a CUDA graph, if that is wanted for training at that size."""
+    from torch._inductor import config as inductor
 
-    with config.patch({"triton.cudagraphs": True} if wanted else {}):
+    wanted = shape.train and shape.side <= config.speed.cuda_graphs_up_to
+    with inductor.patch({"triton.cudagraphs": True} if wanted else {}):
         yield
+
+
+@contextmanager
+def _memory_errors(config: RunConfig, state: State, shape: _Shape) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        key = "hardware.device_train_microbatch_size" if shape.train else "eval_batch_size"
+        less = "speed.cuda_graphs_up_to=0" if config.speed.cuda_graphs_up_to else "speed=faithful"
+        raise RequestError(
+            f"speed={config.speed.name}: for {shape.count} images of {shape.side} px a compiled network needs more "
+            f"memory than there is ({room(state)}); use a smaller {key}, or {less}"
+        ) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Without it a run whose images do not fit ends when progressive resizing comes to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -22,7 +22,7 @@ from resnet_exp.training.algorithms import EMA, SAM
 from resnet_exp.training.loaders import images_dtype
 
 # What libraries say beside torch's own error.
-NO_MEMORY = ("ALLOC_FAILED", "not enough memory")
+NO_MEMORY = ("ALLOC_FAILED", "not enough memory", "unable to find an engine")
 
 
 def check_memory(config: RunConfig, state: State) -> None:
@@ -91,10 +91,10 @@ def _check_training(config: RunConfig, state: State) -> None:
     whole, part = config.rank_batch, config.hardware.microbatch
     count = min(part, whole) if isinstance(part, int) else whole
     side, model = max(schedule.sizes(config)), network(state).train()
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    weights = trained_weights(state)
 
     def step(images: int) -> None:
-        held = _held(state, weights, several=images < whole)
+        held = held_memory(state, several=images < whole)
         batch = black_images(whole, side, images_dtype(config, train=True), state)
         some = (batch[0][:images], batch[1][:images])
         with get_precision_context(state.precision):
@@ -113,7 +113,7 @@ def _check_training(config: RunConfig, state: State) -> None:
         else f"train_batch_size={config.train_batch_size}: training on a device's share of {count} images"
     )
     fix = f"use hardware.device_train_microbatch_size={fitting}" if fitting else "use a smaller model"
-    raise RequestError(f"{what} of {side} px needs more memory than there is ({_room(state)}); {fix}")
+    raise RequestError(f"{what} of {side} px needs more memory than there is ({room(state)}); {fix}")
 
 
 def _check_evaluation(config: RunConfig, state: State) -> None:
@@ -131,7 +131,7 @@ def _check_evaluation(config: RunConfig, state: State) -> None:
     fix = f"use eval_batch_size={fitting * config.hardware.world_size}" if fitting else "use a smaller model"
     raise RequestError(
         f"eval_batch_size={config.eval_batch_size}: evaluating {count} images of {side} px at a time needs more memory "
-        f"than there is ({_room(state)}); {fix}"
+        f"than there is ({room(state)}); {fix}"
     )
 
 
@@ -153,27 +153,34 @@ def _fits(state: State, count: int, run: Callable[[int], None]) -> bool:
     try:
         run(count)
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or _is_cuda_oom(error):
-            return False
-        if any(words in str(error) for words in NO_MEMORY):
+        if is_out_of_memory(error):
             return False
         raise
     return True
 
 
-def _held(state: State, weights: Sequence[Tensor], several: bool) -> list[Tensor]:
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a library says that the device's memory is not enough."""
+    known = isinstance(error, torch.OutOfMemoryError) or _is_cuda_oom(error)
+    return known or any(words in str(error) for words in NO_MEMORY)
+
+
+def held_memory(state: State, several: bool) -> list[Tensor]:
     """As much memory as a step holds beside activations, as far as it is not taken yet.
 
-    The optimizer's momentum, EMA's averages, SAM's two copies, and the gradients of earlier microbatches.
+    The optimizer's momentum, EMA's averages, SAM's copy of the weights, and with `several` microbatches the gradients
+    of earlier ones.
     """
     copies = int(several)
     copies += any(not optimizer.state for optimizer in state.optimizers or ())
     for algorithm in state.algorithms:
-        if isinstance(algorithm, SAM):
-            copies += 2
-        elif isinstance(algorithm, EMA):
-            copies += algorithm.ema_model is None
-    return [torch.empty_like(weight) for _ in range(copies) for weight in weights]
+        copies += isinstance(algorithm, SAM) or (isinstance(algorithm, EMA) and not algorithm.ema_started)
+    return [torch.empty_like(weight) for _ in range(copies) for weight in trained_weights(state)]
+
+
+def trained_weights(state: State) -> list[nn.Parameter]:
+    """The parameters that have gradients."""
+    return [weight for weight in network(state).parameters() if weight.requires_grad]
 
 
 def _release(state: State) -> None:
@@ -182,7 +189,8 @@ def _release(state: State) -> None:
         torch.cuda.empty_cache()
 
 
-def _room(state: State) -> str:
+def room(state: State) -> str:
+    """How much memory the device has, and what others have of it."""
     if state.device.name != "gpu":
         return f"{psutil.virtual_memory().total / 2**30:.1f} GiB"
     free, total = torch.cuda.mem_get_info()
