@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_exp.core.machine.processes import variables_kept
+from resnet_exp.launch.ranks import RENDEZVOUS
 from support.browser import browser as browser
 from support.browser import desktop as desktop
 from support.browser import tab as tab
@@ -16,7 +19,6 @@ from support.commands import TINY, Finished, RunCli, command
 from support.compiled import compiled as compiled
 from support.explorer_page import page_file as page_file
 from support.hot_run import hot_run as hot_run
-from support.in_process import place, set_place
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
 from support.trained_sweep import trained_sweep as trained_sweep
@@ -64,13 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def leaves_no_place() -> Iterator[None]:
-    """Fail a test that leaves a rank of a run in the environment, where all that later tests start would find it."""
-    before = place()
-    yield
-    left = {name: value for name, value in place().items() if value != before[name]}
-    set_place(before)
-    assert not left, f"the test leaves {left} in os.environ; use support.in_process.build_training"
+def rank_left() -> Iterator[None]:
+    """Fail a test that leaves a rank in the environment: what later tests start would take itself for it."""
+    before = {name: os.environ.get(name) for name in RENDEZVOUS}
+    with variables_kept(RENDEZVOUS):
+        yield
+        left = {name: os.environ.get(name) for name in RENDEZVOUS if os.environ.get(name) != before[name]}
+    assert not left, f"the test leaves {left} in os.environ; support.in_process.build_training does not"
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from torch import nn
 
 from resnet_exp.config.schema import OptimizerConfig, RunConfig
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.machine.processes import variables_kept
 from resnet_exp.core.terminal import console
 from resnet_exp.data.contract import IGNORED, Batch
 from resnet_exp.inference.data import evaluation_config
@@ -26,6 +27,7 @@ from resnet_exp.inference.metrics import Bin, Calibration, PerClass
 from resnet_exp.inference.models import Model
 from resnet_exp.launch.dataset import changed_data, scan_of
 from resnet_exp.launch.prepare import prepare_data
+from resnet_exp.launch.ranks import RENDEZVOUS
 from resnet_exp.training.algorithms.order import listed_order
 from resnet_exp.training.instantiate import build_named
 from resnet_exp.training.loaders import Normalize, _normalize, build_loader, normalized
@@ -277,11 +279,15 @@ def _as_trained(model: Model, config: RunConfig) -> RunConfig:
 
 @contextmanager
 def _process_group(config: RunConfig) -> Iterator[None]:
-    """Connect to the other ranks of ``torchrun``, if any."""
+    """Connect to the other ranks of ``torchrun``, if any.
+
+    Composer notes in the environment that this is rank 0. What this process starts later must not take itself for it.
+    """
     ours = not torch.distributed.is_initialized()
-    dist.initialize_dist(build_device(config.hardware))
-    try:
-        yield
-    finally:
-        if ours and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    with variables_kept(RENDEZVOUS):
+        dist.initialize_dist(build_device(config.hardware))
+        try:
+            yield
+        finally:
+            if ours and torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()

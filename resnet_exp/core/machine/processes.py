@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
 # Of malloc.h, and the highest threshold that glibc takes, in bytes.
@@ -27,6 +30,19 @@ def how_it_ended(exit_code: int) -> str:
         return f"exit code {exit_code}"
     number = signal.Signals(-exit_code)
     return f"{number.name} ({CAUSES[number]})" if number in CAUSES else number.name
+
+
+@contextmanager
+def variables_kept(names: Sequence[str]) -> Iterator[None]:
+    """Put variables of the environment back after the block, for this process and what it starts later."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def die_with_parent(number: signal.Signals) -> None:
