@@ -1,6 +1,6 @@
 """Draw docs/architecture.svg from the import contracts in pyproject.toml: ``python scripts/draw_architecture.py``.
 
-With ``--check`` nothing is written; the exit code is 1 if the picture is not that of the contracts any more.
+With ``--check`` nothing is written; the exit code is 1 if the picture does not show the contracts of today.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def main() -> int:
         return 0
     if PICTURE.exists() and PICTURE.read_text() == drawn.getvalue():
         return 0
-    sys.stderr.write("docs/architecture.svg is not that of the contracts; run: python scripts/draw_architecture.py\n")
+    sys.stderr.write("docs/architecture.svg shows older contracts; run: python scripts/draw_architecture.py\n")
     return 1
 
 

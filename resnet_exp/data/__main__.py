@@ -1,4 +1,4 @@
-"""Image folders before a run: ``python -m resnet_exp.data split PATH``, ``imagenet TARS_DIR``, ``check PATH``."""
+"""Image folders before a run: ``resnet_exp data split PATH``, ``imagenet TARS_DIR``, ``check PATH``."""
 
 from __future__ import annotations
 
