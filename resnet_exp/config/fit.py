@@ -19,7 +19,7 @@ FITS = ("auto", "none")
 # Fewer training images than this are a small data set.
 SMALL = 2**16
 # Of an epoch, at least; and images of a batch, at least, for the statistics of BatchNorm.
-BATCHES, FEWEST_IMAGES = 16, 8
+BATCHES, FEWEST_IMAGES = 8, 8
 # The batch that the learning rates of the recipes are for.
 RECIPE_BATCH = 2048
 # Most of a run that its warm-up, and the half-life of its average, may take.
@@ -31,7 +31,7 @@ RECIPE_SIDE, LEAST_SIDE = 224, 32
 REASONS = {
     "train_batch_size": f"for {BATCHES} batches an epoch or more",
     "eval_batch_size": "",
-    "optimizer.lr": "with the square root of the batch",
+    "optimizer.lr": "in proportion to the batch",
     "schedule.warmup": f"at most 1/{WARMUP_PART} of the run",
     "algorithms.ema.half_life": f"at most 1/{AVERAGE_PART} of the run",
     "algorithms.ema.update_interval": "",
@@ -67,7 +67,7 @@ def batch(recipe: int, facts: Facts, ranks: int) -> int:
 
 def learning_rate(recipe: float, recipe_batch: int, batch: int) -> float:
     """The learning rate of a smaller batch, with three digits."""
-    return recipe if batch >= recipe_batch else float(f"{recipe * math.sqrt(batch / recipe_batch):.3g}")
+    return recipe if batch >= recipe_batch else float(f"{recipe * batch / recipe_batch:.3g}")
 
 
 def pixels(facts: Facts) -> float:
