@@ -20,6 +20,7 @@ EXPLORER = "demo/explorer.html"
 # Records of runs of the demo sweep; they are read as run folders.
 RUNS = "demo/runs/*"
 LINK = re.compile(r"\[([\w-]+\.md)\](?=\(\1[#)])")
+CODE_IN_TABLE = re.compile(r"^\|.*`.*\\\|.*`.*$", re.MULTILINE)
 _titles: dict[str, str] = {}
 
 
@@ -40,5 +41,6 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show ``[cluster.md](cluster.md#once)``, which GitHub's readers find as a file, by the title of the page."""
+    """Write for the site what is written for GitHub: ``[cluster.md](cluster.md)``, and pipes of code in tables."""
+    markdown = CODE_IN_TABLE.sub(lambda found: found[0].replace(r"\|", "|"), markdown)
     return LINK.sub(lambda found: f"[{_titles.get(found[1], found[1])}]", markdown)
