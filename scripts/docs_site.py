@@ -17,7 +17,7 @@ from resnet_exp.results.collect import collect_runs
 from resnet_exp.results.published_runs import published
 
 EXPLORER = "demo/explorer.html"
-# Records of runs of the demo sweep; they are read as run folders.
+# Of each run, result.json and metrics.jsonl (CONTRIBUTING.md).
 RUNS = "demo/runs/*"
 LINK = re.compile(r"\[([\w-]+\.md)\](?=\(\1[#)])")
 CODE_IN_TABLE = re.compile(r"^\|.*`.*\\\|.*`.*$", re.MULTILINE)
@@ -25,7 +25,7 @@ _titles: dict[str, str] = {}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the Explorer page of the demo sweep and of the published runs."""
+    """Add the Explorer page: the published runs, and those in docs/demo/runs."""
     runs = collect_runs(sorted(Path(config.docs_dir).glob(RUNS)))
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "explorer.html"
