@@ -25,7 +25,7 @@ from resnet_exp.launch.prepare import prepare_data
 HELP = """\
 Converts an image folder, train and val, to FFCV files or MDS shards that every run with the same data.* settings uses.
 
-  resnet_exp convert dataset=imagefolder dataset.dir=PATH
+  resnet_exp convert dataset.dir=PATH
   resnet_exp convert dataset=imagenet dataset.dir=PATH data.loader.write_mode=raw
   resnet_exp convert dataset=imagenet dataset.dir=PATH on_error=skip max_skipped=20
   resnet_exp convert dataset=imagenet dataset.dir=PATH verify=true
