@@ -69,7 +69,7 @@ bench: setup ## Measure loaders, conversions and start-up, and how sweeps and re
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: rehearse-gpu
-rehearse-gpu: setup ## Rehearse benchmarks/gpu.sh on the CPU, every part at toy size: 4 minutes on two idle cores
+rehearse-gpu: setup ## Rehearse benchmarks/gpu.sh on the CPU, every part at toy size, in minutes
 	benchmarks/gpu.sh --rehearse $(ARGS)
 
 .PHONY: lint

@@ -26,6 +26,7 @@ class Scale:
     photographs: int
     sides: tuple[int, ...]
     batch: int
+    microbatches: int
     warm: int
     steps: int
     rounds: int
@@ -51,13 +52,14 @@ class Scale:
 RECIPES = ("baseline", "mild", "medium", "hot")
 REAL = Scale(
     model="resnet50", digits_px=64, batches=60, resumed=180, stop_at=17, photographs=8192, sides=(88, 128, 176, 224),
-    batch=256, warm=15, steps=10, rounds=3, threads=(4, 8, 14), repeats=20, compiled=(176, 88, 224), backend="inductor",
-    counted=RECIPES, limited_batch=256, limited_px=128, limited_gib=3.0, limited_images=0,
+    batch=256, microbatches=8, warm=15, steps=10, rounds=3, threads=(4, 8, 14), repeats=20,
+    compiled=(176, 88, 224), backend="inductor", counted=RECIPES,
+    limited_batch=256, limited_px=128, limited_gib=3.0, limited_images=0,
 )  # fmt: skip
 # Without code for a CPU, which says nothing about that for a GPU.
 TOY = Scale(
     model="resnet18", digits_px=32, batches=6, resumed=6, stop_at=3, photographs=64, sides=(32, 48), batch=4,
-    warm=1, steps=1, rounds=1, threads=(1, 2), repeats=2, compiled=(32,), backend="aot_eager",
+    microbatches=2, warm=1, steps=1, rounds=1, threads=(1, 2), repeats=2, compiled=(32,), backend="eager",
     counted=("hot",), limited_batch=8, limited_px=32, limited_gib=0.0, limited_images=4,
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ def ranks(context: Context) -> None:
     codes[1] = _start(context, two, 2).wait(WAIT)
     found = [_numbers(run) if code == 0 else [] for run, code in zip((one, two), codes, strict=True)]
     complete = len(found[0]) == len(found[1]) > BATCHES
-    most = max((abs(a - b) / abs(b) for a, b in zip(*found, strict=True)), default=1.0) if complete else None
+    most = max((abs(a - b) / max(abs(b), 1e-9) for a, b in zip(*found, strict=True)), default=1.0) if complete else None
     context.write(
         what="numbers", exit_codes=codes, numbers=len(found[0]), most_difference=most,
         ok=most is not None and most <= TOLERANCE,
@@ -50,8 +50,8 @@ def _make(context: Context, name: str, ranks: int) -> RunFolder:
     config = make_config(
         "recipe=mild", f"model={scale.model}", context.hardware, "hardware.precision=fp32", "loggers=[]", "trace=true",
         f"data.cache_dir={context.cache}", f"resolution.train={scale.digits_px}", "train_batch_size=16",
-        "eval_batch_size=60", "optimizer.lr=0.05", "ssr=1", f"schedule.max_duration={BATCHES}ba", "schedule.warmup=2ba",
-        "algorithms.ema.half_life=2ba", "algorithms.ema.update_interval=1ba", PLAIN, FAULT,
+        "eval_batch_size=60", "optimizer.lr=0.005", "ssr=1", f"schedule.max_duration={BATCHES}ba",
+        "schedule.warmup=2ba", "algorithms.ema.half_life=2ba", "algorithms.ema.update_interval=1ba", PLAIN, FAULT,
         f"runs_dir={context.folder / 'ranks'}", f"run_id={name}",
     )  # fmt: skip
     hardware = replace(config.hardware, devices=ranks)

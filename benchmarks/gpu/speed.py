@@ -23,7 +23,6 @@ from .context import Context
 
 # What of Mild costs time, as in results/published/rates.csv.
 ALGORITHMS = "blurpool channels_last ema"
-MICROBATCHES = 8
 FAST, BARE_COMPILED = step_contenders.FAST, "bare loop, compiled"
 CONTENDERS = ("ours, faithful", FAST, step_contenders.BARE, BARE_COMPILED)
 # Expected are one a step, two in one of SAM, and one more every eighth step.
@@ -73,7 +72,7 @@ def throughput(context: Context) -> None:
     """Images/s of our steps and of the bare loop, in turn, with the data on the device."""
     scale = context.scale
     processes = {
-        name: _start(context, name, max(_sides(context, name)), MICROBATCHES * scale.batch) for name in CONTENDERS
+        name: _start(context, name, max(_sides(context, name)), scale.microbatches * scale.batch) for name in CONTENDERS
     }
     # At the same time: they start, and load what was compiled.
     for name, process in processes.items():
@@ -82,7 +81,7 @@ def throughput(context: Context) -> None:
     for name, process in processes.items():
         for _ in _sides(context, name):
             process.receive()
-    for batch in (scale.batch, MICROBATCHES * scale.batch):
+    for batch in (scale.batch, scale.microbatches * scale.batch):
         for px in scale.sides if batch == scale.batch else scale.sides[::2]:
             chosen = {name: process for name, process in processes.items() if px in _sides(context, name)}
             _one_size(context, chosen, batch, px)
@@ -94,13 +93,13 @@ def _one_size(context: Context, processes: dict[str, Process], batch: int, px: i
     scale, whole = context.scale, batch == context.scale.batch
     steps, order = scale.steps if whole else max(1, scale.steps // 3), {"images": batch}
     for process in processes.values():
-        process.order(px, scale.warm if whole else 2, **order)
+        process.order(px, scale.warm if whole else 1, **order)
     rounds = [
         {name: process.order(px, steps, **order) for name, process in processes.items()} for _ in range(scale.rounds)
     ]
     for name, process in processes.items():
         seconds = [found[name]["median"] for found in rounds]
-        profile = process.order(px, 3, profile=1, **order)
+        profile = process.order(px, 3 if whole else 1, profile=1, **order)
         speed = {"speed": name.removeprefix("ours, "), "model": scale.model} if name.startswith("ours") else {}
         context.write(
             contender=name, px=px, batch=batch, images_per_second=batch / statistics.median(seconds),
