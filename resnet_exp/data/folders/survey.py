@@ -24,7 +24,7 @@ from resnet_exp.data.images.image_tree import SPLITS, LeftOut
 IMAGES_A_TASK = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # of a million images
 class Surveyed:
     """An image: split (empty where there is none), class, path, and what it holds, or why it cannot be read."""
 
