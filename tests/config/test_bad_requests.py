@@ -170,7 +170,7 @@ WRONG_TREES: dict[str, tuple[Callable[[Path], object], str]] = {
         "dataset.dir: TMP/tree/train/dog holds 1 image, fewer than dataset.min_images_per_class=2; add images or set "
         "dataset.min_images_per_class=1",
     ),
-    "fewer images than a batch": (
+    "fewer images than a batch that you have set": (
         lambda root: None,
         "train_batch_size=2048 is more than the 4 training images in TMP/tree/train; use train_batch_size=1 or less, "
         "and scale optimizer.lr with it",
