@@ -79,6 +79,7 @@ lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, spel
 	.venv/bin/codespell
 	.venv/bin/lint-imports --no-logo
 	$(PY) scripts/draw_architecture.py --check
+	$(PY) scripts/write_api.py --check
 	$(PY) -m pyright
 	$(BIOME) ci --error-on-warnings
 	$(TSC)

@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "the classes of photographs, by a trained model",
     "export": "a trained model for other programs, checked: weights, ONNX, torch.export, a model card",
     "plot": "learning curves of run folders",
+    "clean": "give disk space back: checkpoints of finished runs, superseded conversions, old caches",
     "dashboard": "a workspace and a report on Weights & Biases",
 }
 # Letters that no command begins with, but settings and options do.

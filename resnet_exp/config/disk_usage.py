@@ -29,6 +29,11 @@ def run_bytes(config: RunConfig) -> int:
     return CHECKPOINTS * checkpoint_bytes(config) + weight_bytes(config)
 
 
+def kept_bytes(config: RunConfig) -> int:
+    """Size of the folder of a finished run: its weights, and its last checkpoint if that is kept."""
+    return weight_bytes(config) + config.keep_checkpoints * checkpoint_bytes(config)
+
+
 def converted_bytes(config: RunConfig) -> int | None:
     """About the size of the FFCV files of ImageNet; None for other images, which have to be read for it."""
     ours = formats.format_of(config.data.loader) is formats.FFCV and config.dataset.name == "imagenet"
@@ -37,7 +42,7 @@ def converted_bytes(config: RunConfig) -> int | None:
 
 def disk_text(config: RunConfig) -> str:
     """What a run needs on disk, as text."""
-    needed = f"up to {byte_size(run_bytes(config))} in the run folder"
+    needed = f"up to {byte_size(run_bytes(config))} in the run folder, {byte_size(kept_bytes(config))} when it is done"
     if converted_bytes(config) is not None:
         return f"{needed}; about {IMAGENET_FFCV_GB} GB of FFCV files in data.cache_dir, written once"
     return needed

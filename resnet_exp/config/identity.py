@@ -24,7 +24,7 @@ from resnet_exp.data import formats
 
 NOT_OUTCOME = frozenset(
     (
-        *("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info", "init_from"),
+        *("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info", "init_from", "keep_checkpoints"),
         *("hardware.cloud", "hardware.usd_per_node_hour", "hardware.price_date", "hardware.price_source"),
         *("hardware.spot_usd_per_node_hour", "hardware.spot_price_date", "hardware.spot_price_source"),
         *("hardware.memory_gib", "hardware.gpu", "hardware.check_memory"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
@@ -18,6 +16,7 @@ from resnet_exp.config.schema import (
     RunConfig,
     SlurmLauncherConfig,
 )
+from resnet_exp.core import paths
 from resnet_exp.core.paths import conf_dir as conf_dir
 from resnet_exp.core.paths import sweeps_dir as sweeps_dir
 
@@ -27,14 +26,6 @@ def _scaled_pixels(pixels: int, image_scale: float) -> int:
         return pixels
     # Progressive resizing works in steps of 4 pixels; it would never reach any other full size.
     return max(4, 4 * round(pixels * image_scale / 4))
-
-
-def _default_cache(runs_dir: str) -> str:
-    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs if the home is not writable, as on some clusters."""
-    home = Path(os.environ.get("HOME") or "/nonexistent")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
-    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    return str(cache) if os.access(existing, os.W_OK) else os.path.abspath(os.path.join(runs_dir, ".cache"))
 
 
 def _px(pixels: int, _root_: DictConfig) -> int:
@@ -72,7 +63,7 @@ def _average(duration: str, _root_: DictConfig) -> str:
 
 
 def _cache_dir(_root_: DictConfig) -> str:
-    return _default_cache(_root_.runs_dir)
+    return paths.default_cache(_root_.runs_dir)
 
 
 # OmegaConf passes the whole configuration to a parameter of this name.

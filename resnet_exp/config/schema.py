@@ -220,6 +220,7 @@ class RunConfig:
     init_from: str | None = None
     init_digest: str | None = None  # of the weights of `init_from`, filled in
     trace: bool = False
+    keep_checkpoints: bool = False  # of a finished run, which otherwise keeps its weights alone
     deterministic: bool = False
     runs_dir: str = "runs"
     run_id: str | None = None

@@ -38,6 +38,14 @@ def user_path(text: str) -> Path:
     return Path(os.path.expandvars(os.path.expanduser(text)))
 
 
+def default_cache(runs_dir: str) -> str:
+    """``$XDG_CACHE_HOME`` or ``~/.cache``; beside the runs if the home is not writable, as on some clusters."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "resnet_exp"
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return str(cache) if os.access(existing, os.W_OK) else os.path.abspath(os.path.join(runs_dir, ".cache"))
+
+
 def conf_dir() -> Path:
     """Folder of the Hydra groups: inside an installed package, else beside the package in a checkout."""
     return _beside("conf")

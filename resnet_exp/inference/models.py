@@ -63,6 +63,11 @@ def open_model(text: str) -> Model:
     if path.is_dir():
         return _of_run(RunFolder(path.absolute()))
     if not path.exists():
+        run = RunFolder(path.absolute().parent.parent)
+        if path.absolute().parent == run.checkpoints and run.weights.exists():
+            raise RequestError(
+                f"{text}: a finished run keeps its weights alone; name {run.path}, or train with keep_checkpoints=true"
+            )
         raise RequestError(
             f"{text}: there is no such run or file; give a run folder, a file of weights or torchvision:NAME"
         )

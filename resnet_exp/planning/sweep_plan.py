@@ -283,7 +283,9 @@ def _cost(outlooks: list[RunOutlook], left: list[RunOutlook]) -> str:
 
 
 def _disk(outlooks: list[RunOutlook]) -> str:
-    return f"up to {byte_size(sum(disk_usage.run_bytes(outlook.run.config) for outlook in outlooks))} of run folders"
+    configs = [outlook.run.config for outlook in outlooks]
+    kept, most = sum(map(disk_usage.kept_bytes, configs)), max(map(disk_usage.run_bytes, configs))
+    return f"{byte_size(kept)} of run folders when all are done; up to {byte_size(most)} of a run while it trains"
 
 
 def _schedules(outlooks: list[RunOutlook]) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def remove_stale(run: RunFolder) -> None:
     for path in [*stale, *run.checkpoints.glob(".latest.*")]:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def remove_all(run: RunFolder) -> None:
+    """Remove the checkpoints of a finished run: its weights and its result are in files of their own."""
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
 
 
 def repair(run: RunFolder) -> None:

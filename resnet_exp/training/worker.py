@@ -177,13 +177,17 @@ def _finish(run: RunFolder, training: Training) -> int:
     """Write weights and result, on the first rank; returns the exit code."""
     from composer.utils import dist
 
-    if dist.get_global_rank() == 0:
+    first = dist.get_global_rank() == 0
+    if first:
         _save_weights(run, training)
         result = _result(run, training)
         write_result(run, result)
         _call_trackers(training, "log_result", result, training.recorder.evaluations)
         checkpoints.remove_stale(run)
     training.trainer.close()
+    # Last: until they are closed, trackers may upload one.
+    if first and not training.config.keep_checkpoints:
+        checkpoints.remove_all(run)
     return EXIT_DONE
 
 

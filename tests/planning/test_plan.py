@@ -103,7 +103,7 @@ def test_published_time_and_todays_price(run_cli: RunCli) -> None:
     cost = seconds / 3600 * 21.957642
     assert row(done.stdout, "cost") == f"about ${cost:.2f} to train, at $21.96 an hour (price of 2026-11-09)"
     assert row(done.stdout, "top-1") == "76.60% after as many epochs, 1 run, published"
-    assert row(done.stdout, "disk").startswith("up to 716 MB in the run folder; about 202 GB of FFCV files")
+    assert row(done.stdout, "disk").startswith("up to 716 MB in the run folder, 102 MB when it is done; about 202 GB")
     assert row(done.stdout, "state") == "not started"
     assert rows(done.stdout, r"p4d\.24xlarge") == [f"{seconds / 60:.1f} min  ${cost:.2f}  $7.54  2026-11-09"]
     assert row(done.stdout, "unknown").startswith("BM.GPU.H100.8, ")
@@ -437,7 +437,7 @@ def test_plan_of_a_sweep_has_its_course_disk_and_other_hardware(run_cli: RunCli)
     done = run_cli("-m", *P4D, "ssr=0.1,0.36", "seed=1,2", module=PLAN)
     assert done.returncode == 0, done.stderr
     assert row(done.stdout, "course").startswith("mild ssr=0.36: 88 px for 14 epochs, ")
-    assert row(done.stdout, "disk") == "up to 2.9 GB of run folders"
+    assert row(done.stdout, "disk") == "409 MB of run folders when all are done; up to 716 MB of a run while it trains"
     hours = 2 * (mild_seconds(9) + mild_seconds(32)) / 3600
     (lambda_row,) = rows(done.stdout, "lambda_8xa100_40gb")
     assert f"${hours * 15.92:.2f}" in lambda_row

@@ -15,7 +15,7 @@ from support.warm import WarmPython
 
 # So early that the few batches are averaged.
 AVERAGED = ("algorithms.ema.half_life=4ba", "algorithms.ema.update_interval=2ba")
-ASKED = ("recipe=hot", "data=ffcv", "run_id=hot", "optimizer.lr=0.05", *AVERAGED)
+ASKED = ("recipe=hot", "data=ffcv", "run_id=hot", "keep_checkpoints=true", "optimizer.lr=0.05", *AVERAGED)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def test_goes_on_to_the_same_end(
     run_cli: RunCli,
     tmp_path: Path,
 ) -> None:
-    train = command(f"recipe={recipe}", f"data={data}", f"data.num_workers={workers}")
+    train = command(f"recipe={recipe}", f"data={data}", f"data.num_workers={workers}", "keep_checkpoints=true")
     whole = train(tmp_path / "whole")
     assert whole.returncode == DONE, whole.stderr + whole.stdout
     began = time.monotonic()

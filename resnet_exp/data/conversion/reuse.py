@@ -76,14 +76,15 @@ def _is_same(manifest: Manifest, request: ConversionRequest, folder: Path, state
 
 def superseded(request: ConversionRequest, splits: list[str]) -> str | None:
     """A line about conversions of the folder, with these settings, that are not in use any more; None if all are."""
-    places = [path for split in splits for path in _others(request, split)]
+    places = [path for split in splits for path in others(request, split)]
     if not places:
         return None
     shown = ", ".join(f"{printable(path)} ({byte_size(_bytes(path))})" for path in places)
-    return f"note: superseded by other conversions of {printable(request.root)}: {shown}; remove what no run reads"
+    return f"note: superseded by other conversions of {printable(request.root)}: {shown}; resnet_exp clean removes them"
 
 
-def _others(request: ConversionRequest, split: str) -> Iterator[Path]:
+def others(request: ConversionRequest, split: str) -> Iterator[Path]:
+    """Conversions of a split of the folder, with these settings, beside the one that is used now."""
     current = request.place(split)
     for path in request.earlier(split):
         if path.exists() and path.resolve() != current.resolve():

@@ -1,0 +1,1 @@
+"""What can be removed from disks: checkpoints, superseded conversions, partial files, old caches."""
