@@ -54,7 +54,9 @@ def extract(tars: Path, target: Path, convert: str | None) -> int:
     with writing(f"-o {printable(target)}", "use -o DIR"):
         lock = open_lock(target / UNFINISHED / ".lock")
     with held_lock(lock, lambda: console.say(f"another process writes into {printable(target)}; waiting for it")):
-        console.say(f"{printable(target)}: {_shown(kit.facts)}, as the devkit has them{_other(kit)}")
+        console.say(f"{printable(target)}: {_shown(kit.facts)}, as the devkit has them")
+        if kit.facts != PUBLISHED:
+            console.say(f"note: this is not ILSVRC2012 as published ({_shown(PUBLISHED)})")
         missing = [one for one in classes if not _is_there(target, one)]
         if missing:
             _check_room(target, missing)
@@ -67,10 +69,6 @@ def extract(tars: Path, target: Path, convert: str | None) -> int:
 def _shown(facts: tuple[int, int, int]) -> str:
     train, val, classes = facts
     return f"{train:,} images to train, {val:,} to evaluate, {classes:,} classes"
-
-
-def _other(kit: Devkit) -> str:
-    return "" if kit.facts == PUBLISHED else f"; this is not ILSVRC2012 as published ({_shown(PUBLISHED)})"
 
 
 def _is_there(target: Path, one: ClassArchive) -> bool:

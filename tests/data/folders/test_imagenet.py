@@ -45,7 +45,7 @@ def test_the_archives_become_an_image_folder(tmp_path: Path, extract: Said) -> N
     code, said, errors = extract()
     assert (code, errors) == (EXIT_DONE, "")
     facts = "18 images to train, 6 to evaluate, 3 classes"
-    assert f"out: {facts}, as the devkit has them; this is not ILSVRC2012 as published (1,281,167 images" in said
+    assert f"out: {facts}, as the devkit has them\nnote: this is not ILSVRC2012 as published (1,281,167 " in said
     assert f"out: whole, {facts}\nnext: resnet_exp recipe=mild dataset=imagenet dataset.dir={tmp_path}/out" in said
     files = files_of(tmp_path / "out")
     assert len(files) == 24
