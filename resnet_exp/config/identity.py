@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from resnet_exp.config.checks.import_check import code_digest
 from resnet_exp.config.schema import NAMED_DATASETS, TARGET, Entry, RunConfig
+from resnet_exp.core.records import is_object
 from resnet_exp.data import formats
 
 NOT_OUTCOME = frozenset(
@@ -105,8 +106,17 @@ def group(config: RunConfig) -> str:
 
 
 def family(config: RunConfig) -> str:
-    """8 hex digits shared by all runs whose `outcome` differs only in seed and length."""
-    return _hash(outcome(config), without=("seed", "ssr"))
+    """8 hex digits shared by all runs whose `outcome` differs only in seed and length, and what follows from these."""
+    counted = outcome(config)
+    for key, recipes in config.dataset.fitted.items():
+        *parents, name = key.split(".")
+        part = counted
+        for parent in parents:
+            inner = part[parent]
+            assert is_object(inner)
+            part = inner
+        part[name] = recipes
+    return _hash(counted, without=("seed", "ssr"))
 
 
 def _hash(counted: Mapping[str, object], without: Collection[str] = ()) -> str:

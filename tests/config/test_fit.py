@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from resnet_exp.config import fit
+from resnet_exp.config import fit, identity
 from resnet_exp.config.checks import validate
 from resnet_exp.config.fit import Facts
 from resnet_exp.config.schema import RunConfig
@@ -99,6 +99,10 @@ def test_the_id_says_what_changed_and_not_how(tmp_path: Path) -> None:
     fitted = make_config(*words)
     by_hand = (f"train_batch_size={fitted.train_batch_size}", f"optimizer.lr={fitted.optimizer.lr}")
     assert make_config(*words, *by_hand).run_id == fitted.run_id != make_config(*words, "dataset.fit=none").run_id
+    # Runs of other lengths are of its family, though warm-up and average follow from the length.
+    family = identity.family(fitted)
+    assert {identity.family(make_config(*words, f"ssr={ssr}")) for ssr in (0.1, 0.5)} == {family}
+    assert identity.family(make_config(*words, "schedule.warmup=2ep")) != family
     # A few images more or less change no value.
     assert make_config(*words, "dataset.train_images=310").run_id == fitted.run_id
 
