@@ -30,7 +30,6 @@ RECIPE_SIDE, LEAST_SIDE = 224, 32
 # What the rule changes, each with the reason that a run shows; empty where it is that of the value before.
 REASONS = {
     "train_batch_size": f"for {BATCHES} batches an epoch or more",
-    "eval_batch_size": "",
     "optimizer.lr": "in proportion to the batch",
     "schedule.warmup": f"at most 1/{WARMUP_PART} of the run",
     "algorithms.ema.half_life": f"at most 1/{AVERAGE_PART} of the run",

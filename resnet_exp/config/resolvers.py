@@ -38,8 +38,12 @@ def _eval_px(pixels: int, _root_: DictConfig) -> int:
     return _scaled_pixels(pixels, scale * (1 if facts is None else fit.pixels(facts)))
 
 
+def _eval_batch(images: int, _root_: DictConfig) -> int:
+    return max(1, round(images * _root_.dataset.batch_scale))
+
+
 def _batch(images: int, _root_: DictConfig) -> int:
-    facts, scaled = fit.facts_of(_root_), max(1, round(images * _root_.dataset.batch_scale))
+    facts, scaled = fit.facts_of(_root_), _eval_batch(images, _root_)
     if facts is None:
         return scaled
     return fit.batch(scaled, facts, max(1, _root_.hardware.devices) * _root_.hardware.nodes)
@@ -71,6 +75,7 @@ RESOLVERS: dict[str, Callable[..., object]] = {
     "px": _px,
     "eval_px": _eval_px,
     "batch": _batch,
+    "eval_batch": _eval_batch,
     "lr": _lr,
     "warmup": _warmup,
     "average": _average,
@@ -83,8 +88,9 @@ def register() -> None:
 
     ``${px:176}``, ``${eval_px:224}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the
     dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
-    digits) each is the number itself. On a small data set, they and ``${warmup:8ep}`` and ``${average:100ba}`` are what
-    `resnet_exp.config.fit` makes of them; ``${lr:0.01,64}`` is a rate for another batch than 2,048 images.
+    digits) each is the number itself, and so is ``${eval_batch:2048}``, on which no result depends. On a small data
+    set, they and ``${warmup:8ep}`` and ``${average:100ba}`` are what `resnet_exp.config.fit` makes of them, but for
+    ``eval_batch``; ``${lr:0.01,64}`` is a rate for another batch than 2,048 images.
     """
     # This loads the plugins first. They register their own `basic` and `submitit_local`, which ours then replace.
     Plugins.instance()

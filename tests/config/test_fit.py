@@ -57,7 +57,12 @@ def test_three_hundred_small_photographs(tmp_path: Path) -> None:
     assert values(make_config(*words, "recipe=finetune"))[:3] == [32, 0.005, "1ep"]
     assert values(make_config(*words, "recipe=hot"))[:3] == [32, 0.032, "8ep"]
     assert make_config(*words, "recipe=mild", "hardware=a100x8").train_batch_size == 32
-    assert make_config(*words, "recipe=mild", "hardware=a100x8", "hardware.devices=3").train_batch_size == 33
+    assert (
+        make_config(
+            *words, "recipe=mild", "hardware=a100x8", "hardware.devices=3", "eval_batch_size=3"
+        ).train_batch_size
+        == 33
+    )
 
 
 def test_what_is_given_by_hand_wins(tmp_path: Path) -> None:
