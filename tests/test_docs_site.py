@@ -47,3 +47,13 @@ def test_nothing_comes_from_other_hosts(site: Path) -> None:
 def test_the_explorer_is_a_page_of_it(site: Path) -> None:
     assert "<title>resnet_exp Explorer</title>" in (site / "demo" / "explorer.html").read_text()
     assert 'href="demo/explorer.html"' in (site / "frontier.html").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_what_pages_outside_of_the_site_link_to_is_there(page: str) -> None:
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
+    assert linked and [place for place in linked if not (ROOT / place).exists()] == []
+    anchors = re.findall(r"\]\((docs/[^)#]+)#([^)]+)\)", (ROOT / page).read_text())
+    for place, anchor in anchors:
+        headings = re.findall(r"^#+ (.+)$", (ROOT / place).read_text(), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
