@@ -336,7 +336,7 @@ def _notes(sweep: Sweep) -> list[Line]:
         kinds["images"] = changed
     found = sorted(kinds.values(), key=len, reverse=True)
     shown: list[Line] = [
-        ("note", f"{len(notes):,} of {_count(sweep.runs)}: such as {notes[0]}") for notes in found[:NOTES]
+        ("note", f"{len(notes):,} of {_count(sweep.runs)}, for example: {notes[0]}") for notes in found[:NOTES]
     ]
     return shown + [("note", f"{len(found) - NOTES} more")] * (len(found) > NOTES)
 

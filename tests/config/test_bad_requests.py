@@ -21,7 +21,7 @@ from support.paths import pages_of_errors
 LAYOUT = "dataset.dir must hold train/<class>/* and val/<class>/*"
 SSR = "must be above 0 and at most 1000; ssr=1 is the recipe's full 90ep"
 OFF = "has settings but cutmix is not switched on; add it with +algorithms=cutmix"
-TARGET = "cannot be imported; give package.module.Name of what is installed"
+TARGET = "cannot be imported; give package.module.Name of what is installed, in this folder or in PYTHONPATH"
 UNREADABLE = "cannot be read as key=value; quote characters that are special to the shell or Hydra"
 
 # Command line and the whole line that answers it. docs/errors-commands.md shows this table.
@@ -82,7 +82,7 @@ REQUESTS = {
     "algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "+algorithms.cutmix.alpha=1": f"algorithms.cutmix {OFF}",
     "+algorithms.x._target_=3": "algorithms.x._target_=3 cannot be imported; give package.module.Name of what is "
-    "installed",
+    "installed, in this folder or in PYTHONPATH",
     "loggers=[wandb] loggers.wandb.projct=x": "loggers.wandb.projct is not a setting (did you mean project?); "
     "loggers.wandb has runs_dir, project, entity, group, artifacts, init_seconds, finish_seconds",
     "recipe=hot algorithms.ema.half=1": "algorithms.ema.half is not a setting (did you mean half_life?); "
@@ -102,7 +102,7 @@ REQUESTS = {
     "0 to 1",
     "+algorithms.foo._target_=no.such.Thing": f"algorithms.foo._target_=no.such.Thing {TARGET}",
     "+callbacks.foo._target_=composer.callbacks.LRMonitr": "callbacks.foo._target_=composer.callbacks.LRMonitr "
-    + TARGET,
+    "cannot be imported: composer.callbacks has no LRMonitr (did you mean LRMonitor?)",
     "loggers=[wandb] loggers.wandb.finish_seconds=soon": "loggers.wandb.finish_seconds=soon: use a number of seconds "
     "above 0, at most 86400",
     "loggers=[wandb] loggers.wandb.init_seconds=0": "loggers.wandb.init_seconds=0: use a number of seconds above 0, "
@@ -176,6 +176,46 @@ WRONG_TREES: dict[str, tuple[Callable[[Path], object], str]] = {
         "and scale optimizer.lr with it",
     ),
 }
+# A file of the user's own, its content, and the line that answers it.
+GLOBAL = "# @package _global_\ndefaults: [mild]\n"
+WRONG_FILES = {
+    "a wrong indent": (
+        "recipe",
+        GLOBAL + "optimizer:\n  lr: 1\n   momentum: 0.9\n",
+        "TMP/my_conf/recipe/mine.yaml, line 5: mapping values are not allowed here; look at indentation, colons and "
+        "quotes there",
+    ),
+    "a wrong key": (
+        "recipe",
+        GLOBAL + "algorithm:\n  ema: {half_life: 10ba}\n",
+        "recipe/mine.yaml: algorithm is not a setting (did you mean algorithms?); --cfg job shows them all",
+    ),
+    "a wrong value": (
+        "recipe",
+        GLOBAL + "optimizer: {lr: high}\n",
+        "recipe/mine.yaml: optimizer.lr: use a number",
+    ),
+    "no package": (
+        "recipe",
+        "defaults: [mild]\nseed: 3\n",
+        "recipe/mine.yaml: it sets keys of the whole configuration; begin it with the line: # @package _global_",
+    ),
+    "no name of the entry": (
+        "+algorithms",
+        "_target_: composer.algorithms.EMA\n",
+        "algorithms._target_: a file of algorithms has a name above _target_; write NAME: and indent the rest below it",
+    ),
+    "a class that is missing": (
+        "+algorithms",
+        "mine: {_target_: my_code.Noise}\n",
+        "algorithms.mine._target_=my_code.Noise cannot be imported: my_code has no Noise (did you mean Noises?)",
+    ),
+    "a module that is not Python": (
+        "+algorithms",
+        "mine: {_target_: broken.Noise}\n",
+        "TMP/broken.py, line 1: '(' was never closed; this is not Python",
+    ),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -215,6 +255,17 @@ def test_a_wrong_image_tree_is_refused_in_one_line(fault, run_cli, tmp_path):
     spoil(make_tree(tmp_path / "tree"))
     args = ("hardware=cpu", "data=imagefolder", f"dataset.dir={tmp_path / 'tree'}", "train_batch_size=2048")
     assert refused(run_cli, tmp_path, *args) == line
+
+
+@pytest.mark.parametrize("fault", WRONG_FILES)
+def test_a_wrong_file_of_ones_own_is_refused_in_one_line(fault, run_cli, tmp_path):
+    group, content, line = WRONG_FILES[fault]
+    folder = tmp_path / "my_conf" / group.lstrip("+")
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(content)
+    (tmp_path / "my_code.py").write_text("class Noises: ...\n")
+    (tmp_path / "broken.py").write_text("class Noise(\n")
+    assert refused(run_cli, tmp_path, "--config-dir", "my_conf", f"{group}=mine") == line
 
 
 def test_options_may_stand_among_the_overrides(run_cli):
@@ -309,3 +360,5 @@ def test_the_document_shows_these_lines():
         assert f"| `{asked}` | `{line}` |" in text
     for fault, (_, line) in WRONG_TREES.items():
         assert f"| {fault} | `{line}` |" in text
+    for *_, line in WRONG_FILES.values():
+        assert f"| `{line}` |" in text

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+from difflib import get_close_matches
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from resnet_exp.core.errors import RequestError
 from resnet_exp.core.paths import is_users
 
 # Optional packages of trackers, by the extra of this package that installs them.
@@ -25,17 +27,29 @@ def missing_package(target: str) -> str | None:
     return package if package is not None and _find(package) is None else None
 
 
-@cache
 def exists(target: str) -> bool:
     """Whether the dotted name `target` exists; True where that is unclear (compiled modules, star imports)."""
+    return why_not(target) is None
+
+
+@cache
+def why_not(target: str) -> str | None:
+    """Why the dotted name `target` cannot be imported, or None.
+
+    Raises:
+        RequestError: the user's module is not Python.
+    """
     module, _, attribute = target.rpartition(".")
     spec = _find(module)
     if spec is None or not attribute.isidentifier():
-        return False
+        return "cannot be imported; give package.module.Name of what is installed, in this folder or in PYTHONPATH"
     if spec.origin is None or not spec.origin.endswith(".py"):
-        return True
+        return None
     names = _names(Path(spec.origin))
-    return attribute in names or "*" in names or "__getattr__" in names
+    if attribute in names or "*" in names or "__getattr__" in names:
+        return None
+    near = get_close_matches(attribute, sorted(names), n=1)
+    return f"cannot be imported: {module} has no {attribute}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def code_digest(target: str) -> str | None:
@@ -71,7 +85,11 @@ def _find_in(module: str, folders: tuple[str, ...]) -> ModuleSpec | None:
 def _names(source: Path) -> set[str]:
     """Names that a module may define anywhere in its code."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source.read_bytes())):
+    try:
+        tree = ast.parse(source.read_bytes())
+    except SyntaxError as error:
+        raise RequestError(f"{source}, line {error.lineno}: {error.msg}; this is not Python") from error
+    for node in ast.walk(tree):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             found.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):

@@ -173,8 +173,8 @@ def _check_data(data: DataConfig, algorithms: Entries) -> None:
 
 def check_target(key: str, target: object) -> None:
     """Check a ``_target_`` without importing it; raises a `RequestError` that names `key` if it cannot be used."""
-    if not isinstance(target, str) or not import_check.exists(target):
-        raise RequestError(f"{key}._target_={target} cannot be imported; give package.module.Name of what is installed")
+    if why := import_check.why_not(str(target)):
+        raise RequestError(f"{key}._target_={target} {why}")
     if package := import_check.missing_package(target):
         raise RequestError(f"{key} needs the package {package}; install it: pip install 'resnet_exp[{package}]'")
 

@@ -54,6 +54,13 @@ def explain_error(error: Exception, words: Iterable[str] = (), key: str | None =
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _missing_option(error)
     text = str(error.__cause__ or error)
+    if in_file := re.match(r"In '(.+?)': \w+ raised while composing config:\n", text):
+        line = _explain(error, text[in_file.end() :], words, key)
+        return _of_file(in_file[1], _full_key(text), line)
+    return _explain(error, text, words, key)
+
+
+def _explain(error: Exception, text: str, words: Iterable[str], key: str | None) -> str:
     if line := _misplaced(text):
         return line
     if match := re.search(r"Key '(.+?)' (?:is )?not in ", text):
@@ -71,6 +78,14 @@ def explain_error(error: Exception, words: Iterable[str] = (), key: str | None =
     line = known[0].expand(known[1]) if known else _first_line(text)
     where = override[1] if override else key or _key_of_variable(text, words)
     return f"{where}: {line}" if where else line
+
+
+def explain_yaml(error: yaml.YAMLError) -> str:
+    """One line for a file that is not YAML."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    return f"{mark.name}, line {mark.line + 1}: {error.problem}; look at indentation, colons and quotes there"
 
 
 def missing_key(error: Exception) -> str | None:
@@ -93,6 +108,13 @@ def unresolved_key(config: DictConfig | ListConfig, prefix: str = "") -> str | N
         if isinstance(value, DictConfig | ListConfig) and (inner := unresolved_key(value, f"{key}.")):
             return inner
     return None
+
+
+def _of_file(name: str, key: str | None, line: str) -> str:
+    """The same for a file of a group, such as ``recipe/mine``; Hydra puts its content below ``recipe`` by default."""
+    if key == name.partition("/")[0]:
+        return f"{name}.yaml: it sets keys of the whole configuration; begin it with the line: # @package _global_"
+    return f"{name}.yaml: {line}"
 
 
 def _misplaced(text: str) -> str | None:
@@ -141,6 +163,8 @@ def _not_one_value(override: str, key: str) -> str:
 def switched_off(group: str, name: str, value: object = None) -> str:
     """The error for settings in an open group whose entry is not switched on, or for a `value` in its place."""
     options = hints.options_of(group)
+    if name == "_target_":
+        return f"{group}.{name}: a file of {group} has a name above _target_; write NAME: and indent the rest below it"
     if isinstance(value, bool):
         fix = f"add it with +{group}={name}" if value else f"remove it with ~{group}.{name}"
         return f"{group}.{name}={str(value).lower()} is not a setting; {fix}"

@@ -6,17 +6,18 @@ import contextlib
 import os
 from collections.abc import Generator, Sequence
 
+import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_exp.config.overrides.hydra_errors import explain_error
+from resnet_exp.config.overrides.hydra_errors import explain_error, explain_yaml
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_FAILED, EXIT_INTERRUPTED, RequestError, RunFailed
 from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import one_line
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 # What Hydra raises of a wrong request, and we; its own errors of a folder are OSErrors.
-REFUSALS = (HydraException, OmegaConfBaseException, OSError, ValueError)
+REFUSALS = (HydraException, OmegaConfBaseException, OSError, ValueError, yaml.YAMLError)
 
 
 def message(error: Exception, words: Sequence[str] = ()) -> str:
@@ -25,6 +26,8 @@ def message(error: Exception, words: Sequence[str] = ()) -> str:
         return str(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return explain_error(error, words)
+    if isinstance(error, yaml.YAMLError):
+        return explain_yaml(error)
     # Hydra's own errors, such as for a sweep folder that it cannot create.
     return f"{one_line(error)}; {FULL_ERROR}=1 shows where"
 
