@@ -175,7 +175,7 @@ def check_target(key: str, target: object) -> None:
     """Check a ``_target_`` without importing it; raises a `RequestError` that names `key` if it cannot be used."""
     if why := import_check.why_not(str(target)):
         raise RequestError(f"{key}._target_={target} {why}")
-    if package := import_check.missing_package(target):
+    if package := import_check.missing_package(str(target)):
         raise RequestError(f"{key} needs the package {package}; install it: pip install 'resnet_exp[{package}]'")
 
 
