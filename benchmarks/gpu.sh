@@ -42,6 +42,7 @@ fi
 if [[ -n $wheels ]]; then
     [[ -d $wheels ]] || refuse "$wheels is not a folder; make it with benchmarks/gpu.sh --pack $wheels"
     environment=$(mktemp -d)
+    trap 'rm -rf "$environment"' EXIT
     "$python" -m venv --system-site-packages "$environment" ||
         refuse "$python makes no environment; it needs the package python3-venv"
     # What the machine has stays visible where it is itself an environment.
@@ -59,4 +60,4 @@ else
     there=$("$python" -c 'import torch; print(torch.cuda.is_available())' 2>/dev/null) || refuse "$python has no torch"
     [[ $there == True ]] || refuse "$python sees no GPU; --rehearse runs every part on the CPU"
 fi
-exec "$python" -m gpu "${rest[@]}"
+"$python" -m gpu "${rest[@]}" # no exec: what is made for this run is removed after it

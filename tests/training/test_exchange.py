@@ -128,7 +128,7 @@ def test_a_signal_to_one_of_two_ranks_stops_both_within_eight_batches(
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     words = (
         *tiny, "recipe=mild", "data=imagefolder", "dataset=imagefolder", f"dataset.dir={photo_tree()}", "trace=true",
-        "run_id=mine", "hardware.devices=2", "train_batch_size=2", "eval_batch_size=2", "ssr=0.0223",
+        "run_id=mine", "hardware.devices=2", "train_batch_size=4", "eval_batch_size=4", "ssr=0.0445",
         "+callbacks.fault._target_=support.rank_faults.Fault", "+callbacks.fault.exchange_seconds=1e9",
     )  # fmt: skip
     run = RunFolder(tmp_path / "runs" / "mine")
