@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from resnet_exp.config.schema import TARGET, Entries, Entry
@@ -26,9 +29,10 @@ def build_entry(key: str, entry: Entry, instead: Callable[..., Any] | None = Non
     settings = {name: value for name, value in entry.items() if name != TARGET}
     module, _, attribute = entry[TARGET].rpartition(".")
     try:
-        target = instead or getattr(importlib.import_module(module), attribute)
+        target = instead or getattr(_imported(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise RequestError(f"{key}.{TARGET}={entry[TARGET]} cannot be imported ({error})") from error
+        fix = "; start from its folder, or add that to PYTHONPATH" if isinstance(error, ModuleNotFoundError) else ""
+        raise RequestError(f"{key}.{TARGET}={entry[TARGET]} cannot be imported ({error}){fix}") from error
     try:
         return target(**settings, **extra)
     except (TypeError, ValueError, KeyError) as error:
@@ -36,3 +40,10 @@ def build_entry(key: str, entry: Entry, instead: Callable[..., Any] | None = Non
             raise
         reason = f"KeyError: {error}" if isinstance(error, KeyError) else error
         raise RequestError(f"{key}: {entry[TARGET]} refuses its settings ({reason}){place_of(error)}") from error
+
+
+def _imported(module: str) -> ModuleType:
+    # `python -m`, which starts runs, looks into the current folder; the program `resnet_exp` does not.
+    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    return importlib.import_module(module)

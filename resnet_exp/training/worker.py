@@ -267,7 +267,7 @@ def _result(run: RunFolder, training: Training) -> Result:
         hardware=ResultHardware(
             name=hardware.name,
             cloud=hardware.cloud,
-            devices=hardware.devices,
+            devices=hardware.devices if hardware.device == "gpu" else 0,
             nodes=hardware.nodes,
             precision=hardware.precision,
             gpu=hardware.gpu,

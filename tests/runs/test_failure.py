@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,13 @@ Original Traceback (most recent call last):
 KeyError: 'key'
 """
     assert error_line(RuntimeError(text)) == f"RuntimeError: 'key' ({mine}, line 3)"
+
+
+def test_own_code_is_found_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script such as ``resnet_exp evaluate`` has its own folder in the path in place of the current one."""
+    (tmp_path / "only_here.py").write_text("class Mine: ...\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    assert type(build_entry("callbacks.mine", {"_target_": "only_here.Mine"})).__name__ == "Mine"
+    with pytest.raises(RequestError, match=r"'nowhere'\); start from its folder, or add that to PYTHONPATH$"):
+        build_entry("callbacks.mine", {"_target_": "nowhere.Mine"})
