@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     """The options of this command."""
     parser = help_text.parser("evaluate", __doc__, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="such as runs/RUN or torchvision:resnet50")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="the images, such as dataset.dir=PATH")
+    parser.add_argument(
+        "words", nargs="*", default=[], metavar="KEY=VALUE", help="the images, such as dataset.dir=PATH"
+    )
     parser.add_argument(
         "--crops",
         type=_sides,

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """The options of this command."""
     parser = help_text.parser("export", __doc__, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="a run folder, a checkpoint in one, or a file of weights")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="other images to check the files on")
+    parser.add_argument("words", nargs="*", default=[], metavar="KEY=VALUE", help="other images to check the files on")
     parser.add_argument("-o", "--output", type=user_path, metavar="DIR", help="where to write (default: MODEL/export)")
     parser.add_argument(
         "--formats", type=_formats, default=FORMATS, metavar="NAMES", help=f"of {','.join(FORMATS)} (default: all)"

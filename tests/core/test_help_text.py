@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp import convert, dashboard, plan, plot, report, status
+from resnet_exp import convert, dashboard, evaluate, export, plan, plot, report, status
 from resnet_exp.core.terminal.help_text import wrapped
 from resnet_exp.core.terminal.text import plural
 from support.terminal import COLUMNS, Terminal
@@ -18,6 +18,8 @@ WITH_OPTIONS = {
     "status": (status.main, ["--kind", "nothing"], "argument --kind: invalid choice: 'nothing' (choose from "),
     "report": (report.main, ["runs"], "the following arguments are required: -o/--output; --help shows what there is"),
     "plot": (plot.main, [], "the following arguments are required: RUN_DIR; --help shows what there is"),
+    "evaluate": (evaluate.main, [], "the following arguments are required: MODEL; --help shows what there is"),
+    "export": (export.main, [], "the following arguments are required: MODEL; --help shows what there is"),
     "dashboard": (dashboard.main, ["--nope", "a/b"], "unrecognized arguments: --nope; --help shows what there is"),
 }
 
