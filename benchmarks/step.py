@@ -6,10 +6,11 @@
     python benchmarks/step.py --read step.json --draw step.svg
 
 Each contender of `step_contenders.py` trains in its own process, on random images in memory; each round has one order
-for each of them in turn. On a CPU the time is that of all threads of a process, of which one runs the step, and memory
-that is freed stays the process's; on a GPU it is the wall clock. The limit is the roofline: the bytes and operations of
-every kernel, counted by `resnet_exp.config.network`, at the peaks of the GPU, or at those that torch reaches here on a
-CPU.
+for each of them in turn. On a CPU the time is that of all threads of a process, of which one runs the step, and glibc
+keeps what is freed for all of them, as for runs of this project; on a GPU it is the wall clock. How its heap happens to
+lie makes a process faster or slower by some percent, so `--starts` begins with new processes. The limit is the
+roofline: the bytes and operations of every kernel, counted by `resnet_exp.config.network`, at the peaks of the GPU, or
+at those that torch reaches here on a CPU.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ import torch
 
 from resnet_exp.config import network
 from resnet_exp.config.schema import ModelConfig
+from resnet_exp.core.machine import allocator
 from resnet_exp.core.terminal import console
 from resnet_exp.planning.scaling import machines, step
 
@@ -52,9 +54,6 @@ SIDES = (88, 128, 176, 224)
 BATCHES = {"cuda": 256, "cpu": 4}
 STEPS = {"cuda": 30, "cpu": 1}
 LIMIT = "limit"
-# Of a CPU's contenders, which all get this of glibc's allocator: memory that is freed is kept. Otherwise the order in
-# which a heap happened to fill decides who gives 18 MB back in each step, and gets new pages for them.
-KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**36), "MALLOC_MMAP_THRESHOLD_": str(2**36)}
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Process:
         path = os.pathsep.join(str(each) for each in (HERE.parent, timm) if each)
         environment = {**os.environ, "PYTHONPATH": path}
         if kind == "cpu":
-            environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **KEEP_MEMORY}
+            environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **allocator.for_training({})}
         # A pipe that nobody reads would stop a process that says much.
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
@@ -145,42 +144,57 @@ class Process:
         self._said.close()
 
 
-def measure(
-    names: Sequence[str],
-    model: str,
-    sides: Sequence[int],
-    rounds: int,
-    kind: str,
-    batch: int,
-    timm: Path | None,
-    compiled_sides: Sequence[int],
-) -> list[Measured]:
-    """Every contender in turn, once a round, each at every size; what compiles only at `compiled_sides`."""
+@dataclass(frozen=True)
+class Plan:
+    """What is measured of a model: `starts` times new processes, with `rounds` rounds each; timm lies in a folder."""
 
-    def trains(name: str, px: int) -> bool:
-        return name not in step_contenders.COMPILED or px in compiled_sides
+    names: Sequence[str]
+    model: str
+    sides: Sequence[int]
+    compiled_sides: Sequence[int]
+    starts: int
+    rounds: int
+    kind: str
+    batch: int
+    timm: Path | None
 
-    steps = STEPS[kind]
-    processes = {name: Process(name, model, (batch, batch), kind, timm) for name in names}
+    def sides_of(self, name: str) -> Sequence[int]:
+        """All sides, or those at which what compiles is compiled."""
+        return self.compiled_sides if name in step_contenders.COMPILED else self.sides
+
+
+def measure(plan: Plan) -> list[Measured]:
+    """Every contender in turn, once a round, each at every size."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for start in range(plan.starts):
+        for place, seconds in _measure_once(plan, f"{plan.model}: start {start + 1} of {plan.starts}").items():
+            found.setdefault(place, []).extend(seconds)
+    model, batch = plan.model, plan.batch
+    rows = [Measured(name, model, px, batch, seconds) for (name, px), seconds in found.items()]
+    limits = [Measured(LIMIT, model, px, batch, [limit(model, px, batch, plan.kind)]) for px in plan.sides]
+    return [*rows, *limits] if all(each.seconds[0] for each in limits) else rows
+
+
+def _measure_once(plan: Plan, said: str) -> dict[tuple[str, int], list[float]]:
+    names, steps = [name for name in plan.names if plan.sides_of(name)], STEPS[plan.kind]
+    processes = {name: Process(name, plan.model, (plan.batch, plan.batch), plan.kind, plan.timm) for name in names}
     found: dict[tuple[str, int], list[float]] = {}
     for name, process in processes.items():
-        for px in sides:
-            if trains(name, px):
-                process.order(px, steps)  # warms up, or compiles
-                console.status(f"{model}: {name} is ready at {px} px")
-    for number in range(rounds):
-        for px in sides:
+        for px in plan.sides_of(name):
+            process.order(px, steps)  # warms up, or compiles
+            console.status(f"{said}, {name} is ready at {px} px")
+    for number in range(plan.rounds):
+        for px in plan.sides:
             # Each begins in turn, so that none always follows the same one.
             turn = number % len(names)
-            for name in (name for name in (*names[turn:], *names[:turn]) if trains(name, px)):
-                answer = processes[name].order(px, steps)
-                found.setdefault((name, px), []).append(answer["cpu" if kind == "cpu" else "median"])
-                console.status(f"{model}: round {number + 1} of {rounds}, {px} px, {name}")
+            for name in (*names[turn:], *names[:turn]):
+                if px in plan.sides_of(name):
+                    answer = processes[name].order(px, steps)
+                    found.setdefault((name, px), []).append(answer["cpu" if plan.kind == "cpu" else "median"])
+                    console.status(f"{said}, round {number + 1} of {plan.rounds}, {px} px, {name}")
     for process in processes.values():
         process.end()
-    rows = [Measured(name, model, px, batch, seconds) for (name, px), seconds in found.items()]
-    limits = [Measured(LIMIT, model, px, batch, [limit(model, px, batch, kind)]) for px in sides]
-    return [*rows, *limits] if all(each.seconds[0] for each in limits) else rows
+    return found
 
 
 def limit(model: str, px: int, batch: int, kind: str) -> float:
@@ -259,7 +273,7 @@ def draw(results: Results, path: Path) -> None:
     figure = Figure(figsize=(8, 1.5 + 2.6 * len(models)), layout="constrained")
     for axes, model in zip(figure.subplots(len(models), 1, squeeze=False)[:, 0], models, strict=True):
         _draw_model(axes, results, model)
-    axes.set(xlabel="time of a step / that of the bare loop (median and range)")
+    figure.supxlabel("time of a step / that of the bare loop (median and range)", size="medium")
     figure.savefig(path)
 
 
@@ -299,12 +313,13 @@ def read(path: Path) -> Results:
 def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="orders of each contender that are counted")
+    parser.add_argument("--starts", type=int, default=1, help="how often all processes are started (1)")
+    parser.add_argument("--rounds", type=int, default=7, help="orders of each process that are counted (7)")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--px", nargs="+", type=int, default=list(SIDES), metavar="PX")
     parser.add_argument("--batch", type=int, help="images of a step: 256 on a GPU, 4 on a CPU unless given")
     parser.add_argument(
-        "--compiled-px", nargs="+", type=int, metavar="PX", help="sizes at which to compile: all of --px"
+        "--compiled-px", nargs="*", type=int, metavar="PX", help="sizes at which to compile: all of --px"
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="contenders, such as 'bare loop'")
     parser.add_argument("--device", choices=BATCHES, default="cuda" if torch.cuda.is_available() else "cpu")
@@ -324,13 +339,11 @@ def _measured(options: argparse.Namespace) -> Results:
     timm = get_timm(options.timm) if options.timm else None
     known = [name for name in step_contenders.CONTENDERS if timm or name != "timm"]
     names, batch = options.only or known, options.batch or BATCHES[options.device]
-    rows = [
-        row
-        for model in options.models
-        for row in measure(
-            names, model, options.px, options.rounds, options.device, batch, timm, options.compiled_px or options.px
-        )
-    ]
+    compiled, kind = options.compiled_px if options.compiled_px is not None else options.px, options.device
+    rows: list[Measured] = []
+    for model in options.models:
+        plan = Plan(names, model, options.px, compiled, options.starts, options.rounds, kind, batch, timm)
+        rows += measure(plan)
     earlier = options.output and options.output.exists()
     results = Results(machine(options.device), [*(read(options.output).rows if earlier else []), *rows])
     if options.output:

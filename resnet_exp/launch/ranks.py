@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import IO
 
@@ -31,15 +31,22 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 POLL_SECONDS = 0.1
 
 
-def run_ranks(folder: RunFolder, ranks: int, place: Rendezvous, owner: int | None, shares: Sequence[Cpus] = ()) -> int:
+def run_ranks(
+    folder: RunFolder,
+    ranks: int,
+    place: Rendezvous,
+    owner: int | None,
+    shares: Sequence[Cpus] = (),
+    settings: Mapping[str, str] = {},
+) -> int:
     """Run `ranks` processes of ``resnet_exp.train`` on this node and return one exit code for them all.
 
     Each rank is a fresh interpreter in its own process group and inherits a copy of `owner`, the folder's
     lock, so the folder stays locked while any of them lives. `owner` is None on all nodes but the first. `shares` has
-    the CPUs of each rank; without any, all ranks run on all.
+    the CPUs of each rank; without any, all ranks run on all. `settings` are added to the environment of each.
     """
     world = {"WORLD_SIZE": str(ranks * place.nodes), "LOCAL_WORLD_SIZE": str(ranks), "NODE_RANK": str(place.node)}
-    world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port)}
+    world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port), **settings}
     processes: list[subprocess.Popen[bytes]] = []
     with _Signals() as signals, contextlib.ExitStack() as logs:
         relay = logs.enter_context(contextlib.closing(Relay()))

@@ -19,7 +19,7 @@ from resnet_exp.core.errors import (
     RunStopped,
 )
 from resnet_exp.core.files import is_full, writing
-from resnet_exp.core.machine import devices
+from resnet_exp.core.machine import allocator, devices
 from resnet_exp.core.machine.cpu_shares import Cpus, shares_of
 from resnet_exp.core.terminal import console, program
 from resnet_exp.launch import preflight, rendezvous, summary
@@ -97,7 +97,7 @@ def _carry_out(config: RunConfig, patience: float) -> int:
     try:
         _make_ready(folder, config, new)
         _announce(folder, config, place)
-        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner, _cpu_shares(config))
+        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner, _cpu_shares(config), _settings(config))
         return _report(folder, code, new)
     finally:
         console.status("")
@@ -130,12 +130,17 @@ def _run_other_node(folder: RunFolder, config: RunConfig, place: Rendezvous) -> 
         if time.monotonic() > deadline:
             raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
         time.sleep(1)
-    return run_ranks(folder, config.hardware.ranks_per_node, place, None, _cpu_shares(config))
+    return run_ranks(folder, config.hardware.ranks_per_node, place, None, _cpu_shares(config), _settings(config))
 
 
 def _cpu_shares(config: RunConfig) -> list[Cpus]:
     """The CPUs of each rank of this node; none for ranks without GPUs, whose arithmetic depends on the number."""
     return shares_of(devices.visible_gpus()[: config.hardware.gpus_per_node]) if config.hardware.gpus_per_node else []
+
+
+def _settings(config: RunConfig) -> dict[str, str]:
+    """The environment of ranks that train on the CPU, beside this process's."""
+    return allocator.for_training() if config.hardware.device == "cpu" else {}
 
 
 def _lock_folder(folder: RunFolder, patience: float) -> int:
