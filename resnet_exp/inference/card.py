@@ -82,7 +82,7 @@ def _first_lines(model: Model, result: Result | None) -> str:
     ]
     if result is not None:
         lines.append(
-            f"Trained with recipe={result.recipe} for {plural(result.epochs, 'epoch')}: "
+            f"Trained with recipe={result.recipe_text} for {plural(result.epochs, 'epoch')}: "
             f"{', '.join(result.algorithms) or 'no methods'}."
         )
     return "\n".join(lines)

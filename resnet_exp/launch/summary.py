@@ -12,7 +12,7 @@ from resnet_exp.core.cost import Priced
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.core.terminal.text import plural, span
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.runs.result import Result
+from resnet_exp.runs.result import Result, recipe_text
 
 NAME_WIDTH = 9
 
@@ -26,7 +26,7 @@ def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> st
     if folder.latest_checkpoint.exists():
         rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
     if config.dataset.name == "digits":
-        command = f"resnet_exp recipe={config.recipe} ssr={config.ssr}"
+        command = f"resnet_exp recipe={recipe_text(config.recipe, config.speed.name)} ssr={config.ssr}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
     rows += [("note", note) for note in (*validate.notes(config), *workers.core_notes(config))]
     return "\n".join([folder.path.name, *(row(name, text, width) for name, text in rows)])
@@ -38,7 +38,7 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
     hardware, dataset = config.hardware, config.dataset
     whole = plural(length, "epoch" if unit == "ep" else "batch")
     return [
-        ("training", f"{config.model.name} with recipe={config.recipe}: {whole} "
+        ("training", f"{config.model.name} with recipe={recipe_text(config.recipe, config.speed.name)}: {whole} "
                      f"({config.schedule.max_duration} x ssr={config.ssr}), "
                      f"{config.train_batch_size} images a batch"),
         ("data", f"{dataset.title or dataset.name}; {dataset.num_classes} classes, "

@@ -22,6 +22,7 @@ from resnet_exp.launch.dataset import changed_data
 from resnet_exp.planning import other_hardware, schedule_text, training_time
 from resnet_exp.planning.lines import Line, PlannedText, Range, check_runs_dir, measuring_command
 from resnet_exp.planning.training_time import Estimate, History
+from resnet_exp.runs.result import recipe_text
 from resnet_exp.runs.states import KINDS, RunState
 from resnet_exp.sweep.planned import PlannedRun, Sweep
 
@@ -135,10 +136,14 @@ def _states(outlooks: list[RunOutlook]) -> str:
     return ", ".join(f"{found[kind]:,} {'not started' if kind == 'missing' else kind}" for kind in KINDS if found[kind])
 
 
+def _recipe(config: RunConfig) -> str:
+    return recipe_text(config.recipe, config.speed.name)
+
+
 def _grouped(outlooks: list[RunOutlook]) -> dict[str, list[RunOutlook]]:
     """The runs by recipe, and by model, dataset and hardware where these differ."""
     names = [
-        [config.recipe, config.model.name, config.dataset.name, config.hardware.name]
+        [_recipe(config), config.model.name, config.dataset.name, config.hardware.name]
         for config in (outlook.run.config for outlook in outlooks)
     ]
     varied = [column == 0 or len({row[column] for row in names}) > 1 for column in range(4)]
@@ -292,7 +297,7 @@ def _schedules(outlooks: list[RunOutlook]) -> list[Line]:
     """Image sizes and learning rate of the longest run of each recipe."""
     longest: dict[str, RunConfig] = {}
     for config in sorted((outlook.run.config for outlook in outlooks), key=lambda config: config.ssr):
-        longest[config.recipe] = config
+        longest[_recipe(config)] = config
     return [
         (
             "course",
@@ -307,7 +312,7 @@ def _bases(outlooks: list[RunOutlook]) -> list[Line]:
     found: Counter[str] = Counter()
     for outlook, time in _known(outlooks):
         if not outlook.done:
-            found[f"{outlook.run.config.recipe}: {time.basis}"] += 1
+            found[f"{_recipe(outlook.run.config)}: {time.basis}"] += 1
     shown: list[Line] = [("basis", basis) for basis, _ in found.most_common(BASES)]
     return shown + [("basis", f"{len(found) - BASES} more")] * (len(found) > BASES)
 

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from resnet_exp.planning.scaling.extrapolate import PaperTime
 from resnet_exp.results.datasets import KNOWN_IMAGES
 from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs
-from resnet_exp.runs.result import Result, read_result
+from resnet_exp.runs.result import Result, read_result, recipe_text
 
 # Training images of well-known datasets, if they have all of their classes.
 KNOWN_SIZES = {("digits", 10): KNOWN_IMAGES["digits"], ("imagenet", 1000): KNOWN_IMAGES["imagenet"]}
@@ -92,14 +92,15 @@ def speed_key(config: RunConfig) -> str:
 
 
 def _kind_of(config: RunConfig) -> str:
-    """What affects speed and is in both a configuration and a result: recipe, model, data, devices."""
-    names, hardware = [config.recipe, config.model.name, config.dataset.name, config.data.name], config.hardware
+    """What affects speed and is in both a configuration and a result: recipe, arithmetic, model, data, devices."""
+    recipe, hardware = recipe_text(config.recipe, config.speed.name), config.hardware
+    names = [recipe, config.model.name, config.dataset.name, config.data.name]
     return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
 def _kind_of_result(result: Result) -> str:
     """The same as `_kind_of` of the run's configuration."""
-    hardware, names = result.hardware, [result.recipe, result.model, result.dataset, result.data]
+    hardware, names = result.hardware, [result.recipe_text, result.model, result.dataset, result.data]
     return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
@@ -139,6 +140,7 @@ def _pace(config: RunConfig) -> dict[str, object]:
         "size": config.resolution.train,
         "batch": config.train_batch_size,
         "parts": config.hardware.device_train_microbatch_size,
+        "speed": asdict(config.speed),
         "algorithms": {
             name: None if name in published_speeds.FREE_ALGORITHMS else settings
             for name, settings in algorithms.items()

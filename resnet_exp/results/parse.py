@@ -51,7 +51,7 @@ def run_of_result(result: Result, run_id: str, curve: Curve, path: str | None) -
     return RunRecord(
         run_id=run_id,
         published=False,
-        recipe=result.recipe,
+        recipe=result.recipe_text,
         model=result.model,
         dataset=printable(datasets.name_of(result)),
         data=result.data,

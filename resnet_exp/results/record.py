@@ -20,7 +20,8 @@ class RunRecord:
 
     run_id: str  # folder name; for a published run a slug such as "mosaicml-mild-2022"
     published: bool
-    recipe: str  # mild, medium, hot, baseline; other recipes have their own names
+    # mild, medium, hot, baseline; other recipes have their own names. "mild speed=fast" is a series of its own.
+    recipe: str
     model: str
     dataset: str
     data: str

@@ -30,6 +30,13 @@ from resnet_exp.runs.folder import RunFolder
 
 # Earlier name of the speed in results.
 OLD_SPEED = "samples_per_second"
+# The original's arithmetic: ``speed=`` of every recipe, and of results that do not say.
+FAITHFUL = "faithful"
+
+
+def recipe_text(recipe: str, speed: str) -> str:
+    """What tells how a run was trained: the recipe, and ``speed=`` where that is not the original's arithmetic."""
+    return recipe if speed == FAITHFUL else f"{recipe} speed={speed}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,12 @@ class Result:
     # Of the classes and images, whatever `dataset` is called; None in results of an earlier version.
     data_set: Text | None = None
     data_set_fingerprint: Text | None = None
+    speed: Text = FAITHFUL
+
+    @property
+    def recipe_text(self) -> str:
+        """The recipe, as readers of results name it."""
+        return recipe_text(self.recipe, self.speed)
 
     @property
     def cost_usd(self) -> float | None:

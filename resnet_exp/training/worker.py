@@ -242,6 +242,7 @@ def _result(run: RunFolder, training: Training) -> Result:
     return Result(
         run_id=config.run_id,
         recipe=config.recipe,
+        speed=config.speed.name,
         ssr=config.ssr,
         seed=config.seed,
         model=config.model.name,

@@ -62,7 +62,7 @@ def finish(folder: Path, *overrides: str, speed: float, seconds: float = 60.0, i
     result = {
         "schema": SCHEMA,
         **{key: getattr(full, key) for key in ("run_id", "recipe", "ssr", "seed")},
-        **{key: getattr(full, key).name for key in ("model", "dataset", "data")},
+        **{key: getattr(full, key).name for key in ("model", "dataset", "data", "speed")},
         "algorithms": sorted(full.algorithms),
         "group": identity.group(full),
         **{key: getattr(full, key) for key in ("sweep", "command")},
@@ -157,7 +157,8 @@ def test_own_runs_are_the_better_ground(run_cli: RunCli, tmp_path: Path) -> None
 def test_mean_speed_of_own_runs(run_cli: RunCli, tmp_path: Path) -> None:
     finish(tmp_path, "recipe=hot", "hardware=cpu", "ssr=0.1", speed=400)
     finish(tmp_path, "recipe=hot", "hardware=cpu", "ssr=0.2", "seed=3", speed=480)
-    for unlike in ("hardware.devices=2", "train_batch_size=32", "~algorithms.sam", "model=resnet18", "recipe=mild"):
+    others = ("hardware.devices=2", "train_batch_size=32", "~algorithms.sam", "model=resnet18", "recipe=mild")
+    for unlike in (*others, "speed=fast", "speed.compile=true"):
         finish(tmp_path, "hardware=cpu", *(() if "recipe" in unlike else ("recipe=hot",)), unlike, speed=9e9)
     done = run_cli(*DIGITS, "hardware.usd_per_node_hour=3", module=PLAN)
     assert row(done.stdout, "batches") == "990, 22 an epoch of 1,437 images"
@@ -165,6 +166,18 @@ def test_mean_speed_of_own_runs(run_cli: RunCli, tmp_path: Path) -> None:
     assert row(done.stdout, "basis") == "440 images/s, the mean of 2 finished runs like it on 2 CPU cores in runs"
     today = f"{datetime.date.today().isoformat()}, given by hand"
     assert row(done.stdout, "cost") == f"about $0.12 to train, at $3.00 an hour (price of {today})"
+
+
+def test_compiled_runs_have_a_speed_of_their_own(run_cli: RunCli, tmp_path: Path) -> None:
+    finish(tmp_path, "recipe=hot", "hardware=cpu", "ssr=0.1", speed=400)
+    finish(tmp_path, "recipe=hot", "hardware=cpu", "ssr=0.1", "speed=fast", speed=800)
+    done = run_cli("-m", *DIGITS, "speed=faithful,fast", module=PLAN)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["hot", "1"] in [line[:2] for line in lines] and ["hot", "speed=fast", "1"] in [line[:3] for line in lines]
+    bases = [line for line in done.stdout.splitlines() if "images/s" in line]
+    assert any("hot: 400 images/s, 1 finished run like it" in line for line in bases), bases
+    assert any("hot speed=fast: 800 images/s, 1 finished run like it" in line for line in bases), bases
 
 
 def test_a_damaged_result_is_no_ground(run_cli: RunCli, tmp_path: Path) -> None:

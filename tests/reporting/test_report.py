@@ -325,6 +325,18 @@ def test_speed_up_and_saving_against_the_baseline(tmp_path: Path) -> None:
     assert cells["b0"] == ["1.00×", "0%"] and cells["elsewhere"] == ["–", "–"]
 
 
+def test_compiled_runs_are_a_series_of_their_own(tmp_path: Path) -> None:
+    for group, ssr, changes in (("a", 0.2, {}), ("b", 0.36, {}), ("c", 0.36, {"speed": "fast"})):
+        write_run(tmp_path / "runs", group, group=group, ssr=ssr, top1=0.5 + ssr / 2, **changes)
+    assert make(tmp_path / "runs", "-o", tmp_path / "out", "--no-published") == 0
+    table = sections_of(tmp_path / "out")["imagenet, evaluated at 224 px"]
+    recipes = {cells[-1]: cells[1] for cells in cells_of(table)}
+    assert [recipes[group] for group in ("a", "b", "c")] == ["mild", "mild", "mild speed=fast"]
+    groups = {group.key: group for group in groups_of(tmp_path / "runs")}
+    lengths = frontier.all_lengths_of(list(groups.values()), groups["a"].runs[0])
+    assert [group.key for group in lengths] == ["a", "b"], "nothing is interpolated between the two"
+
+
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "one", sweep=None, hardware__cloud=None, hardware__usd_per_node_hour=None)
     mixed = {"commits": [OUR_COMMIT, OTHER_COMMIT], "dirty": True, "command": None}
