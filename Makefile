@@ -59,13 +59,17 @@ frontier: setup ## Train the demo sweep on the digits and report on it: demo/rep
 	$(PY) -m resnet_exp.report '$(or $(RUNS_DIR),demo/runs)' -o demo/report --published
 
 .PHONY: bench
-bench: setup ## Measure loaders, conversions and start-up, and how sweeps and reports scale (submission only where there is SLURM)
+bench: setup ## Measure loaders, conversions, start-up and steps, and how sweeps and reports scale (submission only where there is SLURM)
 	$(PY) benchmarks/data.py
 	$(PY) benchmarks/scale.py compose --runs 1000 4000
 	$(PY) benchmarks/scale.py status --runs 1000 10000
 	$(PY) benchmarks/report.py --runs 1000 10000
 	$(PY) benchmarks/convert.py
 	$(PY) benchmarks/startup.py
+	$(PY) benchmarks/step_counts.py
+	$(PY) benchmarks/step.py --models resnet18 --px 88 176 --compiled-px 88 --starts 3 --rounds 3
+	$(PY) benchmarks/speed.py resnet14:24:64
+	$(PY) benchmarks/scaling.py
 	if command -v sbatch; then $(PY) benchmarks/scale.py submit --runs 1000; fi
 
 .PHONY: rehearse-gpu
