@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from resnet_exp.config.initial_weights import EXPORTED
-from resnet_exp.core.terminal.text import byte_size, plural, printable, span
+from resnet_exp.core.terminal.text import byte_size, dollars, plural, printable, span
 from resnet_exp.inference.models import Model
 from resnet_exp.reporting.curves import collect_curve, draw_curves, save
 from resnet_exp.runs.folder import RunFolder
@@ -94,7 +94,7 @@ def _table(result: Result) -> str:
         ("top-1", f"{result.top1:.2%} of {result.val_images:,} images"),
         ("top-5", f"{result.top5:.2%}"),
         ("training", f"{span(result.timing.train_seconds)} on {hardware.name}, {hardware.precision}"),
-        *([("cost", f"${cost:,.2f}")] if cost is not None else []),
+        *([("cost", dollars(cost))] if cost is not None else []),
         ("model", result.model),
         ("seed", str(result.seed)),
         ("code", f"{', '.join(result.commits) or 'unknown commit'}{' with changes' * result.dirty}"),

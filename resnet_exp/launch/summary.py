@@ -10,7 +10,7 @@ from resnet_exp.config.checks import validate, workers
 from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.cost import Priced
 from resnet_exp.core.machine.devices import usable_cpus
-from resnet_exp.core.terminal.text import plural, span
+from resnet_exp.core.terminal.text import dollars, plural, span
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result, recipe_text
 
@@ -96,7 +96,7 @@ def table(result: Result, path: Path, width: int | None = None) -> str:
 def _cost_row(result: Result) -> list[tuple[str, str]]:
     if result.cost_usd is None:
         return []
-    return [("cost", f"${result.cost_usd:,.2f} to train, at {hourly(result.hardware)}")]
+    return [("cost", f"{dollars(result.cost_usd)} to train, at {hourly(result.hardware)}")]
 
 
 def hourly(hardware: Priced) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_exp.core.terminal.text import plural, printable, span, with_error
+from resnet_exp.core.terminal.text import dollars, plural, printable, span, with_error
 from resnet_exp.results import frontier
 from resnet_exp.results.collect import Collected
 from resnet_exp.results.frontier import Axis, Group, Ratio, Spread
@@ -272,7 +272,7 @@ def _mean_cost(spread: Spread | None) -> str:
 
 
 def _dollars(value: float) -> str:
-    return rf"\${value:,.2f}" if value >= 0.1 else rf"\${value:.2g}"
+    return f"\\{dollars(value)}"
 
 
 def _times(ratio: Ratio | None) -> str:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp.core.terminal.text import one_line, percent_with_error, plural, printable, text_table, with_error
+from resnet_exp.core.terminal.text import (
+    dollars,
+    one_line,
+    percent_with_error,
+    plural,
+    printable,
+    text_table,
+    with_error,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,7 @@ def test_a_path_of_other_bytes_is_the_same_as_a_path_and_as_text(tmp_path: Path)
 
 def test_counts_and_messages() -> None:
     assert [plural(count, "run") for count in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
+    assert [dollars(amount) for amount in (None, 0.0024, 0.1, 1234.5)] == ["$0.00", "$0.0024", "$0.10", "$1,234.50"]
     assert one_line(ValueError("two\n  lines\n")) == "two lines"
 
 

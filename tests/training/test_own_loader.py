@@ -18,7 +18,7 @@ Setup = Callable[[str], list[str]]
 @pytest.fixture
 def own_format(tmp_path: Path, photo_tree: PhotoTree, tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> Setup:
     """Overrides of a run whose ``data`` is the example, with other code at its end."""
-    page = (TESTS.parent / "docs" / "config.md").read_text().split("**A data format**")[1]
+    page = (TESTS.parent / "docs" / "config.md").read_text().split("### A data format")[1]
     module = page.split('```python title="my_data.py"\n')[1].split("```")[0]
     entry = page.split('```yaml title="my_conf/data/memory.yaml"\n')[1].split("```")[0]
 

@@ -25,8 +25,8 @@ def span(seconds: float) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """``$1,234.50``."""
-    return f"${amount or 0:,.2f}"
+    """``$1,234.50``, and ``$0.0024`` below ten cents, as on the Explorer page (``rules/format.js``)."""
+    return f"${amount:,.4f}" if amount and abs(amount) < 0.1 else f"${amount or 0:,.2f}"
 
 
 def with_error(mean: float, error: float, digits: int, before: str = "") -> str:
