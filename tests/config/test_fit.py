@@ -129,7 +129,7 @@ def test_a_run_that_cannot_learn_says_so(tmp_path: Path) -> None:
         return " | ".join(validate.notes(make_config(*words, *more)))
 
     few = notes("train_batch_size=20", "ssr=0.1")
-    assert "18 batches are too few to learn from fresh weights; use a higher ssr" in few
+    assert "18 batches are few to learn from fresh weights; use a higher ssr" in few
     assert "EMA never averages in 18 batches (algorithms.ema.update_interval=20ba): the initial weights would be" in few
     stands = notes("train_batch_size=10", "ssr=0.6")
     assert "after 216 batches, 22% of what EMA evaluates are still the initial weights" in stands

@@ -27,7 +27,7 @@ def learning_notes(config: RunConfig) -> list[str]:
         return remarks
     if batches < FEWEST_BATCHES and config.init_from is None:
         remarks.append(
-            f"{plural(batches, 'batch')} are too few to learn from fresh weights; use a higher ssr, a smaller "
+            f"{plural(batches, 'batch')} are few to learn from fresh weights; use a higher ssr, a smaller "
             "train_batch_size, or init_from="
         )
     for name, entry in config.algorithms.items():
