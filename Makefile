@@ -112,7 +112,7 @@ docs: setup ## Build the docs site into build/docs; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build
 
 .PHONY: docs-serve
-docs-serve: setup ## Show the docs site on http://127.0.0.1:8000, built anew whenever a page changes
+docs-serve: setup ## Show the docs site on port 8000 of this machine, built anew whenever a page changes
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs serve
 
 .PHONY: wheel

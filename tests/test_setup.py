@@ -399,7 +399,9 @@ def test_concurrent_setups_take_turns(checkout: Path, bare_path: Path) -> None:
             assert "this machine lacks" in second.stderr.readline()
 
 
-@pytest.mark.parametrize(("lint_status", "calls"), [(0, ["lint", "run", "test", "soak", "run", "test"]), (1, ["lint"])])
+@pytest.mark.parametrize(
+    ("lint_status", "calls"), [(0, ["lint", "run", "test", "soak", "setup", "run", "test"]), (1, ["lint"])]
+)
 def test_ci_lints_before_it_tests(tmp_path: Path, lint_status: int, calls: list[str]) -> None:
     log = tmp_path / "log"
     script(

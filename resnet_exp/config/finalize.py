@@ -27,7 +27,7 @@ from resnet_exp.config.schema import (
     run_config,
 )
 from resnet_exp.core import paths
-from resnet_exp.core.errors import RequestError
+from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.machine import devices
 from resnet_exp.core.machine.devices import Gpu
 from resnet_exp.data import formats
@@ -241,7 +241,11 @@ def _fit(composed: DictConfig) -> None:
 
 def _size(composed: DictConfig) -> tuple[int | None, int | None]:
     """Training images of a small data set and their size, see `fit.Facts`; None if not known, or not small."""
-    if (manifest := _manifest(composed)) is not None:
+    try:
+        manifest = _manifest(composed)
+    except RunFailed:
+        return None, None  # who needs the images says what is wrong with them
+    if manifest is not None:
         return (manifest.images if manifest.images < fit.SMALL else None), None
     root = composed.dataset.dir
     return (None, None) if root is None else small_set(Path(root) / "train", fit.SMALL) or (None, None)

@@ -52,7 +52,7 @@ def facts_of(config: DictConfig) -> Facts | None:
     """What the rule goes by in a composed configuration; None where the recipe's values stay."""
     dataset = config.dataset
     images = dataset.train_images
-    if dataset.fit != "auto" or dataset.name in NAMED_DATASETS or images is None or images >= SMALL:
+    if dataset.fit != "auto" or dataset.name in NAMED_DATASETS or not images or images >= SMALL:
         return None
     return Facts(images, dataset.image_side or RECIPE_SIDE)
 

@@ -25,12 +25,19 @@ def is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < FULL_BYTES
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """The content of a regular file; raises `OSError` for a pipe or device, which could block its reader forever."""
+@contextlib.contextmanager
+def open_regular(path: str | Path) -> Iterator[BinaryIO]:
+    """A regular file to read; raises `OSError` for a pipe or device, which could block its reader forever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
+        yield file
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a regular file; raises `OSError` for a pipe or device."""
+    with open_regular(path) as file:
         return file.read()
 
 

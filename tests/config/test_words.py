@@ -90,7 +90,7 @@ AUTO = (
     "hardware, such as hardware=a100x1"
 )
 DIGITS = "has no effect with dataset=digits; leave out dataset=digits, or use dataset=imagenet for ImageNet"
-TARGET = "has no effect with target_top1=, which looks at all runs; it takes dataset, dataset.dir, runs_dir"
+TARGET = "has no effect with target_top1=, which looks at all runs; it takes dataset, dataset.dir, hardware, runs_dir"
 # With each of these one would get something else than what was asked for.
 WITHOUT_EFFECT: dict[str, tuple[Program, str]] = {
     "recipe=mild dataset=digits dataset.dir=/no/such/dir": (cli.main, f"dataset.dir=/no/such/dir {DIGITS}"),
@@ -103,7 +103,7 @@ WITHOUT_EFFECT: dict[str, tuple[Program, str]] = {
         "hydra.run.dir=here has no effect: runs go below runs_dir; use runs_dir=PATH",
     ),
     "command=mine": (cli.main, "command=mine has no effect: a run writes its own command; leave it out"),
-    "target_top1=0.766 hardware=cpu": (plan.main, f"hardware=cpu {TARGET}"),
+    "target_top1=0.766 recipe=mild": (plan.main, f"recipe=mild {TARGET}"),
     "verify=true on_error=skip": (
         convert.main,
         "on_error=skip has no effect with verify=true, which converts nothing; leave it out",

@@ -7,6 +7,7 @@ import statistics
 from functools import lru_cache
 from pathlib import Path
 
+from resnet_exp.core import files
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data.images import fingerprint, image_tree
 
@@ -41,7 +42,7 @@ def _shorter_side(path: str) -> int | None:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with files.open_regular(path) as file, Image.open(file) as image:
             return min(image.size)
     except Exception:
         return None  # of damaged files Pillow raises anything; who decodes them says so

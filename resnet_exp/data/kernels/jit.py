@@ -31,7 +31,10 @@ def _say_not_kept(why: str) -> None:
 
 
 class _CompiledAhead(UserProvidedCacheLocator):
-    """``NUMBA_CACHE_DIR`` where it cannot be written: of a container's image, or of an installation for many users."""
+    """``NUMBA_CACHE_DIR`` where it cannot be written: of a container's image, or of an installation for many users.
+
+    That of numba 0.68.1 must be written.
+    """
 
     def ensure_cache_path(self) -> None:
         """Raises `OSError` where nothing was compiled for the function's file."""
@@ -39,7 +42,7 @@ class _CompiledAhead(UserProvidedCacheLocator):
 
 
 class _Places(CompileResultCacheImpl):
-    """Where numba keeps compiled code, in the order of preference."""
+    """Where numba 0.68.1 keeps compiled code, in the order of preference, and where it does not."""
 
     _first, *_others = CompileResultCacheImpl._locator_classes
     _locator_classes = (_first, _CompiledAhead, *_others)
