@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
-from resnet_exp.core import files
+from resnet_exp.core import files, object_store
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.data import streaming
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.streaming import object_store
 from resnet_exp.data.streaming import upload as mds_upload
 from resnet_exp.data.streaming.files import MDSShards
 from support.commands import TINY, command
@@ -34,7 +31,6 @@ from support.warm import WarmPython
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 S3 = "data.loader.remote=s3://shards/photos"
 OPTIONS = "data.loader.storage_options"
 NOT_THERE = "dataset.dir=TMP/photos is not a folder; dataset.dir must hold train/<class>/* and val/<class>/*"
@@ -78,28 +74,6 @@ def test_a_store_of_no_use_is_refused_before_the_conversion(
     done = run(warm_python, tmp_path, S3, "dataset.num_classes=2", **nobody)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "NoCredentialsError" in done.stderr and not (tmp_path / "cache").exists()
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An object store with the bucket ``shards``; its environment is that of this process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.INFO)
-    server.start()
-    host, port = server.get_host_and_port()
-    for key, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
-        monkeypatch.setenv(key, value)
-    # A connection is kept for the whole process, and this is another store at another address.
-    S3FileSystem.clear_instance_cache()
-    # Moto keeps its objects for the whole process too.
-    with urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")):
-        pass
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="shards")
-    try:
-        yield client
-    finally:
-        server.stop()
 
 
 @pytest.mark.soak
@@ -239,6 +213,39 @@ def test_a_store_that_says_nothing_is_waited_for_only_so_long(store: Any, monkey
         monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 1)
         with pytest.raises(RunFailed, match=r"s3://shards/x/a cannot be read \(TimeoutError: no answer within 1 s\)"):
             object_store.Remote("s3://shards/x").read("a")
+
+
+class _Slowly(BaseHTTPRequestHandler):
+    """Sends a file in pieces, which take longer than `object_store.STALL_SECONDS` together."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(7 * 2**16))
+        self.end_headers()
+        for _ in range(7):
+            self.wfile.write(bytes(2**16))
+            time.sleep(0.3)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_store_is_given_up_when_nothing_more_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "STALL_SECONDS", 1.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RunFailed, match=r"http://.*/a cannot be read \(TimeoutError: no answer within 1.5 s\)"):
+            object_store.Remote(url).get("a", tmp_path / "a")
+        with pytest.raises(RunFailed, match=r"http://.*/a cannot be read \(TimeoutError: no answer within 1.5 s\)"):
+            object_store.Remote(url).read_part("a", 0, 5)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Slowly) as server:
+        threading.Thread(target=server.serve_forever).start()
+        (tmp_path / "a").write_bytes(bytes(2**20))  # of an earlier try
+        object_store.Remote(f"http://127.0.0.1:{server.server_port}").get("a", tmp_path / "a")
+        server.shutdown()
+    assert (tmp_path / "a").stat().st_size == 7 * 2**16
 
 
 def test_a_store_that_is_not_there_or_has_nothing_is_a_line(
