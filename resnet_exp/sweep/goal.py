@@ -23,7 +23,7 @@ class Goal:
 
     @classmethod
     def of(cls, text: str | None) -> Goal:
-        """The goal that ``hydra.sweeper.budget`` says; raises `RequestError` if it is no time or price."""
+        """The goal that ``hydra.sweeper.budget`` says; raises `RequestError` if it is not a time or price."""
         return cls(None if text is None else parse_budget(KEY, text))
 
     @property

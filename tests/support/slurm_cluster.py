@@ -31,6 +31,12 @@ class SlurmCluster:
         """What a client's process needs: this process's environment and ``SLURM_CONF``."""
         return {**os.environ, "SLURM_CONF": str(self.conf)}
 
+    @property
+    def address(self) -> str:
+        """The address at which nodes reach this machine."""
+        network = dict(word.split("=") for word in (self.folder / "network").read_text().split())
+        return f"10.77.{network['number']}.254" if network["net"] == "netns" else "127.0.0.1"
+
     def start(self) -> tuple[int, str]:
         """Start what does not run; the exit status and the errors of up.sh."""
         # Into a file, for a daemon would hold a pipe open; in a session of its own, away from Ctrl-C.

@@ -15,6 +15,11 @@ SIX = ("+callbacks.misbehave.how=fine,again,raise,kill,memory,more", "sweep=six"
 # SLURM looks every 30 s: a signal 60 s before the end of two minutes comes after 30 to 60 s.
 SHORT = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")
 STOPPED = "stopped; rerun the same command"
+# As a container that has none of SLURM's programs.
+CONTAINER = """#!/bin/sh
+for name in scontrol squeue sinfo; do mount --bind /dev/null "$(command -v $name)"; done
+exec "$@"
+"""
 HOLD = "+hydra.launcher.additional_parameters.hold=true"
 # For runs that mostly wait: beside those that do not.
 SMALL = "hydra.launcher.cpus_per_task=2"
@@ -23,16 +28,17 @@ SEARCH = ("-cn", "adaptive", "ssr=tag(log,interval(0.0223,0.0332))", "hydra.swee
 
 def play(s: Scenario) -> None:
     """All of it; `Scenario.seen` has what the tests need."""
+    contained = contain(s)
     for seed, most in (("21", "0"), ("22", "9")):
-        accept_gated(s, f"limit{most}", seed, *SHORT, f"hydra.launcher.max_requeues={most}")
+        accept_gated(s, f"limit{most}", seed, *SHORT, f"hydra.launcher.max_requeues={most}", contained)
     six = submit_six(s)
     with ThreadPoolExecutor(1) as aside:
         search = aside.submit(leave_search, s)
         s.wait("a run of six to be done", lambda: any(x["kind"] == "done" for x in s.states("six").values()))
         s.slurm.restart_controller()
         disturb(s)
-        for sweep, more in (("lost", "hydra.launcher.nodelist=n2"), ("dual", "hardware.nodes=2")):
-            accept_gated(s, sweep, "41", more)
+        accept_gated(s, "lost", "41", "hydra.launcher.nodelist=n2", contained)
+        accept_gated(s, "dual", "41", "hardware.nodes=2", contained)
         submit_pair(s)
         s.seen["six"] = rest(six)
         s.seen["six code"] = six.returncode
@@ -45,6 +51,14 @@ def play(s: Scenario) -> None:
     s.wait("the end of all processes", lambda: not s.slurm.processes(), 60)
 
 
+def contain(s: Scenario) -> str:
+    """The words for a container that has none of SLURM's programs."""
+    script = s.folder / "container.sh"
+    script.write_text(CONTAINER)
+    script.chmod(0o755)
+    return f"hydra.launcher.container=[unshare,--mount,{script}]"
+
+
 def accept_gated(s: Scenario, sweep: str, seed: str, *more: str, **environ: str) -> None:
     """Submit a run that waits at its gate."""
     gate = f"+callbacks.misbehave.gate={s.gate(sweep)}"
@@ -54,7 +68,7 @@ def accept_gated(s: Scenario, sweep: str, seed: str, *more: str, **environ: str)
 def disturb(s: Scenario) -> None:
     """Preempt, requeue and cancel runs that wait for it."""
     own = ("loggers=[progress,wandb]", 'hydra.launcher.container=[env,"CONTAINED=yes"]')
-    accept_gated(s, "preempted", "31", "hydra.launcher.gpus_per_node=8")
+    accept_gated(s, "preempted", "31", "hydra.launcher.gpus_per_node=8", contain(s))
     accept_gated(s, "requeued", "32", *own, WANDB_MODE="offline")
     accept_gated(s, "canceled", "51")
     preempt(s)
@@ -155,7 +169,7 @@ def submit_pair(s: Scenario) -> None:
 def lose_node(s: Scenario) -> None:
     """A node loses power and is back before SLURM has missed it: with a run of its own, and with half a run."""
     for sweep in ("lost", "dual"):
-        s.wait_batches(sweep, "41", 5)  # the first epoch's checkpoint is at 4
+        s.wait_checkpoint(sweep, "41", 4)
     s.slurm.reboot_node("n2")
     for sweep in ("lost", "dual"):
         s.gate(sweep).touch()

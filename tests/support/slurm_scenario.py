@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resnet_exp.runs.folder import RunFolder
 from support.commands import TINY, Finished, command
 from support.paths import TESTS
 from support.slurm_cluster import SlurmCluster
@@ -99,9 +100,17 @@ class Scenario:
         return self.runs / ".submitit" / f"{self.states(sweep)[name]['job']}_0_log.out"
 
     def wait_batches(self, sweep: str, name: str, batches: int) -> None:
-        """Wait until a run has trained so many batches (it must have ``trace=true``)."""
+        """Wait until a run of one rank has trained so many batches (it must have ``trace=true``).
+
+        Several ranks write the lines of up to eight batches together.
+        """
         trace = self.folder_of(sweep, name) / "trace.jsonl"
         self.wait(f"batch {batches} of {name}", lambda: trace.exists() and trace.read_text().count("\n") >= batches)
+
+    def wait_checkpoint(self, sweep: str, name: str, batches: int) -> None:
+        """Wait until a run would go on from the end of so many batches."""
+        latest = RunFolder(self.folder_of(sweep, name)).latest_checkpoint
+        self.wait(f"checkpoint {batches} of {name}", lambda: f"-ba{batches}-" in latest.resolve().name)
 
 
 def _name(overrides: list[str]) -> str:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from resnet_exp.core.errors import RunFailed
+from resnet_exp.core.errors import EXIT_INTERRUPTED, RunFailed
 from resnet_exp.core.files import write_json
 from resnet_exp.core.machine import slurm
-from resnet_exp.runs.failure import Ended, failure_now, read_failure, write_error, write_failure, write_report
+from resnet_exp.runs.failure import (
+    Ended,
+    asks_requeue,
+    failure_now,
+    read_failure,
+    write_error,
+    write_failure,
+    write_report,
+)
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Progress, write_progress
 from resnet_exp.sweep.launchers import lost_node, slurm_job
@@ -27,12 +36,16 @@ class DistBackendError(RuntimeError):
 
 
 @pytest.fixture(autouse=True)
-def _job(monkeypatch: pytest.MonkeyPatch) -> None:
+def _job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The second start of a job, whose network file system is fast."""
+    handlers = {number: signal.getsignal(number) for number in slurm_job.STOP}
     monkeypatch.setattr(lost_node, "PATIENCE_SECONDS", 0)
     monkeypatch.setattr(slurm, "lost_nodes", lambda: False)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def progress() -> Progress:
@@ -126,14 +139,9 @@ class FailedJob(slurm_job.SlurmJob):
 
 def test_a_job_leaves_the_reason_of_its_ranks_alone(tmp_path: Path) -> None:
     """What a job ends with repeats that reason: as an error of its own, it would hide the loss of a node."""
-    handlers = {number: signal.getsignal(number) for number in slurm_job.STOP}
     run = folder(tmp_path, 0)
-    try:
-        with pytest.raises(RunFailed, match="Connection closed by peer"):
-            FailedJob(str(tmp_path), 5, None)()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with pytest.raises(RunFailed, match="Connection closed by peer"):
+        FailedJob(str(tmp_path), 5, None)()
     failure = read_failure(run)
     assert failure is not None and failure.ended == "lost peer"
     assert is_lost(run)
@@ -148,6 +156,37 @@ def test_a_damaged_reason_is_replaced(tmp_path: Path) -> None:
         assert failure is not None and failure.error == "ValueError: no"
     write_json(run.node_report(0), {"attempt": 1})
     assert lost_node.lost_node(run, 1) is False, "a rank has said why"
+
+
+class InterruptedJob(slurm_job.SlurmJob):
+    """One that was signaled, and has saved a checkpoint."""
+
+    def _run(self, run: RunFolder) -> int:
+        return EXIT_INTERRUPTED
+
+
+def test_a_job_without_scontrol_asks_its_batch_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path)
+    job = InterruptedJob(str(tmp_path), 2, None)
+    for name, value in {"PATH": str(tmp_path), "SLURM_PROCID": "0", "SLURM_ARRAY_JOB_ID": ""}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunFailed, match="job 7 cannot be requeued: no scontrol here"):
+        job()  # its batch script was written by an earlier version
+    assert not asks_requeue(run)
+    run.failure.unlink()
+    monkeypatch.setenv(slurm_job.LOOKS_AFTER_SRUN, "1")
+    with pytest.raises(SystemExit):
+        job()
+    assert "the batch script of job 7 requeues it" in capsys.readouterr().out
+    assert asks_requeue(run)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert not asks_requeue(run), "the start before has asked"
+    with pytest.raises(RunFailed, match="requeued 2 times"):
+        job()
+    run.requeue.write_text("[]")
+    assert not asks_requeue(run)
 
 
 def test_a_controller_that_stays_away_ends_the_run_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,9 @@ def test_a_run_over_its_time_goes_on_in_the_next_job(played: Scenario) -> None:
     assert played.seen["limit9"]["22"]["kind"] == "done", played.seen["limit9"]
     assert result_of(played, "limit9", "22")["resumed"] >= 1  # type: ignore[operator]
     assert trained_batches(played, "limit9", "22") == list(range(8))
-    assert "requeued" in job_log(played, "limit9", "22")
+    job, log = played.states("limit9")["22"]["job"], job_log(played, "limit9", "22")
+    assert f"no scontrol in this container: the batch script of job {job} requeues it\n" in log
+    assert f"job {job} requeued\n" in log
 
 
 def test_requeues_are_bounded(played: Scenario) -> None:

@@ -169,3 +169,15 @@ def test_jobs_ask_for_the_cpus_that_loading_needs(scenario: Scenario, words: tup
         assert (NO_CPUS in done.stdout) == (words == ("hardware=cpu",))
     finally:
         scenario.slurm.run("scancel", "--name=cores")
+
+
+@pytest.mark.parametrize("image", ["--container-image=x.sqsh", "--export=ALL"])
+def test_jobs_under_pyxis_replace_the_container_of_a_lost_start(scenario: Scenario, image: str) -> None:
+    done = scenario.submit(f'hydra.launcher.srun_args=["{image}"]', HOLD, "sweep=contained")
+    try:
+        assert done.returncode == 0, done.stderr
+        job = scenario.slurm.run("squeue", "-h", "-n", "contained", "-o", "%A")
+        script = scenario.slurm.run("scontrol", "write", "batch_script", job, "-")
+        assert ("\nexport ENROOT_FORCE_OVERRIDE=yes\n" in script) == ("container" in image)
+    finally:
+        scenario.slurm.run("scancel", "--name=contained")

@@ -24,4 +24,4 @@ def in_turn(sweep: Sweep, attempt: Attempt) -> int:
             tracker.saw(done)
             if code == EXIT_INTERRUPTED:
                 break
-    return end_sweep(sweep.states(), code, show=len(sweep.runs) > 1)
+    return end_sweep(sweep, sweep.states(), code, show=len(sweep.runs) > 1)

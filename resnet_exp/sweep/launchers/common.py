@@ -37,7 +37,8 @@ def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
     # A run that is done or goes on must not answer for other images.
     check_same_data(*(run.config for run in sweep.runs))
     states = {state.run_id: state for state in sweep.states()}
-    by_kind = {kind: [run for run in sweep.runs if states[run.run_id].kind == kind] for kind in ("done", *LEFT_ALONE)}
+    kinds = {run.run_id: _kind(run, states[run.run_id]) for run in sweep.runs}
+    by_kind = {kind: [run for run in sweep.runs if kinds[run.run_id] == kind] for kind in ("done", *LEFT_ALONE)}
     for note in sweep_manifest.notes(sweep.runs_dir):
         console.say(f"note: {note}")
     if by_kind["done"]:
@@ -48,10 +49,22 @@ def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
         console.say(f"note: left alone: {status_table.line(state)}")
     if len(there) > SHOWN:
         console.say(f"note: {len(there) - SHOWN} more are running, queued or unreadable and left alone")
-    todo = [run for run in sweep.runs if states[run.run_id].kind not in by_kind]
+    todo = [run for run in sweep.runs if kinds[run.run_id] not in by_kind]
     if todo:
         program.work_begins()
     return todo
+
+
+def _kind(run: PlannedRun, state: RunState) -> str:
+    """The state of a run; a result that has not reached its mirror is copied there by starting the run again."""
+    missing = run.config.mirror is not None and state.kind == "done" and state.why
+    return "failed" if missing else state.kind
+
+
+def forget_failure(run: PlannedRun) -> None:
+    """Remove the failure of an earlier attempt of a run that starts; one of after the training stays until mended."""
+    if not run.folder.result.exists():
+        run.folder.failure.unlink(missing_ok=True)
 
 
 def _note_commits(done: list[PlannedRun]) -> None:
@@ -66,10 +79,11 @@ def _commit(code: Git | None) -> str | None:
     return code.commit if code is not None else None
 
 
-def end_sweep(states: list[RunState], code: int = EXIT_DONE, show: bool = True) -> int:
+def end_sweep(sweep: Sweep, states: list[RunState], code: int = EXIT_DONE, show: bool = True) -> int:
     """Show the final states of the runs; returns the exit code of the sweep, whose launcher ended with `code`."""
     if show:
         status_table.show(states)
     if code in (EXIT_INTERRUPTED, EXIT_BAD_REQUEST):
         return code
-    return EXIT_DONE if all(state.kind == "done" for state in states) else EXIT_FAILED
+    runs = {run.run_id: run for run in sweep.runs}
+    return EXIT_DONE if all(_kind(runs[state.run_id], state) == "done" for state in states) else EXIT_FAILED

@@ -20,7 +20,7 @@ from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.command import this_command
 from resnet_exp.runs.failure import failure_now, write_failure
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep
+from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep, forget_failure
 from resnet_exp.sweep.launchers.frontier_tracker import tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
 from resnet_exp.sweep.planned import PlannedRun, Sweep
@@ -73,7 +73,7 @@ class Pool:
 
     def _start(self, run: PlannedRun, gpus: list[str]) -> subprocess.Popen[bytes]:
         freeze_run(run.config, this_command())
-        run.folder.failure.unlink(missing_ok=True)
+        forget_failure(run)
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         if not gpus:
             # Otherwise each run would use all cores, and they would slow each other down.
@@ -132,4 +132,4 @@ def pooled(sweep: Sweep, settings: LocalLauncherConfig) -> int:
             code = EXIT_INTERRUPTED
         finally:
             pool.close()
-    return end_sweep(sweep.states(), code)
+    return end_sweep(sweep, sweep.states(), code)

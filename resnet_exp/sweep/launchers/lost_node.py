@@ -1,4 +1,4 @@
-"""After srun, in the batch script of a job with several nodes: requeue the job if a node was lost.
+"""After srun, in a batch script: requeue the job if it asks for that from its container, or has lost one of its nodes.
 
 To the surviving ranks, a lost node and a rank that failed by itself look the same: a closed connection. But the
 launcher of each node reports on its ranks before it ends, even when srun ends it; that of a lost node does not.
@@ -13,7 +13,7 @@ from pathlib import Path
 from resnet_exp.core.errors import EXIT_DONE, EXIT_FAILED, RunFailed
 from resnet_exp.core.machine import slurm
 from resnet_exp.core.terminal import console
-from resnet_exp.runs.failure import current_failure, silent_nodes, write_error
+from resnet_exp.runs.failure import asks_requeue, current_failure, silent_nodes, write_error
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_progress
 from resnet_exp.sweep.launchers import slurm_job
@@ -51,14 +51,17 @@ def _has_trained(run: RunFolder) -> bool:
 
 
 def main(submitit_folder: str, nodes: str) -> int:
-    """Requeue this batch script's job if it has lost one of its `nodes`; returns the exit code."""
+    """Requeue this batch script's job if it asks for it, or has lost one of its `nodes`; returns the exit code."""
     job = slurm.own_job()
     assert job is not None
     task = slurm_job.load_job(Path(submitit_folder), job)
     run = RunFolder(Path(task.folder))
-    if slurm.state(job) not in ("RUNNING", None) or not lost_node(run, int(nodes)):
+    if slurm.state(job) not in ("RUNNING", None):
         return EXIT_DONE
-    console.say("a node of this job was lost: no rank has reported why it ended")
+    if not asks_requeue(run):
+        if nodes == "1" or not lost_node(run, int(nodes)):
+            return EXIT_DONE
+        console.say("a node of this job was lost: no rank has reported why it ended")
     try:
         task.start_again(job)
     except RunFailed as error:

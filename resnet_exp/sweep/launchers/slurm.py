@@ -29,7 +29,7 @@ from resnet_exp.runs import submission, sweep_manifest
 from resnet_exp.runs.command import Command, this_command
 from resnet_exp.runs.submission import Submission, end, queued_jobs, read_submission
 from resnet_exp.sweep.launchers import slurm_job
-from resnet_exp.sweep.launchers.common import end_sweep, runs_to_start
+from resnet_exp.sweep.launchers.common import end_sweep, forget_failure, runs_to_start
 from resnet_exp.sweep.launchers.frontier_tracker import tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
 from resnet_exp.sweep.planned import PlannedRun, Sweep, manifest_of, write_sweep
@@ -99,7 +99,7 @@ def submit(planned: Sweep, todo: list[PlannedRun], settings: SlurmLauncherConfig
                 write_sweep(planned, "slurm", {**before, **jobs})
                 submission.end(planned.runs_dir)
             for run in part:
-                run.folder.failure.unlink(missing_ok=True)  # failure of an earlier attempt
+                forget_failure(run)
     except RequestError as error:
         _forget_refused(planned.runs_dir, executor.folder, token)
         for run in new:
@@ -162,7 +162,7 @@ def resources(hardware: HardwareConfig) -> Resources:
     return Resources(hardware.nodes, gpus or None, hardware.cpus or CPUS_PER_GPU * gpus or None, mem_gb)
 
 
-def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
+def requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resources:
     """The resources of `hardware`, unless the settings override them."""
     names = ("gpus_per_node", "cpus_per_task", "mem_gb")
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
@@ -175,7 +175,7 @@ def _requested(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> Resou
 def no_cpus(hardware: HardwareConfig, settings: SlurmLauncherConfig) -> str | None:
     """A note for jobs that ask for no CPUs."""
     own = settings.exclusive or any(option in settings.additional_parameters for option in OWN_CPUS)
-    if own or _requested(hardware, settings).cpus_per_task is not None:
+    if own or requested(hardware, settings).cpus_per_task is not None:
         return None
     return f"hardware={hardware.name} asks for no CPUs, and SLURM then gives one; set hydra.launcher.cpus_per_task"
 
@@ -185,11 +185,12 @@ def make_executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLaunc
     # Imported late: only submission needs it.
     import submitit
 
-    asked = _requested(hardware, settings)
+    asked = requested(hardware, settings)
     folder = paths.expanded("hydra.launcher.submitit_folder", settings.submitit_folder)
     site = {name: value for name in SITE if (value := getattr(settings, name)) is not None}
     try:
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=settings.max_requeues)
+        python = None if settings.python is None else shlex.quote(settings.python)
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=settings.max_requeues, python=python)
         executor.update_parameters(
             job_name=planned.name,
             time=settings.timeout_min,
@@ -198,8 +199,8 @@ def make_executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLaunc
             ntasks_per_node=1,
             cpus_per_task=asked.cpus_per_task,
             gpus_per_node=asked.gpus_per_node,
-            setup=[f": submission {token}", *_setup(asked.cpus_per_task, settings.setup or [])],
-            teardown=_teardown(executor, asked.nodes, settings.container or []),
+            setup=[f": submission {token}", *_setup(asked.cpus_per_task, settings)],
+            teardown=_teardown(executor, asked.nodes, settings),
             srun_args=[*SRUN_ARGS, *(settings.srun_args or []), *(settings.container or [])],
             additional_parameters={"requeue": True, **settings.additional_parameters},
             **site,
@@ -214,17 +215,29 @@ def make_executor(planned: Sweep, hardware: HardwareConfig, settings: SlurmLaunc
     return executor
 
 
-def _setup(cpus: int | None, lines: list[str]) -> list[str]:
+def _setup(cpus: int | None, settings: SlurmLauncherConfig) -> list[str]:
+    return [f"export {slurm_job.LOOKS_AFTER_SRUN}=1", *exports(cpus, settings), *(settings.setup or [])]
+
+
+def exports(cpus: int | None, settings: SlurmLauncherConfig) -> list[str]:
+    """Shell lines that tell a job's srun how many CPUs a task has, and what pyxis is to do."""
     # Since 22.05, srun does not inherit the number of CPUs from sbatch.
-    return [*([f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []), *lines]
+    lines = [f"export SRUN_CPUS_PER_TASK={cpus}"] if cpus else []
+    if any(word.startswith("--container-") for word in settings.srun_args or []):
+        # A node that was lost has kept the container of this job, whose next start would be refused there.
+        lines.append("export ENROOT_FORCE_OVERRIDE=yes")
+    return lines
 
 
-def _teardown(executor: Any, nodes: int, container: list[str]) -> list[str] | None:
-    """Shell lines after srun."""
-    if nodes == 1:
-        return None
-    see = [sys.executable, "-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder), str(nodes)]
-    return ["code=$?", f"[ $code = 0 ] || {shlex.join([*container, *see])}", "exit $code"]
+def _teardown(executor: Any, nodes: int, settings: SlurmLauncherConfig) -> list[str]:
+    """Shell lines after srun, outside of a container: there SLURM's programs are."""
+    see = ["-m", "resnet_exp.sweep.launchers.lost_node", str(executor.folder), str(nodes)]
+    line = shlex.join([sys.executable, *see])
+    if settings.container:
+        # This interpreter may be the container's own.
+        inside = shlex.join([*settings.container, settings.python or sys.executable, *see])
+        line = f"if [ -x {shlex.quote(sys.executable)} ]; then {line}; else {inside}; fi"
+    return ["code=$?", f"[ $code = 0 ] || {{ {line}; }}", "exit $code"]
 
 
 def _submit(executor: Any, run_ids: list[str], tasks: list[slurm_job.SlurmJob]) -> dict[str, str]:
@@ -286,7 +299,7 @@ def on_slurm(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
             return EXIT_DONE
         with tracked(sweep) as tracker:
             ended = watch_sweep(sweep, saw_done=tracker.saw)
-        return end_sweep(ended)
+        return end_sweep(sweep, ended)
     except KeyboardInterrupt:
         if submitted:
             console.say(f"left; the jobs keep running: {shows} shows them")

@@ -33,7 +33,7 @@ from resnet_exp.core.terminal import console
 from resnet_exp.launch.config_file import read_config
 from resnet_exp.launch.run import resume_run
 from resnet_exp.runs.command import git
-from resnet_exp.runs.failure import current_failure, write_error
+from resnet_exp.runs.failure import ask_requeue, current_failure, write_error
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.submission import Task
 
@@ -41,6 +41,8 @@ STOP = (signal.SIGTERM, signal.SIGUSR2)
 # How long a requeued job waits for processes of its earlier start, and a job for a controller that is down.
 PATIENCE_SECONDS = 120
 CONTROLLER_SECONDS = 600
+# Set by batch scripts that look after srun whether the job is to start again. Those of earlier versions do not.
+LOOKS_AFTER_SRUN = "RESNET_EXP_LOOKS_AFTER_SRUN"
 
 
 @dataclass
@@ -76,7 +78,7 @@ class SlurmJob(Task):
         # If another node has failed, srun's signal ends the run; it is not a reason to requeue.
         failure = current_failure(run)
         if code == EXIT_INTERRUPTED and failure is None:
-            return self._interrupted()
+            return self._interrupted(run)
         raise RunFailed(failure.error if failure is not None else f"exit code {code}")
 
     def _run(self, run: RunFolder) -> int:
@@ -88,10 +90,10 @@ class SlurmJob(Task):
     def _compare_commits(self) -> None:
         code = git()
         now = code.commit if code is not None else None
-        if self.commit and now != self.commit:
-            console.say(f"note: submitted at commit {self.commit[:12]}, the code is now at {str(now)[:12]}")
+        if self.commit and now and now != self.commit:
+            console.say(f"note: submitted at commit {self.commit[:12]}, the code is now at {now[:12]}")
 
-    def _interrupted(self) -> str:
+    def _interrupted(self, run: RunFolder) -> str:
         """Requeue the job, unless SLURM requeues it itself or has canceled it."""
         # SLURM may send its signal again, which must not interrupt the requeue.
         for number in STOP:
@@ -103,11 +105,24 @@ class SlurmJob(Task):
         state = slurm.state(job)
         if state in ("RUNNING", None):
             # A signal before a time limit or a preemption: without a requeue, SLURM would just kill the job.
-            self.start_again(job)
+            self._ask_for_another_start(run, job)
         else:
             console.say(f"SLURM has this job as {state}: it starts again, or not, as SLURM decides")
         # Exit without submitit, which would write a result or an error for a job that starts again.
         sys.exit(EXIT_INTERRUPTED)
+
+    def _ask_for_another_start(self, run: RunFolder, job: str) -> None:
+        """Requeue the job, or leave that to its batch script where there is no scontrol, as in most containers."""
+        if shutil.which("scontrol") is not None or LOOKS_AFTER_SRUN not in os.environ:
+            self.start_again(job)
+            return
+        self._check_restarts()
+        ask_requeue(run)
+        console.say(f"no scontrol in this container: the batch script of job {job} requeues it")
+
+    def _check_restarts(self) -> None:
+        if slurm.restarts() >= self.max_requeues:
+            raise _exhausted(self.max_requeues)
 
     def keep(self, submitit_folder: Path, job: str) -> None:
         """Pickle this object where its job looks for it, unless submitit has done so."""
@@ -126,8 +141,7 @@ class SlurmJob(Task):
         Raises:
             RunFailed: it was requeued `max_requeues` times, or cannot be requeued.
         """
-        if slurm.restarts() >= self.max_requeues:
-            raise _exhausted(self.max_requeues)
+        self._check_restarts()
         _requeue(job)
 
 

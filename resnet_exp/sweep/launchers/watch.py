@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -15,8 +16,7 @@ from resnet_exp.core.machine import slurm
 from resnet_exp.core.machine.slurm import QueuedJob
 from resnet_exp.core.terminal import console
 from resnet_exp.runs import status_table
-from resnet_exp.runs.states import UNREADABLE, RunState
-from resnet_exp.sweep.planned import Sweep
+from resnet_exp.runs.states import UNREADABLE, RunState, Scheduler
 
 POLL_SECONDS = 1.0
 # SLURM's controller serves many users; more frequent queries add little.
@@ -24,6 +24,14 @@ QUEUE_SECONDS = 5.0
 OVER = ("done", "failed", "stopped", "missing", UNREADABLE)
 # A job that changes its queue state can briefly vanish: a run must look ended for a while.
 SETTLE_SECONDS = 15.0
+
+
+class Watched(Protocol):
+    """Runs that can be watched, such as a `resnet_exp.sweep.planned.Sweep`."""
+
+    def states(self, scheduler: Scheduler) -> list[RunState]:
+        """State of each run."""
+        ...
 
 
 class Remembered:
@@ -55,7 +63,7 @@ class Remembered:
 
 
 def watch_sweep(
-    sweep: Sweep,
+    sweep: Watched,
     settle: float = SETTLE_SECONDS,
     alive: Callable[[], bool] | None = None,
     saw_done: Callable[[int], None] = lambda done: None,
@@ -75,11 +83,11 @@ def watch_sweep(
             found = sweep.states(scheduler)
             show(found)
             saw_done(_done(found))
-            if all(state.kind == "done" for state in found):
+            going = alive() if alive else not all(state.kind in OVER for state in found)
+            if not going and all(state.kind == "done" for state in found):
                 return found
-            over = not alive() if alive else all(state.kind in OVER for state in found)
             now = time.monotonic()
-            over_since = (over_since or now) if over else None
+            over_since = None if going else (over_since or now)
             if over_since is not None and now - over_since >= settle:
                 found = sweep.states(scheduler)
                 saw_done(_done(found))
