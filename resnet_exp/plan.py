@@ -9,10 +9,14 @@ from resnet_exp import cli
 from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import LauncherConfig, RunConfig
 from resnet_exp.core import paths
+from resnet_exp.core.budget import Budget
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, RequestError
 from resnet_exp.core.terminal import console, help_text, program
 from resnet_exp.planning import schedule_text
 from resnet_exp.planning.best_in_budget import BUDGET
+from resnet_exp.planning.export.request import WRITE, take_export
+from resnet_exp.planning.export.sky import cheapest_within
+from resnet_exp.planning.export.work import Written
 from resnet_exp.planning.lines import PlannedText
 from resnet_exp.planning.questions import take_question
 from resnet_exp.planning.run_plan import plan_run
@@ -23,7 +27,7 @@ from resnet_exp.sweep.planned import Sweep
 
 PICTURE = "picture"
 HELP = """\
-What a run or a sweep would do, how long and for how much. Starts nothing, writes nothing, and needs neither the data
+What a run or a sweep would do, how long and for how much. Starts nothing, and needs neither the data
 nor the GPUs.
 
   resnet_exp plan recipe=mild ssr=0.36 dataset=imagenet dataset.dir=PATH hardware=p4d.24xlarge
@@ -31,6 +35,13 @@ nor the GPUs.
   resnet_exp plan -m recipe=mild,hot ssr=0.1,0.2 seed=17,18,19
   resnet_exp plan target_top1=0.766 [dataset=imagenet]      the cheapest and the fastest known way there
   resnet_exp plan budget=10min [hardware=p4d.24xlarge]      the best known top-1 for it; 'budget=$10' too
+
+With --write KIND FILE, a file that starts the planned run or sweep elsewhere:
+  resnet_exp plan ... --write slurm job.sh                    for sbatch, without submitit
+  resnet_exp plan ... --write compose compose.yaml [--image NAME]   for Docker or Podman on this machine
+  resnet_exp plan ... --write k8s job.yaml --image NAME       a Kubernetes Job, an index for each run
+  resnet_exp plan ... --write sky task.yaml --bucket NAME [--data URL] [--image NAME] [budget=10usd]
+    for SkyPilot: spot machines with recovery, runs in a bucket; budget= chooses the cheapest machine that keeps to it
 
 To plan a command line, put plan after resnet_exp in it. resnet_exp --help shows its options.
 
@@ -43,7 +54,7 @@ A cost is that time at the price of hardware=NAME on the date shown.
 Exit code: 0 planned, 2 the request is wrong."""
 
 # What a run has no such words for; a shell completes them.
-WORDS = (f"{PICTURE}=", f"{TARGET}=", f"{BUDGET}=")
+WORDS = (f"{PICTURE}=", f"{TARGET}=", f"{BUDGET}=", WRITE)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -53,6 +64,9 @@ def main(words: Sequence[str] | None = None) -> int:
         console.say(help_text.wrapped(HELP, console.width()))
         return EXIT_DONE
     try:
+        export, words = take_export(words)
+        if export is not None and export.budget is not None:
+            words = [*words, f"hardware={_cheapest(export.budget, words)}"]
         own, words = command_line.take_words(words, PICTURE)
         picture = None
         if PICTURE in own:
@@ -62,6 +76,8 @@ def main(words: Sequence[str] | None = None) -> int:
                 )
             picture = output_path(paths.expanded(PICTURE, own[PICTURE]), f"{PICTURE}={own[PICTURE]}")
         question, words = take_question(words)
+        if question is not None and export is not None:
+            raise RequestError(f"{question.name}= looks at all runs, and {WRITE} is for one; leave out one of the two")
     except RequestError as error:
         console.complain(str(error))
         return EXIT_BAD_REQUEST
@@ -71,10 +87,12 @@ def main(words: Sequence[str] | None = None) -> int:
             raise RequestError(f"{question.name}= looks at all runs of runs_dir and is not for a sweep; leave out -m")
         if picture is not None:
             raise RequestError(f"{PICTURE}= draws one run; leave out -m, or plan one of its runs by itself")
-        return _show(plan_sweep(sweep, launcher, words))
+        written = export and export.write(sweep, words, launcher)
+        return _show(plan_sweep(sweep, launcher, words), written)
 
     def of_run(config: RunConfig) -> int:
-        code = _show(plan_run(config) if question is None else question.answer(config))
+        written = export and export.write(config, words, None)
+        code = _show(plan_run(config) if question is None else question.answer(config), written)
         if picture is not None:
             save(schedule_text.draw(config), picture, f"{PICTURE}={picture}")
             console.say(f"wrote {picture}")
@@ -83,8 +101,18 @@ def main(words: Sequence[str] | None = None) -> int:
     return cli.run_hydra(words, of_run, of_sweep, writes=False)
 
 
-def _show(plan: PlannedText) -> int:
+def _cheapest(budget: Budget, words: Sequence[str]) -> str:
+    planned = cli.compose(words)
+    configs = [planned] if isinstance(planned, RunConfig) else [run.config for run in planned[0].runs]
+    return cheapest_within(budget, configs).name
+
+
+def _show(plan: PlannedText, written: Written | None = None) -> int:
     console.say(plan.text(console.width()))
+    if written is not None:
+        for need in written.needs:
+            console.say(f"needs: {need}")
+        console.say(f"written; start it with: {written.start}")
     return EXIT_DONE
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from resnet_exp.config import identity, schedule
+from resnet_exp.config import identity, initial_weights, schedule
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.terminal.text import percent_with_error, plural
 from resnet_exp.launch import dataset
@@ -19,6 +19,7 @@ from resnet_exp.planning.training_time import History
 from resnet_exp.results.published_runs import published
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import FAITHFUL, recipe_text
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def expected_top1(config: RunConfig, history: History, changed: bool) -> Expecte
         return found
     if changed:
         return Expected(None, "not known: its settings differ from the recipe's, and none of your runs is like it")
-    return _around(_published(config), length, "published") or Expected(None, "not known: no run like it")
+    faithful = "" if config.speed.name == FAITHFUL else f", with speed={FAITHFUL}"
+    return _around(_published(config), length, f"published{faithful}") or Expected(None, "not known: no run like it")
 
 
 def _around(known: Known, epochs: int, whose: str) -> Expected | None:
@@ -93,7 +95,8 @@ def _published(config: RunConfig) -> Known:
 
 
 def _is_like(run: RunRecord, config: RunConfig) -> bool:
-    mine = (config.recipe, config.model.name, config.dataset.name, config.resolution.eval_crop)
+    recipe = recipe_text(config.recipe, weights=initial_weights.label(config.init_from))
+    mine = (recipe, config.model.name, config.dataset.name, config.resolution.eval_crop)
     whole = run.epochs is not None and not run.clock.startswith(FIRST_HIT)
     return whole and mine == (run.recipe, run.model, run.dataset, run.eval_crop)
 

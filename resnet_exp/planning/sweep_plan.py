@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_exp.config import disk_usage, schedule
+from resnet_exp.config import disk_usage, initial_weights, schedule
 from resnet_exp.config.checks import validate
 from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import BasicLauncherConfig, LauncherConfig, RunConfig, SlurmLauncherConfig
@@ -137,7 +137,7 @@ def _states(outlooks: list[RunOutlook]) -> str:
 
 
 def _recipe(config: RunConfig) -> str:
-    return recipe_text(config.recipe, config.speed.name)
+    return recipe_text(config.recipe, config.speed.name, initial_weights.label(config.init_from))
 
 
 def _grouped(outlooks: list[RunOutlook]) -> dict[str, list[RunOutlook]]:

@@ -20,9 +20,10 @@ import yaml
 
 from resnet_exp.config import identity, schedule
 from resnet_exp.config.schema import NAMED_DATASETS, RunConfig
-from resnet_exp.core.errors import RequestError
+from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.terminal.text import below_here, between, span
 from resnet_exp.data import formats
+from resnet_exp.data.conversion.files import ConvertedFiles
 from resnet_exp.data.images import image_tree
 from resnet_exp.launch.config_file import stored_config
 from resnet_exp.planning.scaling import extrapolate, published_speeds
@@ -33,7 +34,9 @@ from resnet_exp.runs.folder import CANNOT_BE_READ, RunFolder, list_runs
 from resnet_exp.runs.result import Result, read_result, recipe_text
 
 # Training images of well-known datasets, if they have all of their classes.
-KNOWN_SIZES = {("digits", 10): KNOWN_IMAGES["digits"], ("imagenet", 1000): KNOWN_IMAGES["imagenet"]}
+KNOWN_SIZES = {
+    (name, classes): KNOWN_IMAGES[name] for name, classes in (("digits", 10), ("imagenet", 1000), ("photos", 11))
+}
 # Most files of an image folder to count; the size of a larger one is unknown, as counting would take too long.
 COUNTED_FILES = 200_000
 # Tolerance for equal mean image areas: with progressive resizing, a short run may only have small images.
@@ -100,7 +103,8 @@ def _kind_of(config: RunConfig) -> str:
 
 def _kind_of_result(result: Result) -> str:
     """The same as `_kind_of` of the run's configuration."""
-    hardware, names = result.hardware, [result.recipe_text, result.model, result.dataset, result.data]
+    recipe, hardware = recipe_text(result.recipe, result.speed), result.hardware
+    names = [recipe, result.model, result.dataset, result.data]
     return json.dumps([*names, hardware.name, hardware.devices, hardware.nodes, hardware.precision])
 
 
@@ -153,12 +157,28 @@ def train_images(config: RunConfig, history: History) -> int | None:
     dataset, loader = config.dataset, config.data.loader
     if formats.format_of(config.data.loader) is formats.SYNTHETIC:
         return int(loader["train_images"])
-    if (manifest := formats.given_manifest(loader, config.data.cache_dir)) is not None:
-        return manifest.images
-    known = KNOWN_SIZES.get((dataset.name, config.model.num_classes)) or _count(str(Path(dataset.root) / "train"))
+    size = KNOWN_SIZES.get((dataset.name, config.model.num_classes))
+    if (stored := _stored(config, size)) is not None:
+        return stored
+    known = size or _count(str(Path(dataset.root) / "train"))
     if known is None and (alike := history.alike(config)):
         return alike[0].train_images
     return known
+
+
+def _stored(config: RunConfig, size: int | None) -> int | None:
+    """Images of which files of the format itself tell; `size` is that of a known data set, which is not read for it."""
+    loader, cache_dir = config.data.loader, config.data.cache_dir
+    holds_images = not isinstance(formats.files_of(loader, cache_dir), ConvertedFiles)
+    if holds_images and size is not None:
+        return size
+    try:
+        known = formats.known(loader, cache_dir, config.dataset.root)
+    except (RequestError, RunFailed):
+        if holds_images:
+            return None  # a plan for another machine
+        raise
+    return None if known is None else known.images
 
 
 @cache

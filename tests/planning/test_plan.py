@@ -105,6 +105,13 @@ def test_published_time_and_todays_price(run_cli: RunCli) -> None:
     assert row(done.stdout, "top-1") == "76.60% after as many epochs, 1 run, published"
     assert row(done.stdout, "disk").startswith("up to 716 MB in the run folder, 102 MB when it is done; about 202 GB")
     assert row(done.stdout, "state") == "not started"
+    fast = run_cli(*P4D, "ssr=0.36", "speed=fast", module=PLAN)
+    assert row(fast.stdout, "top-1").endswith(", published, with speed=faithful")
+    source = run_cli(*P4D, "ssr=0.36", "data.loader.write_mode=source", module=PLAN)
+    assert "about 157 GB of FFCV files" in row(source.stdout, "disk")
+    words = ("data=imagefolder", "data.loader.decoder=compiled", "data.loader.index=true")
+    indexed = run_cli(*P4D, "ssr=0.36", *words, module=PLAN)
+    assert row(indexed.stdout, "disk").endswith("; about 3 GB of an index in data.cache_dir, written once")
     assert rows(done.stdout, r"p4d\.24xlarge") == [f"{seconds / 60:.1f} min  ${cost:.2f}  $7.54  2026-11-09"]
     assert row(done.stdout, "unknown").startswith("BM.GPU.H100.8, ")
 
@@ -411,9 +418,12 @@ def test_best_for_a_budget(run_cli: RunCli, tmp_path: Path) -> None:
 
 def test_wrong_budgets(run_cli: RunCli) -> None:
     for words, said in (
-        (["budget=0"], "budget=0 is no time or price; a shell reads $1 as a variable, so quote it; use budget=10min"),
-        (["budget=soon"], "budget=soon is no time or price; use budget=10min, budget=2h, 'budget=$10' or budget=10usd"),
-        (["budget=$10min"], "budget=$10min is no time or price;"),
+        (["budget=0"], "budget=0 is not a time or price; a shell reads $1 as a variable, so quote it; use "),
+        (
+            ["budget=soon"],
+            "budget=soon is not a time or price; use budget=10min, budget=2h, 'budget=$10' or budget=10usd",
+        ),
+        (["budget=$10min"], "budget=$10min is not a time or price;"),
         (["-m", "budget=1h", "seed=1,2"], "seed=1,2 has no effect with budget="),
         (["budget=1h", "target_top1=0.7"], "target_top1= and budget= are two questions"),
         (["budget=1h", "picture=x.svg"], "picture= draws one run and budget= looks at all of them"),
