@@ -1,6 +1,7 @@
 """``failure.json``: why the last attempt of a run failed. ``node*.json``: how the ranks of each of several nodes ended.
 
-Both record `slurm.attempt`, the start of the SLURM job they belong to, so that older files are ignored.
+``requeue.json``: a job asks its batch script for another start. All record `slurm.attempt`, the start of the SLURM job
+they belong to, so that older files are ignored.
 """
 
 from __future__ import annotations
@@ -180,3 +181,23 @@ def _reported_attempt(run: RunFolder, node: int) -> str | None:
         report = read_record(run.node_report(node), partial(from_json, NodeReport))
         return report.attempt if report is not None else None
     return None
+
+
+@dataclass(frozen=True)
+class RequeueRequest:
+    """What a job leaves for its batch script, where it cannot requeue itself: `slurm.attempt` of its start."""
+
+    attempt: Text | None
+
+
+def ask_requeue(run: RunFolder) -> None:
+    """Ask the batch script of this process's job to requeue it."""
+    files.write_json(run.requeue, {"schema": files.SCHEMA, **asdict(RequeueRequest(slurm.attempt()))})
+
+
+def asks_requeue(run: RunFolder) -> bool:
+    """Whether this start of the job has asked its batch script for another."""
+    with contextlib.suppress(RequestError):
+        asked = read_record(run.requeue, partial(from_json, RequeueRequest))
+        return asked is not None and asked.attempt == slurm.attempt()
+    return False

@@ -3,8 +3,8 @@
 ``config.yaml`` (the configuration), ``environment.json`` (code and machine), ``dataset.json`` (classes and images),
 ``rank*.log``, ``metrics.jsonl`` (one line per evaluation), ``trace.jsonl`` (one line per batch, if requested),
 ``progress.json`` (updated every few seconds), ``checkpoints/``, ``weights.pt``, ``node*.json`` (how the ranks of one of
-several nodes ended), and at the end
-``result.json`` or ``failure.json``. JSON files are written atomically.
+several nodes ended), ``requeue.json`` (of a job that could not requeue itself), and at the end ``result.json`` or
+``failure.json``. JSON files are written atomically.
 """
 
 from __future__ import annotations
@@ -91,6 +91,11 @@ class RunFolder:
     def node_report(self, node: int) -> Path:
         """Report of the launcher on one of several nodes about its ranks."""
         return self.path / f"node{node}.json"
+
+    @property
+    def requeue(self) -> Path:
+        """The start of a SLURM job that asks its batch script for another, since its container has no scontrol."""
+        return self.path / "requeue.json"
 
 
 # Folders to look into for runs, and to name.

@@ -34,9 +34,14 @@ OLD_SPEED = "samples_per_second"
 FAITHFUL = "faithful"
 
 
-def recipe_text(recipe: str, speed: str) -> str:
-    """What tells how a run was trained: the recipe, and ``speed=`` where that is not the original's arithmetic."""
-    return recipe if speed == FAITHFUL else f"{recipe} speed={speed}"
+def recipe_text(recipe: str, speed: str = FAITHFUL, weights: str | None = None) -> str:
+    """What tells how a run was trained.
+
+    The recipe; ``speed=`` where that is not the original's arithmetic; ``init_from=`` and the name of the weights where
+    they were not fresh.
+    """
+    more = [f"speed={speed}"] * (speed != FAITHFUL) + [f"init_from={weights}"] * (weights is not None)
+    return " ".join([recipe, *more])
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,13 @@ class Result:
     data_set: Text | None = None
     data_set_fingerprint: Text | None = None
     speed: Text = FAITHFUL
+    # The name of the weights that it started from; None for fresh ones, and in results of an earlier version.
+    init_from: Text | None = None
 
     @property
     def recipe_text(self) -> str:
         """The recipe, as readers of results name it."""
-        return recipe_text(self.recipe, self.speed)
+        return recipe_text(self.recipe, self.speed, self.init_from)
 
     @property
     def cost_usd(self) -> float | None:

@@ -5,6 +5,7 @@ A run folder's own files take precedence: SLURM forgets jobs, and can call a job
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass, replace
@@ -178,8 +179,10 @@ def _state(run: RunFolder, known: _Known) -> RunState:
 def _readable_state(run: RunFolder, known: _Known) -> RunState:
     name = run.path.name
     result = read_result(run)
-    if result is not None:
-        return _done(run, result, known.listed_jobs.get(name))
+    done = None if result is None else _done(run, result, known.listed_jobs.get(name))
+    # What failed after the training may be in work again.
+    if done is not None and not (done.why and (is_locked(run.lock) or known.queued(name))):
+        return done
     if is_locked(run.lock):
         return _running(run, known.listed_jobs.get(name))
     here, job = known.queued(name), known.jobs.get(name)
@@ -215,7 +218,10 @@ def _waiting(job: QueuedJob) -> str:
 
 def _done(run: RunFolder, result: Result, job: str | None) -> RunState:
     seconds, epochs = result.timing.train_seconds, str(result.epochs)
-    return RunState(run.path.name, "done", run.path, "", epochs, result.top1, seconds, job=job)
+    why = ""
+    with contextlib.suppress(RequestError):  # the result counts
+        why = failure.error if (failure := read_failure(run)) is not None else ""  # of what came after the training
+    return RunState(run.path.name, "done", run.path, why, epochs, result.top1, seconds, job=job)
 
 
 def _running(run: RunFolder, job: str | None) -> RunState:

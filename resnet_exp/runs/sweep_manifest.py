@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import SCHEMA, write_json, writing
+from resnet_exp.core.files import SCHEMA, write_text, writing
 from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
 from resnet_exp.core.records import from_json, read_record
 from resnet_exp.core.terminal import console
@@ -77,7 +77,12 @@ def write_manifest(runs_dir: Path, manifest: SweepManifest) -> None:
     path = path_of(runs_dir, manifest.sweep)
     with writing(f"runs_dir={runs_dir}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"schema": SCHEMA, **asdict(manifest)})
+        write_text(path, manifest_text(manifest))
+
+
+def manifest_text(manifest: SweepManifest) -> str:
+    """What the file of a manifest has."""
+    return json.dumps({"schema": SCHEMA, **asdict(manifest)}, indent=1) + "\n"
 
 
 def read_manifest(runs_dir: Path, name: str) -> SweepManifest | None:
