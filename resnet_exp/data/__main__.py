@@ -28,7 +28,7 @@ devkit. Rerun the same command to resume after an interruption.
 
 exit code: 0 done, 1 a tar is damaged or the disk is full, 2 the request is wrong"""
 CHECK = """\
-PATH holds train/<class>/* and val/<class>/*, or <class>/*. Every image is decoded.
+PATH holds train/<class>/* and val/<class>/*, <class>/*, or Parquet files. Every image is decoded.
 
 BAD: a run would be refused, fail, or show a wrong top-1. NOTE: it would not, but look at it.
 
@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", type=user_path, metavar="DIR", help="default: TARS_DIR")
     one.add_argument("--convert", choices=list(imagenet.FORMATS), help="write FFCV files or MDS shards as well")
     one = add("check", "say what is wrong with a folder of images", CHECK, _check)
-    one.add_argument("path", type=user_path, metavar="PATH", help="a folder with train and val, or of classes")
+    one.add_argument(
+        "path", type=user_path, metavar="PATH", help="a folder with train and val, of classes, or of Parquet"
+    )
     one.add_argument("--json", action="store_true", help="print one JSON object a finding")
     return parser
 

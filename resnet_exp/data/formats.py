@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from resnet_exp.data.conversion.manifest import Manifest
-from resnet_exp.data.conversion.process import ConversionOptions, Say
+from resnet_exp.data.conversion.files import ConvertedFiles, FormatFiles, Known
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.imagefolder.decoders import PILLOW
-from resnet_exp.data.images.fingerprint import Scan
+from resnet_exp.data.imagefolder.files import IndexFiles
+from resnet_exp.data.parquet.files import ParquetFiles
 from resnet_exp.data.streaming.files import MDSShards
-
-
-class ConvertedFiles(Protocol):
-    """The files of a format that images are converted to; `resnet_exp.data.ffcv.files.FFCVFiles` says more."""
-
-    def place_of(self, root: str, split: str) -> Path:
-        """File or folder of a split."""
-        ...
-
-    def needs_folder(self) -> bool:
-        """Whether an image folder is read."""
-        ...
-
-    def named(self, split: str, place: Path) -> str:
-        """The setting that names a split's place."""
-        ...
-
-    def find_converted(self, root: str, say: Say) -> None:
-        """Find converted images of the same content under another name."""
-        ...
-
-    def check(self, root: str, options: ConversionOptions) -> dict[str, Path]:
-        """Check both splits if they are there; returns those that are to be converted."""
-        ...
-
-    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
-        """Check both splits, and convert what is missing."""
-        ...
-
-    def verify(self, root: str, split: str, tell: Callable[[int, int], None]) -> Manifest:
-        """Check every byte of a split."""
-        ...
-
-    def given_manifest(self) -> Manifest | None:
-        """The manifest of the training images that the settings name."""
-        ...
-
-    def scan(self, root: str, split: str) -> Scan | None:
-        """The classes and images of a split."""
-        ...
-
-    def facts(self, root: str) -> dict[str, object]:
-        """What a run trains on, for its ``environment.json``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,24 +22,30 @@ class DataFormat:
         loader: ``data.loader._target_``, the function that makes its loaders.
         augments: whether its loaders do RandAugment.
         reads_images: whether there is an image folder at all.
-        files: what images are converted to; None if they are read as they are.
-        defaults: settings of ``data.loader`` that files do not have; a run that has all of them is that of a version
-            without them.
+        files: what is read beside an image folder, or instead of one; None if nothing else is.
+        images_a_core: images a second that a core of an AMD EPYC loads at 176 pixels (docs/performance.md,
+            docs/parquet.md); None if it has not been measured.
     """
 
     name: str
     loader: str
     augments: bool = True
     reads_images: bool = True
-    files: type[FFCVFiles] | type[MDSShards] | None = None
-    defaults: Mapping[str, object] = field(default_factory=dict[str, object], hash=False)
+    files: type[FormatFiles] | None = None
+    images_a_core: int | None = None
 
 
-FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=FFCVFiles)
-IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader", defaults={"decoder": PILLOW})
-STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=MDSShards)
+FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=FFCVFiles, images_a_core=2900)
+IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader", images_a_core=590, files=IndexFiles)
+STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=MDSShards, images_a_core=1700)
+PARQUET = DataFormat("parquet", "resnet_exp.data.parquet.make_loader", files=ParquetFiles, images_a_core=1030)
 SYNTHETIC = DataFormat("synthetic", "resnet_exp.data.synthetic.make_loader", augments=False, reads_images=False)
-ALL = (FFCV, IMAGE_FOLDER, STREAMING, SYNTHETIC)
+ALL = (FFCV, IMAGE_FOLDER, PARQUET, STREAMING, SYNTHETIC)
+
+
+def converted() -> list[tuple[str, type[ConvertedFiles]]]:
+    """The formats that image folders are converted to, by name."""
+    return [(one.name, one.files) for one in ALL if one.files is not None and issubclass(one.files, ConvertedFiles)]
 
 
 def format_of(loader: Mapping[str, object]) -> DataFormat | None:
@@ -98,14 +58,16 @@ def has_processes(loader: Mapping[str, object]) -> bool:
     return format_of(loader) is IMAGE_FOLDER and loader.get("decoder", PILLOW) == PILLOW
 
 
-def files_of(loader: Mapping[str, object], cache_dir: str) -> FFCVFiles | MDSShards | None:
-    """What the images of ``data.loader`` are converted to; None if they are not.
+def files_of(loader: Mapping[str, object], cache_dir: str) -> FormatFiles | None:
+    """What ``data.loader`` reads beside an image folder, or instead of one; None if nothing else.
 
     Raises:
         RequestError: a setting is unknown, missing or of no use.
     """
     found = format_of(loader)
-    return None if found is None or found.files is None else found.files.of(loader, cache_dir)
+    if found is None or found.files is None or (found is IMAGE_FOLDER and not loader.get("index", False)):
+        return None
+    return found.files.of(loader, cache_dir)
 
 
 def needs_folder(loader: Mapping[str, object], cache_dir: str) -> bool:
@@ -114,7 +76,12 @@ def needs_folder(loader: Mapping[str, object], cache_dir: str) -> bool:
     return files.needs_folder() if files is not None else found is not None and found.reads_images
 
 
-def given_manifest(loader: Mapping[str, object], cache_dir: str) -> Manifest | None:
-    """The manifest of the training images that ``data.loader`` names; None where it names none."""
+def known(loader: Mapping[str, object], cache_dir: str, root: str) -> Known | None:
+    """What is known of the training images before they are read; None if nothing but an image folder tells.
+
+    Raises:
+        RequestError: what tells is damaged.
+        RunFailed: an object store cannot be read.
+    """
     files = files_of(loader, cache_dir)
-    return None if files is None else files.given_manifest()
+    return None if files is None else files.known(root)

@@ -20,19 +20,10 @@ import torch
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.data.contract import IGNORED, Batch, Split
 from resnet_exp.data.device_copy import DeviceCopy, use_device_of
-from resnet_exp.data.kernels.batch import (
-    ALL_FRACTIONS,
-    FULL_SIZE,
-    Rule,
-    Samples,
-    Scratch,
-    load,
-    make_scratch,
-    rule_of,
-    to_read,
-)
+from resnet_exp.data.kernels.batch import Samples, Scratch, load, make_scratch, to_read
 from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
 from resnet_exp.data.kernels.resize import Numbers, Pixels
+from resnet_exp.data.kernels.rule import AS_FFCV, AS_FFCV_SCHEDULED, AS_PILLOW, Rule, rule_of
 
 # Numbers of images within their split.
 Indices = npt.NDArray[np.int64]
@@ -148,9 +139,9 @@ class GPUSlot(Slot):
 class _Memory:
     """What the batches of an epoch are made in; the next epoch uses it again."""
 
-    def __init__(self, split: Split) -> None:
+    def __init__(self, split: Split, as_pillow: bool) -> None:
         """Allocate slots: one batch in use, one in the making, and those that are ready."""
-        self._split, self._room = split, (0, 0)
+        self._split, self._as_pillow, self._room = split, as_pillow, (0, 0)
         self._scratch: list[Scratch] = []
         count = split.prefetch_factor + 2
         self.slots: list[Slot]
@@ -165,7 +156,8 @@ class _Memory:
         room = max(self._room[0], int(samples.height.max())), max(self._room[1], int(samples.width.max()))
         if room != self._room:
             self._room = room
-            self._scratch = [make_scratch(*room, self._split.crop) for _ in range(decoders(self._split))]
+            count, as_pillow = decoders(self._split), self._as_pillow
+            self._scratch = [make_scratch(*room, self._split.crop, as_pillow) for _ in range(count)]
         return self._scratch
 
 
@@ -193,17 +185,19 @@ class _Maker:
         for other in decoding:
             other.result()
         for number in np.flatnonzero(status):
-            self._make_again(samples, int(number), own, images_out)
+            self._make_again(samples, int(number), images_out)
         slot.finish()
         return slot
 
-    def _make_again(self, samples: Samples, number: int, scratch: Scratch, images_out: Pixels) -> None:
+    def _make_again(self, samples: Samples, number: int, images_out: Pixels) -> None:
         """Make an image of a batch of its pixels."""
         index, one = samples.indices[number : number + 1], np.zeros(1, np.int64)
         pixels = self._source.redecoded(int(index[0]))
         height, width = (np.array([side], np.int64) for side in pixels.shape[:2])
-        sample = Samples(one != 0, height, width, one, one + pixels.size, index)
+        sample = Samples(one != 0, height, width, one, one + pixels.size, one, index)
         counter, status = one.copy(), one.copy()
+        # There may be more of them than the file has said.
+        scratch = self._memory.scratch(sample)[0]
         load(to_read(pixels.reshape(-1)), sample, self._rule, scratch, counter, images_out[number : number + 1], status)
 
 
@@ -222,7 +216,11 @@ class ThreadLoader:
     """A loader of what a source has, with RandAugment."""
 
     def __init__(
-        self, split: Split, source: Source, shuffled: Callable[[int], Indices], fractions: int | None = None
+        self,
+        split: Split,
+        source: Source,
+        shuffled: Callable[[int], Indices],
+        like: int | None = None,
     ) -> None:
         """Images of `source`.
 
@@ -230,11 +228,10 @@ class ThreadLoader:
             split: what to load.
             source: where it is.
             shuffled: number of an epoch of training to the images of this rank in it, in their order.
-            fractions: at which of its sizes a JPEG is decoded (`resnet_exp.data.kernels.batch.Rule`); None: the whole
-                one, and with ``data.decode=scheduled`` any.
+            like: whose images it makes (`resnet_exp.data.kernels.rule.Rule`); None: FFCV's.
         """
-        usual = FULL_SIZE if split.side_at is None else ALL_FRACTIONS
-        self._fractions = usual if fractions is None else fractions
+        usual = AS_FFCV if split.side_at is None else AS_FFCV_SCHEDULED
+        self._like = usual if like is None else like
         self.batch_size, self.images = split.batch_size, len(source)
         self._split, self._source, self._shuffled = split, source, shuffled
         self._augment = NOTHING
@@ -260,7 +257,7 @@ class ThreadLoader:
             slots = memory.slots
             reads = stack.enter_context(contextlib.closing(self._source.read(batches[first:], len(slots))))
             decoding, making, reading = (stack.enter_context(threads(count)) for count in (decoders(split), 1, 1))
-            maker = _Maker(rule_of(split, epoch, self._fractions, self._augment), self._source, memory, decoding)
+            maker = _Maker(rule_of(split, epoch, self._like, self._augment), self._source, memory, decoding)
             jobs = (
                 making.submit(
                     maker.make,
@@ -277,7 +274,7 @@ class ThreadLoader:
     @contextlib.contextmanager
     def _borrowed_memory(self) -> Iterator[_Memory]:
         """Memory of an epoch; one that begins while another is not done has its own."""
-        memory, self._memory = self._memory or _Memory(self._split), None
+        memory, self._memory = self._memory or _Memory(self._split, self._like == AS_PILLOW), None
         try:
             yield memory
         finally:

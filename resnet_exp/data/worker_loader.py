@@ -96,6 +96,8 @@ class WorkerLoader(DataLoader[Batch]):
             persistent_workers=split.num_workers > 0,
             prefetch_factor=split.prefetch_factor if split.num_workers else None,
             worker_init_fn=_begin_worker,
+            # The default up to Python 3.13. Other ways import torch in each worker, and take no data set of lambdas.
+            multiprocessing_context="fork" if split.num_workers else None,
             pin_memory=split.on_gpu,
             # DataLoader would draw its seed from the global generator, and so change MixUp after a resume.
             generator=torch.Generator().manual_seed(split.seed),

@@ -237,7 +237,8 @@ def test_images_that_cannot_be_converted_are_left_out_on_request(
         ("on_error=maybe", "on_error=maybe is unknown; use stop or skip"),
         ("verify=1", "verify=1 is unknown; use false or true"),
         ("max_skipped=3", "max_skipped=3 is for on_error=skip; add that or leave it out"),
-        ("data.loader.write_mode=png", "data.loader.write_mode=png is unknown; use one of raw, jpg, proportion"),
+        ("data.loader.write_mode=5", "data.loader.write_mode=5 is unknown; use one of raw, jpg, proportion, source"),
+        ("data=streaming data.loader.write_mode=raw", "data.loader.write_mode=raw is unknown; use one of jpg, source"),
         ("data.loader.jpeg_quality=0", "data.loader.jpeg_quality=0 is out of range; use 1 to 100"),
         ("data.loader.max_resolution=big", "data.loader.max_resolution=big is out of range; use 1 to 26000"),
         ("data.loader.compress_probability=2", "data.loader.compress_probability=2 is out of range; use 0 to 1"),
@@ -246,7 +247,7 @@ def test_images_that_cannot_be_converted_are_left_out_on_request(
 )
 def test_a_wrong_request_is_refused_in_a_line(word, line, run_cli: RunCli, photo_tree: PhotoTree, tmp_path: Path):
     where = ["dataset=imagefolder", f"dataset.dir={photo_tree()}", f"data.cache_dir={tmp_path / 'cache'}"]
-    done = run_cli(*where, word, module="resnet_exp.convert")
+    done = run_cli(*where, *word.split(), module="resnet_exp.convert")
     assert (done.returncode, done.stderr, done.stdout) == (2, f"{line}\n", "")
     assert not (tmp_path / "cache").exists()
 

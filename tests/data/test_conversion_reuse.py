@@ -15,7 +15,7 @@ import pytest
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_json
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion.files import FormatFiles
+from resnet_exp.data.conversion.files import ConvertedFiles
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.images import image_tree
@@ -45,7 +45,7 @@ def converter(request: pytest.FixtureRequest, tmp_path: Path, photo_tree: PhotoT
     """A converter that has converted ``photos``, to shards if a test asks for them, else to FFCV files."""
     photos = photo_tree()
     if getattr(request, "param", "ffcv") == "streaming":
-        files: FormatFiles = MDSShards(**shard_settings(tmp_path / "cache"))
+        files: ConvertedFiles = MDSShards(**shard_settings(tmp_path / "cache"))
     else:
         files = FFCVFiles(**{**file_settings(photos, "jpg"), "cache_dir": str(tmp_path / "cache")})
     made = Converter(files)

@@ -116,7 +116,7 @@ def test_files_of_different_classes_are_not_used_together(tmp_path: Path, photo_
 
 # What a file that was written elsewhere may be.
 FOREIGN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "a photograph": (lambda _: b"\xff\xd8\xff\xe0" * 900, "it is no FFCV file of format 2"),
+    "a photograph": (lambda _: b"\xff\xd8\xff\xe0" * 900, "it is not an FFCV file of format 2"),
     "short": (lambda content: content[:100], "it ends after 100 bytes"),
     "half written": (lambda content: content[:16] + bytes(8) + content[24:], "it was not written to its end"),
     "cut off": (lambda content: content[:-24], "bytes, its header says "),

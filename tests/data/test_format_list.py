@@ -12,9 +12,10 @@ from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.base import Conversion
-from resnet_exp.data.conversion.files import FormatFiles
+from resnet_exp.data.conversion.files import ConvertedFiles
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.formats import DataFormat
+from resnet_exp.data.imagefolder.files import IndexFiles
 from resnet_exp.data.streaming.files import MDSShards
 
 
@@ -42,17 +43,17 @@ def test_a_format_is_found_by_its_loader(one: DataFormat) -> None:
 def test_a_loader_of_the_user_is_no_format_of_ours() -> None:
     loader = {"_target_": "mine.make_loader"}
     assert formats.format_of(loader) is None and formats.files_of(loader, "") is None
-    assert formats.given_manifest(loader, "") is None
+    assert formats.known(loader, "", "") is None
 
 
 def test_what_is_read_is_known_from_the_settings() -> None:
     read = {one.name: formats.needs_folder(settings(one.name)["loader"], "") for one in formats.ALL}
-    assert read == {"ffcv": True, "imagefolder": True, "streaming": True, "synthetic": False}
+    assert read == {"ffcv": True, "imagefolder": True, "parquet": False, "streaming": True, "synthetic": False}
     assert not formats.needs_folder(settings("streaming")["loader"] | {"remote": "s3://bucket/folder"}, "")
 
 
-@pytest.mark.parametrize("files", [FFCVFiles, MDSShards], ids=lambda files: files.kind.name)
-def test_a_writer_knows_what_it_is_to_write(files: type[FormatFiles]) -> None:
+@pytest.mark.parametrize("files", [FFCVFiles, MDSShards, IndexFiles], ids=lambda files: files.kind.name)
+def test_a_writer_knows_what_it_is_to_write(files: type[ConvertedFiles]) -> None:
     assert issubclass(imported(files.kind.conversion), Conversion)
     assert any(one.files is files for one in formats.ALL)
 

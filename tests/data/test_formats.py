@@ -14,7 +14,7 @@ from resnet_exp.data import ffcv, imagefolder, synthetic
 from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
-from resnet_exp.data.images import digits, image_layouts, image_tree
+from resnet_exp.data.images import image_layouts, image_tree, shipped
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -31,8 +31,8 @@ FILES = {
 @pytest.fixture(scope="module")
 def digits_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     cache = str(tmp_path_factory.mktemp("cache"))
-    digits.prepare(cache)
-    return str(digits.folder_below(cache))
+    shipped.DIGITS.prepare(cache, lambda _: None)
+    return str(shipped.DIGITS.folder_below(cache))
 
 
 def make_split(root: str, **changes: Any) -> Split:

@@ -17,7 +17,7 @@ CONTENT = {"write_mode": "raw", "max_resolution": 500, "compress_probability": 0
 def test_checking_counts_to_the_number_of_pages_though_some_are_dropped(tmp_path: Path) -> None:
     unfinished = tmp_path / "train.ffcv.partial"
     found = [ImageFile(f"one/{number}.jpg", 0, 9, 9) for number in range(4)]
-    journal = Journal(unfinished, found, CONTENT)
+    journal = Journal(unfinished, found, CONTENT, page_bytes(500))
     journal.open()
     page = journal.layout.page_bytes
     with unfinished.open("r+b") as file:
@@ -27,7 +27,7 @@ def test_checking_counts_to_the_number_of_pages_though_some_are_dropped(tmp_path
         journal.add(Page(number, good, [Row(number, 1, 1, 1, 0, 3)]))
     journal.close()
 
-    again, told = Journal(unfinished, found, CONTENT), list[tuple[int, int]]()
+    again, told = Journal(unfinished, found, CONTENT, page_bytes(500)), list[tuple[int, int]]()
     again.check(lambda looked, of: told.append((looked, of)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert sorted(again.pages) == [1, 3]
@@ -48,7 +48,7 @@ def test_a_journal_on_the_disk_is_read_and_written_again_to_the_byte(tmp_path: P
     others += [{"number": number, "checksum": 7, "rows": rows} for number in (-1, 2**70)]
     for last in ("", '{"number":', *(json.dumps(line) + "\n" for line in others)):
         written.write_text(text + last)
-        journal = Journal(unfinished, found, CONTENT)
+        journal = Journal(unfinished, found, CONTENT, page_bytes(500))
         journal.open()
         journal.close()
         assert written.read_text() == text

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import read_json, read_lines
-from resnet_exp.data import streaming
+from resnet_exp.data import block_shuffle, streaming
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.images import image_tree
-from resnet_exp.data.streaming import conversion, mds, shuffle
+from resnet_exp.data.streaming import conversion, mds
 from resnet_exp.data.streaming.files import MDSShards
 from support.conversions import damage, many_photos, processes_of, wait_for
 from support.loaders import epoch_of, open_loader, same, shard_settings, split_of
@@ -130,10 +130,10 @@ def test_damage_of_a_shard_of_the_library_is_found(theirs: tuple[list[Any], Path
 def test_order_of_an_epoch(sizes: list[int], nodes: int, block: int, seed: int, epoch: int) -> None:
     starts = np.cumsum([0, *sizes])
     nodes = min(nodes, int(starts[-1]))
-    parts = shuffle.of_epoch(starts, nodes, block, seed, epoch)
+    parts = block_shuffle.of_epoch(starts, nodes, block, seed, epoch)
     found = np.concatenate(parts)
     assert len(set(found.tolist())) == len(found) > starts[-1] - nodes, "every sample at most once, and nearly all"
-    for part, later in zip(parts, shuffle.of_epoch(starts, nodes, block, seed, epoch + 1), strict=True):
+    for part, later in zip(parts, block_shuffle.of_epoch(starts, nodes, block, seed, epoch + 1), strict=True):
         assert len(part) == len(parts[0])
         # One more or fewer of those that do not fill a batch of all nodes may take another one's place.
         assert len(set(part.tolist()) - set(later.tolist())) <= nodes, "a node has the same shards in every epoch"
@@ -142,19 +142,19 @@ def test_order_of_an_epoch(sizes: list[int], nodes: int, block: int, seed: int, 
 @pytest.mark.parametrize("nodes", [1, 2, 4])
 def test_batches_of_all_ranks_are_the_same_for_any_number_of_them(nodes: int) -> None:
     starts = np.cumsum([0, *[50] * 20])
-    parts = shuffle.of_epoch(starts, nodes, 100, seed=3, epoch=1)
-    whole = shuffle.share(parts, 0, 1, 16).reshape(-1, 16)
+    parts = block_shuffle.of_epoch(starts, nodes, 100, seed=3, epoch=1)
+    whole = block_shuffle.share(parts, 0, 1, 16).reshape(-1, 16)
     assert len(whole) == 1000 // 16
     for ranks in (2, 4):
-        shares = [shuffle.share(parts, rank, ranks, 16 // ranks).reshape(len(whole), -1) for rank in range(ranks)]
+        shares = [block_shuffle.share(parts, rank, ranks, 16 // ranks).reshape(len(whole), -1) for rank in range(ranks)]
         assert np.array_equal(np.concatenate(shares, axis=1), whole)
-    needed = [set((shuffle.share(parts, rank, nodes, 16 // nodes) // 50).tolist()) for rank in range(nodes)]
+    needed = [set((block_shuffle.share(parts, rank, nodes, 16 // nodes) // 50).tolist()) for rank in range(nodes)]
     assert sum(map(len, needed)) <= 20 + nodes, "a node needs the shards of its part only"
 
 
 def test_only_some_shards_are_needed_at_a_time() -> None:
     starts = np.cumsum([0, *[50] * 200])
-    (order,) = shuffle.of_epoch(starts, 1, 500, seed=0, epoch=0)
+    (order,) = block_shuffle.of_epoch(starts, 1, 500, seed=0, epoch=0)
     for begin in range(0, len(order) - 200, 200):
         assert len(set((order[begin : begin + 200] // 50).tolist())) <= 26
     neighbors = np.diff(order) == 1

@@ -37,7 +37,8 @@ class Numbered:
         for number, indices in enumerate(batches):
             self.before(number)
             ones = np.ones(len(indices), np.int64)
-            samples = Samples(ones == 0, ones, ones, 3 * np.arange(len(indices)), 3 * ones, indices.astype(np.uint64))
+            at = 3 * np.arange(len(indices))
+            samples = Samples(ones == 0, ones, ones, at, 3 * ones, 0 * ones, indices.astype(np.uint64))
             yield Stored(np.repeat(indices, 3).astype(np.uint8), samples, indices)
 
     def redecoded(self, index: int) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -70,3 +71,14 @@ def test_a_worker_that_hangs_is_not_waited_for() -> None:
     loader.close()
     assert time.monotonic() - began < 20
     del batches
+
+
+def test_workers_are_forked_where_that_is_not_the_default() -> None:
+    default = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)  # as in Python 3.14
+    try:
+        loader = loader_of(lambda samples: torch.zeros(1))  # no other way sends a function without a name
+        assert next(iter(loader)) == torch.zeros(1)
+        loader.close()
+    finally:
+        multiprocessing.set_start_method(default, force=True)

@@ -12,6 +12,7 @@ from resnet_exp.data import ffcv, imagefolder, streaming
 from resnet_exp.data.contract import Split
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv.files import FFCVFiles
+from resnet_exp.data.imagefolder.files import IndexFiles
 from resnet_exp.data.streaming.files import MDSShards
 
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
@@ -40,7 +41,19 @@ def split_of(photos: Path, **changes: Any) -> Split:
 
 def open_loader(kind: str, photos: Path, os_cache: bool = True, **changes: Any) -> Any:
     if kind in ("imagefolder", "compiled"):
-        return imagefolder.make_loader(split_of(photos, **changes), *(["compiled"] if kind == "compiled" else []))
+        return imagefolder.make_loader(split_of(photos, **changes), "pillow" if kind == "imagefolder" else kind)
+    if kind == "indexed":
+        index = IndexFiles(str(photos.parent / "cache"), "compiled", True)
+        index.prepare(str(photos), ConversionOptions(1, lambda _: None))
+        return imagefolder.make_loader(split_of(photos, **changes), index.decoder, index.index, index.cache_dir)
+    if kind == "parquet":
+        from support.parquet_files import open_parquet, write_parquet
+
+        folder = photos.parent / "parquet"
+        if not folder.exists():
+            write_parquet(photos, folder)
+        # Less than the images, so that row groups are mixed.
+        return open_parquet(folder, photos.parent / "cache", {"shuffle_block": 8, "canonical_ranks": 2}, **changes)
     if kind == "streaming":
         shards = shard_settings(photos.parent / "cache")
         MDSShards(**shards).prepare(str(photos), ConversionOptions(1, lambda _: None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -15,9 +16,9 @@ from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import plural, printable, span
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion.encode import Settings
+from resnet_exp.data.conversion.encode import Settings, encode
 from resnet_exp.data.conversion.manifest import Content
-from resnet_exp.data.conversion.worker import ImageWorker, Job, Refused
+from resnet_exp.data.conversion.worker import ImageWorker, Job, Noted, Refused
 from resnet_exp.data.conversion.worker_pool import WorkerLost, WorkerPool, pool_size
 from resnet_exp.data.images import image_tree
 from resnet_exp.data.images.image_tree import ImageFile
@@ -34,6 +35,7 @@ class Conversion(ABC):
     settings: Settings
     sources: list[ImageFile]
     refused: dict[int, str] = field(default_factory=dict, kw_only=True)
+    noted: Counter[str] = field(default_factory=Counter, kw_only=True)
 
     def path(self, number: int) -> str:
         """An image file."""
@@ -68,6 +70,8 @@ class Conversion(ABC):
         finally:
             self.close()
         progress.end()
+        for how, count in self.noted.items():
+            console.say(f"{self.target.name}: {plural(count, 'image')} of these without restart markers, {how}")
         self.finish()
         if self.refused:
             listed = printable(manifests.path_of(self.target))
@@ -101,6 +105,13 @@ class Conversion(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Write what comes last, and give the result its name."""
+
+    def stored_bytes(self, source: ImageFile) -> int | None:
+        """Bytes that an image will take; None if it cannot be converted."""
+        try:
+            return encode(str(self.folder / source.name), source.name, self.settings).content.size
+        except RunFailed:
+            return None
 
     @abstractmethod
     def bytes_for(self, mean: float, workers: int) -> int:
@@ -143,6 +154,8 @@ class Conversion(ABC):
             raise event
         elif isinstance(event, Refused):
             self._refuse(event, most_skipped)
+        elif isinstance(event, Noted):
+            self.noted[event.how] += 1
         else:
             self.add(event)
 

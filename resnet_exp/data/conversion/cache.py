@@ -6,7 +6,8 @@ import glob
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_exp.core.files import writing
@@ -24,6 +25,8 @@ class ConvertedFormat:
         name: of its folder in the cache.
         content: the settings that what is written depends on.
         suffix: what the name of a split's file ends with.
+        defaults: settings of `content` that later versions added, and their values; one that has its value counts as
+            missing, so that what was converted before stays of use.
         conversion: import path of its `resnet_exp.data.conversion.base.Conversion`, for the writer's process alone.
     """
 
@@ -31,6 +34,7 @@ class ConvertedFormat:
     content: tuple[str, ...]
     suffix: str
     conversion: str
+    defaults: Mapping[str, object] = field(default_factory=dict[str, object], hash=False)
 
 
 @dataclass(frozen=True)

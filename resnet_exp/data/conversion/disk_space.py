@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import byte_size
 from resnet_exp.data.conversion.base import Conversion
-from resnet_exp.data.conversion.encode import encode
-from resnet_exp.data.images.image_tree import ImageFile
 
 # Images of the sample at most, and images that one of them represents at least.
 MOST_SAMPLED, STANDS_FOR = 48, 8
@@ -20,15 +18,8 @@ def bytes_of(conversion: Conversion, workers: int) -> int:
     """Estimated bytes of the whole conversion, from a sample of its images."""
     sources = conversion.sources
     sampled = sources[:: max(STANDS_FOR, -(-len(sources) // MOST_SAMPLED))]
-    sizes = [found for source in sampled if (found := _encoded_size(conversion, source)) is not None]
+    sizes = [found for source in sampled if (found := conversion.stored_bytes(source)) is not None]
     return conversion.bytes_for(sum(sizes) / max(1, len(sizes)), workers)
-
-
-def _encoded_size(conversion: Conversion, source: ImageFile) -> int | None:
-    try:
-        return encode(str(conversion.folder / source.name), source.name, conversion.settings).content.size
-    except RunFailed:
-        return None
 
 
 def check_space(conversions: Sequence[Conversion], workers: int, cache_dir: str) -> None:

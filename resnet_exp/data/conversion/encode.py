@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,10 +13,12 @@ from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.records import Fraction
 from resnet_exp.core.terminal.text import printable
 from resnet_exp.data.conversion.cache import MAX_SIDE
-from resnet_exp.data.images.image_file import Pixels, decode
+from resnet_exp.data.images.image_file import Pixels, decode, read
 
 # Side in pixels of the unit that a JPEG codes together: OpenCV subsamples colors 2x2.
 UNIT = 16
+# Nothing is decoded: JPEGs are those of the files.
+SOURCE = "source"
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,12 @@ class Settings:
     """How images are stored.
 
     Attributes:
-        write_mode: ``raw``, ``jpg`` or ``proportion``.
-        max_resolution: longest side in pixels; None keeps every size.
+        write_mode: ``raw``, ``jpg``, ``proportion`` or ``source``.
+        max_resolution: longest side in pixels; None keeps every size, as ``source`` does.
         compress_probability: share of the images that ``proportion`` stores as JPEG.
         jpeg_quality: 1 to 100.
         most_pixels: of an image that the format can hold; None: any number.
+        most_bytes: of one that ``source`` stores.
     """
 
     write_mode: str
@@ -35,6 +39,12 @@ class Settings:
     compress_probability: Fraction
     jpeg_quality: int
     most_pixels: int | None = None
+    most_bytes: int | None = None
+
+
+# What ``source`` makes of a file that cannot have restart markers.
+AS_IT_IS, ENCODED = "stored as it is", "encoded anew"
+Unmarked = Literal["stored as it is", "encoded anew"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Encoded:
     width: int
     height: int
     content: Pixels
+    unmarked: Unmarked | None = None
 
 
 def as_jpeg(name: str, settings: Settings) -> bool:
@@ -73,6 +84,8 @@ def encode(path: str, name: str, settings: Settings) -> Encoded:
     Raises:
         RunFailed: it cannot be read or stored; names the file.
     """
+    if settings.write_mode == SOURCE:
+        return _of_source(path, name, settings)
     jpeg = as_jpeg(name, settings)
     # OpenCV encodes from BGR: decoding in that order saves a copy.
     pixels = _resized(decode(path, "BGR" if jpeg else "RGB"), path, settings)
@@ -84,6 +97,25 @@ def encode(path: str, name: str, settings: Settings) -> Encoded:
     if not done:
         raise RunFailed(f"image {printable(path)} ({width}x{height} pixels) cannot be stored as JPEG; remove it")
     return Encoded(True, width, height, content.reshape(-1).astype(np.uint8, copy=False))
+
+
+def _of_source(path: str, name: str, settings: Settings) -> Encoded:
+    """The rule of docs/convert.md: with restart markers, else as it is, else encoded."""
+    from resnet_exp.data.kernels.lossless import source  # imported late: other modes compile nothing
+
+    file = read(path)
+    if (jpeg := source.marked(file)) is not None:
+        found = Encoded(True, jpeg.width, jpeg.height, jpeg.content)
+    elif (jpeg := source.as_it_is(file)) is not None:
+        found = Encoded(True, jpeg.width, jpeg.height, jpeg.content, AS_IT_IS)
+    else:
+        found = replace(encode(path, name, replace(settings, write_mode="jpg", max_resolution=None)), unmarked=ENCODED)
+    if settings.most_bytes is not None and found.content.size > settings.most_bytes:
+        raise RunFailed(
+            f"image {printable(path)} ({found.width}x{found.height} pixels) is too large to be stored; set "
+            "data.loader.write_mode=jpg, and data.loader.max_resolution to the longest side that you need"
+        )
+    return found
 
 
 def _resized(pixels: Pixels, path: str, settings: Settings) -> Pixels:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from resnet_exp.core.machine.processes import die_with_parent
 from resnet_exp.core.records import Number
 from resnet_exp.core.terminal.text import printable
 from resnet_exp.data.conversion.cache import ConversionRequest
+from resnet_exp.data.images.image_tree import SPLITS
 
 Say = Callable[[str], None]
 
@@ -38,12 +39,14 @@ class ConversionOptions:
         say: takes a line for the user.
         most_skipped: number of images that may be left out because they cannot be converted.
         classes: number of classes that the run expects; None for any.
+        splits: those that are read; a conversion reads both.
     """
 
     workers: int
     say: Say
     most_skipped: int = 0
     classes: int | None = None
+    splits: Sequence[str] = SPLITS
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """A worker process of a conversion, whatever it writes: encodes the images that it is given.
 
 It has one pipe to the conversion. In: tasks, None at the end. Out: what it wrote, a `Refused` for each image that
-cannot be converted, numbers of images done, `TASK_DONE` after each task, and the `OSError` that ended it, if one did.
+cannot be converted, a `Noted` for each one that is stored in another way than most, numbers of images done, `TASK_DONE`
+after each task, and the `OSError` that ended it, if one did.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.machine.processes import die_with_parent, keep_memory
-from resnet_exp.data.conversion.encode import Encoded, Settings, encode
+from resnet_exp.data.conversion.encode import Encoded, Settings, Unmarked, encode
 
 CURRENT = struct.Struct("<q")
 NOTHING = -1
@@ -42,6 +43,13 @@ class Refused:
 
     number: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """An image that was not stored as most are, and how it was."""
+
+    how: Unmarked
 
 
 @dataclass
@@ -82,7 +90,10 @@ class ImageWorker(ABC):
         """An image ready to be written; None if it was refused."""
         self.note(job.number)
         try:
-            return encode(os.path.join(self.folder, job.name), job.name, self.settings)
+            encoded = encode(os.path.join(self.folder, job.name), job.name, self.settings)
+            if encoded.unmarked is not None:
+                self.connection.send(Noted(encoded.unmarked))
+            return encoded
         except RunFailed as error:
             self.connection.send(Refused(job.number, str(error)))
             return None

@@ -16,18 +16,20 @@ from resnet_exp.core.records import from_json
 from resnet_exp.core.terminal import console
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.base import Conversion
-from resnet_exp.data.conversion.encode import Settings
+from resnet_exp.data.conversion.encode import SOURCE, Settings
 from resnet_exp.data.conversion.manifest import Content
 from resnet_exp.data.conversion.worker import Job
 from resnet_exp.data.conversion.worker_pool import pool_size
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
 from resnet_exp.data.ffcv.journal import Journal, Layout
-from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, page_bytes, pages_at, sample_table
+from resnet_exp.data.ffcv.layout import PLACE, Placed, file_head, page_bytes, page_of, pages_at, sample_table
 from resnet_exp.data.ffcv.page_worker import Page, PageWorker
 from resnet_exp.data.images import image_tree
 
 # Images of a task: enough that the pipe costs nothing, few enough that all workers end at the same time.
 IMAGES_A_LIST = 16
+# A page holds the largest file so many times: what cannot stay as it is may grow.
+ROOM_FOR_FILES = 2
 
 
 @dataclass
@@ -42,9 +44,14 @@ class FFCVConversion(Conversion):
         """List the images, and check what an earlier try left; `content` are the settings to write with."""
         found = list(image_tree.files(folder))
         settings = from_json(Settings, content)
-        # Three bytes a pixel in the worst case, and no image is in two pages.
-        settings = replace(settings, most_pixels=page_bytes(settings.max_resolution) // 3)
-        journal = Journal(unfinished, found, content)
+        # No image is in two pages.
+        if settings.write_mode == SOURCE:
+            page = page_of(ROOM_FOR_FILES * max((file.size for file in found), default=0))
+            settings = replace(settings, most_bytes=page)
+        else:
+            page = page_bytes(settings.max_resolution)
+            settings = replace(settings, most_pixels=page // 3)  # three bytes a pixel in the worst case
+        journal = Journal(unfinished, found, content, page)
         journal.check(lambda done, of: console.status(f"{target.name}: checking what there is, {done} of {of} pages"))
         return FFCVConversion(folder, target, unfinished, settings, found, journal=journal)
 
@@ -69,8 +76,9 @@ class FFCVConversion(Conversion):
 
     def worker(self, connection: Connection, current: mmap, slot: int) -> PageWorker:
         """A worker that writes pages."""
-        pages_at, file = self.journal.layout.pages_at, str(self.unfinished)
-        return PageWorker(connection, current, slot, str(self.folder), self.settings, file, pages_at)
+        layout, file = self.journal.layout, str(self.unfinished)
+        folder = str(self.folder)
+        return PageWorker(connection, current, slot, folder, self.settings, file, layout.pages_at, layout.page_bytes)
 
     def add(self, part: Page) -> None:
         """Note a page."""

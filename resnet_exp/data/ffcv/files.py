@@ -11,14 +11,12 @@ from typing import ClassVar
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import printable, setting
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import process
 from resnet_exp.data.conversion.cache import ConvertedFormat
-from resnet_exp.data.conversion.files import FormatFiles, check_number
+from resnet_exp.data.conversion.files import ConvertedFiles, check_number
 from resnet_exp.data.conversion.manifest import FIX, Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.data.ffcv import layout
 from resnet_exp.data.ffcv import manifest as ffcv_manifest
-from resnet_exp.data.images import image_tree
 
 KIND = ConvertedFormat(
     name="ffcv",
@@ -31,7 +29,7 @@ HEAD_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class FFCVFiles(FormatFiles):
+class FFCVFiles(ConvertedFiles):
     """The FFCV files of a dataset: the two that ``data.loader`` names, or those in the cache.
 
     The fields are its settings, which ``conf/data/ffcv.yaml`` explains.
@@ -69,60 +67,23 @@ class FFCVFiles(FormatFiles):
         """The setting that names a split's file."""
         return setting(f"data.loader.{split}_file", place)
 
-    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
-        """Check the files of both splits, and write those that are not there.
+    def is_there(self, split: str, place: Path) -> bool:
+        """Whether there is a split's file."""
+        if place.is_file():
+            return True
+        if self.is_named(split):
+            raise RequestError(f"data.loader.{split}_file={place} does not exist; convert the dataset first")
+        return False
 
-        Args:
-            root: the image folder; not needed if the settings name both files.
-            options: how images are converted.
-
-        Raises:
-            RequestError: a file is not what it should be, one that the user named does not exist, or the cache cannot
-                be written or is too small.
-            RunFailed: the conversion failed; nothing is left under the file's name.
-        """
-        missing = self.check(root, options)
-        places = self._places(root)
-        if missing:
-            process.convert(self._request(root), missing, options)
-            self._check_files(places, root, options)
-        self.name_superseded(root, options.say)
-        return list(places.values())
-
-    def check(self, root: str, options: ConversionOptions) -> dict[str, Path]:
-        """Check the files of both splits if they are there; returns those that are to be converted. See `prepare`."""
-        self.find_converted(root, options.say)
-        places = self._places(root)
-        missing = {split: path for split, path in places.items() if not path.is_file()}
-        for split, path in missing.items():
-            if self._given(split) is not None:
-                raise RequestError(f"data.loader.{split}_file={path} does not exist; convert the dataset first")
-        if not missing:
-            self._check_files(places, root, options)
-        return missing
-
-    def _places(self, root: str) -> dict[str, Path]:
-        return {split: self.place_of(root, split) for split in image_tree.SPLITS}
-
-    def _check_files(self, paths: dict[str, Path], root: str, options: ConversionOptions) -> None:
-        """Check quickly that the files are whole, those of this folder and these settings, and of the same classes."""
-        found = {}
-        for split, path in paths.items():
-            manifest = ffcv_manifest.read_manifest(path)
-            if manifest is None:
-                ffcv_manifest.check_header(path, options.classes)
-                options.say(
-                    f"note: {printable(path)} has no manifest, so only its header and class numbers were checked"
-                )
-                continue
-            found[split] = manifest
-            given = self._given(split) is not None
-            ffcv_manifest.check_quickly(path, manifest, "name another file" if given else FIX)
-            if not given:
-                manifests.check_origin(path, manifest, self._request(root).content, Path(root) / split)
-            manifests.check_class_count(path, manifest, options.classes)
-        if len(found) == len(paths):
-            manifests.check_classes_agree(*((paths[split], found[split]) for split in image_tree.SPLITS))
+    def check_split(self, split: str, place: Path, options: ConversionOptions) -> Manifest | None:
+        """Check quickly that a file is whole; of one without a manifest, its header and class numbers."""
+        manifest = ffcv_manifest.read_manifest(place)
+        if manifest is None:
+            ffcv_manifest.check_header(place, options.classes)
+            options.say(f"note: {printable(place)} has no manifest, so only its header and class numbers were checked")
+            return None
+        ffcv_manifest.check_quickly(place, manifest, "name another file" if self.is_named(split) else FIX)
+        return manifest
 
     def verify(self, root: str, split: str, tell: Callable[[int, int], None]) -> ffcv_manifest.FFCVManifest:
         """Check every byte of a split's file, and every image that it was made from.
@@ -145,7 +106,7 @@ class FFCVFiles(FormatFiles):
         return manifest
 
     def head(self, place: Path) -> bytes | None:
-        """See `FormatFiles.head`: rows and sizes are at the beginning."""
+        """See `ConvertedFiles.head`: rows and sizes are at the beginning."""
         with contextlib.suppress(OSError), place.open("rb") as file:
             return f"{place.stat().st_size} ".encode() + file.read(HEAD_BYTES)
         return None
@@ -161,10 +122,9 @@ class FFCVFiles(FormatFiles):
 
     def facts(self, root: str) -> dict[str, object]:
         """For ``environment.json``: path, images, origin and seal of each file."""
-        places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
         return {
             split: {"file": str(path), **manifests.manifest_summary(path, self.manifest)}
-            for split, path in places.items()
+            for split, path in self.places(root).items()
         }
 
     def check_settings(self) -> None:

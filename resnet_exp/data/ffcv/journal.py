@@ -18,8 +18,7 @@ from isal.isal_zlib import crc32
 
 from resnet_exp.core import files
 from resnet_exp.core.records import MOST, REFUSED, Check, Count, Whole, from_json, is_text
-from resnet_exp.data.conversion.encode import Settings
-from resnet_exp.data.ffcv.layout import page_bytes, pages_at
+from resnet_exp.data.ffcv.layout import pages_at
 from resnet_exp.data.ffcv.page_worker import Page, Row
 from resnet_exp.data.images.image_tree import ImageFile
 
@@ -49,9 +48,8 @@ class Layout:
     settings: dict[str, object]
 
     @staticmethod
-    def of(images: int, content: Mapping[str, object]) -> Layout:
-        """The layout of a new file; `content` are the settings that it is written with."""
-        page = page_bytes(from_json(Settings, content).max_resolution)
+    def of(images: int, content: Mapping[str, object], page: int) -> Layout:
+        """The layout of a new file; `content` are the settings that it is written with, `page` bytes are a page."""
         return Layout(page, pages_at(images, page), dict(content))
 
 
@@ -75,12 +73,12 @@ class Line:
 class Journal:
     """The pages of an unfinished file; `pages` are the intact ones, by number."""
 
-    def __init__(self, unfinished: Path, sources: list[ImageFile], content: Mapping[str, object]) -> None:
-        """Read what an earlier try left of `unfinished`; `open` begins to write."""
+    def __init__(self, unfinished: Path, sources: list[ImageFile], content: Mapping[str, object], page: int) -> None:
+        """Read what an earlier try left of `unfinished`, in pages of `page` bytes; `open` begins to write."""
         self.path = unfinished.with_name(f"{unfinished.name}.journal")
         self.unfinished = unfinished
         self.keys = [source.key for source in sources]
-        self.layout = Layout.of(len(sources), content)
+        self.layout = Layout.of(len(sources), content, page)
         self.pages = {
             page.number: page for page in self._earlier(dict(zip(self.keys, range(len(sources)), strict=True)))
         }

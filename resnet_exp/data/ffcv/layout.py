@@ -20,7 +20,7 @@ FIELDS = ((IMAGE_TYPE, b"image"), (LABEL_TYPE, b"label"))
 ROW = struct.Struct("<BHHQ3xq")  # mode, width, height, where, class
 PLACE = struct.Struct("<QQQ")  # sample, where, bytes
 JPEG, RAW = 0, 1  # modes of an image
-MODES = ("raw", "jpg", "proportion")
+MODES = ("raw", "jpg", "proportion", "source")
 # FFCV's default size of a page, and that for images that keep their size.
 PAGE_BYTES, LARGE_PAGE_BYTES = 2**23, 2**26
 # A page must be addressed in 32 bits: a square image of this side fills the largest one.
@@ -52,7 +52,11 @@ class Header:
 
 def page_bytes(max_resolution: int | None) -> int:
     """Bytes of a page that holds any image of that longest side."""
-    wanted = LARGE_PAGE_BYTES if max_resolution is None else 3 * max_resolution**2
+    return page_of(LARGE_PAGE_BYTES if max_resolution is None else 3 * max_resolution**2)
+
+
+def page_of(wanted: int) -> int:
+    """Bytes of a page that holds so many."""
     size = PAGE_BYTES
     while size < wanted and size < MAX_PAGE_BYTES:
         size *= 2
@@ -95,7 +99,7 @@ def read_header(path: Path) -> tuple[Header, str | None]:
 
 def _fault(header: Header, start: bytes, size: int) -> str | None:
     if header.version != VERSION:
-        return f"it is no FFCV file of format {VERSION}"
+        return f"it is not an FFCV file of format {VERSION}"
     fields = [FIELD.unpack_from(start, HEADER.size + number * FIELD.size)[:2] for number in range(len(FIELDS))]
     if header.fields != len(FIELDS) or [(kind, name.rstrip(b"\0")) for kind, name in fields] != list(FIELDS):
         return "it does not hold the two fields image (RGBImageField) and label (IntField)"

@@ -89,6 +89,7 @@ class FFCVFile:
                 width=self._width[indices],
                 offset=self._at[indices],
                 size=self._size[indices],
+                points_size=np.zeros(len(indices), np.int64),
                 indices=indices.astype(np.uint64),
             )
             yield Stored(data, samples, self._labels[indices])

@@ -18,7 +18,7 @@ from isal.isal_zlib import crc32
 
 from resnet_exp.data.conversion.encode import Encoded
 from resnet_exp.data.conversion.worker import NOTHING, TASK_DONE, WANTS_PAGE, ImageWorker
-from resnet_exp.data.ffcv.layout import JPEG, RAW, page_bytes
+from resnet_exp.data.ffcv.layout import JPEG, RAW
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ class Page:
 
 @dataclass
 class PageWorker(ImageWorker):
-    """Writes pages of `file`, the first of which begins at `pages_at`; a task is a list of jobs."""
+    """Writes pages of `page_bytes` to `file`, the first of which begins at `pages_at`; a task is a list of jobs."""
 
     file: str
     pages_at: int
+    page_bytes: int
     rows: list[Row] = field(default_factory=list)
     used: int = 0
     checksum: int = 0
@@ -60,8 +61,7 @@ class PageWorker(ImageWorker):
             self._work()
 
     def _work(self) -> None:
-        size = page_bytes(self.settings.max_resolution)
-        self._page, self._other = _memory(size), _memory(size)
+        self._page, self._other = _memory(self.page_bytes), _memory(self.page_bytes)
         self._written: Future[Page] | None = None
         while (jobs := self.next_task()) is not None:
             for job in jobs:
@@ -149,7 +149,7 @@ class PageFile:
             try:
                 written = os.pwrite(self._descriptor, rest, at)
             except OSError as error:
-                # The rest is no multiple of the disk's blocks, or the file system accepts the flag and not the write.
+                # The rest is not whole blocks of the disk, or the file system accepts the flag and not the write.
                 if error.errno != errno.EINVAL or not self._uncached():
                     raise
                 self._use_cache()

@@ -29,7 +29,7 @@ from resnet_exp.data.images.image_tree import SPLITS
 
 # By the name of a format of files, that of ``data=NAME``.
 FORMATS = {"ffcv": "ffcv", "mds": "streaming"}
-# Hidden: a class of it is no class of the image folder.
+# Hidden: a class of it is not a class of the image folder.
 UNFINISHED = ".unfinished"
 # Classes that are written at a time: disks are faster then, and it is Python that waits.
 THREADS = 4

@@ -42,11 +42,11 @@ def split_folder(source: Path, target: Path | None, val: float, seed: int) -> Sp
         seed: another one draws other images. Images that are added later change little of the draw.
 
     Raises:
-        RequestError: `source` is no folder of classes, one of them has too few images, `target` exists, or cannot be
+        RequestError: `source` is not a folder of classes, one of them has too few images, `target` exists, or cannot be
             written. Nothing is left of it.
     """
     if not 0 < val < 1:
-        raise RequestError(f"--val {val:g} is no fraction of the images; use one between 0 and 1, such as 0.2")
+        raise RequestError(f"--val {val:g} is not a fraction of the images; use one between 0 and 1, such as 0.2")
     source = source.absolute()
     target = image_layouts.split_name(source) if target is None else target.absolute()
     _check_target(source, target)

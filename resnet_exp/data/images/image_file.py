@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -50,10 +49,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
         # `convert` would copy it.
         image.load()
         return image
-    with warnings.catch_warnings():
-        # Pillow warns of palettes with several transparent entries; alpha is dropped anyway.
-        warnings.simplefilter("ignore", UserWarning)
-        return image.convert("RGB")
+    # Alpha is dropped. Of palettes with several transparent entries Pillow would warn; filters of warnings are not of a
+    # thread, as decoding is.
+    image.load()
+    image.info.pop("transparency", None)
+    return image.convert("RGB")
 
 
 def load_rgb(path: str) -> Image.Image:
@@ -82,13 +82,18 @@ class Facts:
 
 def facts_of(path: str) -> Facts:
     """Decode an image file, and say what it holds; raises `RunFailed` that names the file if it cannot be read."""
+    return _opened(path, _facts)
 
-    def facts(content: bytes, image: Image.Image) -> Facts:
-        to_rgb(image)
-        rotated = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
-        return Facts(*image.size, image.mode, rotated, hashlib.blake2b(content, digest_size=16).digest())
 
-    return _opened(path, facts)
+def facts_of_content(content: bytes, name: str) -> Facts:
+    """The same of what an image file holds; raises `RunFailed` with `name` if it cannot be read."""
+    return _taken(lambda: content, name, _facts)
+
+
+def _facts(content: bytes, image: Image.Image) -> Facts:
+    to_rgb(image)
+    rotated = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+    return Facts(*image.size, image.mode, rotated, hashlib.blake2b(content, digest_size=16).digest())
 
 
 def decode(path: str, channels: str = "RGB") -> Pixels:
@@ -100,26 +105,43 @@ def decode(path: str, channels: str = "RGB") -> Pixels:
     Raises:
         RunFailed: it cannot be read; names the file.
     """
+    return _opened(path, lambda content, image: _pixels(content, image, channels))
 
-    def pixels(content: bytes, image: Image.Image) -> Pixels:
-        plain = _plain_jpeg(content, image, channels)
-        if plain is not None:
-            return plain
-        rgb = np.asarray(to_rgb(image))
-        return rgb if channels == "RGB" else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
 
-    return _opened(path, pixels)
+def decode_content(content: bytes, name: str) -> Pixels:
+    """Pixels, HWC and RGB, of what an image file holds; raises `RunFailed` with `name` if it cannot be read."""
+    return _taken(lambda: content, name, lambda content, image: _pixels(content, image, "RGB"))
+
+
+def _pixels(content: bytes, image: Image.Image, channels: str) -> Pixels:
+    plain = _plain_jpeg(content, image, channels)
+    if plain is not None:
+        return plain
+    rgb = np.asarray(to_rgb(image))
+    return rgb if channels == "RGB" else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
+
+
+def read(path: str) -> bytes:
+    """Content of an image file; raises `RunFailed` that names the file if it cannot be read."""
+    try:
+        return files.read_bytes(path)
+    except OSError as error:
+        raise unreadable(path, _reason(error)) from error
 
 
 def _opened(path: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
     """What `take` makes of a file's content and of the image that Pillow finds in it."""
+    return _taken(lambda: files.read_bytes(path), path, take)
+
+
+def _taken(read: Callable[[], bytes], name: str, take: Callable[[bytes, Image.Image], Taken]) -> Taken:
     try:
-        content = files.read_bytes(path)
+        content = read()
         with Image.open(io.BytesIO(content)) as image:
             return take(content, image)
     except Exception as error:
         # On damaged files decoders raise anything: struct.error, KeyError, zlib.error, MemoryError...
-        raise unreadable(path, _reason(error)) from error
+        raise unreadable(name, _reason(error)) from error
 
 
 def _plain_jpeg(content: bytes, image: Image.Image, channels: str) -> Pixels | None:

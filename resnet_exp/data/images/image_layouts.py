@@ -24,7 +24,7 @@ MOST_ENTRIES, DEEPEST = 2000, 3
 
 
 def way_on(root: Path) -> str:
-    """What a folder that is no image folder holds in place of one, with what mends it; else how one looks."""
+    """What a folder that is not an image folder holds in place of one, with what mends it; else how one looks."""
     looks: tuple[Callable[[Path], str | None], ...] = (_missing, _tars, _higher, _lower, _renamed, _flat, _archives)
     return next((found for look in looks if (found := look(root)) is not None), LAYOUT)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.object_store import is_url
 from resnet_exp.core.terminal.text import plural, printable
 from resnet_exp.data.images import image_layouts
 from resnet_exp.data.images.image_layouts import IMAGE_SUFFIXES
@@ -104,6 +105,8 @@ def folder(root: str | None) -> Path:
     """The dataset's folder; raises `RequestError` if there is none."""
     if not root:
         raise RequestError(f"dataset.dir is not set; use dataset.dir=PATH ({LAYOUT})")
+    if is_url(root):
+        raise RequestError(f"dataset.dir={root} is a URL, which data=parquet reads; other formats read a folder")
     if not Path(root).is_dir():
         raise RequestError(f"dataset.dir={root} is not a folder; {image_layouts.way_on(Path(root))}")
     return Path(root)
@@ -241,8 +244,10 @@ def _reaches(paths: Iterator[str], count: int) -> bool:
     return any(number == count for number, _ in enumerate(paths, start=1))
 
 
-def check_tree(root: str | None, train_batch_size: int, min_images_per_class: int) -> list[str]:
-    """Check the tree below `root` and return its class names.
+def check_tree(
+    root: str | None, train_batch_size: int, min_images_per_class: int, splits: Sequence[str] = SPLITS
+) -> list[str]:
+    """Check the tree below `root`, or some splits of it, and return its class names.
 
     Reads no more of a large tree than it must: the class folders, and files until each check is decided.
 
@@ -251,27 +256,30 @@ def check_tree(root: str | None, train_batch_size: int, min_images_per_class: in
             images than one batch.
     """
     path = folder(root)
-    train, val = (class_names(path / split) for split in SPLITS)
-    _check_classes(path, train, val)
-    for split, least in (("train", max(1, min_images_per_class)), ("val", 1)):
-        for name in train:
+    names = {split: class_names(path / split) for split in splits}
+    _check_classes(path, names)
+    for split, found in names.items():
+        least = max(1, min_images_per_class) if split == "train" else 1
+        for name in found:
             if not has_images(path / split / name, least):
                 raise RequestError(_too_few(path / split / name, least))
+    train = names.get("train", [])
     all_train = (file for name in train for file in images(path / "train" / name))
-    if not _reaches(all_train, train_batch_size):
+    if train and not _reaches(all_train, train_batch_size):
         found = sum(1 for name in train for _ in images(path / "train" / name))
         raise RequestError(
             f"train_batch_size={train_batch_size} is more than the {found:,} training images in {path / 'train'}; "
             f"use train_batch_size={max(1, found // 8)} or less, and scale optimizer.lr with it"
         )
-    return train
+    return names[splits[0]]
 
 
-def _check_classes(path: Path, train: list[str], val: list[str]) -> None:
-    for split, names in zip(SPLITS, (train, val), strict=True):
-        if not names:
+def _check_classes(path: Path, names: dict[str, list[str]]) -> None:
+    for split, found in names.items():
+        if not found:
             raise RequestError(no_classes(path / split))
-    missing, extra = sorted(set(train) - set(val)), sorted(set(val) - set(train))
+    train, val = (set(names.get(split, names["val"])) for split in SPLITS)
+    missing, extra = sorted(train - val), sorted(val - train)
     if missing or extra:
         differences = [f"{_few(missing)} missing in val"] * bool(missing) + [f"{_few(extra)} only in val"] * bool(extra)
         raise RequestError(

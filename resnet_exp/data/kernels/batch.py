@@ -7,44 +7,41 @@ and there is no thread pool of numba's that would compete with torch's or not su
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
+from math import ceil, floor
 from typing import NamedTuple
 
-import llvmlite.binding
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
-from resnet_exp.data.contract import Split
-from resnet_exp.data.kernels.crops import Box, center_box, logarithms, random_box
+from resnet_exp.data.kernels.crops import Box, Crop, ExactBox
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
-from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, cut, is_marked, mark, shorten, window_for_crop
-from resnet_exp.data.kernels.randaugment import Augment, randaugment
-from resnet_exp.data.kernels.resize import Floats, Numbers, Pixels, add_rows, area_taps, linear_taps, shrink_row
-from resnet_exp.data.kernels.rng import AUGMENT, CROP, FLIP, Stream, epoch_key, seed_stream, uniform
-
-
-def _libffcv() -> str:
-    """Path of FFCV's compiled library, found without importing FFCV, which compiles functions for seconds."""
-    package = find_spec("ffcv")
-    library = package and PathFinder.find_spec("ffcv._libffcv", package.submodule_search_locations)
-    if not library or not library.origin:
-        raise ImportError("FFCV is not installed, or not whole")
-    return library.origin
-
-
-# FFCV 1.0.2's decoder, without its package. Called by name, since compiled code is kept for later processes, in which
-# the function has another address.
-llvmlite.binding.load_library_permanently(_libffcv())
-_decode_jpeg = types.ExternalFunction(
-    "imdecode",
-    types.int32(
-        *(types.uintp, types.uint64, types.uint32, types.uint32, types.uintp, types.uint32, types.uint32),
-        *(types.uint32, types.uint32, types.uint32, types.uint32, types.int32, types.int32),
-    ),
+from resnet_exp.data.kernels.jpeg import (
+    EIGHTHS,
+    Window,
+    cut,
+    decode_accurately,
+    decode_jpeg,
+    is_marked,
+    mark,
+    shorten,
+    window_for_crop,
 )
+from resnet_exp.data.kernels.lossless.crops import Tools, extract, make_tools, room_beside, skip
+from resnet_exp.data.kernels.randaugment import randaugment
+from resnet_exp.data.kernels.resize import (
+    LEAST,
+    Floats,
+    Numbers,
+    Pixels,
+    add_rows,
+    area_taps,
+    bilinear_taps,
+    linear_taps,
+    shrink_row,
+)
+from resnet_exp.data.kernels.rng import AUGMENT, Stream, seed_stream
+from resnet_exp.data.kernels.rule import AS_PILLOW, Rule, choose_crop, choose_flip, jpeg_scale
 
 
 class Samples(NamedTuple):
@@ -55,6 +52,7 @@ class Samples(NamedTuple):
     width: Numbers
     offset: Numbers  # in the memory that holds all of them, in bytes
     size: Numbers  # in bytes
+    points_size: Numbers  # in bytes, of the points of a JPEG, which lie behind it; 0 without any
     indices: npt.NDArray[np.uint64]
 
 
@@ -65,36 +63,9 @@ def to_read(data: Pixels) -> Pixels:
     return view
 
 
-# Sizes at which JPEGs are decoded: the whole one only, any eighths of it, or those for which libjpeg-turbo has vector
-# instructions (1, 1/2, 1/4 and 1/8).
-FULL_SIZE, ALL_FRACTIONS, FAST_FRACTIONS = range(3)
-
-
-class Rule(NamedTuple):
-    """How a sample becomes an image; the same for all samples of a batch."""
-
-    train: bool
-    key: np.uint64  # of the epoch's random numbers
-    scale: tuple[float, float]
-    log_ratio: tuple[float, float]
-    flip: bool
-    share: float  # evaluation: side of the crop over the short side of the image
-    fractions: int  # at which of its sizes a JPEG is decoded
-    augment: Augment
-
-
-def rule_of(split: Split, epoch: int, fractions: int, augment: Augment) -> Rule:
-    """The rule for the images of a split in an epoch."""
-    return Rule(
-        train=split.train,
-        key=epoch_key(split.seed, epoch),
-        scale=split.crop_scale,
-        log_ratio=logarithms(split.crop_ratio),
-        flip=split.hflip,
-        share=split.crop / split.resize,
-        fractions=fractions,
-        augment=augment,
-    )
+# Of the units down to the end of a crop, the share that the crop may have at most for others to be skipped: this takes
+# about two fifths of the time of decoding at full size, and three fifths of that at smaller sizes.
+MOST_OF_WHOLE, MOST_OF_PART = 0.6, 0.4
 
 
 class Scratch(NamedTuple):
@@ -109,15 +80,16 @@ class Scratch(NamedTuple):
     image: Pixels
     counts: Numbers
     table: Pixels
+    tools: Tools | None  # None where JPEGs are decoded as FFCV does: then no code for it is compiled
 
 
-def make_scratch(height: int, width: int, side: int) -> Scratch:
+def make_scratch(height: int, width: int, side: int, as_pillow: bool = False) -> Scratch:
     """Memory for images of at most `height` x `width` pixels and outputs of at most `side`."""
-    taps = max(height, width) + 2 * side
+    taps = 2 * max(height, width) + 2 * side
     return Scratch(
         decoded=np.empty(height * width * 3, np.uint8),
-        # A JPEG that is larger than its pixels is decoded whole; no header is longer than 1024 bytes.
-        jpeg=np.empty(height * width * 3 + 1024, np.uint8),
+        # A JPEG that is larger than its pixels is decoded whole.
+        jpeg=np.empty(height * width * 3 + room_beside(height, width), np.uint8),
         # One more than is used: `weighted_pixel` reads four numbers at a time.
         row=np.zeros(3 * width + 1, np.float32),
         numbers=np.empty(2 * side, np.int64),
@@ -126,12 +98,19 @@ def make_scratch(height: int, width: int, side: int) -> Scratch:
         image=np.empty(side * side * 3, np.uint8),
         counts=np.empty((3, 256), np.int64),
         table=np.empty((3, 256), np.uint8),
+        tools=make_tools(height, width) if as_pillow else None,
     )
 
 
 @inner
+def _bounds(start: float, length: float, limit: int) -> tuple[int, int]:
+    """The pixels of an axis that a part of it touches."""
+    return floor(start + LEAST), min(limit, ceil(start + length - LEAST))
+
+
+@inner
 def resized(
-    source: Pixels, place: Window, shape: tuple[int, int], box: tuple[float, float, float, float], flip: bool,
+    source: Pixels, place: Window, shape: tuple[int, int], box: ExactBox, bounds: ExactBox, bilinear: bool, flip: bool,
     out: Pixels, row: Floats, numbers: Numbers, weights: Floats,
 ) -> None:  # fmt: skip
     """Crop, resize and flip.
@@ -140,7 +119,10 @@ def resized(
         source: pixels of an image or of a part of it, flat RGB.
         place: which part.
         shape: height and width of the image.
-        box: top, left, height and width of the crop in the image's pixels; whole numbers where an axis is enlarged.
+        box: top, left, height and width of the crop in the image's pixels; whole numbers where an axis is enlarged
+            and not `bilinear`.
+        bounds: likewise, of the pixels that are used if `bilinear`.
+        bilinear: as Pillow does; or else as OpenCV's ``INTER_AREA``.
         flip: mirror left and right.
         out: the result, uint8 HWC.
         row: memory for the work; see `make_scratch`.
@@ -152,7 +134,12 @@ def resized(
     half = len(weights) // 2
     row_weights, column_weights = weights[:half], weights[half:]
     first_row, first_column = numbers[:rows], numbers[rows : rows + columns]
-    if high >= rows and wide >= columns:
+    if bilinear:
+        low, end = _bounds(bounds[0], bounds[2], shape[0])
+        row_taps = bilinear_taps(top, high, low, end, first_row, row_weights)
+        low, end = _bounds(bounds[1], bounds[3], shape[1])
+        column_taps = bilinear_taps(left, wide, low, end, first_column, column_weights)
+    elif high >= rows and wide >= columns:
         row_taps = area_taps(top, high, shape[0], first_row, row_weights)
         column_taps = area_taps(left, wide, shape[1], first_column, column_weights)
     else:
@@ -164,37 +151,6 @@ def resized(
         start = (first_row[position] - place.top) * stride + 3 * (begin_column - place.left)
         add_rows(source, stride, start, row_weights[position * row_taps : (position + 1) * row_taps], line)
         shrink_row(line, begin_column, first_column, column_taps, column_weights, flip, out[position].reshape(-1))
-
-
-@inner
-def jpeg_scale(rule: Rule, box: Box, out: Pixels) -> int:
-    """Eighths of its size at which a JPEG is decoded: of those that the rule allows, as few as cover the output."""
-    if rule.fractions == FULL_SIZE:
-        return EIGHTHS
-    need = max(out.shape[0] / box[2], out.shape[1] / box[3])
-    part = min(EIGHTHS, max(1, int(np.ceil(need * EIGHTHS))))
-    if rule.fractions == ALL_FRACTIONS:
-        return part
-    allowed = EIGHTHS
-    while allowed >= 2 * part:
-        allowed //= 2
-    return allowed
-
-
-@inner
-def choose_box(rule: Rule, stream: Stream, height: int, width: int, index: np.uint64) -> Box:
-    """The crop of a sample."""
-    if not rule.train:
-        return center_box(height, width, rule.share)
-    seed_stream(stream, rule.key, index, CROP)
-    return random_box(stream, height, width, rule.scale, rule.log_ratio)
-
-
-@inner
-def choose_flip(rule: Rule, stream: Stream, index: np.uint64) -> bool:
-    """Whether a sample is mirrored."""
-    seed_stream(stream, rule.key, index, FLIP)
-    return rule.train and rule.flip and uniform(stream, 0.0, 1.0) < 0.5
 
 
 @inner
@@ -213,29 +169,67 @@ def _scaled(length: int, part: int) -> int:
 
 
 @inner
-def load_jpeg(
-    data: Pixels, shape: tuple[int, int], box: Box, part: int, brief: bool, flip: bool, scratch: Scratch, out: Pixels
+def _at(box: Box | ExactBox, share: float) -> ExactBox:
+    """A box in an image that is decoded at a share of its size."""
+    return box[0] * share, box[1] * share, box[2] * share, box[3] * share
+
+
+@inner
+def _pays(need: Window, width: int, part: int) -> bool:
+    """Whether decoding less of a JPEG is worth what finding the points around a window costs."""
+    share = need.height * need.width / ((need.top + need.height) * width)
+    return share < (MOST_OF_WHOLE if part == EIGHTHS else MOST_OF_PART)
+
+
+@inner
+def _decoded(
+    address: int, size: int, window: Window, place: Window, part: int, as_pillow: bool, scratch: Scratch
 ) -> int:
+    """Decode a JPEG of `window` at `part` eighths of its size, to the pixels of `place`; 0 or what the decoder says."""
+    to = scratch.decoded.ctypes.data
+    if as_pillow:
+        return decode_accurately(address, size, to, place.height, place.width)
+    high, wide = np.uint32(window.height), np.uint32(window.width)
+    return decode_jpeg(
+        address, np.uint64(size), high, wide, to, high, wide, np.uint32(0), np.uint32(0), np.uint32(part),
+        np.uint32(EIGHTHS), np.int32(0), np.int32(0),
+    )  # fmt: skip
+
+
+@inner
+def load_jpeg(
+    data: Pixels, points: Pixels, shape: tuple[int, int], crop: Crop, part: int, as_pillow: bool, flip: bool,
+    scratch: Scratch, tools: Tools | None, out: Pixels,
+) -> int:  # fmt: skip
     """Make an image of a JPEG.
 
     Args:
         data: the JPEG.
+        points: of it in an index, as bytes; empty without any.
         shape: height and width of its image, in pixels.
-        box: the crop.
+        crop: of it.
         part: eighths of its size at which it is decoded.
-        brief: do not decode what is below the crop. Damage that the decoder only warns of is then passed over, as
-            Pillow does.
+        as_pillow: resize as Pillow, and do not decode what is below the crop. Damage that the decoder only warns of is
+            then passed over, as Pillow does.
         flip: mirror left and right.
         scratch: memory to work in.
+        tools: likewise, if `as_pillow`.
         out: the result, uint8 HWC.
 
     Returns:
         0, or else what the JPEG decoder says.
     """
     height, width = shape
-    need = window_for_crop(box, height, width, part)
-    size, window = cut(data, height, width, need, scratch.jpeg)
-    brief = brief and size == 0
+    need = window_for_crop(crop.box, height, width, part)
+    size, window = 0, Window(0, 0, height, width)
+    # Compiled only where there are tools.
+    if tools is not None:
+        size, window = extract(data, points, height, width, need, tools, scratch.jpeg)
+        if size == 0 and _pays(need, width, part):
+            size, window = skip(data, height, width, need, tools, scratch.jpeg)
+    if size == 0:
+        size, window = cut(data, height, width, need, scratch.jpeg)
+    brief = as_pillow and size == 0
     if brief:
         size, window = shorten(data, height, width, need, scratch.jpeg)
     share = part / EIGHTHS
@@ -245,17 +239,13 @@ def load_jpeg(
     last = scratch.decoded[3 * (place.height - 1) * place.width : 3 * place.height * place.width]
     if brief:
         mark(last)
-    address = data.ctypes.data if size == 0 else scratch.jpeg.ctypes.data
-    high, wide = np.uint32(window.height), np.uint32(window.width)
-    status = _decode_jpeg(
-        address, np.uint64(len(data) if size == 0 else size), high, wide, scratch.decoded.ctypes.data,
-        high, wide, np.uint32(0), np.uint32(0), np.uint32(part), np.uint32(EIGHTHS), np.int32(0), np.int32(0),
-    )  # fmt: skip
+    address, count = (data.ctypes.data, len(data)) if size == 0 else (scratch.jpeg.ctypes.data, size)
+    status = _decoded(address, count, window, place, part, as_pillow, scratch)
     if brief and size > 0 and not is_marked(last):
         status = 0  # a warning
-    exact = (box[0] * share, box[1] * share, box[2] * share, box[3] * share)
     resized(
-        scratch.decoded, place, (_scaled(height, part), _scaled(width, part)), exact, flip, out,
+        scratch.decoded, place, (_scaled(height, part), _scaled(width, part)), _at(crop.exact, share),
+        _at(crop.box, share), as_pillow, flip, out,
         scratch.row, scratch.numbers, scratch.weights,
     )  # fmt: skip
     return status
@@ -268,13 +258,16 @@ def load_one(memory: Pixels, samples: Samples, number: int, rule: Rule, scratch:
     offset, size = samples.offset[number], samples.size[number]
     data = memory[offset : offset + size]
     stream, row, numbers, weights = scratch.stream, scratch.row, scratch.numbers, scratch.weights
-    box = choose_box(rule, stream, height, width, index)
-    flip = choose_flip(rule, stream, index)
+    crop = choose_crop(rule, stream, height, width, index, out.shape[0])
+    flip, as_pillow = choose_flip(rule, stream, index), rule.like == AS_PILLOW
     if samples.is_jpeg[number]:
-        part, brief = jpeg_scale(rule, box, out), rule.fractions == FAST_FRACTIONS
-        return load_jpeg(data, (height, width), box, part, brief, flip, scratch, out)
-    exact = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-    resized(data, Window(0, 0, height, width), (height, width), exact, flip, out, row, numbers, weights)
+        part = jpeg_scale(rule, crop.exact, out)
+        points = memory[offset + size : offset + size + samples.points_size[number]]
+        return load_jpeg(data, points, (height, width), crop, part, as_pillow, flip, scratch, scratch.tools, out)
+    resized(
+        data, Window(0, 0, height, width), (height, width), crop.exact, _at(crop.box, 1.0), as_pillow, flip, out,
+        row, numbers, weights,
+    )  # fmt: skip
     return 0
 
 

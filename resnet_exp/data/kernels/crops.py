@@ -1,8 +1,9 @@
-"""Where a sample is cropped: torchvision's ``RandomResizedCrop`` to train, FFCV's center crop to evaluate."""
+"""Where a sample is cropped: torchvision's ``RandomResizedCrop`` to train, its or FFCV's center crop to evaluate."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,16 @@ from resnet_exp.data.kernels.rng import Stream, uniform
 
 # Top, left, height and width in source pixels.
 Box = tuple[int, int, int, int]
+# Likewise, of a crop that need not begin and end between two pixels.
+ExactBox = tuple[float, float, float, float]
 TRIES = 10
+
+
+class Crop(NamedTuple):
+    """What becomes an image, and the whole pixels that it is made of."""
+
+    exact: ExactBox
+    box: Box
 
 
 @inner
@@ -54,6 +64,28 @@ def center_box(height: int, width: int, share: float) -> Box:
     """The square center crop whose side is a `share` of the short side (FFCV's ``CenterCropRGBImageDecoder``)."""
     side = max(1, int(share * min(height, width)))
     return (height - side) // 2, (width - side) // 2, side, side
+
+
+@inner
+def crop_of(box: Box) -> Crop:
+    """A crop of whole pixels, which is made of no others."""
+    return Crop((float(box[0]), float(box[1]), float(box[2]), float(box[3])), box)
+
+
+@inner
+def resized_center_crop(height: int, width: int, resize: int, side: int) -> Crop:
+    """The center crop of `side` pixels after the short side was resized to `resize` (torchvision 0.29's transforms)."""
+    high = resize if height <= width else int(resize * height / width)
+    wide = int(resize * width / height) if height <= width else resize
+    row, column = height / high, width / wide  # source pixels of one of the resized image
+    top, left = round((high - side) / 2) * row, round((wide - side) / 2) * column
+    # What is beside the crop is part of its outer pixels, too.
+    above, beside = max(row, 1.0), max(column, 1.0)
+    first_row, first_column = max(0, math.floor(top - above)), max(0, math.floor(left - beside))
+    last_row = min(height, math.ceil(top + side * row + above))
+    last_column = min(width, math.ceil(left + side * column + beside))
+    box = (first_row, first_column, last_row - first_row, last_column - first_column)
+    return Crop((top, left, side * row, side * column), box)
 
 
 def logarithms(ratio: tuple[float, float]) -> tuple[float, float]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-INDEX, BYTE = ir.IntType(32), ir.IntType(8)
+INDEX, BYTE, WORD = ir.IntType(32), ir.IntType(8), ir.IntType(64)
 # Red, green, blue, and one more number that is ignored.
 LANES = 4
 
@@ -61,3 +63,48 @@ def weighted_pixel(_typing: Any, row: Any, start: Any, weights: Any, first: Any,
         return context.make_tuple(builder, signature.return_type, rgb)
 
     return types.UniTuple(types.uint8, 3)(row, start, weights, first, count), generate
+
+
+@intrinsic
+def _load_word(_typing: Any, address: Any, at: Any) -> Any:
+    """The eight bytes that begin `at` bytes behind an address, as a uint64 whose highest byte is the first one.
+
+    An address takes no count of references, which in a loop costs more than reading does.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bswap(builder.load(_place(builder, arguments, WORD), align=1))
+
+    return types.uint64(address, at), generate
+
+
+@intrinsic
+def _store_word(_typing: Any, address: Any, at: Any, word: Any) -> Any:
+    """Write a uint64 to the eight bytes that begin `at` bytes behind an address: its highest byte to the first one."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        builder.store(builder.bswap(arguments[2]), _place(builder, arguments, WORD), align=1)
+        return context.get_dummy_value()
+
+    return types.void(address, at, word), generate
+
+
+@intrinsic
+def _load_entry(_typing: Any, address: Any, at: Any) -> Any:
+    """Number `at` of the int32 that begin at an address, as an int64."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.sext(builder.load(_place(builder, arguments, INDEX), align=4), WORD)
+
+    return types.int64(address, at), generate
+
+
+def _place(builder: Any, arguments: Any, kind: Any) -> Any:
+    base = builder.inttoptr(arguments[0], (BYTE if kind is WORD else kind).as_pointer())
+    return builder.bitcast(builder.gep(base, [arguments[1]]), kind.as_pointer())
+
+
+# As they are called from compiled code.
+load_word = cast(Callable[[int, int], np.uint64], _load_word)
+store_word = cast(Callable[[int, int, np.uint64], None], _store_word)
+load_entry = cast(Callable[[int, int], int], _load_entry)

@@ -98,7 +98,7 @@ def sources_digest() -> str:
 
     Numba compiles a kernel anew when the file that holds it changes, but not when a file changes that it calls into.
     """
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

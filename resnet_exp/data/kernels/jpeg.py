@@ -10,8 +10,11 @@ without regard to what comes before. JPEGs that this project writes have restart
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import NamedTuple
 
+import llvmlite.binding
 import numpy as np
 from numba import types
 
@@ -32,10 +35,66 @@ RESTARTS = 8
 COLORS = 3
 # As Pillow has it: a file that claims more is made to exhaust the memory.
 MOST_PIXELS = 178_956_970
-FRAME_BYTES, SCAN_BYTES = 8 + 3 * COLORS, 6 + 2 * COLORS
+MOST_FRAME_BYTES = 10 + 3 * COLORS
 
-_find = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
-_copy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+find_byte = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
+copy_bytes = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+
+
+def libffcv() -> str:
+    """Path of FFCV's compiled library, found without importing FFCV, which compiles functions for seconds."""
+    package = find_spec("ffcv")
+    library = package and PathFinder.find_spec("ffcv._libffcv", package.submodule_search_locations)
+    if not library or not library.origin:
+        raise ImportError("FFCV is not installed, or not whole")
+    return library.origin
+
+
+# FFCV 1.0.2's decoder, without its package. Called by name, since compiled code is kept for later processes, in which
+# the function has another address.
+llvmlite.binding.load_library_permanently(libffcv())
+decode_jpeg = types.ExternalFunction(
+    "imdecode",
+    types.int32(
+        *(types.uintp, types.uint64, types.uint32, types.uint32, types.uintp, types.uint32, types.uint32),
+        *(types.uint32, types.uint32, types.uint32, types.uint32, types.int32, types.int32),
+    ),
+)
+# TurboJPEG's own functions, whose library FFCV's has loaded.
+_make_decoder = types.ExternalFunction("tjInitDecompress", types.uintp())
+_end_decoder = types.ExternalFunction("tjDestroy", types.int32(types.uintp))
+_decompress = types.ExternalFunction(
+    "tjDecompress2",
+    types.int32(
+        *(types.uintp, types.uintp, types.uint64, types.uintp, types.int32, types.int32, types.int32),
+        *(types.int32, types.int32),
+    ),
+)
+RGB, ACCURATE = 0, 4096
+
+
+@inner
+def decode_accurately(address: int, size: int, to: int, height: int, width: int) -> int:
+    """Decode a JPEG to `height` x `width` pixels, RGB, with the transform that Pillow has.
+
+    Its own size, or 1/2, 1/4 or 1/8 of it, rounded up. Returns 0, or else what the decoder says.
+    """
+    # One decoder for each image: it would keep the tables of an image for the next one that has none.
+    decoder = _make_decoder()
+    if decoder == 0:
+        return -1
+    status = _decompress(
+        decoder, address, np.uint64(size), to, np.int32(width), np.int32(0), np.int32(height), np.int32(RGB),
+        np.int32(ACCURATE),
+    )  # fmt: skip
+    _end_decoder(decoder)
+    return status
+
+
+@inner
+def has_length(marker: int) -> bool:
+    """Whether two bytes of length follow a marker; a decoder goes on behind those that have none, and behind fill."""
+    return 0xBF < marker < 0xFF and not 0xD0 <= marker <= 0xD9
 
 
 def _make_measure(sources: str) -> Callable[..., str]:
@@ -51,10 +110,12 @@ def _make_measure(sources: str) -> Callable[..., str]:
                 continue
             at += 2
             while at + 10 <= end and data[at] == 0xFF:
-                marker = data[at + 1]
+                marker = byte_at(data, at + 1)
                 if marker == 0xFF:  # fill
                     at += 1
                     continue
+                if not has_length(marker):
+                    break
                 if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
                     if data[at + 9] not in (1, COLORS):  # CMYK
                         break
@@ -91,40 +152,50 @@ class _Layout(NamedTuple):
 
 
 @inner
-def _byte(data: Pixels, at: int) -> int:
+def byte_at(data: Pixels, at: int) -> int:
+    """A byte as a number."""
     # Through a signed type: numba makes a float of an unsigned number and a signed one.
     return int(np.int64(data[at]))
 
 
 @inner
-def _word(data: Pixels, at: int) -> int:
-    return _byte(data, at) << 8 | _byte(data, at + 1)
+def word_at(data: Pixels, at: int) -> int:
+    """A number of two bytes."""
+    return byte_at(data, at) << 8 | byte_at(data, at + 1)
 
 
 @inner
-def _put_word(data: Pixels, at: int, value: int) -> None:
+def put_word(data: Pixels, at: int, value: int) -> None:
+    """Write a number of two bytes."""
     data[at], data[at + 1] = value >> 8, value & 0xFF
 
 
 @inner
 def _layout(data: Pixels) -> _Layout:
-    at, frame, high, wide, interval = 2, 0, 0, 0, 0
+    at, frame, high, wide, interval, parts = 2, 0, 0, 0, 0, 0
     if len(data) < 4 or data[0] != 0xFF or data[1] != START_OF_IMAGE:
         return _Layout(0, 0, 0, 0, 0)
-    while at + FRAME_BYTES + 2 <= len(data) and data[at] == 0xFF:
-        marker, length = _byte(data, at + 1), _word(data, at + 2)
+    while at + MOST_FRAME_BYTES <= len(data) and data[at] == 0xFF:
+        marker, length = byte_at(data, at + 1), word_at(data, at + 2)
+        if not has_length(marker) or length < 2:
+            break
         if marker == START_OF_SCAN:
-            if frame == 0 or length != SCAN_BYTES or data[at + 4] != COLORS:
+            if frame == 0 or length != 6 + 2 * parts or data[at + 4] != parts:
                 break
             return _Layout(frame, at + 2 + length, high, wide, interval)
-        if marker in (BASELINE, EXTENDED) and length == FRAME_BYTES and data[at + 4] == 8:
-            # Brightness may have more samples than the two colors, which must have one a unit.
-            sampling = _byte(data, at + 11)
-            if data[at + 14] != 0x11 or data[at + 17] != 0x11 or sampling not in (0x11, 0x21, 0x12, 0x22):
+        if marker in (BASELINE, EXTENDED) and data[at + 4] == 8:
+            parts = byte_at(data, at + 9)
+            if parts not in (1, COLORS) or length != 8 + 3 * parts:
+                break
+            # Gray has one block a unit. Brightness may have more samples than the two colors, which must have one.
+            sampling = byte_at(data, at + 11) if parts == COLORS else 0x11
+            if parts == COLORS and (data[at + 14] != 0x11 or data[at + 17] != 0x11):
+                break
+            if sampling not in (0x11, 0x21, 0x12, 0x22):
                 break
             frame, high, wide = at, 8 * (sampling & 15), 8 * (sampling >> 4)
         elif marker == INTERVAL:
-            interval = _word(data, at + 4)
+            interval = word_at(data, at + 4)
         at += 2 + length
     return _Layout(0, 0, 0, 0, 0)
 
@@ -134,7 +205,7 @@ def _next_marker(data: Pixels, at: int) -> int:
     """Where the next marker is, -1 if there is none."""
     base, last = data.ctypes.data, len(data) - 1
     while at < last:
-        found = _find(base + at, 0xFF, last - at)
+        found = find_byte(base + at, 0xFF, last - at)
         if found == 0:
             return -1
         at = int(np.int64(found - base))
@@ -178,8 +249,8 @@ def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tup
         return 0, whole
     units, rows = -(-width // layout.unit_width), -(-height // layout.unit_height)
     if units % layout.interval != 0 or (height, width) != (
-        _word(data, layout.frame + 5),
-        _word(data, layout.frame + 7),
+        word_at(data, layout.frame + 5),
+        word_at(data, layout.frame + 7),
     ):
         return 0, whole
     step, pieces = layout.unit_width * layout.interval, units // layout.interval
@@ -189,9 +260,9 @@ def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tup
         return 0, whole
     top, left = first_row * layout.unit_height, first_piece * step
     part = Window(top, left, min(height, last_row * layout.unit_height) - top, min(width, last_piece * step) - left)
-    _copy(out.ctypes.data, data.ctypes.data, layout.codes)
-    _put_word(out, layout.frame + 5, part.height)
-    _put_word(out, layout.frame + 7, part.width)
+    copy_bytes(out.ctypes.data, data.ctypes.data, layout.codes)
+    put_word(out, layout.frame + 5, part.height)
+    put_word(out, layout.frame + 7, part.width)
     at, to, written = layout.codes, layout.codes, 0
     for number in range(last_row * pieces):
         end = _next_marker(data, at)
@@ -199,7 +270,7 @@ def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tup
         if end < 0 or data[end + 1] != expected:
             return 0, whole
         if number >= first_row * pieces and first_piece <= number % pieces < last_piece:
-            _copy(out.ctypes.data + to, data.ctypes.data + at, end - at)
+            copy_bytes(out.ctypes.data + to, data.ctypes.data + at, end - at)
             to += end - at
             out[to], out[to + 1] = 0xFF, FIRST_RESTART + written % RESTARTS
             written, to = written + 1, to + 2
@@ -228,10 +299,10 @@ def shorten(data: Pixels, height: int, width: int, need: Window, out: Pixels) ->
     if layout.codes == 0 or len(out) < end or data[end - 2] != 0xFF or data[end - 1] != END_OF_IMAGE:
         return 0, whole
     rows = min(height, -(-(need.top + need.height) // layout.unit_height) * layout.unit_height)
-    if rows == height or (height, width) != (_word(data, layout.frame + 5), _word(data, layout.frame + 7)):
+    if rows == height or (height, width) != (word_at(data, layout.frame + 5), word_at(data, layout.frame + 7)):
         return 0, whole
-    _copy(out.ctypes.data, data.ctypes.data, end)
-    _put_word(out, layout.frame + 5, rows)
+    copy_bytes(out.ctypes.data, data.ctypes.data, end)
+    put_word(out, layout.frame + 5, rows)
     return end, Window(0, 0, rows, width)
 
 

@@ -1,4 +1,6 @@
-"""Area-exact resizing of a crop, fused with crop and flip: OpenCV's ``INTER_AREA`` (4.6, imgproc/src/resize.cpp).
+"""Resizing of a crop, fused with crop and flip: as OpenCV, whose ``INTER_AREA`` FFCV uses, or as Pillow.
+
+OpenCV: 4.6, imgproc/src/resize.cpp. Pillow: its antialiased ``BILINEAR``, 13.0, libImaging/Resample.c.
 
 Rows first: source rows are added into one row of the output's height, which stays in the cache, and that row is then
 reduced to the output's width. Sums are floats in a fixed order: every machine and number of threads gets the same bits.
@@ -74,6 +76,28 @@ def linear_taps(start: int, length: int, limit: int, first: Numbers, weights: Fl
         at[start + left - first[position]] += np.float32(1 - part)
         if part > 0:
             at[start + left + 1 - first[position]] += np.float32(part)
+    return taps
+
+
+@inner
+def bilinear_taps(start: float, length: float, low: int, high: int, first: Numbers, weights: Floats) -> int:
+    """The same for Pillow's ``BILINEAR``: a triangle as wide as two output pixels, or two source pixels if enlarged.
+
+    Source pixels from `low` to `high` are used.
+    """
+    scale = length / len(first)
+    support = max(scale, 1.0)
+    taps = min(high - low, ceil(2 * support))
+    for position in range(len(first)):
+        center = start + (position + 0.5) * scale
+        first[position], total = max(low, min(floor(center - support + 0.5), high - taps)), 0.0
+        at = weights[position * taps : (position + 1) * taps]
+        for tap in range(taps):
+            weight = max(0.0, 1 - abs(first[position] + tap + 0.5 - center) / support)
+            at[tap] = weight
+            total += weight
+        for tap in range(taps):
+            at[tap] /= np.float32(total)
     return taps
 
 

@@ -38,6 +38,7 @@ class Content:
     max_resolution: int | None
     jpeg_quality: int
     images_per_shard: Count
+    write_mode: str = "jpg"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class MDSConversion(Conversion):
         """List the images, and check what an earlier try left; `content` are the settings to write with."""
         found = list(image_tree.files(folder))
         wanted = from_json(Content, content)
-        settings = Settings("jpg", wanted.max_resolution, 0, wanted.jpeg_quality)
+        settings = Settings(wanted.write_mode, wanted.max_resolution, 0, wanted.jpeg_quality)
         conversion = MDSConversion(folder, target, unfinished, settings, found, written_with=dict(content), shards=[])
         mixed = np.random.default_rng(MIXING_SEED).permutation(len(found)).tolist()
         size = wanted.images_per_shard

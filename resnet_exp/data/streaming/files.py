@@ -14,23 +14,24 @@ from typing import ClassVar
 
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import write_text, writing
+from resnet_exp.core.object_store import Remote, is_url
 from resnet_exp.core.terminal.text import byte_size, printable, setting
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.conversion import process
 from resnet_exp.data.conversion.cache import MAX_SIDE, ConvertedFormat
-from resnet_exp.data.conversion.files import FormatFiles, check_number
+from resnet_exp.data.conversion.files import ConvertedFiles, check_number
 from resnet_exp.data.conversion.manifest import FIX, Manifest
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming import manifest as mds_manifest
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.manifest import MDSManifest
-from resnet_exp.data.streaming.object_store import Remote, is_url
 from resnet_exp.data.streaming.shard_cache import ShardStore
 
+ALL_JPEGS = "jpg"
+MODES = (ALL_JPEGS, "source")
 KIND = ConvertedFormat(
     name="mds",
-    content=("max_resolution", "jpeg_quality", "images_per_shard"),
+    content=("max_resolution", "jpeg_quality", "images_per_shard", "write_mode"),
+    defaults={"write_mode": ALL_JPEGS},
     suffix="",
     conversion="resnet_exp.data.streaming.conversion.MDSConversion",
 )
@@ -39,7 +40,7 @@ FETCH_AGAIN = "remove it to fetch it again"
 
 
 @dataclass(frozen=True)
-class MDSShards(FormatFiles):
+class MDSShards(ConvertedFiles):
     """The MDS shards of a dataset: those that ``data.loader.remote`` names, or those in the cache.
 
     The fields are the settings of ``data.loader``, which ``conf/data/streaming.yaml`` explains.
@@ -57,6 +58,7 @@ class MDSShards(FormatFiles):
     max_resolution: int | None
     jpeg_quality: int
     images_per_shard: int
+    write_mode: str = ALL_JPEGS
 
     @property
     def store(self) -> Remote | None:
@@ -97,41 +99,20 @@ class MDSShards(FormatFiles):
         folder = self.place_of(root, split)
         return ShardStore(folder, self.index_of(folder), self.store, split)
 
-    def prepare(self, root: str, options: ConversionOptions) -> list[Path]:
-        """Check the shards of both splits; write those that are not there, or fetch their index.
-
-        Args:
-            root: the image folder; not needed if the settings name shards.
-            options: how images are converted.
-
-        Raises:
-            RequestError: shards are not what they should be, or the cache cannot be written or is too small.
-            RunFailed: the conversion failed, or the remote cannot be read.
-        """
-        missing = self.check(root, options)
-        places = self._places(root)
-        if missing:
-            process.convert(self._request(root), missing, options)
-            self._check(places, root, options)
-        self.name_superseded(root, options.say)
-        return list(places.values())
-
     def check(self, root: str, options: ConversionOptions) -> dict[str, Path]:
-        """Check the shards of both splits if they are there; returns those that are to be converted. See `prepare`."""
-        self.find_converted(root, options.say)
-        places = self._places(root)
-        if (remote := self.store) is not None:
+        """See `FormatFiles.check`; of a store, the index of both splits is fetched."""
+        remote, places = self.store, self.places(root)
+        if remote is not None:
             for split, place in places.items():
                 self._fetch_index(remote, split, place)
-        missing = {} if self.remote else {split: path for split, path in places.items() if not path.is_dir()}
-        if not missing:
-            self._check(places, root, options)
+        missing = super().check(root, options)
         if remote is not None:
             self._check_space(places)
         return missing
 
-    def _places(self, root: str) -> dict[str, Path]:
-        return {split: self.place_of(root, split) for split in image_tree.SPLITS}
+    def is_there(self, split: str, place: Path) -> bool:
+        """Whether there is a split's folder, or one is named."""
+        return self.is_named(split) or place.is_dir()
 
     def _fetch_index(self, remote: Remote, split: str, place: Path) -> None:
         """Fetch index and manifest of a split, and remove shards that have another content by now."""
@@ -152,25 +133,18 @@ class MDSShards(FormatFiles):
             if before.get(shard.name, shard) != shard:
                 (place / shard.name).unlink(missing_ok=True)
 
-    def _check(self, places: dict[str, Path], root: str, options: ConversionOptions) -> None:
-        """Check quickly that shards are whole, those of this folder and these settings, and of the same classes."""
-        found = {}
-        remote = self.store
-        for split, place in places.items():
-            fix = FETCH_AGAIN if remote else "name another folder" if self.remote else FIX
-            manifest = mds_manifest.read_manifest(place)
-            index = self.index_of(place)
-            if manifest is None:
-                options.say(f"note: {printable(place)} has no manifest, so its classes are not known")
-            else:
-                found[split] = manifest
-                mds_manifest.check_index(place, manifest, fix)
-                manifests.check_class_count(place, manifest, options.classes)
-            mds_manifest.check_quickly(place, _there(place, index) if remote else index, fix)
-            if not self.remote and manifest is not None:
-                manifests.check_origin(place, manifest, self._request(root).content, Path(root) / split)
-        if len(found) == len(places):
-            manifests.check_classes_agree(*((places[split], found[split]) for split in image_tree.SPLITS))
+    def check_split(self, split: str, place: Path, options: ConversionOptions) -> Manifest | None:
+        """Check quickly that the shards are whole, as far as they are here."""
+        is_remote = self.store is not None
+        fix = FETCH_AGAIN if is_remote else "name another folder" if self.remote else FIX
+        manifest = mds_manifest.read_manifest(place)
+        index = self.index_of(place)
+        if manifest is None:
+            options.say(f"note: {printable(place)} has no manifest, so its classes are not known")
+        else:
+            mds_manifest.check_index(place, manifest, fix)
+        mds_manifest.check_quickly(place, _there(place, index) if is_remote else index, fix)
+        return manifest
 
     def _check_space(self, places: dict[str, Path]) -> None:
         """Refuse a cache that cannot hold the shards that this node has still to fetch."""
@@ -214,7 +188,7 @@ class MDSShards(FormatFiles):
         return manifest
 
     def head(self, place: Path) -> bytes | None:
-        """See `FormatFiles.head`: the index."""
+        """See `ConvertedFiles.head`: the index."""
         with contextlib.suppress(OSError):
             return (place / mds.INDEX).read_bytes()
         return None
@@ -240,14 +214,15 @@ class MDSShards(FormatFiles):
 
     def facts(self, root: str) -> dict[str, object]:
         """For ``environment.json``: place, images, origin and seal of each split."""
-        places = {split: self.place_of(root, split) for split in image_tree.SPLITS}
         return {
             split: {"folder": self.remote or str(place), **manifests.manifest_summary(place, self.manifest)}
-            for split, place in places.items()
+            for split, place in self.places(root).items()
         }
 
     def check_settings(self) -> None:
         """Check what shards are written and read with; see `FormatFiles.check_settings`."""
+        if self.write_mode not in MODES:
+            raise RequestError(f"data.loader.write_mode={self.write_mode} is unknown; use one of {', '.join(MODES)}")
         if self.max_resolution is not None:
             check_number("max_resolution", self.max_resolution, (int,), 1, MAX_SIDE)
         check_number("jpeg_quality", self.jpeg_quality, (int,), 1, 100)

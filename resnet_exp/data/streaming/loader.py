@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_exp.core.errors import RequestError, RunFailed
+from resnet_exp.data import block_shuffle
 from resnet_exp.data.contract import Loader, Split
 from resnet_exp.data.kernels.batch import Samples
 from resnet_exp.data.kernels.jpeg import MOST_PIXELS, measure
 from resnet_exp.data.kernels.resize import Pixels
-from resnet_exp.data.streaming import shuffle
 from resnet_exp.data.streaming.files import MDSShards
 from resnet_exp.data.streaming.mds import NUMBERS, Column
 from resnet_exp.data.streaming.shard_cache import ShardStore
@@ -64,13 +64,14 @@ class ShardImages:
         heights, widths = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
         measure(data, at, ends - at, heights, widths)
         if (unreadable := (heights * widths == 0) | (heights * widths > MOST_PIXELS)).any():
-            raise self._unusable(indices[unreadable], f"is no JPEG that can be read; {AGAIN}")
+            raise self._unusable(indices[unreadable], f"is not a JPEG that can be read; {AGAIN}")
         samples = Samples(
             is_jpeg=np.ones(len(indices), np.bool_),
             height=heights,
             width=widths,
             offset=at,
             size=ends - at,
+            points_size=np.zeros(len(indices), np.int64),
             indices=indices.astype(np.uint64),
         )
         return Stored(data, samples, labels)
@@ -145,12 +146,6 @@ def _numbers(data: Array, places: Array, kind: str) -> Array:
     return np.ascontiguousarray(data[places[..., None] + np.arange(width)]).view(kind)[..., 0]
 
 
-def shuffled(split: Split, starts: Indices, block: int, nodes: int, epoch: int) -> Indices:
-    """Images of a rank in an epoch of training; see `resnet_exp.data.streaming.shuffle` for `block` and `nodes`."""
-    parts = shuffle.of_epoch(starts, nodes, block, split.seed, epoch)
-    return shuffle.share(parts, split.rank, split.world_size, split.batch_size)
-
-
 def make_loader(split: Split, **settings: Any) -> Loader:
     """Loader of the MDS shards of a split.
 
@@ -161,7 +156,7 @@ def make_loader(split: Split, **settings: Any) -> Loader:
         settings: of `resnet_exp.data.streaming.files.MDSShards`.
 
     Raises:
-        RequestError: the batch of all ranks is no multiple of ``canonical_nodes``.
+        RequestError: the batch of all ranks is not a multiple of ``canonical_nodes``.
     """
     shards = MDSShards(**settings)
     whole = split.batch_size * split.world_size
@@ -171,5 +166,5 @@ def make_loader(split: Split, **settings: Any) -> Loader:
             "use a number that does"
         )
     images = ShardImages(shards.store_of(split.root, split.name), split.classes)
-    order = partial(shuffled, split, images.starts, shards.shuffle_block, shards.canonical_nodes)
+    order = partial(block_shuffle.shuffled, split, images.starts, shards.shuffle_block, shards.canonical_nodes)
     return ThreadLoader(split, images, order)

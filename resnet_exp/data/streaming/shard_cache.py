@@ -9,8 +9,8 @@ from pathlib import Path
 from resnet_exp.core.errors import RunFailed
 from resnet_exp.core.files import move_into_place
 from resnet_exp.core.locks import held_lock, open_lock
+from resnet_exp.core.object_store import Remote
 from resnet_exp.data.streaming import mds
-from resnet_exp.data.streaming.object_store import Remote
 
 # Shards that a process fetches at a time: one connection to an object store does not use the whole bandwidth.
 AT_ONCE = 8

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_exp.core import files
+from resnet_exp.core.object_store import Remote
 from resnet_exp.core.records import is_object
 from resnet_exp.core.terminal.text import byte_size
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion.process import Say
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.files import MDSShards
-from resnet_exp.data.streaming.object_store import Remote
 from resnet_exp.data.streaming.shard_cache import AT_ONCE
 
 Tell = Callable[[int, int], None]

@@ -111,8 +111,8 @@ def test_what_cannot_be_split_is_one_line(tmp_path: Path, split: Split) -> None:
         "none": f"{here}none is not a folder; give one that holds <class>/*, a folder of images for each class",
         "good -o taken": f"{here}taken exists; remove it, or use -o DIR for another folder",
         "good -o good/split": f"-o {here}good/split lies in {here}good, whose folders are classes; use -o DIR",
-        "good --val 1": "--val 1 is no fraction of the images; use one between 0 and 1, such as 0.2",
-        "good --val nan": "--val nan is no fraction of the images; use one between 0 and 1, such as 0.2",
+        "good --val 1": "--val 1 is not a fraction of the images; use one between 0 and 1, such as 0.2",
+        "good --val nan": "--val nan is not a fraction of the images; use one between 0 and 1, such as 0.2",
         "good -o good/cat/000.jpg/x": f"-o {here}good/cat/000.jpg/x lies in {here}good, whose folders are classes; use "
         "-o DIR",
         "good -o photos/cat/000.jpg/x": f"-o {here}photos/cat/000.jpg/x cannot be written (File exists); use -o DIR",

@@ -1,4 +1,4 @@
-"""The order of samples in an epoch: shuffled, though only some of the shards are needed at a time.
+"""The order of samples in an epoch: shuffled, though only some of the shards that hold them are needed at a time.
 
 After ``py1e`` of mosaicml-streaming 0.13 (``streaming/base/shuffle/py1e.py``): the seed decides which shards a
 canonical node has, seed and epoch decide their order, and each sample moves by a random distance below a block.
@@ -9,7 +9,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from resnet_exp.data.contract import Split
+
 Order = npt.NDArray[np.int64]
+
+
+def shuffled(split: Split, starts: Order, block: int, nodes: int, epoch: int) -> Order:
+    """Samples of a rank in an epoch of training; see `of_epoch` for `starts`, `block` and `nodes`."""
+    parts = of_epoch(starts, nodes, block, split.seed, epoch)
+    return share(parts, split.rank, split.world_size, split.batch_size)
 
 
 def of_epoch(starts: Order, nodes: int, block: int, seed: int, epoch: int) -> list[Order]:

@@ -1,0 +1,1 @@
+"""JPEGs changed without loss: the coefficients stay, and so do the pixels."""
