@@ -63,6 +63,12 @@ def ours(source: Path, target: Path, mode: str, longest: int, workers: int) -> N
     writer.write(WriterRequest(KIND.conversion, places, settings, str(target.parent), workers, 0, 60))
 
 
+def ours_undecoded(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:
+    """This project's writer with JPEGs that are not decoded, whatever `mode` is."""
+    del mode
+    ours(source, target, "source", longest, workers)
+
+
 def original(source: Path, target: Path, mode: str, longest: int, workers: int) -> None:
     """FFCV's own writer, with images as torchvision's ``ImageFolder`` decodes them."""
     import multiprocessing
@@ -118,6 +124,7 @@ def _with_opencv(file: str) -> object:
 
 CONTENDERS: dict[str, Contender] = {
     "ours": ours,
+    "ours, source": ours_undecoded,
     "ffcv": original,
     "floor": floor(_with_pillow),
     "floor, OpenCV": floor(_with_opencv),

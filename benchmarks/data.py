@@ -1,13 +1,22 @@
 """CPU time per image of our data loaders, compared with others.
 
     python benchmarks/data.py                       a table; about 10 minutes on two cores
-    python benchmarks/data.py -o docs/loading.svg   and its picture
+    python benchmarks/data.py -o loading.svg        and its picture
     python benchmarks/data.py --cold                the same for images that are not in the page cache
+    python benchmarks/data.py --cold --read-rate 100 inf    and from a disk that reads so many MB/s; needs root
+    python benchmarks/data.py --only parquet Parquet torchvision    some of the loaders
     python benchmarks/data.py --startup             the time to the first batch
     python benchmarks/data.py --against DIR         our loaders and those of another checkout, which has its .venv
 
+    benchmarks/peers.sh                             make environments of loaders of others, once
+    python benchmarks/data.py --peers -o docs/loading.svg       our loaders at 176 px and those of others
+    python benchmarks/data.py --peers --threads 2   the same with two threads, or worker processes
+    python benchmarks/data.py --peers --threads 2 --rate 1000   for a device that takes 1,000 images/s at most
+    python benchmarks/data.py --peers --quality     bytes an image, and PSNR to what Pillow makes of the same crops
+
 Each loader runs in its own process and loads the same generated photographs (500x375 pixels, JPEG) in
-turn with the others, one pass per round, without worker processes. CPU time covers all its threads. The
+turn with the others, one pass per round; ``--images DIR`` takes those of a folder with ``train/`` and ``val/``
+instead. CPU time covers all threads and worker processes; there are none of these without ``--threads``. The
 first pass of each, which compiles, is not counted; ``--startup`` measures it. With ``--cold`` each
 pass runs in a new process, warmed up on other images, on files that are not in the page cache, and measures wall time.
 """
@@ -15,22 +24,22 @@ pass runs in a new process, warmed up on other images, on files that are not in 
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_loaders import FULL, IMAGES, MODES, NAMES, generate, make, prepare
+from data_loaders import FULL, NAMES, generate, make, marked_files, prepare
+from data_tables import columns, draw, show, show_peers, spread
+from loader_process import HERE, PEERS, REFERENCE, Found, Load, Row, ask, begin, command_of, measure, rows_in
+from peers.passes import serve
+from slow_disk import limited
 
 from resnet_exp.core.terminal import console
 
-HERE = Path(__file__).resolve().parent.parent
 # For the interpreter of another checkout, in its folder of benchmarks.
 PREPARE = """
 import sys
@@ -41,20 +50,15 @@ prepare(Path(sys.argv[1]))
 """
 # Not FFCV's own: it compiles its pipeline for seconds whenever it opens a file.
 COLD = (
-    f"ours, ffcv proportion, full {FULL}",
+    *(f"ours, ffcv {mode}, full {FULL}" for mode in ("proportion", "source", "jpg")),
     f"ours, streaming, full {FULL}",
     f"mosaicml-streaming, {FULL}",
-    f"ours, imagefolder, full {FULL}",
+    f"ours, imagefolder pillow, full {FULL}",
     f"torchvision ImageFolder, {FULL}",
 )
 
 
-def _answer(numbers: dict[str, float]) -> None:
-    sys.stdout.write(json.dumps(numbers) + "\n")
-    sys.stdout.flush()
-
-
-def serve(name: str, root: Path, warm: Path | None) -> None:
+def serve_own(name: str, root: Path, warm: Path | None, load: Load) -> None:
     """A loader's process: a pass for each line of standard input; answers are lines of JSON.
 
     With `warm` the first pass is over that folder, and that over `root` begins with opening its files.
@@ -65,78 +69,52 @@ def serve(name: str, root: Path, warm: Path | None) -> None:
         import resnet_exp.data.ffcv.loader
         import resnet_exp.data.imagefolder.compiled
         import resnet_exp.data.imagefolder.pillow
+        import resnet_exp.data.parquet.loader
         import resnet_exp.data.streaming.loader  # noqa: F401
     else:
         import ffcv.loader  # noqa: F401
         import torchvision  # noqa: F401
-    began, busy = time.monotonic(), time.process_time()
-    work = make(name, warm or root)
-    work()
-    _answer({"first_pass": time.monotonic() - began, "first_cpu": time.process_time() - busy})
-    for _ in sys.stdin:
-        busy, began = time.process_time(), time.monotonic()
-        images = (make(name, root) if warm else work)()
-        cpu, wall = time.process_time() - busy, time.monotonic() - began
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        _answer({"cpu": 1000 * cpu / images, "wall": 1000 * wall / images, "memory": memory})
+    epoch = (lambda: make(name, root, load.threads)()) if warm else make(name, root, load.threads)
+    serve(epoch, load.rate, load.epochs, make(name, warm, load.threads) if warm else None)
 
 
-def begin(
-    name: str,
-    root: Path,
-    cache: Path,
-    warm: Path | None = None,
-    checkout: Path = HERE,
-) -> subprocess.Popen[str]:
-    """Start a loader's process; compiled code is kept in `cache`."""
+def own(name: str, root: Path, warm: Path | None = None, checkout: Path = HERE) -> list[str]:
+    """The command of a loader of this environment, or of that of another checkout."""
     command = [_python(checkout), str(checkout / "benchmarks" / "data.py"), "--serve", name, "--root", str(root)]
-    command += ["--warm", str(warm)] if warm else []
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    return [*command, "--warm", str(warm)] if warm else command
 
 
-def ask(process: subprocess.Popen[str], line: str | None = "\n") -> dict[str, float]:
-    """The next answer of a loader's process."""
-    assert process.stdin is not None and process.stdout is not None
-    if line is not None:
-        process.stdin.write(line)
-        process.stdin.flush()
-    return json.loads(process.stdout.readline())
+def command(row: Row, root: Path, peers: Path) -> list[str]:
+    """The command of a loader of a comparison."""
+    if not row.environment:
+        return own(row.name, root)
+    return command_of(row, peers, ("--folder", marked_files(root) if row.reads == "marked" else root / "train"))
 
 
-Found = dict[str, list[dict[str, float]]]
-
-
-def measure(root: Path, rounds: int) -> Found:
-    """What every loader answers in turn, once a round."""
-    processes = {}
-    for name in NAMES:
-        # One after the other: the first compiles for all.
-        processes[name] = begin(name, root, root.parent / "numba")
-        ask(processes[name], None)
-        console.status(f"{name} is ready")
-    found: Found = {name: [] for name in NAMES}
-    for number in range(rounds):
-        for name, process in processes.items():
-            found[name].append(ask(process))
-            console.status(f"round {number + 1} of {rounds}: {name}")
-    for process in processes.values():
-        process.communicate()
+def measure_cold(root: Path, warm: Path, rounds: int, names: Sequence[str], rate: float | None = None) -> Found:
+    """The same with a process for each pass, whose files are not in memory; the disk reads `rate` MB/s."""
+    found: Found = {name: [] for name in names}
+    with limited(root, rate) as limit:
+        for number in range(rounds):
+            for name in names:
+                process = begin(own(name, root, warm), Load(), root.parent.parent / "numba")
+                ask(process, None)
+                _forget(root.parent)
+                limit(process.pid)
+                found[name].append(ask(process))
+                process.communicate()
+                console.status(f"round {number + 1} of {rounds}: {name}")
     return found
 
 
-def measure_cold(root: Path, warm: Path, rounds: int) -> Found:
-    """The same with a process for each pass, whose files are not in memory when it begins."""
-    found: Found = {name: [] for name in COLD}
-    for number in range(rounds):
-        for name in COLD:
-            process = begin(name, root, root.parent.parent / "numba", warm)
-            ask(process, None)
-            _forget(root.parent)
-            found[name].append(ask(process))
-            process.communicate()
-            console.status(f"round {number + 1} of {rounds}: {name}")
-    return found
+def show_rates(root: Path, warm: Path, rounds: int, rates: Sequence[float]) -> None:
+    """Print a table in Markdown: wall time of FFCV files from disks of given rates, and `source` / `proportion`."""
+    console.say("| disk, MB/s | proportion, ms | source, ms | source / proportion |\n| --- | --- | --- | --- |")
+    for rate in rates:
+        found = measure_cold(root, warm, rounds, COLD[:2], rate if rate < float("inf") else None)
+        walls = [columns(passes, "wall")[0] for passes in found.values()]
+        ratio = [source / proportion for proportion, source in zip(*walls, strict=True)]
+        console.say(f"| {rate:g} | {' | '.join(map(spread, [*walls, ratio]))} |")
 
 
 def _forget(folder: Path) -> None:
@@ -155,14 +133,10 @@ def startup(root: Path, rounds: int) -> None:
         columns: tuple[list[float], list[float]] = ([], [])
         for number in range(rounds):
             for column in columns:
-                process = begin(name, root, root.parent / f"startup{number}")
+                process = begin(own(name, root), Load(), root.parent / f"startup{number}")
                 column.append(ask(process, None)["first_pass"])
                 process.communicate()
-        console.say(f"{name:<48}" + "".join(f"{_spread(column):>22}" for column in columns))
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
+        console.say(f"{name:<48}" + "".join(f"{spread(column):>22}" for column in columns))
 
 
 def compare(folder: Path, other: Path, rounds: int) -> None:
@@ -173,14 +147,16 @@ def compare(folder: Path, other: Path, rounds: int) -> None:
         subprocess.run(line, cwd=checkout / "benchmarks", check=True)
     console.say("| loader | then, ms | now, ms | now / then |\n| --- | --- | --- | --- |")
     for name in (name for name in NAMES if name.startswith("ours")):
-        processes = [begin(name, root, root.parent / "numba", checkout=checkout) for checkout, root in sides]
+        processes = [
+            begin(own(name, root, checkout=checkout), Load(), root.parent / "numba") for checkout, root in sides
+        ]
         for process in processes:
             ask(process, None)
         passes = [_pass_of_each(processes, number % 2) for number in range(rounds)]
         for process in processes:
             process.communicate()
         columns = [*zip(*passes, strict=True), [now / then for then, now in passes]]
-        console.say(f"| {name} | {' | '.join(_spread(list(column)) for column in columns)} |")
+        console.say(f"| {name} | {' | '.join(spread(list(column)) for column in columns)} |")
 
 
 def _pass_of_each(processes: Sequence[subprocess.Popen[str]], first: int) -> list[float]:
@@ -194,69 +170,99 @@ def _python(checkout: Path) -> str:
     return sys.executable if checkout == HERE else str(checkout / ".venv" / "bin" / "python")
 
 
-def show(found: Found) -> None:
-    """Print the table."""
-    console.say(
-        f"{'loader':<46}{'CPU ms an image':>20}{'images/s a core':>17}{'FFCV own / this':>18}{'wall ms':>20}{'MiB':>7}"
+def chosen(name: str, parts: list[str] | None) -> bool:
+    """Whether a loader is one of those that ``--only`` names."""
+    return any(part in name for part in parts or [""])
+
+
+def compare_peers(options: argparse.Namespace, root: Path) -> None:
+    """Print how our loaders compare with those of others."""
+    load = Load(options.threads, options.rate, options.epochs)
+    rows = [row for row in rows_in(options.peers) if row.name == REFERENCE or chosen(row.name, options.only)]
+    if options.quality:
+        import data_quality
+
+        with tempfile.TemporaryDirectory() as folder:
+            data_quality.show(rows, root, data_quality.one_class_each(root, Path(folder)), options.peers)
+        return
+    commands = {row.name: command(row, root, options.peers) for row in rows}
+    found = measure(commands, load, root.parent / "numba", options.rounds)
+    show_peers(found, load)
+    if options.output:
+        draw(found, options.output)
+
+
+def photographs(given: Path | None, root: Path) -> None:
+    """Put photographs into `root`: a link to a folder that is given, or else generated ones."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    if given:
+        root.unlink(missing_ok=True)
+        root.symlink_to(given.resolve())
+    elif not root.exists():
+        generate(root)
+    prepare(root)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="passes of each loader that are counted")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="photographs, instead of generated ones")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what is converted there, and use it again")
+    parser.add_argument("--startup", action="store_true", help="measure the start instead")
+    parser.add_argument("-o", "--output", type=Path, help="picture to write")
+    parser.add_argument("--cold", action="store_true", help="measure with files that are not in memory")
+    parser.add_argument(
+        "--read-rate", type=float, nargs="+", metavar="MB/S", help="with --cold: FFCV files, slow disks"
     )
-    for name, passes in found.items():
-        cpu, wall = ([answer[key] for answer in passes] for key in ("cpu", "wall"))
-        modes = [mode for mode in MODES if f" {mode}," in name]
-        reference = found.get(f"FFCV's own, {modes[0]}, {FULL}" if modes else "", [])
-        ratios = [theirs["cpu"] / ours for theirs, ours in zip(reference, cpu, strict=False)]
-        ratio = _spread(ratios) if ratios else ""
-        memory = max(answer["memory"] for answer in passes)
-        speed = 1000 / statistics.median(cpu)
-        console.say(f"{name:<46}{_spread(cpu):>20}{speed:>17,.0f}{ratio:>18}{_spread(wall):>20}{memory:>7,.0f}")
-
-
-def draw(found: Found, path: Path) -> None:
-    """Draw the table."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    axes = figure.subplots()
-    values = [[answer["cpu"] for answer in passes] for passes in found.values()]
-    middles = [statistics.median(passes) for passes in values]
-    spread = [[middle - min(v) for middle, v in zip(middles, values, strict=True)],
-              [max(v) - middle for middle, v in zip(middles, values, strict=True)]]  # fmt: skip
-    colors = ["#0072B2" if name.startswith("ours") else "#999999" for name in found]
-    axes.barh(list(found), middles, xerr=spread, color=colors, ecolor="#333333")
-    axes.invert_yaxis()
-    axes.set(xlabel="CPU milliseconds an image (median and range)")
-    axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path)
+    parser.add_argument("--against", type=Path, metavar="DIR", help="compare our loaders with those of a checkout")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="loaders that have one of these in their names")
+    parser.add_argument(
+        "--peers", type=Path, metavar="DIR", nargs="?", const=PEERS, help="compare with loaders of others"
+    )
+    parser.add_argument("--quality", action="store_true", help="with --peers: bytes and PSNR instead of time")
+    parser.add_argument("--threads", type=int, default=1, help="that decode, or worker processes")
+    parser.add_argument("--rate", type=float, default=0, help="images/s that are taken at most")
+    parser.add_argument("--epochs", type=int, default=1, help="of a pass")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def main() -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="passes of each loader that are counted")
-    parser.add_argument("--startup", action="store_true", help="measure the start instead")
-    parser.add_argument("-o", "--output", type=Path, help="picture to write")
-    parser.add_argument("--cold", action="store_true", help="measure with files that are not in memory")
-    parser.add_argument("--against", type=Path, metavar="DIR", help="compare our loaders with those of a checkout")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parse()
+    load = Load(options.threads, options.rate, options.epochs)
     if options.serve:
-        serve(options.serve, options.root, options.warm)
+        serve_own(options.serve, options.root, options.warm, load)
         return 0
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
         if options.against:
             compare(Path(folder), options.against, options.rounds)
             return 0
         root, warm = Path(folder) / "measured" / "photos", Path(folder) / "warm" / "photos"
-        console.say(f"{IMAGES} photographs of {generate(root):,.0f} bytes on average, {options.rounds} rounds")
-        prepare(root)
+        photographs(options.images, root)
+        sizes = [path.stat().st_size for path in (root / "train").rglob("*") if path.is_file()]
+        console.say(
+            f"{len(sizes)} photographs of {sum(sizes) / len(sizes):,.0f} bytes on average, {options.rounds} rounds"
+        )
+        if options.peers:
+            compare_peers(options, root)
+            return 0
         if options.startup:
             startup(root, options.rounds)
             return 0
         if options.cold:
-            generate(warm)
-            prepare(warm)
-        found = measure_cold(root, warm, options.rounds) if options.cold else measure(root, options.rounds)
+            photographs(None, warm)
+        if options.read_rate:
+            show_rates(root, warm, options.rounds, options.read_rate)
+            return 0
+        if options.cold:
+            found = measure_cold(root, warm, options.rounds, COLD)
+        else:
+            commands = {name: own(name, root) for name in NAMES if chosen(name, options.only)}
+            found = measure(commands, load, root.parent / "numba", options.rounds)
         show(found)
         if options.output:
             draw(found, options.output)

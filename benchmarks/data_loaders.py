@@ -5,17 +5,29 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-IMAGES, BATCH, FULL, SMALL = 1024, 64, 176, (88, 128)
-MODES = ("proportion", "raw", "jpg")
+from peers.passes import BATCH, RATIO, SCALE, Epoch
+from peers.passes import SIDE as FULL
+
+IMAGES, SMALL = 1024, (88, 128)
+MODES = ("proportion", "raw", "jpg", "source")
 FILES = {"train_file": None, "val_file": None, "max_resolution": 500, "compress_probability": 0.5, "jpeg_quality": 90}
 SHARDS: dict[str, Any] = {
     **{"remote": None, "storage_options": {}, "image_column": "x", "label_column": "y", "shuffle_block": 32768},
     **{"canonical_nodes": 1, "max_resolution": 500, "jpeg_quality": 90, "images_per_shard": 64},
 }
+# As a part of ImageNet: row groups are mixed, and not all of them are in memory.
+PARQUET: dict[str, Any] = {
+    **{"image_column": "image", "label_column": "label", "storage_options": {}},
+    **{"shuffle_block": 256, "canonical_ranks": 1},
+}
+ROWS_A_GROUP = 100
 NAMES = (
     *(f"ours, ffcv {mode}, full {FULL}" for mode in MODES),
     *(f"ours, ffcv {mode}, scheduled {side}" for mode in MODES for side in SMALL),
@@ -24,10 +36,15 @@ NAMES = (
     f"ours, streaming, full {FULL}",
     *(f"ours, streaming, scheduled {side}" for side in SMALL),
     f"mosaicml-streaming, {FULL}",
-    f"ours, imagefolder, full {FULL}",
-    f"ours, imagefolder, scheduled {SMALL[0]}",
+    f"ours, imagefolder pillow, full {FULL}",
+    f"ours, imagefolder pillow, scheduled {SMALL[0]}",
     f"ours, imagefolder compiled, full {FULL}",
     *(f"ours, imagefolder compiled, scheduled {side}" for side in SMALL),
+    f"ours, imagefolder indexed, full {FULL}",
+    *(f"ours, imagefolder indexed, scheduled {side}" for side in SMALL),
+    f"ours, parquet, full {FULL}",
+    f"ours, parquet, scheduled {SMALL[0]}",
+    *([f"datasets + torchvision, Parquet, {FULL}"] if find_spec("datasets") else []),
     f"torchvision ImageFolder, {FULL}",
     f"torchvision.io, {FULL}",
     "libjpeg-turbo alone, images whole",
@@ -55,19 +72,29 @@ def generate(root: Path) -> float:
     return statistics.fmean(sizes)
 
 
-def make(name: str, root: Path) -> Callable[[], int]:
-    """A function that works through the images once and returns how many they were."""
+def make(name: str, root: Path, threads: int = 1) -> Epoch:
+    """A loader of the images of a folder; `threads` decode, or as many worker processes if there are more than one."""
     if "libjpeg-turbo" in name:
         return _decoder(name, root)
     if name.startswith("ours"):
-        return _ours(name, root)
+        return partial(_sizes, ours(name, root, threads))
     if name.startswith("mosaicml"):
-        return _mosaic(root)
-    return _stock(name, root) if name.startswith("FFCV") else _torchvision(name, root)
+        return partial(_sizes, _mosaic(root, threads))
+    if name.startswith("datasets"):
+        return partial(_sizes, _datasets(root, threads))
+    loader = _stock(name, root, threads) if name.startswith("FFCV") else _torchvision(name, root, threads)
+    return partial(_sizes, loader)
 
 
-def _counted(batches: Iterable[Any]) -> int:
-    return sum(len(labels) for _, labels in batches)
+def _sizes(batches: Iterable[Any]) -> Iterator[int]:
+    for _, labels in batches:
+        yield len(labels)
+
+
+def _workers(threads: int) -> dict[str, Any]:
+    """Settings of a ``DataLoader``: one thread is the consumer's own."""
+    workers = threads if threads > 1 else 0
+    return {"num_workers": workers, "persistent_workers": workers > 0}
 
 
 def _settings(name: str, root: Path) -> dict[str, Any]:
@@ -75,19 +102,50 @@ def _settings(name: str, root: Path) -> dict[str, Any]:
     return {**FILES, "write_mode": mode, "cache_dir": str(root.parent / "cache")}
 
 
-def _ours(name: str, root: Path) -> Callable[[], int]:
+def ffcv_file(root: Path, mode: str) -> Any:
+    """All images of the FFCV file for training, as `resnet_exp.data.thread_loader.Stored`."""
+    import numpy as np
+
+    from resnet_exp.data.ffcv.files import FFCVFiles
+    from resnet_exp.data.ffcv.loader import FFCVFile
+
+    settings = {**FILES, "write_mode": mode, "cache_dir": str(root.parent / "cache")}
+    file = FFCVFile(FFCVFiles(**settings).place_of(str(root), "train"), os_cache=True)
+    return next(file.read([np.arange(len(file))], 0))
+
+
+def marked_files(root: Path) -> Path:
+    """A folder of class folders of the JPEGs that ``write_mode=source`` stores; written if it is not there."""
+    folder = root.parent / "marked"
+    if not folder.exists():
+        data, samples, labels = ffcv_file(root, "source")
+        for number, (at, size) in enumerate(zip(samples.offset, samples.size, strict=True)):
+            path = folder / f"{labels[number]}" / f"{number:05d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data[at : at + size].tobytes())
+    return folder
+
+
+def ours(name: str, root: Path, threads: int = 1, flip: bool = True, batch: int = BATCH) -> Any:
+    """A loader of this project."""
     from resnet_exp.data.contract import Split
 
+    classes = len(list((root / "train").iterdir()))
     side = int(name.split(",")[-1 if "RandAugment" not in name else -2].split()[-1])
     split = Split(
-        train=True, root=str(root), classes=2, batch_size=BATCH, crop=FULL, resize=232, crop_scale=(0.08, 1.0),
-        crop_ratio=(3 / 4, 4 / 3), hflip=True, seed=17, rank=0, world_size=1, num_workers=0, prefetch_factor=2,
-        on_gpu=False, side_at=(lambda epoch, batch, batches: side) if "scheduled" in name else None,
+        train=True, root=str(root), classes=classes, batch_size=batch, crop=FULL, resize=232, crop_scale=SCALE,
+        crop_ratio=RATIO, hflip=flip, seed=17, rank=0, world_size=1, num_workers=threads if threads > 1 else 0,
+        prefetch_factor=2, on_gpu=False, side_at=(lambda epoch, batch, batches: side) if "scheduled" in name else None,
     )  # fmt: skip
     if "imagefolder" in name:
         from resnet_exp.data import imagefolder
 
-        loader: Any = imagefolder.make_loader(split, "compiled" if "compiled" in name else "pillow")
+        decoder = "pillow" if "compiled" not in name and "indexed" not in name else "compiled"
+        loader: Any = imagefolder.make_loader(split, decoder, "indexed" in name, str(root.parent / "cache"))
+    elif "parquet" in name:
+        from resnet_exp.data import parquet
+
+        loader = parquet.make_loader(replace(split, root=str(_parquet(root))), **PARQUET, cache_dir="")
     elif "streaming" in name:
         from resnet_exp.data import streaming
 
@@ -98,10 +156,10 @@ def _ours(name: str, root: Path) -> Callable[[], int]:
         loader = ffcv.make_loader(split, os_cache=True, **_settings(name, root))
         if "RandAugment" in name:
             loader.randaugment("all", 10, 1)
-    return lambda: _counted(loader)
+    return loader
 
 
-def _stock(name: str, root: Path) -> Callable[[], int]:
+def _stock(name: str, root: Path, threads: int) -> Any:
     from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import RandomHorizontalFlip, ToTensor, ToTorchImage
@@ -109,18 +167,17 @@ def _stock(name: str, root: Path) -> Callable[[], int]:
     from resnet_exp.data.ffcv.files import FFCVFiles
 
     image = [RandomResizedCropRGBImageDecoder((FULL, FULL)), RandomHorizontalFlip(), ToTensor(), ToTorchImage()]
-    loader = Loader(
+    return Loader(
         str(FFCVFiles(**_settings(name, root)).place_of(str(root), "train")),
         batch_size=BATCH,
-        num_workers=1,
+        num_workers=threads,
         order=OrderOption.RANDOM,
         os_cache=True,
         pipelines={"image": image, "label": [IntDecoder(), ToTensor()]},
     )
-    return lambda: _counted(loader)
 
 
-def _torchvision(name: str, root: Path) -> Callable[[], int]:
+def _torchvision(name: str, root: Path, threads: int) -> Any:
     import torch
     from torch.utils.data import DataLoader
     from torchvision import io
@@ -133,8 +190,53 @@ def _torchvision(name: str, root: Path) -> Callable[[], int]:
         dataset = ImageFolder(str(root / "train"), v2.Compose(steps), loader=io.decode_image)  # pyright: ignore
     else:
         dataset = ImageFolder(str(root / "train"), v2.Compose([*steps, v2.PILToTensor()]))
-    loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
-    return lambda: _counted(loader)
+    return DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True, **_workers(threads))
+
+
+def _parquet(root: Path) -> Path:
+    return root.parent / "parquet"
+
+
+def _datasets(root: Path, threads: int) -> Any:
+    """Hugging Face's way: files become Arrow in a cache, images are decoded by Pillow, a DataLoader shuffles."""
+    import datasets  # pyright: ignore
+    import torch
+    from torch.utils.data import DataLoader
+    from torchvision.transforms import v2
+
+    torch.set_num_threads(1)
+    steps = v2.Compose([v2.RandomResizedCrop(FULL, antialias=True), v2.RandomHorizontalFlip(), v2.PILToTensor()])
+
+    def transformed(rows: Any) -> Any:
+        return {"image": [steps(image.convert("RGB")) for image in rows["image"]], "label": rows["label"]}
+
+    def collate(rows: Any) -> Any:
+        return torch.stack([row["image"] for row in rows]), torch.tensor([row["label"] for row in rows])
+
+    files, cache = str(_parquet(root) / "train-*.parquet"), str(root.parent / "datasets")
+    found = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache)
+    rows: Any = found.with_transform(transformed)
+    return DataLoader(rows, batch_size=BATCH, shuffle=True, drop_last=True, collate_fn=collate, **_workers(threads))
+
+
+def _write_parquet(root: Path) -> None:
+    """Files as the Hub has them."""
+    import json
+
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    classes = sorted(path.name for path in (root / "train").iterdir())
+    features = {"image": {"_type": "Image"}, "label": {"names": classes, "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    _parquet(root).mkdir(parents=True, exist_ok=True)
+    for split, name in (("train", "train"), ("val", "validation")):
+        paths = sorted((root / split).rglob("*.jpg"), key=lambda path: path.name)
+        images = pa.array([{"bytes": path.read_bytes(), "path": path.name} for path in paths])
+        labels = [classes.index(path.parent.name) for path in paths]
+        table = pa.table({"image": images, "label": labels}, metadata=metadata)
+        target = _parquet(root) / f"{name}-00000-of-00001.parquet"
+        parquet.write_table(table, target, row_group_size=ROWS_A_GROUP)
 
 
 def mosaicml_streaming() -> Any:
@@ -148,7 +250,7 @@ def mosaicml_streaming() -> Any:
     return streaming
 
 
-def _mosaic(root: Path) -> Callable[[], int]:
+def _mosaic(root: Path, threads: int) -> Any:
     """Our shards by the package whose format they have, with the transforms that its users write."""
     import torch
     from torch.utils.data import DataLoader
@@ -166,11 +268,10 @@ def _mosaic(root: Path) -> Callable[[], int]:
 
     folder = MDSShards(**SHARDS, cache_dir=str(root.parent / "cache")).place_of(str(root), "train")
     dataset = Images(local=str(folder), shuffle=True, batch_size=BATCH, num_canonical_nodes=1)
-    loader = DataLoader(dataset, batch_size=BATCH, drop_last=True)
-    return lambda: _counted(loader)
+    return DataLoader(dataset, batch_size=BATCH, drop_last=True, **_workers(threads))
 
 
-def _decoder(name: str, root: Path) -> Callable[[], int]:
+def _decoder(name: str, root: Path) -> Epoch:
     import jpeg_passes
     import numpy as np
 
@@ -184,17 +285,19 @@ def _decoder(name: str, root: Path) -> Callable[[], int]:
         files = jpeg_passes.encoded(root, restart_interval(jpeg_passes.WIDTH))
         work = jpeg_passes.crops(files)
 
-    def decode() -> int:
+    def decode() -> Iterator[int]:
         work()
-        return len(files)
+        yield len(files)
 
     return decode
 
 
 def prepare(root: Path) -> None:
     """Convert the photographs for all loaders."""
+    _write_parquet(root)
     from resnet_exp.data.conversion.process import ConversionOptions
     from resnet_exp.data.ffcv.files import FFCVFiles
+    from resnet_exp.data.imagefolder.files import IndexFiles
     from resnet_exp.data.streaming.files import MDSShards
 
     cache, workers = str(root.parent / "cache"), os.cpu_count() or 1
@@ -202,3 +305,4 @@ def prepare(root: Path) -> None:
         settings = {**FILES, "write_mode": mode, "cache_dir": cache}
         FFCVFiles(**settings).prepare(str(root), ConversionOptions(workers, lambda text: None))
     MDSShards(**SHARDS, cache_dir=cache).prepare(str(root), ConversionOptions(workers, lambda text: None))
+    IndexFiles(cache, "compiled", True).prepare(str(root), ConversionOptions(workers, lambda text: None))

@@ -85,11 +85,12 @@ class _Ours:
     """Batches of bytes as the loader reads them."""
 
     def __init__(self, folder: Path) -> None:
-        from resnet_exp.data.streaming import loader, mds, shard_cache, shuffle
+        from resnet_exp.data import block_shuffle
+        from resnet_exp.data.streaming import loader, mds, shard_cache
 
         index = mds.read_index(folder / mds.INDEX, "x", "y")
         self._images = loader.ShardImages(shard_cache.ShardStore(folder, index, None, "train"), 1000)
-        self._order = shuffle.of_epoch(self._images.starts, 1, 32768, 17, 0)[0]
+        self._order = block_shuffle.of_epoch(self._images.starts, 1, 32768, 17, 0)[0]
 
     def batches(self, skip: int) -> Iterator[int]:
         for start in range(skip, len(self._order), BATCH):

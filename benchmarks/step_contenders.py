@@ -343,7 +343,7 @@ def serve(name: str, model: str, batch: int, microbatch: int, kind: str, *more: 
     """A contender's process: an order for each line of standard input, an answer for each on standard output."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print is not an answer
     recipe, largest, backend = more
     case = Case(model, batch, microbatch, make_device(kind), recipe, int(largest), backend)
 
