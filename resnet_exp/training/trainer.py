@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from composer.core import Algorithm, Callback, Precision
+from composer.core import Algorithm, Callback, Precision, Time, TimeUnit
 from composer.devices import Device, DeviceCPU, DeviceGPU
 from composer.loggers import LoggerDestination
 from composer.optim import CosineAnnealingWithWarmupScheduler
@@ -67,7 +67,9 @@ def build_optimizer(parameters: Any, config: OptimizerConfig) -> DecoupledSGDW:
 
 def build_schedule(config: ScheduleConfig) -> CosineAnnealingWithWarmupScheduler:
     """Linear warm-up that ``ssr`` does not scale, then cosine decay to the end of the run."""
-    return CosineAnnealingWithWarmupScheduler(t_warmup=config.warmup, t_max="1dur", alpha_f=config.alpha_f)
+    # As times, not as texts: Composer would parse those in each batch.
+    warmup, end = Time.from_timestring(config.warmup), Time(1.0, TimeUnit.DURATION)
+    return CosineAnnealingWithWarmupScheduler(t_warmup=warmup, t_max=end, alpha_f=config.alpha_f)
 
 
 class Training:

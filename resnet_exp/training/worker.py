@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from resnet_exp.config import initial_weights
 from resnet_exp.config.checks import validate
 from resnet_exp.core import files
 from resnet_exp.core.errors import (
@@ -243,6 +244,7 @@ def _result(run: RunFolder, training: Training) -> Result:
         run_id=config.run_id,
         recipe=config.recipe,
         speed=config.speed.name,
+        init_from=initial_weights.label(config.init_from),
         ssr=config.ssr,
         seed=config.seed,
         model=config.model.name,

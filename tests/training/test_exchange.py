@@ -1,4 +1,4 @@
-"""A stop that one rank is asked for, and a loss of one that is no number, end all ranks within a few batches."""
+"""A stop that one rank is asked for, and a loss of one that is not a number, end all ranks within a few batches."""
 
 from __future__ import annotations
 

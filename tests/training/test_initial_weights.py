@@ -15,6 +15,7 @@ from torchvision import models
 from resnet_exp.config.schema import ModelConfig, RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.runs.folder import RunFolder
+from resnet_exp.runs.result import read_result
 from resnet_exp.training import initial_weights
 from resnet_exp.training.model import build_model
 from support.configs import make_config
@@ -121,6 +122,8 @@ def test_training_starts_there(trained_sweep: TrainedSweep, tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"from the weights of {first}" in done.stdout
     (folder,) = folders_of(tmp_path / "runs").values()
+    result = read_result(RunFolder(folder))
+    assert result is not None and result.recipe_text == f"finetune init_from={first.name}"
     before, after = (torch.load(RunFolder(path).weights) for path in (first, folder))
     for name in ("conv1.weight", "layer1.0.conv1.weight", "layer4.0.bn3.bias", "fc.weight"):
         assert torch.equal(after[name], before[name])

@@ -38,7 +38,7 @@ def test_the_example_trains_on_two_ranks(own_format: Setup, train_cli: RunCli, t
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "runs" / "mine" / "result.json").read_text())
     assert (result["train_images"], result["val_images"]) == (32, 8)
-    assert result["hardware"]["devices"] == 0  # two ranks on the CPU are no GPUs
+    assert result["hardware"]["devices"] == 0  # two ranks on the CPU are not GPUs
 
 
 def test_what_a_loader_lacks_is_named(own_format: Setup, train_cli: RunCli) -> None:

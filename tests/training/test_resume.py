@@ -15,6 +15,7 @@ from resnet_exp.data.conversion.process import ConversionOptions
 from resnet_exp.runs import checkpoints
 from resnet_exp.runs.folder import RunFolder
 from support.commands import RunCli
+from support.parquet_files import write_parquet
 from support.paths import TESTS
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -107,6 +108,7 @@ def assert_clocks(run: RunFolder, tries: int, longest: float) -> None:
         # The rank outlives its launcher for long enough to save.
         pytest.param("medium", "imagefolder", 0, [("11:SIGKILL:launcher", -9, 11)], marks=pytest.mark.soak),
         pytest.param("hot", "streaming", 1, [("6:SIGINT:launcher", STOPPED, 6)], marks=pytest.mark.soak),
+        pytest.param("hot", "parquet", 1, [("6:SIGINT:launcher", STOPPED, 6)], marks=pytest.mark.soak),
         ("hot", "ffcv", 2, [("6:SIGINT:launcher", STOPPED, 6), ("13:SIGKILL:rank", KILLED, 8)]),
     ],
 )
@@ -119,7 +121,11 @@ def test_goes_on_to_the_same_end(
     run_cli: RunCli,
     tmp_path: Path,
 ) -> None:
-    train = command(f"recipe={recipe}", f"data={data}", f"data.num_workers={workers}", "keep_checkpoints=true")
+    words = [f"recipe={recipe}", f"data={data}", f"data.num_workers={workers}", "keep_checkpoints=true"]
+    if data == "parquet":
+        files = write_parquet(tmp_path / "photos", tmp_path / "parquet")
+        words += [f"dataset.dir={files}", "data.loader.shuffle_block=8"]
+    train = command(*words)
     whole = train(tmp_path / "whole")
     assert whole.returncode == DONE, whole.stderr + whole.stdout
     began = time.monotonic()

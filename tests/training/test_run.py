@@ -15,6 +15,7 @@ from resnet_exp.plot import main
 from resnet_exp.reporting.curves import Curve, collect_curve, draw_curves
 from resnet_exp.runs.folder import RunFolder
 from support.commands import left_running
+from support.parquet_files import write_parquet
 from support.paths import TESTS
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -104,13 +105,17 @@ def test_the_time_left_is_known_after_an_evaluation(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("data", ["ffcv", "imagefolder", "imagefolder data.loader.decoder=compiled", "streaming"])
+@pytest.mark.parametrize(
+    "data", ["ffcv", "imagefolder", "imagefolder data.loader.decoder=compiled", "streaming", "parquet"]
+)
 def test_hot_on_schedule_from_any_format(
     data: str, tmp_path: Path, train_cli: Any, tiny: list[str], photo_tree: Any
 ) -> None:
     """The batches that reach the model have the sizes of the original's progressive resizing."""
-    data_words = f"data={data}".split()
-    common = [*tiny, *data_words, "dataset=imagefolder", f"dataset.dir={photo_tree()}", "recipe=hot", "ssr=0.1"]
+    data_words, tree = f"data={data}".split(), photo_tree()
+    if data == "parquet":
+        tree = write_parquet(tree, tmp_path / "parquet")
+    common = [*tiny, *data_words, "dataset=imagefolder", f"dataset.dir={tree}", "recipe=hot", "ssr=0.1"]
     rows = {}
     for decode in ("full", "scheduled"):
         done = train_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)

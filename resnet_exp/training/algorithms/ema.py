@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import ClassVar
 
 import torch
 from composer.algorithms import EMA as ComposerEMA
@@ -13,14 +14,6 @@ from torch import Tensor, nn
 from resnet_exp.training.step import foreach
 from resnet_exp.training.weight_files import unwrapped
 
-# Where Composer's class does something.
-HEARD = frozenset(
-    (
-        *(Event.INIT, Event.FIT_START, Event.PREDICT_START, Event.EVAL_START, Event.EVAL_END, Event.BATCH_START),
-        *(Event.BATCH_END, Event.EPOCH_END, Event.BATCH_CHECKPOINT, Event.EPOCH_CHECKPOINT),
-    )
-)
-
 
 class EMA(ComposerEMA):
     """Composer's moving average of the weights, started at the first update as in Composer 0.7.1.
@@ -28,9 +21,17 @@ class EMA(ComposerEMA):
     Composer 0.32.1 starts from a copy of the weights after the first batch.
     """
 
+    # Where it does something.
+    HEARD: ClassVar = frozenset(
+        (
+            *(Event.INIT, Event.FIT_START, Event.PREDICT_START, Event.EVAL_START, Event.EVAL_END, Event.BATCH_START),
+            *(Event.BATCH_END, Event.EPOCH_END, Event.BATCH_CHECKPOINT, Event.EPOCH_CHECKPOINT),
+        )
+    )
+
     def match(self, event: Event, state: State) -> bool:
         """Delay the start until an update is due."""
-        if event not in HEARD or (event == Event.BATCH_START and not self.ema_weights_active):
+        if event not in self.HEARD or (event == Event.BATCH_START and not self.ema_weights_active):
             return False
         if event is self.update_event:
             due = state.timestamp.get(self.update_interval.unit).value % self.update_interval.value == 0

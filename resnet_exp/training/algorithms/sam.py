@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from composer.core import Algorithm, Event, State
 from composer.loggers import Logger
 from composer.trainer._scaler import ClosureGradScaler as ComposerClosureGradScaler
@@ -17,13 +19,15 @@ class SAM(Algorithm):
     Composer 0.32.1 runs on ``AFTER_LOAD``, and makes an optimizer that does not resume.
     """
 
+    HEARD: ClassVar = frozenset((Event.INIT, Event.BEFORE_LOAD))
+
     def __init__(self, rho: float, epsilon: float, interval: int) -> None:
         """See ``composer.algorithms.SAM``."""
         self.rho, self.epsilon, self.interval = rho, epsilon, interval
 
     def match(self, event: Event, state: State) -> bool:
         """True at the start, and when Composer has made its loss scaler."""
-        return event in (Event.INIT, Event.BEFORE_LOAD)
+        return event in self.HEARD
 
     def apply(self, event: Event, state: State, logger: Logger) -> None:
         """Wrap the optimizer; then give its steps our loss scaler."""

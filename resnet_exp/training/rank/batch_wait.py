@@ -36,6 +36,8 @@ class BatchWait:
     """Watch each wait for a batch of training or evaluation."""
 
     def __init__(self) -> None:
+        # The other ranks of a run wait in a collective operation: without them nothing can be saved.
+        self._alone = dist.get_world_size() == 1
         self._wait: _Wait | None = None
         self._asked: float | None = None
         self._leaving = False
@@ -43,8 +45,7 @@ class BatchWait:
     @contextmanager
     def of_batch(self, train: bool, first: bool = False) -> Iterator[None]:
         """Watch the block, which makes a batch of a split; the first one is made before training begins."""
-        # The other ranks of a run wait in a collective operation: without them nothing can be saved.
-        between_batches = train and not first and dist.get_world_size() == 1
+        between_batches = train and not first and self._alone
         self._wait = _Wait("train" if train else "val", between_batches, time.monotonic())
         try:
             yield

@@ -61,6 +61,8 @@ def begin(run: RunFolder, config: RunConfig) -> bool:
         RequestError: the run cannot start.
         RunFailed: the data could not be prepared.
     """
+    if config.mirror is not None:
+        raise RequestError(f"mirror={config.mirror} needs our own launcher; leave RANK and WORLD_SIZE out")
     first, here = os.environ["RANK"] == "0", replace(config, runs_dir=str(run.path.parent), run_id=run.path.name)
     if first:
         check_same_data(here)

@@ -37,7 +37,9 @@ def main() -> int:
             facts["sum_seconds"] = _sum_seconds(sys.argv[1], int(sys.argv[2]))
     except Exception as error:  # torch raises whatever its libraries say
         facts["error"] = f"{type(error).__name__}: {one_line(error):.300}"
-    print(json.dumps(facts), flush=True)  # noqa: T201 - read by the process that started this one
+    # As one write: the ranks share a file, and an unbuffered print writes the end of its line on its own.
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
     return int("error" in facts)
 
 

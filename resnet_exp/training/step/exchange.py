@@ -34,6 +34,7 @@ class Exchange(Callback):
         self.requested = False
         self._recorder = recorder
         self._readers = readers
+        self._ranks = dist.get_world_size()
         self._rows: list[BatchRow] = []
         self._losses: list[Tensor] = []
         self._size = (0, 0)
@@ -61,7 +62,7 @@ class Exchange(Callback):
             height=self._size[0],
             width=self._size[1],
             lr=current_lr(state),
-            images=len(state.batch_get_item(1)) * dist.get_world_size(),
+            images=len(state.batch_get_item(1)) * self._ranks,
             seconds=None if self._ended is None else now - self._ended,
             waited=self._recorder.waited,
         )
@@ -72,7 +73,7 @@ class Exchange(Callback):
 
     def batch_checkpoint(self, state: State, logger: Logger) -> None:
         """Raise `StopRequested` where all ranks agree; Composer's own checkpoint of this batch, if due, comes after."""
-        alone = self.requested and dist.get_world_size() == 1
+        alone = self.requested and self._ranks == 1
         if alone:
             self.exchange(state, logger)
         if alone or self._stop:
@@ -93,17 +94,19 @@ class Exchange(Callback):
         seconds = (time.perf_counter() - self._since) / len(self._rows)
         own = torch.tensor([float(self.requested), seconds], dtype=torch.float32)
         shared = torch.cat([*self._losses, state.device.tensor_to_device(own)])
-        dist.all_reduce(shared)
-        *losses, stop, seconds = (value / dist.get_world_size() for value in shared.tolist())
+        if self._ranks > 1:
+            dist.all_reduce(shared)
+        *losses, stop, seconds = (value / self._ranks for value in shared.tolist())
         rows, self._rows, self._losses = self._rows, [], []
         self._stop, self._since = stop > 0, time.perf_counter()
-        alone_on_cpu = dist.get_world_size() == 1 and state.device.name == "cpu"
+        alone_on_cpu = self._ranks == 1 and state.device.name == "cpu"
         self._interval = 1 if alone_on_cpu else min(MOST_BATCHES, max(1, int(MOST_SECONDS / max(1e-9, seconds))))
         state.total_loss_dict = {TOTAL_LOSS: losses[-1]}
         for row, loss in zip(rows, losses, strict=True):
             logger.log_metrics({TOTAL_LOSS: loss}, step=row.batch)
+            known = replace(row, loss=loss, is_last=row is rows[-1])
             for read in self._readers:
-                read(replace(row, loss=loss, is_last=row is rows[-1]), logger)
+                read(known, logger)
 
 
 def _is_last(state: State) -> bool:

@@ -14,7 +14,7 @@ from resnet_exp.training.step import foreach
 class DecoupledSGDW(ComposerDecoupledSGDW):
     """Composer 0.32.1's ``DecoupledSGDW``, on a GPU by torch's multi-tensor SGD: the same arithmetic without a loop.
 
-    Its name is Composer's, by which a checkpoint finds the optimizer's state. torch's fused SGD is no alternative: it
+    Its name is Composer's, by which a checkpoint finds the optimizer's state. torch's fused SGD does not do: it
     rounds differently.
     """
 

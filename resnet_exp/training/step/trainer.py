@@ -23,6 +23,7 @@ from resnet_exp.data.contract import Batch
 from resnet_exp.loggers.recorder import Recorder
 from resnet_exp.training.step.engine import StepEngine
 from resnet_exp.training.step.exchange import TOTAL_LOSS, Exchange
+from resnet_exp.training.step.timestamp import Timestamp
 
 
 class StepTrainer(Trainer):
@@ -44,11 +45,13 @@ class StepTrainer(Trainer):
         **settings: Any,
     ) -> None:
         """`exchange` gets the losses, `recorder` the waits for data; `waiting` surrounds each (training or not)."""
-        self._even = even or dist.get_world_size() == 1
+        self._ranks = dist.get_world_size()
+        self._even = even or self._ranks == 1
         self._exchange, self._recorder, self._waiting = exchange, recorder, waiting
         super().__init__(**settings)
-        # Composer has made it; only what it does on an event differs.
+        # Composer has made them; only the time that they take differs.
         self.engine.__class__ = StepEngine
+        self.state.timestamp.__class__ = Timestamp
         if isinstance(self.state.model, DistributedDataParallel):
             # Statistics of BatchNorm do not enter the training; `SameBuffers` sends them before evaluations.
             self.state.model.broadcast_buffers = False
@@ -90,8 +93,7 @@ class StepTrainer(Trainer):
         if not self._even:
             return super()._accumulate_time_across_ranks(num_samples, num_tokens, batch_time)
         # The time of rank 0 counts, and only rank 0 writes it.
-        ranks = dist.get_world_size()
-        return int(num_samples) * ranks, num_tokens * ranks, batch_time
+        return int(num_samples) * self._ranks, num_tokens * self._ranks, batch_time
 
     def _train_batch(self, use_grad_scaling: bool) -> Any:
         losses = self._step(use_grad_scaling) if self._own else super()._train_batch(use_grad_scaling)
@@ -103,7 +105,9 @@ class StepTrainer(Trainer):
         state, spec = self.state, self._train_data_spec
         assert spec is not None and state.scaler is not None and state.device_train_microbatch_size is not None
         (optimizer,) = state.optimizers
-        microbatches = spec.split_batch(state.batch, state.device_train_microbatch_size)
+        most = state.device_train_microbatch_size
+        whole = spec.get_num_samples_in_batch(state.batch) <= most
+        microbatches = [state.batch] if whole else spec.split_batch(state.batch, most)
         losses: dict[str, Tensor] = {}
 
         def closure(loss_dict: dict[str, Tensor] = losses, **settings: Any) -> Tensor:
@@ -134,7 +138,9 @@ class StepTrainer(Trainer):
         apart = not ddp_sync and isinstance(model, DistributedDataParallel)
         with cast(DistributedDataParallel, model).no_sync() if apart else contextlib.nullcontext():
             self.engine.run_event(Event.BEFORE_TRAIN_BATCH)
-            optimizer.zero_grad(set_to_none=True)
+            # As `zero_grad`, which tells torch's profiler each time.
+            for weight in (weight for group in optimizer.param_groups for weight in group["params"]):
+                weight.grad = None
             whole, size = state.batch, sum(map(spec.get_num_samples_in_batch, microbatches))
             for number, microbatch in enumerate(microbatches, 1):
                 state.batch = spec.microbatch_transforms(microbatch)
@@ -169,9 +175,11 @@ class StepTrainer(Trainer):
             self.engine.run_event(Event.BEFORE_BACKWARD)
             loss = state.loss
             assert isinstance(loss, Tensor)
-            reported = loss.detach() * share
+            reported = loss.detach()
             if use_grad_scaling:
                 loss = state.scaler.scale(loss)
-            (loss * share).backward(create_graph=self._backwards_create_graph)
+            if share != 1:
+                reported, loss = reported * share, loss * share
+            loss.backward(create_graph=self._backwards_create_graph)
             self.engine.run_event(Event.AFTER_BACKWARD)
         return {TOTAL_LOSS: reported}
