@@ -77,7 +77,7 @@ rehearse-gpu: setup ## Rehearse benchmarks/gpu.sh on the CPU, every part at toy 
 	benchmarks/gpu.sh --rehearse $(ARGS)
 
 .PHONY: lint
-lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, spelling, imports between packages, and types
+lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, spelling, imports between packages, types, and workflows
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	.venv/bin/codespell
@@ -87,6 +87,7 @@ lint: setup $(PAGE)/node_modules/.package-lock.json ## Check style, format, spel
 	$(PY) -m pyright
 	$(BIOME) ci --error-on-warnings
 	$(TSC)
+	$(NODE) $(CURDIR)/scripts/lint_workflows.mjs
 
 # npm writes this file last, when it has installed all that package-lock.json names.
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json | setup
@@ -104,6 +105,8 @@ lock: setup ## Resolve requirements.lock and requirements-cuda12.lock anew (ARGS
 	$(UV_LOCK) --group dev --python-version 3.10 requirements-cuda12.in -o requirements-cuda12.lock $(ARGS)
 	$(UV_LOCK) --all-extras --python-version 3.11 requirements.in -c requirements.lock -o requirements-run.lock
 	$(UV_LOCK) --all-extras --python-version 3.10 requirements-cuda12.in -c requirements-cuda12.lock -o requirements-run-cuda12.lock
+	.venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command 'make lock' docker/tools.in -o docker/tools.lock $(ARGS)
 	.venv/bin/uv pip compile --quiet --python $(PY) --universal --generate-hashes --no-deps --prerelease allow \
 	  --custom-compile-command 'make lock' requirements-hydra14.in -o requirements-hydra14.lock $(ARGS)
 
@@ -119,12 +122,21 @@ docs-serve: setup ## Show the docs site on port 8000 of this machine, built anew
 wheel: setup ## Build dist/*.whl
 	$(PY) -m hatchling build -t wheel
 
+.PHONY: sdist
+sdist: setup ## Build dist/*.tar.gz
+	$(PY) -m hatchling build -t sdist
+
 # Any builder that takes a Dockerfile: BUILDER='podman build' or BUILDER='buildah bud --format docker'.
 .PHONY: image
 image: ## Build the container image resnet_exp (BUILDER='docker build', BASE=, STACK=, IMAGE=)
 	$(or $(BUILDER),docker build) -f docker/Dockerfile -t '$(or $(IMAGE),resnet_exp)' $(if $(BASE),--build-arg 'BASE=$(BASE)') \
 	  --build-arg STACK=$(or $(STACK),new) --build-arg "VERSION=$$(sed -n 's/__version__ = "\(.*\)"/\1/p' resnet_exp/core/version.py)" \
 	  --build-arg "COMMIT=$$(git rev-parse HEAD)" $(ARGS) .
+
+# It takes tens of minutes and of gigabytes, so neither `make soak` nor CI runs it.
+.PHONY: image-test
+image-test: setup ## Build the image and test it (BUILDER=, BASE=, IMAGE= to take one that is there, SIF= likewise)
+	env $(foreach name,BUILDER BASE IMAGE SIF,$(if $($(name)),'$(name)=$($(name))')) $(PYTEST) -n 0 -m image tests/image $(ARGS)
 
 .PHONY: clean
 clean: ## Remove .venv, dist and tool caches

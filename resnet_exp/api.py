@@ -85,9 +85,9 @@ def plan(overrides: str | Sequence[str] = ()) -> RunPlan | SweepPlan | Answer:
     """What a run or a sweep would do, how long and for how much. Starts and writes nothing.
 
     Args:
-        overrides: what follows ``resnet_exp plan`` on the command line, as of `compose`. With ``-m``, the plan of a
-            sweep. With ``target_top1=0.766``, the cheapest and the fastest known way there. With ``budget=10min`` or
-            ``budget=10usd``, the best known top-1 for it.
+        overrides: what follows ``resnet_exp plan`` on the command line, as one text or as a list of words. With
+            ``-m``, the plan of a sweep. With ``target_top1=0.766``, the cheapest and the fastest known way there. With
+            ``budget=10min`` or ``budget=10usd``, the best known top-1 for it.
 
     Returns:
         An object with the numbers, in seconds, dollars and fractions. Its text is what the command prints.
@@ -170,7 +170,7 @@ def predict(model: str | Path | Classifier, images: Iterable[Picture], top: int 
     """Classify images.
 
     Args:
-        model: as of `load_model`, or what it has returned.
+        model: what `load_model` takes, or what it has returned.
         images: paths, Pillow images, or RGB arrays of shape HWC, 0 to 255.
         top: number of classes in each answer.
 
@@ -190,7 +190,7 @@ def evaluate(model: str | Path, *words: str, crops: Sequence[int] = ()) -> Evalu
     With no words, on the images of its run, and with the same numbers as the run's last evaluation.
 
     Args:
-        model: as of `load_model`.
+        model: what `load_model` takes.
         words: as on the command line: ``dataset=imagenet``, ``dataset.dir=PATH``, ``data=ffcv``, ``hardware=cpu``.
         crops: sides in pixels to evaluate at as well.
 
@@ -216,7 +216,7 @@ def export(
     Args:
         model: a run folder, a checkpoint in one, or a file of weights.
         folder: written whole or not at all; an earlier export is replaced.
-        words: the images that the files are checked on, as of `evaluate`.
+        words: the images that the files are checked on, like those of `evaluate`.
         formats: ``safetensors`` is always written.
         check: evaluate each file after it was written.
 

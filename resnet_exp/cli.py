@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra._internal.utils import _run_hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -31,12 +31,14 @@ from resnet_exp.config.schema import (
 from resnet_exp.core import paths
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED, RequestError
 from resnet_exp.core.terminal import console, help_text
+from resnet_exp.data.images import shipped
 from resnet_exp.launch.run import launch_run
 from resnet_exp.runs.command import VERSION, version_line
 from resnet_exp.sweep.launchers import slurm
 from resnet_exp.sweep.launchers.basic import in_turn
 from resnet_exp.sweep.launchers.local import pooled
 from resnet_exp.sweep.planned import Sweep
+from resnet_exp.sweep.remote.laptop import on_host
 
 Composed = RunConfig | tuple[Sweep, LauncherConfig]
 Job = Callable[[RunConfig], int]
@@ -205,7 +207,7 @@ def _defers(task: HydraTask) -> bool:
     sweeps = parsed.multirun or parsed.config_name or any(word.startswith("hydra.mode=") for word in parsed.overrides)
     shows = parsed.cfg or parsed.info or parsed.shell_completion
     if parsed.cfg and not parsed.config_name:
-        parsed.overrides += no_effect.words_for_folder(parsed.overrides, no_effect.DIGITS)
+        parsed.overrides += no_effect.words_for_folder(parsed.overrides, shipped.DIGITS.name)
     try:
         _answer(parsed, task)
     except HydraException as error:
@@ -224,7 +226,7 @@ def _answer(arguments: argparse.Namespace, task: HydraTask) -> None:
     def run() -> None:
         _run_hydra(
             args=arguments,
-            args_parser=get_args_parser(),
+            args_parser=hydra_versions.args_parser(),
             task_function=task,
             config_path=str(paths.conf_dir()),
             config_name="config",
@@ -265,6 +267,8 @@ def _terminable() -> Iterator[None]:
 
 def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
     if isinstance(launcher, SlurmLauncherConfig):
+        if launcher.host is not None:
+            return on_host(sweep, launcher)
         return slurm.on_slurm(sweep, launcher)
     if isinstance(launcher, LocalLauncherConfig):
         return pooled(sweep, launcher)
@@ -272,7 +276,7 @@ def _carry_out_sweep(sweep: Sweep, launcher: LauncherConfig) -> int:
 
 
 def _refuse_words_of_sweeps() -> None:
-    """Refuse a launcher or a sweeper of a run that is no sweep: neither would be used."""
+    """Refuse a launcher or a sweeper of a run that is not a sweep: neither would be used."""
     hydra = HydraConfig.get()
     words = command_line.as_typed(hydra.overrides.hydra)
     asked = [word for word in words if word.startswith(("hydra/launcher=", "hydra/sweeper="))]

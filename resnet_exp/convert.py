@@ -16,7 +16,8 @@ from resnet_exp.core.terminal import console, help_text, program
 from resnet_exp.core.terminal.text import byte_size, plural, setting
 from resnet_exp.data import formats
 from resnet_exp.data.conversion import manifest as manifests
-from resnet_exp.data.formats import ConvertedFiles
+from resnet_exp.data.conversion.files import ConvertedFiles
+from resnet_exp.data.imagefolder.files import IndexFiles
 from resnet_exp.data.images import image_tree
 from resnet_exp.data.streaming import upload as mds_upload
 from resnet_exp.data.streaming.files import MDSShards
@@ -32,10 +33,12 @@ Converts an image folder, train and val, to FFCV files or MDS shards that every 
   resnet_exp convert dataset=imagenet dataset.dir=PATH data=streaming data.loader.remote=s3://BUCKET/FOLDER
 
   data.loader.write_mode=proportion|raw|jpg   pixels, JPEG, or JPEG for data.loader.compress_probability of the images
+  data.loader.write_mode=source               the JPEGs of the files, of every size: nothing is decoded
   data.loader.max_resolution=500              longest side in pixels; null keeps every size
   data.loader.jpeg_quality=90
-  data.loader.images_per_shard=512            of data=streaming, whose images are all JPEGs
+  data.loader.images_per_shard=512            of data=streaming, whose images are all JPEGs: write_mode=jpg or source
   data.loader.remote=URL                      of data=streaming: copy the shards there, and read them there
+  data=imagefolder data.loader.decoder=compiled data.loader.index=true   an index beside image files that stay
   data.cache_dir=PATH                         where the files go
   on_error=stop|skip                          what to do with an image that cannot be converted (default: stop)
   max_skipped=100                             with on_error=skip: stop after more skipped images than this
@@ -154,8 +157,8 @@ def _verify_split(files: ConvertedFiles, root: str, split: str) -> int:
 
 def _files(data: DataConfig) -> ConvertedFiles:
     files = formats.files_of(data.loader, data.cache_dir)
-    if files is None:
-        names = " or ".join(f"data={one.name}" for one in formats.ALL if one.files is not None)
+    if not isinstance(files, ConvertedFiles):
+        names = " or ".join(f"data={name}" for name, each in formats.converted() if each is not IndexFiles)
         raise RequestError(f"data={data.name} is not converted; use {names}")
     return files
 

@@ -18,7 +18,7 @@ from resnet_exp.reporting.curves import output_path, save
 EPILOG = """\
 MODEL is a run folder, a checkpoint in one, torchvision:NAME, timm:NAME, or a file of weights of a ResNet. KEY=VALUE are
 those of training: dataset, data, resolution.eval_crop, resolution.eval_resize, eval_batch_size, hardware. Without them
-a run is evaluated on its own images, and gives the numbers of its last evaluation.
+a run is evaluated on its own images, and gives the numbers of its last evaluation. Of dataset.dir, val/ is enough.
 
 On several GPUs: torchrun --nproc-per-node 8 -m resnet_exp.evaluate MODEL
 
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 def _sides(text: str) -> tuple[int, ...]:
     sides = tuple(int(part) for part in text.split(",") if part.isdigit() and int(part) >= evaluation_text.LEAST_SIDE)
     if len(sides) != len(text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text} are no sides in pixels; use numbers such as 160,224")
+        raise argparse.ArgumentTypeError(f"{text} is not a list of sides in pixels; use numbers such as 160,224")
     return sides
 
 

@@ -10,6 +10,7 @@ from resnet_exp import api
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError, RunFailed
 from resnet_exp.core.paths import user_path
 from resnet_exp.core.terminal import console, help_text, program
+from resnet_exp.core.terminal.text import one_of
 
 FORMATS = ("safetensors", "onnx", "pt2")
 EPILOG = """\
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def _formats(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if wrong := next((name for name in names if name not in FORMATS), None):
-        raise argparse.ArgumentTypeError(f"{wrong} is not a format; use {', '.join(FORMATS)}")
+        raise argparse.ArgumentTypeError(f"{wrong} is not a format; {one_of(wrong, FORMATS)}")
     return names
 
 

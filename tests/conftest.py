@@ -19,8 +19,10 @@ from support.commands import TINY, Finished, RunCli, command
 from support.compiled import compiled as compiled
 from support.explorer_page import page_file as page_file
 from support.hot_run import hot_run as hot_run
+from support.object_store import store as store
 from support.photos import PhotoTree, write_photos
 from support.slurm_cluster import slurm as slurm
+from support.ssh_host import ssh_host as ssh_host
 from support.trained_sweep import trained_sweep as trained_sweep
 from support.warm import train_cli as train_cli
 from support.warm import warm_cli as warm_cli

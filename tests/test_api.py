@@ -41,7 +41,7 @@ def test_compose() -> None:
     config = api.compose("recipe=hot ssr=0.5 hardware=cpu")
     assert config == api.compose(["recipe=hot", "ssr=0.5", "hardware=cpu"])
     assert (
-        config.run_id == "hot-ssr0.5-cpu-s17-ef20103d"
+        config.run_id == "hot-ssr0.5-cpu-s17-b7037dc7"
         and config.command == "resnet_exp recipe=hot ssr=0.5 hardware=cpu"
     )
     assert config.folder.path == Path("runs").absolute() / str(config.run_id)
@@ -119,7 +119,10 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("error", [RequestError("use another"), RunFailed("it ended"), RunStopped("go on")])
-def test_errors_are_one_line_in_a_notebook(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line_in_a_notebook(
+    error: BaseException, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # IPython warns where it names another environment
     shell = InteractiveShell()
     try:
         raise error

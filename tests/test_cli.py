@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,7 @@ def test_requests_are_refused_in_this_process_too(capfd: pytest.CaptureFixture[s
     for words, said in (
         (["recipe=none"], "recipe=none is not available"),
         (["--nope"], "--nope is not an option; --help shows what there is"),
+        (["--cgf", "job"], "--cgf is not an option; did you mean --cfg? --help shows what there is"),
         (["--experimental-rerun", "x", *WORDS], "--experimental-rerun is not an option"),
         ([*WORDS, "seed=-1"], "seed=-1 is out of range"),
     ):
@@ -105,3 +108,22 @@ def test_words_of_ones_own_are_taken() -> None:
     )
     assert command_line.words_of(command_line.command_of(["a=[1, 2]", "-m"])) == ["a=[1, 2]", "-m"]
     assert command_line.words_of("python -m resnet_exp seed=1") == ["seed=1"]
+
+
+def test_a_python_that_looks_at_help_texts_early_is_none_the_wiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of Python 3.14 does: it refused an option of Hydra's."""
+    container: Any = argparse._ActionsContainer
+    add_argument = container.add_argument
+
+    def check_help(self: Any, action: argparse.Action) -> None:
+        assert "%" not in (action.help or "")
+
+    def add(self: Any, *names: str, **settings: Any) -> argparse.Action:
+        action = add_argument(self, *names, **settings)
+        self._check_help(action)
+        return action
+
+    monkeypatch.setattr(container, "_check_help", check_help, raising=False)
+    monkeypatch.setattr(container, "add_argument", add)
+    assert command_line.parse(["-m", "ssr=1"]).overrides == ["ssr=1"]
+    assert "_check_help" not in vars(argparse.ArgumentParser)

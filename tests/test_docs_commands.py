@@ -14,6 +14,7 @@ import pytest
 from resnet_exp import cli
 from resnet_exp.commands import table
 from resnet_exp.config.overrides import command_line
+from resnet_exp.planning.export.request import take_export
 from support.docs_blocks import PAGES, SHELL, blocks, runs_here, shell_blocks, write_files
 
 PROGRAM = "resnet_exp"
@@ -56,6 +57,8 @@ def code_of(words: list[str]) -> int:
         return 0
     if words and (Path(words[0]).is_absolute() or words[0].startswith("runs/")):
         return 0  # `train RUN_DIR`
+    if name == "plan":
+        words = take_export(words)[1]
     own = [word.partition("=")[0] for word in getattr(module, "WORDS", ())]
     rest = [word for word in command_line.take_words(words, *own)[1] if word not in own]
     return cli.main([*map(first_of, filter("-m".__ne__, rest)), "--cfg", "job"])

@@ -42,7 +42,7 @@ def test_what_is_called_of_torch_exists() -> None:
         for dotted in names_of_torch(path.read_text()):
             found: object = torch
             for part in dotted.split(".")[1:]:
-                # Tensors are no module: what follows them is not looked up.
+                # Tensors are not a module: what follows them is not looked up.
                 if not isinstance(found, (ModuleType, type)):
                     break
                 assert hasattr(found, part), f"{path.name}: {dotted}"

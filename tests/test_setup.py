@@ -1,4 +1,4 @@
-"""The set-up half: lock, Makefile, scripts/setup.sh, .ci/run and the wheel."""
+"""The set-up half: lock, Makefile, scripts/setup.sh and .ci/run."""
 
 import fcntl
 import hashlib
@@ -411,38 +411,3 @@ def test_ci_lints_before_it_tests(tmp_path: Path, lint_status: int, calls: list[
     path = f"{tmp_path / 'bin'}:{CLEAN_ENV['PATH']}"
     assert call(ROOT / ".ci" / "run", cwd=tmp_path, PATH=path).returncode == lint_status
     assert [line.split()[:2] for line in log.read_text().splitlines()] == [[str(ROOT), goal] for goal in calls]
-
-
-@pytest.mark.slow
-def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
-    built = call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert {name.split("/")[0] for name in held} == {"resnet_exp", "hydra_plugins"}
-    configs = {
-        f"resnet_exp/{path.relative_to(ROOT)}"
-        for folder in ("conf", "sweeps")
-        for path in (ROOT / folder).rglob("*.yaml")
-    }
-    assert configs and configs <= held
-
-    home = tmp_path / "venv"
-    assert call(sys.executable, "-m", "venv", "--without-pip", str(home)).returncode == 0
-    python = home / "bin" / "python"
-    site = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    # The dependencies come from this environment, by its path only: its own .pth files, the editable
-    # install's among them, are not followed from here.
-    import hydra
-
-    (site / "dependencies.pth").write_text(f"{Path(hydra.__file__).parent.parent}\n")
-    where = call(python, "-c", "import resnet_exp; print(resnet_exp.__file__)", cwd=tmp_path).stdout.strip()
-    assert where == str(site / "resnet_exp" / "__init__.py")
-    shown = call(python, "-m", "resnet_exp", "--cfg", "job", "recipe=hot", "ssr=0.5", cwd=tmp_path)
-    assert shown.returncode == 0, shown.stderr
-    assert re.search(r"(?m)^ssr: 0\.5$", shown.stdout)
-    planned = call(python, "-m", "resnet_exp.plan", "-cn", "demo", cwd=tmp_path)
-    assert planned.returncode == 0, planned.stderr
-    assert "24 runs" in planned.stdout

@@ -1,4 +1,4 @@
-"""Caches that are made or fetched again when they are needed: compiled code, and copies of remote shards."""
+"""Caches that are made or fetched again when they are needed: compiled code, and copies of remote files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from resnet_exp.cleaning.conversions import CONVERTED
 from resnet_exp.cleaning.item import CACHE, Item
 from resnet_exp.core import paths
+from resnet_exp.data.parquet import storage
 from resnet_exp.data.streaming import mds
 from resnet_exp.data.streaming.files import KIND
 
@@ -22,13 +23,15 @@ KERNELS = paths.PACKAGE / "data" / "kernels"
 
 
 def of_cache(cache: Path) -> Iterator[Item]:
-    """Caches in one ``data.cache_dir``: code that ``speed=fast`` compiled, and shards of object stores."""
+    """Caches in one ``data.cache_dir``: code that ``speed=fast`` compiled, and files of object stores."""
     compiled = cache / "inductor"
     if compiled.is_dir():
         yield Item(CACHE, "code that speed=fast compiled", (compiled,))
     for folder in sorted((cache / KIND.name).glob("*")):
         if CONVERTED.fullmatch(folder.name) is None and any(folder.glob(f"*/{mds.INDEX}")):
             yield Item(CACHE, "copies of the shards of an object store", (folder,))
+    for folder in sorted((cache / storage.CACHE).glob("*")):
+        yield Item(CACHE, "copies of the Parquet files of an object store", (folder,))
 
 
 def of_user() -> Iterator[Item]:

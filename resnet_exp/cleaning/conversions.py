@@ -13,7 +13,7 @@ from resnet_exp.data import formats
 from resnet_exp.data.conversion import manifest as manifests
 from resnet_exp.data.conversion import reuse
 from resnet_exp.data.conversion.cache import ConversionRequest
-from resnet_exp.data.conversion.files import FormatFiles
+from resnet_exp.data.conversion.files import ConvertedFiles
 from resnet_exp.data.images import image_tree
 
 # A folder of converted images ends in the hashes of its request and of the state of the images.
@@ -32,7 +32,7 @@ def superseded(cache: Path) -> Iterator[Item]:
                 yield from _superseded(cache, kind, folder, folder.with_name(f".{found[1]}"))
 
 
-def _superseded(cache: Path, kind: type[FormatFiles], folder: Path, work: Path) -> Iterator[Item]:
+def _superseded(cache: Path, kind: type[ConvertedFiles], folder: Path, work: Path) -> Iterator[Item]:
     for split in image_tree.SPLITS:
         place = folder / f"{split}{kind.kind.suffix}"
         # Damaged, or its images are gone: it may be all that there is.
@@ -45,11 +45,11 @@ def _superseded(cache: Path, kind: type[FormatFiles], folder: Path, work: Path) 
                 yield Item(CONVERSION, why, (place, manifests.path_of(place)), work / LOCK)
 
 
-def _kinds() -> list[type[FormatFiles]]:
-    return [each.files for each in formats.ALL if each.files is not None]
+def _kinds() -> list[type[ConvertedFiles]]:
+    return [files for _, files in formats.converted()]
 
 
-def _request(cache: Path, kind: type[FormatFiles], place: Path) -> ConversionRequest | None:
+def _request(cache: Path, kind: type[ConvertedFiles], place: Path) -> ConversionRequest | None:
     """What was asked for when `place` was converted; None if that is not known, or its images are gone."""
     manifest = manifests.read_manifest(place, kind.manifest) if place.exists() else None
     root = None if manifest is None else Path(manifest.source.folder).parent

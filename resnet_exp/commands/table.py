@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.terminal.text import printable
+from resnet_exp.core.terminal.text import one_of, printable
 
 TRAIN = "train"
 # Of each command, what it does. Its module has `main`, which takes the words after the command; and for completion
@@ -21,6 +20,7 @@ COMMANDS = {
     "doctor": "is this machine ready for a run, and what to do if not",
     "data": "image folders: split photographs, extract ImageNet's tars, check a folder",
     "convert": "write FFCV files or MDS shards of an image folder ahead of its first run",
+    "pull": "bring runs from their mirror in an object store into a folder of runs",
     "status": "every run of a folder: planned, queued, running, done, failed (why)",
     "report": "accuracy, time and cost of finished runs: tables, pictures, a page to explore",
     "evaluate": "top-1, top-5 and calibration of a model, on its run's images or on others",
@@ -73,6 +73,4 @@ def _refuse(word: str) -> NoReturn:
     shown = printable(word)
     if (Path(word) / "config.yaml").is_file():
         raise RequestError(f"{shown} is a run folder, not a command; use resnet_exp {TRAIN} {shown}")
-    close = difflib.get_close_matches(word, COMMANDS, n=3, cutoff=0.75)
-    fix = f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(COMMANDS)}, or settings (ssr=0.5)"
-    raise RequestError(f"{shown} is not a command; {fix}")
+    raise RequestError(f"{shown} is not a command; {one_of(word, list(COMMANDS), ', or settings (ssr=0.5)')}")

@@ -12,6 +12,11 @@ BYTES_PER_WEIGHT = 4
 CHECKPOINTS = 2
 # https://docs.ffcv.io/benchmarks.html: ImageNet at 512 px, half of it JPEG of quality 90; the default here is 500 px.
 IMAGENET_FFCV_GB = 202
+# Of its archives, in which 1.33 million files take half a kilobyte each beside their bytes: image-net.org says 147.9 GB
+# for train and 6.7 GB for val. Markers add 1 to 3 %, metadata goes.
+IMAGENET_SOURCE_GB = 157
+# 1.91 % of those bytes (docs/performance.md).
+IMAGENET_INDEX_GB = 3
 
 
 def weight_bytes(config: RunConfig) -> int:
@@ -35,14 +40,22 @@ def kept_bytes(config: RunConfig) -> int:
 
 
 def converted_bytes(config: RunConfig) -> int | None:
-    """About the size of the FFCV files of ImageNet; None for other images, which have to be read for it."""
-    ours = formats.format_of(config.data.loader) is formats.FFCV and config.dataset.name == "imagenet"
-    return IMAGENET_FFCV_GB * 10**9 if ours else None
+    """About the size of ImageNet's FFCV files, or of its index; None for other images, which have to be read for it."""
+    loader = config.data.loader
+    found = formats.format_of(loader)
+    if config.dataset.name != "imagenet":
+        return None
+    if found is formats.IMAGE_FOLDER and loader.get("index"):
+        return IMAGENET_INDEX_GB * 10**9
+    if found is not formats.FFCV:
+        return None
+    return (IMAGENET_SOURCE_GB if loader.get("write_mode") == "source" else IMAGENET_FFCV_GB) * 10**9
 
 
 def disk_text(config: RunConfig) -> str:
     """What a run needs on disk, as text."""
     needed = f"up to {byte_size(run_bytes(config))} in the run folder, {byte_size(kept_bytes(config))} when it is done"
-    if converted_bytes(config) is not None:
-        return f"{needed}; about {IMAGENET_FFCV_GB} GB of FFCV files in data.cache_dir, written once"
-    return needed
+    if (converted := converted_bytes(config)) is None:
+        return needed
+    what = "FFCV files" if formats.format_of(config.data.loader) is formats.FFCV else "an index"
+    return f"{needed}; about {converted // 10**9} GB of {what} in data.cache_dir, written once"

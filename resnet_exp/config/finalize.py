@@ -30,13 +30,14 @@ from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.machine import devices
 from resnet_exp.core.machine.devices import Gpu
+from resnet_exp.core.object_store import is_url
 from resnet_exp.data import formats
-from resnet_exp.data.conversion.manifest import Manifest
-from resnet_exp.data.images import digits, image_tree
+from resnet_exp.data.conversion.files import Known
+from resnet_exp.data.images import image_tree, shipped
 from resnet_exp.data.images.small_set import small_set
 
 PATHS = (
-    *("runs_dir", "dataset.dir", "data.cache_dir", "init_from"),
+    *("runs_dir", "mirror", "dataset.dir", "data.cache_dir", "init_from"),
     *("data.loader.train_file", "data.loader.val_file", "data.loader.remote"),
 )
 
@@ -96,8 +97,12 @@ def finish(filled: PlainValues, overrides: Sequence[str]) -> RunConfig:
     mark_own_prices(config.hardware, overrides)
     _make_absolute(config)
     config.init_digest = None if config.init_from is None else initial_weights.digest(config.init_from)
-    if config.dataset.name == "digits":
-        config.dataset.dir = str(digits.folder_below(config.data.cache_dir))
+    if (in_the_box := shipped.ALL.get(config.dataset.name)) is not None:
+        if formats.format_of(config.data.loader) is formats.PARQUET:
+            raise RequestError(
+                f"data=parquet: {in_the_box.title} are image files; name Parquet files with dataset.dir=PATH"
+            )
+        config.dataset.dir = str(in_the_box.folder_below(config.data.cache_dir))
     validate(config)
     if not config.run_id:
         config.run_id = identity.run_id(config)
@@ -135,7 +140,8 @@ def _literal(text: str) -> str:
 def _make_absolute(config: RunConfig) -> None:
     """Make paths absolute: neither a run folder nor the images of an id may depend on the working directory."""
     dataset, data = config.dataset, config.data
-    dataset.dir = dataset.dir and os.path.abspath(dataset.dir)
+    if dataset.dir and not is_url(dataset.dir):
+        dataset.dir = os.path.abspath(dataset.dir)
     data.cache_dir = data.cache_dir and os.path.abspath(data.cache_dir)
     if config.init_from is not None and initial_weights.weights_file(config.init_from) is not None:
         config.init_from = os.path.abspath(config.init_from)
@@ -205,8 +211,8 @@ def _found_gpus() -> list[Gpu]:
 
 def _count_classes(composed: DictConfig) -> None:
     dataset = composed.dataset
-    if dataset.num_classes is None and (manifest := _manifest(composed)) is not None:
-        dataset.num_classes = len(manifest.classes)
+    if dataset.num_classes is None and (known := _known(composed)) is not None:
+        dataset.num_classes = len(known.classes)
     if dataset.num_classes is None:
         dataset.num_classes = len(_class_names(composed))
 
@@ -227,6 +233,9 @@ def _class_names(composed: DictConfig) -> list[str]:
 def _fit(composed: DictConfig) -> None:
     """Find out what `resnet_exp.config.fit` goes by, and note which values it changes."""
     dataset = composed.dataset
+    for key in ("train_images", "image_side"):
+        if dataset[key] is not None and dataset[key] < 1:
+            raise RequestError(f"dataset.{key}={dataset[key]} must be 1 or more")
     if dataset.name not in NAMED_DATASETS:
         images, side = _size(composed)
         dataset.train_images = images if dataset.train_images is None else dataset.train_images
@@ -242,15 +251,16 @@ def _fit(composed: DictConfig) -> None:
 def _size(composed: DictConfig) -> tuple[int | None, int | None]:
     """Training images of a small data set and their size, see `fit.Facts`; None if not known, or not small."""
     try:
-        manifest = _manifest(composed)
-    except RunFailed:
+        known = _known(composed)
+    except (RequestError, RunFailed):
         return None, None  # who needs the images says what is wrong with them
-    if manifest is not None:
-        return (manifest.images if manifest.images < fit.SMALL else None), None
+    if known is not None:
+        small = known.images is not None and known.images < fit.SMALL
+        return (known.images, known.side) if small else (None, None)
     root = composed.dataset.dir
     return (None, None) if root is None else small_set(Path(root) / "train", fit.SMALL) or (None, None)
 
 
-def _manifest(composed: DictConfig) -> Manifest | None:
+def _known(composed: DictConfig) -> Known | None:
     data = part_config(DataConfig, _resolved(composed.data))
-    return formats.given_manifest(data.loader, data.cache_dir)
+    return formats.known(data.loader, data.cache_dir, composed.dataset.dir or "")

@@ -1,6 +1,6 @@
 """``dataset.fit=auto``: the values of a recipe that a small data set of the user's own needs otherwise.
 
-The recipes are made for 1,281,167 images. 300 images are no batch of 2,048 of them, and so few batches end before a
+The recipes are made for 1,281,167 images. 300 images cannot fill a batch of 2,048, and so few batches end before a
 warm-up of 8 epochs or an average over 100 batches is of use. docs/photos.md has the rule, and what it gives.
 """
 

@@ -25,7 +25,8 @@ from resnet_exp.data import formats
 
 NOT_OUTCOME = frozenset(
     (
-        *("run_id", "runs_dir", "sweep", "command", "loggers", "recipe_info", "init_from", "keep_checkpoints"),
+        *("run_id", "runs_dir", "mirror", "sweep", "command", "loggers", "recipe_info"),
+        *("init_from", "keep_checkpoints"),
         *("hardware.cloud", "hardware.usd_per_node_hour", "hardware.price_date", "hardware.price_source"),
         *("hardware.spot_usd_per_node_hour", "hardware.spot_price_date", "hardware.spot_price_source"),
         *("hardware.memory_gib", "hardware.gpu", "hardware.check_memory"),
@@ -50,9 +51,7 @@ def outcome(config: RunConfig) -> dict[str, object]:
 def _loader(loader: Entry) -> Entry:
     """``data.loader`` without the settings that are their format's defaults."""
     found = formats.format_of(loader)
-    defaults = {} if found is None else dict(found.defaults)
-    if found is not None and found.files is not None:
-        defaults |= _defaults(found.files)
+    defaults = {} if found is None or found.files is None else dict(_defaults(found.files))
     return {name: value for name, value in loader.items() if name not in defaults or value != defaults[name]}
 
 

@@ -42,6 +42,11 @@ def weights_file(init_from: str) -> Path | None:
     return found
 
 
+def label(init_from: str | None) -> str | None:
+    """A short name of the weights, as results have it: of the run, the folder or the file; None for fresh ones."""
+    return init_from if init_from is None or init_from.startswith(TORCHVISION) else Path(init_from).name
+
+
 def digest(init_from: str) -> str:
     """16 hex digits of the content of the weights; of torchvision, which downloads them, the name.
 

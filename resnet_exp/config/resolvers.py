@@ -87,8 +87,8 @@ def register() -> None:
     """Register the schema and the resolvers; safe to call twice.
 
     ``${px:176}``, ``${eval_px:224}``, ``${batch:2048}`` and ``${lr:2.048}`` are a recipe's ImageNet numbers at the
-    dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset but
-    digits) each is the number itself, and so is ``${eval_batch:2048}``, on which no result depends. On a small data
+    dataset's ``image_scale``, ``eval_scale``, ``batch_scale`` and ``lr_scale``. At a scale of 1 (every dataset not
+    in the box) each is the number itself, and so is ``${eval_batch:2048}``, on which no result depends. On a small data
     set, they and ``${warmup:8ep}`` and ``${average:100ba}`` are what `resnet_exp.config.fit` makes of them, but for
     ``eval_batch``; ``${lr:0.01,64}`` is a rate for another batch than 2,048 images.
     """

@@ -25,7 +25,7 @@ from resnet_exp.runs.folder import RunFolder
 OPEN_GROUPS = ("algorithms", "callbacks", "loggers")
 TARGET = "_target_"
 # These two are identified by name; any other dataset only by its folder.
-NAMED_DATASETS = ("digits", "imagenet")
+NAMED_DATASETS = ("digits", "imagenet", "photos")
 # One entry: ``_target_`` and its arguments. Only the class itself knows their types.
 Entry = dict[str, Any]
 # The entries of a group by name.
@@ -223,6 +223,7 @@ class RunConfig:
     keep_checkpoints: bool = False  # of a finished run, which otherwise keeps its weights alone
     deterministic: bool = False
     runs_dir: str = "runs"
+    mirror: str | None = None  # a folder of an object store, to which the run folder is copied
     run_id: str | None = None
     sweep: str | None = None
     command: str | None = None
@@ -308,6 +309,9 @@ class SlurmLauncherConfig:
 
     name: ClassVar[str] = "slurm"
     _target_: str = MISSING
+    host: str | None = None
+    remote_dir: str | None = None
+    remote_python: str = "python"
     wait: bool = MISSING
     max_requeues: int = MISSING
     timeout_min: int = MISSING
@@ -329,6 +333,7 @@ class SlurmLauncherConfig:
     stderr_to_stdout: bool = True
     setup: list[str] | None = None
     container: list[str] | None = None
+    python: str | None = None
     srun_args: list[str] | None = None
     additional_parameters: Entry = field(default_factory=Entry)
 

@@ -48,6 +48,6 @@ def parse_budget(key: str, text: str) -> Budget:
     if not (found and known and amount > 0 and math.isfinite(amount)):
         unquoted = "; a shell reads $1 as a variable, so quote it" if found and not (sign or unit) else ""
         raise RequestError(
-            f"{key}={text} is no time or price{unquoted}; use {key}=10min, {key}=2h, '{key}=$10' or {key}=10usd"
+            f"{key}={text} is not a time or price{unquoted}; use {key}=10min, {key}=2h, '{key}=$10' or {key}=10usd"
         )
     return Budget("cost_usd", amount) if money else Budget("train_seconds", amount * SECONDS[unit])

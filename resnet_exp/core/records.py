@@ -118,7 +118,7 @@ def from_json(kind: type[T], values: object, name: str = "") -> T:
         ValueError: a value is missing or impossible; the message says which.
     """
     if not is_object(values):
-        raise ValueError(f"it has no {name}" if name else "it is no JSON object")
+        raise ValueError(f"it has no {name}" if name else "it is not a JSON object")
     prefix = f"{name}." if name else ""
     found: dict[str, Any] = {}
     # A report reads thousands of results: hence one loop, and one call a value.
@@ -140,7 +140,7 @@ def read_record(path: Path, parse: Callable[[object], T]) -> T | None:
     """What `parse` makes of a JSON file, None if there is no file.
 
     Raises:
-        RequestError: it is no such file; `parse` has raised a `ValueError` that says why.
+        RequestError: it is not such a file; `parse` has raised a `ValueError` that says why.
     """
     values = files.read_json(path)
     try:

@@ -12,7 +12,7 @@ from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, plural, printable
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.process import ConversionOptions
-from resnet_exp.data.images import digits
+from resnet_exp.data.images import shipped
 from resnet_exp.diagnosis.subject import Subject
 from resnet_exp.launch.dataset import check_same_data, scan_of
 from resnet_exp.launch.preflight import Findings, nearest_folder
@@ -30,8 +30,10 @@ def check_data(subject: Subject) -> Findings:
     if formats.format_of(data.loader) is formats.SYNTHETIC:
         yield Finding("data", "ok", "synthetic images, made in memory")
         return
-    if dataset.name == "digits" and not digits.folder_below(data.cache_dir).is_dir():
-        yield Finding("data", "ok", "the digits of scikit-learn, which the first run writes into data.cache_dir")
+    in_the_box = shipped.ALL.get(dataset.name)
+    if in_the_box is not None and not in_the_box.folder_below(data.cache_dir).is_dir():
+        in_the_box.check()
+        yield Finding("data", "ok", f"{in_the_box.title}, which the first run writes into data.cache_dir")
         return
     notes: list[str] = []
     check_images(config, notes.append)
@@ -58,10 +60,12 @@ def _to_convert(subject: Subject) -> Finding:
     config = subject.config
     free = shutil.disk_usage(nearest_folder(Path(config.data.cache_dir))).free
     need = disk_usage.converted_bytes(config)
-    found = f"not converted yet; data.cache_dir has {byte_size(free)} free"
+    is_index = formats.format_of(config.data.loader) is formats.IMAGE_FOLDER
+    state, does = ("no index", "makes") if is_index else ("not converted", "does")
+    found = f"{state} yet; data.cache_dir has {byte_size(free)} free"
     if need is not None:
         found += f", ImageNet takes about {byte_size(need)}"
-    command = f"resnet_exp convert does it ahead of the first run, into {printable(config.data.cache_dir)}"
+    command = f"resnet_exp convert {does} it ahead of the first run, into {printable(config.data.cache_dir)}"
     if need is not None and free < need:
         return Finding("data", "bad", found, "set data.cache_dir=PATH on a larger disk")
     return Finding("data", "ok", found, command)

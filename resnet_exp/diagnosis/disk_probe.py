@@ -38,15 +38,18 @@ def read(place: str) -> dict[str, float]:
     """Read for a second, from the disk itself: bytes, seconds, size of one file if each is an image, else of all."""
     path = Path(place)
     folder = path.is_dir()
-    # Shards are a few large files.
-    images = folder and not (path / "index.json").exists()
-    whole = 0 if images else sum(each.stat().st_size for each in (path.iterdir() if folder else [path]))
+    # Shards and Parquet files are a few large files.
+    large = list(path.glob("train*.parquet")) or list(path.glob("*.parquet")) if folder else [path]
+    if folder and (path / "index.json").exists():
+        large = list(path.iterdir())
+    images = not large
+    whole = sum(each.stat().st_size for each in large)
     if images:
         files = [Path(name) for name in itertools.islice(image_tree.images(path), AMONG)]
         files = random.Random(0).sample(files, min(SAMPLED, len(files)))
         parts = iter([(file, 0, file.stat().st_size) for file in files])
     else:
-        parts = _blocks(list(path.iterdir()) if folder else [path])
+        parts = _blocks(large)
     began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as readers:
         sizes = [size for size in readers.map(lambda part: _read_part(*part, until=began + SECONDS), parts) if size]

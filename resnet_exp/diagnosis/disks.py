@@ -7,6 +7,7 @@ from pathlib import Path
 from resnet_exp.config import disk_usage
 from resnet_exp.config.schedule import scaled_duration
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.object_store import is_url
 from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, printable, span
 from resnet_exp.data import formats
@@ -55,16 +56,20 @@ def _written(subject: Subject, measured: dict[str, float]) -> Findings:
 
 
 def _read_from(subject: Subject) -> Path | None:
-    """The training images on a disk: a converted file, a folder of shards or of images; None if there are none yet."""
+    """The training images on a disk: a file, or a folder of shards, Parquet files or images; None if there are none."""
     config = subject.config
     found, files = formats.format_of(config.data.loader), formats.files_of(config.data.loader, config.data.cache_dir)
-    if found is formats.SYNTHETIC or not (files or config.dataset.root):
+    if found is formats.SYNTHETIC or not (files or config.dataset.root) or is_url(config.dataset.root):
         return None
     place = Path(config.dataset.root) / "train"
-    if config.dataset.root and not place.exists():  # the digits, before the first run
-        return None
-    if files is not None and (converted := files.place_of(config.dataset.root, "train")).exists():
-        place = converted
+    if formats.needs_folder(config.data.loader, config.data.cache_dir) and not place.exists():
+        return None  # a data set in the box, before the first run
+    if (
+        files is not None
+        and found is not formats.IMAGE_FOLDER
+        and (stored := files.place_of(config.dataset.root, "train")).exists()
+    ):
+        place = stored
     return place if place.exists() else None
 
 

@@ -6,9 +6,11 @@ import os
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_exp.config import resolvers
@@ -19,8 +21,11 @@ from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core import paths
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.terminal.text import setting
+from resnet_exp.data.images import image_tree, shipped
 from resnet_exp.inference.models import Model
 
+# The split that an evaluation reads.
+READ = ("val",)
 # What an evaluation reads of a configuration.
 IMAGES = ("dataset", "data")
 SIZES = ("resolution.eval_resize", "resolution.eval_crop")
@@ -40,7 +45,7 @@ def evaluation_config(model: Model, words: Sequence[str]) -> RunConfig:
     _refuse_idle(words)
     run, described = model.run, model.description
     asked = {word.lstrip("+").partition("=")[0] for word in words}
-    composed = _compose([*_defaults(model, words, asked), *words, "recipe=baseline"])
+    composed = _compose([*_defaults(model, words, asked), *words, "recipe=baseline"], asked)
     if run is not None and not any(_is_of(key, IMAGES) for key in asked):
         composed = replace(composed, dataset=run.dataset, data=run.data)
     sizes = replace(
@@ -74,13 +79,27 @@ def _of_this_process(hardware: HardwareConfig) -> HardwareConfig:
     return replace(hardware, devices=0 if hardware.device == "cpu" and here == 1 else here, nodes=ranks // here)
 
 
-def _compose(words: Sequence[str]) -> RunConfig:
+def _compose(words: Sequence[str], asked: Collection[str]) -> RunConfig:
     resolvers.register()
     try:
         with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-            return finalize(compose("config", list(words)), list(words))
+            composed = compose("config", list(words))
+            if (val := _val_alone(composed)) is not None:
+                # A conversion would need train.
+                composed = compose("config", [*words, *["data=imagefolder"] * ("data" not in asked)])
+                composed.dataset.num_classes = composed.dataset.num_classes or len(image_tree.class_names(val))
+            return finalize(composed, list(words))
     except (HydraException, OmegaConfBaseException) as error:
         raise RequestError(explain_error(error, words)) from error
+
+
+def _val_alone(composed: DictConfig) -> Path | None:
+    """``val/`` of a folder without ``train/``, which an evaluation of image files does without."""
+    folder = OmegaConf.select(composed, "dataset.dir")
+    if folder is None:
+        return None
+    train, val = (Path(paths.expanded("dataset.dir", folder)) / split for split in image_tree.SPLITS)
+    return val if val.is_dir() and not train.exists() else None
 
 
 def _is_of(key: str, groups: Iterable[str]) -> bool:
@@ -104,10 +123,10 @@ def _defaults(model: Model, words: Sequence[str], asked: Collection[str]) -> lis
         found = ["dataset=imagefolder" if "dataset.dir" in asked else "dataset=digits", "data=imagefolder"]
         return [word for word in found if word.partition("=")[0] not in asked]
     name = next((word.partition("=")[2] for word in words if word.startswith("dataset=")), run.dataset.name)
-    if name == "digits" and "dataset.dir" in asked:
+    if name in shipped.ALL and "dataset.dir" in asked:
         name = "imagefolder"
     found = {"dataset": name, "data": run.data.name, "data.cache_dir": run.data.cache_dir}
-    if name == run.dataset.name and name != "digits" and run.dataset.dir:
+    if name == run.dataset.name and name not in shipped.ALL and run.dataset.dir:
         found["dataset.dir"] = run.dataset.dir
     # As Hydra reads them, not a shell.
     return [shlex.split(setting(key, value))[0] for key, value in found.items() if key not in asked]

@@ -22,7 +22,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine.processes import variables_kept
 from resnet_exp.core.terminal import console
 from resnet_exp.data.contract import IGNORED, Batch
-from resnet_exp.inference.data import evaluation_config
+from resnet_exp.inference.data import READ, evaluation_config
 from resnet_exp.inference.metrics import Bin, Calibration, PerClass
 from resnet_exp.inference.models import Model
 from resnet_exp.launch.dataset import changed_data, scan_of
@@ -136,7 +136,7 @@ def evaluate_model(model: Model, words: Sequence[str] = (), crops: Sequence[int]
         RunFailed: an image cannot be read.
     """
     config = evaluation_config(model, words)
-    prepare_data(config)
+    prepare_data(config, splits=READ)
     with _process_group(config), torch.random.fork_rng(), warnings.catch_warnings():
         # Of microbatches and of resuming, which an evaluation has none of.
         warnings.filterwarnings("ignore", category=UserWarning, module="composer")
@@ -273,7 +273,7 @@ def class_numbers(model: Model, config: RunConfig, outputs: int) -> tuple[list[i
 
 
 def _as_trained(model: Model, config: RunConfig) -> RunConfig:
-    """The run with the images of this evaluation; what is no run has nothing to compare."""
+    """The run with the images of this evaluation; a file of weights has nothing to compare."""
     return config if model.run is None else replace(model.run, dataset=config.dataset, data=config.data)
 
 

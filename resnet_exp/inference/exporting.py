@@ -18,7 +18,7 @@ from resnet_exp.core.errors import RequestError, RunFailed
 from resnet_exp.core.files import writing
 from resnet_exp.core.terminal import console
 from resnet_exp.inference import card, plain
-from resnet_exp.inference.data import evaluation_config
+from resnet_exp.inference.data import READ, evaluation_config
 from resnet_exp.inference.description import Description
 from resnet_exp.inference.models import Model
 from resnet_exp.launch.prepare import prepare_data
@@ -164,7 +164,7 @@ def _shapes() -> tuple[dict[int, object]]:
 def _checked(model: Model, pixels: Pixels, answers: Mapping[str, Answer], words: Sequence[str]) -> dict[str, Checked]:
     """What each file answers on the evaluation images."""
     config = evaluation_config(model, words)
-    prepare_data(config)
+    prepare_data(config, splits=READ)
     loader = build_loader(config, train=False)
     right, changed, total = dict.fromkeys(answers, 0), dict.fromkeys(answers, 0), 0
     for number, (images, labels) in enumerate(loader, start=1):

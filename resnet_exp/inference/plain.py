@@ -94,7 +94,7 @@ def network_of(weights: Mapping[str, Tensor], blur_first: bool = True) -> ResNet
     try:
         network = _empty(weights)
     except (KeyError, ValueError, IndexError, ZeroDivisionError):
-        raise ValueError("these are no weights of a ResNet as torchvision's") from None
+        raise ValueError("these are not the weights of a ResNet like torchvision's") from None
     for name in weights:
         path, _, last = name.rpartition(".")
         if last == "blur_filter":

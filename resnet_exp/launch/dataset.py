@@ -88,9 +88,9 @@ def _name(config: RunConfig) -> str:
     dataset, loader = config.dataset, config.data.loader
     if dataset.name in NAMED_DATASETS:
         return dataset.name
-    manifest = formats.given_manifest(loader, config.data.cache_dir)
+    known = formats.known(loader, config.data.cache_dir, dataset.root)
     named = str(loader.get("remote") or loader.get("train_file") or "")
-    path = Path(manifest.source.folder).parent if manifest is not None else Path(dataset.root or named)
+    path = Path(known.folder) if known is not None else Path(dataset.root or named)
     return printable(path.name) or dataset.name
 
 

@@ -17,6 +17,7 @@ from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.finding import Finding
 from resnet_exp.core.terminal.text import byte_size, plural, printable
 from resnet_exp.launch import summary
+from resnet_exp.launch.mirroring import check_mirror
 
 # Size of /dev/shm that NVIDIA's troubleshooting guide of NCCL gives containers.
 NCCL_BYTES = 2**30
@@ -118,6 +119,11 @@ def _room(config: RunConfig) -> Findings:
     yield Finding("room", "ok", f"runs_dir has {byte_size(free)} free, the run needs up to {byte_size(need)}")
 
 
+def _mirror(config: RunConfig) -> Findings:
+    if (mirror := check_mirror(config)) is not None:
+        yield Finding("mirror", "ok", f"{mirror} answers")
+
+
 # What is checked, and whether that is this very machine, rather than a disk that others share. What takes seconds comes
 # last.
 CHECKS: tuple[tuple[str, Check, bool], ...] = (
@@ -126,4 +132,5 @@ CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("limits", _limits, True),
     ("room", _room, False),
     ("kernels", _kernels, True),
+    ("mirror", _mirror, True),
 )

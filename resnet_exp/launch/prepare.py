@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from resnet_exp.config.schema import RunConfig
@@ -10,7 +11,8 @@ from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.core.terminal import console
 from resnet_exp.data import formats
 from resnet_exp.data.conversion.process import ConversionOptions, Say
-from resnet_exp.data.images import digits, image_tree
+from resnet_exp.data.images import image_tree, shipped
+from resnet_exp.data.images.image_tree import SPLITS
 from resnet_exp.launch.dataset import scan_of, write_data_set
 from resnet_exp.runs.environment import read_environment, write_environment
 from resnet_exp.runs.folder import RunFolder
@@ -28,12 +30,13 @@ def describe_data(folder: RunFolder, config: RunConfig) -> None:
         write_environment(folder, replace(read_environment(folder), data=facts))
 
 
-def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
-    """Check the dataset, and write what is written once: the digits, converted images.
+def prepare_data(config: RunConfig, most_skipped: int = 0, splits: Sequence[str] = SPLITS) -> None:
+    """Check the dataset, and write what is written once: a data set in the box, converted images.
 
     Args:
         config: from `resnet_exp.config.finalize.finalize`.
         most_skipped: up to this many images that cannot be converted are skipped.
+        splits: those that are read; a conversion reads both.
 
     Raises:
         RequestError: the data does not match the configuration, or there is no room for it.
@@ -42,15 +45,15 @@ def prepare_data(config: RunConfig, most_skipped: int = 0) -> None:
     data, dataset = config.data, config.dataset
     if formats.format_of(data.loader) is formats.SYNTHETIC:
         return
-    if dataset.name == "digits":
-        digits.prepare(data.cache_dir)
-    check_images(config, console.say)
+    if (in_the_box := shipped.ALL.get(dataset.name)) is not None:
+        in_the_box.prepare(data.cache_dir, console.status)
+    check_images(config, console.say, splits)
     if (files := formats.files_of(data.loader, data.cache_dir)) is not None:
-        options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes)
+        options = ConversionOptions(usable_cpus(), console.say, most_skipped, dataset.num_classes, splits)
         files.prepare(dataset.root, options)
 
 
-def check_images(config: RunConfig, say: Say) -> None:
+def check_images(config: RunConfig, say: Say, splits: Sequence[str] = SPLITS) -> None:
     """Check the image folder, if the data format reads one; a user's own format checks its data itself.
 
     `say` takes notes.
@@ -59,23 +62,23 @@ def check_images(config: RunConfig, say: Say) -> None:
         RequestError: its classes or images do not match the configuration.
     """
     if formats.needs_folder(config.data.loader, config.data.cache_dir):
-        _check_tree(config)
-        _note_left_out(config, say)
+        _check_tree(config, splits)
+        _note_left_out(config, say, splits)
 
 
-def _note_left_out(config: RunConfig, say: Say) -> None:
+def _note_left_out(config: RunConfig, say: Say, splits: Sequence[str]) -> None:
     """Say what the image folder holds beside classes and images, if the folder is read at all."""
     left_out = image_tree.LeftOut()
-    for split in image_tree.SPLITS:
+    for split in splits:
         if (scan := scan_of(config, split)) is not None:
             left_out.add(scan.left_out)
     for line in left_out.notes():
         say(line)
 
 
-def _check_tree(config: RunConfig) -> None:
+def _check_tree(config: RunConfig, splits: Sequence[str]) -> None:
     dataset = config.dataset
-    names = image_tree.check_tree(dataset.root, config.train_batch_size, dataset.min_images_per_class)
+    names = image_tree.check_tree(dataset.root, config.train_batch_size, dataset.min_images_per_class, splits)
     if len(names) != dataset.num_classes:
         raise RequestError(
             f"dataset.dir={dataset.dir} has {len(names)} classes, dataset={dataset.name} says "

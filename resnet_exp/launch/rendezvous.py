@@ -47,7 +47,12 @@ def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
             f"hardware.nodes={nodes} in a SLURM step of {tasks} tasks; use srun --kill-on-bad-exit=1 --ntasks={nodes} "
             "--ntasks-per-node=1"
         )
-    return Rendezvous(nodes, int(os.environ["SLURM_NODEID"]), _first_host(), _job_port())
+    return Rendezvous(nodes, own_node(hardware), _first_host(), _job_port())
+
+
+def own_node(hardware: HardwareConfig) -> int:
+    """Number of this node among those of a run on `hardware`; 0 outside of SLURM."""
+    return int(os.environ.get("SLURM_NODEID", "0")) if hardware.nodes > 1 else 0
 
 
 def _first_host() -> str:

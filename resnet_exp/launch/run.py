@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from resnet_exp.config.schema import RunConfig
@@ -25,6 +26,7 @@ from resnet_exp.core.terminal import console, program
 from resnet_exp.launch import preflight, rendezvous, summary
 from resnet_exp.launch.config_file import write_config
 from resnet_exp.launch.dataset import check_same_data, read_data_set
+from resnet_exp.launch.mirroring import complete_mirror, is_brought, mirrored
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.ranks import run_ranks
 from resnet_exp.launch.rendezvous import Rendezvous
@@ -35,7 +37,8 @@ from resnet_exp.runs.failure import Failure, current_failure, read_failure
 from resnet_exp.runs.folder import FULL, RunFolder, acquire
 from resnet_exp.runs.result import Result, read_result
 
-FIRST_NODE_SECONDS = 600
+# For the first node to write the configuration, and to bring the run from its mirror.
+FIRST_NODE_SECONDS, MIRROR_SECONDS = 600, 1800
 
 
 def launch_run(config: RunConfig, patience: float = 0) -> int:
@@ -78,30 +81,64 @@ def _carry_out(config: RunConfig, patience: float) -> int:
     `patience`: seconds to wait for another process that owns the run folder. Raises as `train_run` does.
     """
     folder = config.folder
-    if (result := read_result(folder)) is not None:
-        read_data_set(folder)  # a damaged file would let other images pass
-        check_same_data(config)
-        console.say(f"already done: {folder.path}")
-        console.say(summary.table(result, folder.path, console.width()))
+    if read_result(folder) is not None:
+        _show_done(folder, config)
+        if rendezvous.own_node(config.hardware) == 0:
+            complete_mirror(folder, config)
         return EXIT_DONE
     program.work_begins()
     preflight.check_machine(config)
     place = rendezvous.find_rendezvous(config.hardware)
     if place.node > 0:
         return _run_other_node(folder, config, place)
-    read_data_set(folder)
-    checkpoints.check_checkpoint(folder)
-    check_same_data(config)
+    _check_folder(folder, config)
     new = not folder.path.exists()
     owner = _lock_folder(folder, patience)
     try:
-        _make_ready(folder, config, new)
-        _announce(folder, config, place)
-        code = run_ranks(folder, config.hardware.ranks_per_node, place, owner, _cpu_shares(config), _settings(config))
-        return _report(folder, code, new)
+        with _kept_in_mirror(folder, config, new):
+            if read_result(folder) is not None:
+                _show_done(folder, config)
+                return EXIT_DONE
+            _make_ready(folder, config, new)
+            _announce(folder, config, place)
+            ranks = config.hardware.ranks_per_node
+            code = run_ranks(folder, ranks, place, owner, _cpu_shares(config), _settings(config))
+            return _report(folder, code, new)
     finally:
         console.status("")
         os.close(owner)
+
+
+def _check_folder(folder: RunFolder, config: RunConfig) -> None:
+    """Check that the run can go on from what its folder has; raises `RequestError` if not."""
+    read_data_set(folder)
+    checkpoints.check_checkpoint(folder)
+    check_same_data(config)
+
+
+def _show_done(folder: RunFolder, config: RunConfig) -> None:
+    """Print the result of a run that is done."""
+    read_data_set(folder)  # a damaged file would let other images pass
+    check_same_data(config)
+    result = read_result(folder)
+    assert result is not None
+    console.say(f"already done: {folder.path}")
+    console.say(summary.table(result, folder.path, console.width()))
+
+
+@contextlib.contextmanager
+def _kept_in_mirror(folder: RunFolder, config: RunConfig, new: bool) -> Generator[None]:
+    """As `mirrored`; a folder that comes from there is checked, and a `new` one of a refused run is removed."""
+    if config.mirror is None:
+        yield
+        return
+    try:
+        with mirrored(folder, config):
+            _check_folder(folder, config)
+            yield
+    except RequestError:
+        _discard(folder, new)
+        raise
 
 
 def resume_run(folder: RunFolder, config: RunConfig, patience: float = 0) -> int:
@@ -124,13 +161,24 @@ def freeze_run(config: RunConfig, command: Command) -> None:
 
 def _run_other_node(folder: RunFolder, config: RunConfig, place: Rendezvous) -> int:
     """Run the ranks of any node but the first; the first node holds the folder's lock and talks to the user."""
+    if config.mirror is not None:
+        _await_first_node(place, folder, lambda: is_brought(folder), MIRROR_SECONDS)
+        if read_result(folder) is not None:
+            return EXIT_DONE  # the run was finished elsewhere
     prepare_data(config)
-    deadline = time.monotonic() + FIRST_NODE_SECONDS
-    while not folder.config.exists():
-        if time.monotonic() > deadline:
-            raise RunFailed(f"node {place.node} found no {folder.config}; runs_dir must be a folder of all nodes")
-        time.sleep(1)
+    _await_first_node(place, folder, folder.config.exists, FIRST_NODE_SECONDS)
     return run_ranks(folder, config.hardware.ranks_per_node, place, None, _cpu_shares(config), _settings(config))
+
+
+def _await_first_node(place: Rendezvous, folder: RunFolder, ready: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise RunFailed(
+                f"node {place.node} saw nothing of the first node in {folder.path} for {seconds:g} s; runs_dir must be "
+                "a folder of all nodes"
+            )
+        time.sleep(1)
 
 
 def _cpu_shares(config: RunConfig) -> list[Cpus]:

@@ -11,10 +11,13 @@ from resnet_exp.config.schema import HardwareConfig, RunConfig
 from resnet_exp.core.cost import Priced
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.core.terminal.text import dollars, plural, span
+from resnet_exp.data.images import shipped
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import Result, recipe_text
 
 NAME_WIDTH = 9
+# A row that is a list of its own is wrapped in a log too.
+LIST, LOG_WIDTH = "fit", 100
 
 
 def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> str:
@@ -25,7 +28,7 @@ def header(config: RunConfig, folder: RunFolder, width: int | None = None) -> st
     rows = [*description(config), ("folder", str(folder.path))]
     if folder.latest_checkpoint.exists():
         rows.append(("resuming", f"from {folder.latest_checkpoint.resolve().name}"))
-    if config.dataset.name == "digits":
+    if config.dataset.name in shipped.ALL:
         command = f"resnet_exp recipe={recipe_text(config.recipe, config.speed.name)} ssr={config.ssr}"
         rows.append(("ImageNet", f"{command} dataset=imagenet dataset.dir=/path/to/imagenet"))
     rows += [("note", note) for note in (*validate.notes(config), *workers.core_notes(config))]
@@ -45,14 +48,15 @@ def description(config: RunConfig) -> list[tuple[str, str]]:
                  f"trained at {config.resolution.train} px, data={config.data.name}"),
         ("device", f"{devices(hardware)}, {precision(hardware)}{', compiled' * config.speed.compile}"),
         ("methods", ", ".join(config.algorithms) or "none"),
-        *([("fit", text)] if (text := fit.text(config)) is not None else []),
+        *([(LIST, text)] if (text := fit.text(config)) is not None else []),
         *([("start", f"from the weights of {config.init_from}")] if config.init_from is not None else []),
     ]  # fmt: skip
 
 
 def row(name: str, text: str, width: int | None) -> str:
-    """One named row of a summary, wrapped to `width` characters unless that is None."""
+    """One named row of a summary, wrapped to `width` characters unless that is None, as in a log."""
     line = f"  {name:<{NAME_WIDTH}}  {text}"
+    width = LOG_WIDTH if width is None and name == LIST else width
     # A wrapped command or path could not be copied.
     if width is None or name in ("ImageNet", "folder", "measure", "command"):
         return line

@@ -60,7 +60,8 @@ class Progress(LoggerDestination):
     def __init__(self) -> None:
         self._bar: tqdm[NoReturn] | None = None
         self._stream = console.stream()
-        self._shown = dist.get_global_rank() == 0
+        self._shown, self._ranks = dist.get_global_rank() == 0, dist.get_world_size()
+        self._plain = console.width() is None
         self._printed = time.monotonic()
         self._pace: Pace | None = None
 
@@ -76,8 +77,8 @@ class Progress(LoggerDestination):
         """Move the bar, or print a line every half minute."""
         assert self._pace is not None
         done = state.timestamp.batch.value
-        self._pace.batch_ends(len(state.batch_get_item(1)) * dist.get_world_size(), done)
-        if self._shown and console.width() is not None:
+        self._pace.batch_ends(len(state.batch_get_item(1)) * self._ranks, done)
+        if self._shown and not self._plain:
             self._move_bar(state)
         elif self._shown and time.monotonic() - self._printed > PLAIN_LINE_SECONDS:
             self._printed = time.monotonic()

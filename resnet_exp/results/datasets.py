@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
+from resnet_exp.data.images import shipped
 from resnet_exp.results.record import RunRecord
 from resnet_exp.runs.result import Result
 
 # Data sets that are known by name, if they have about as many images to train on as they should.
-KNOWN_IMAGES = {"digits": 1_437, "imagenet": 1_281_167}
+KNOWN_IMAGES = {"imagenet": 1_281_167, **{name: one.train_images for name, one in shipped.ALL.items()}}
 # Of these, a few images may have been skipped because they cannot be read.
 SKIPPED = 0.001
 SYNTHETIC = "synthetic"

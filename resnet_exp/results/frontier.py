@@ -161,18 +161,22 @@ def cost_at(front: Sequence[Point], target: float) -> float | None:
 
     None below its lowest and above its highest top-1. Points of `front` that are not Pareto-optimal are ignored.
     """
-    on_front = [front[index] for index in pareto_front(front)]
-    place = bisect.bisect_left([point.top1 for point in on_front], target)
-    if place == len(on_front):
+    return _between([(front[index].top1, front[index].cost) for index in pareto_front(front)], target)
+
+
+def _between(points: Sequence[tuple[float, float]], place: float) -> float | None:
+    """The second number where the first is `place`, by linear interpolation; None outside. `points` rise in both."""
+    after = bisect.bisect_left(points, place, key=lambda point: point[0])
+    if after == len(points):
         return None
-    high = on_front[place]
-    if high.top1 == target:
-        return high.cost
-    if place == 0:
+    high, value = points[after]
+    if high == place:
+        return value
+    if after == 0:
         return None
-    low = on_front[place - 1]
-    share = (target - low.top1) / (high.top1 - low.top1)
-    return low.cost + share * (high.cost - low.cost)
+    low, below = points[after - 1]
+    share = (place - low) / (high - low)
+    return below + share * (value - below)
 
 
 def cheapest_reaching(points: Sequence[Point], target: float) -> int | None:
@@ -197,18 +201,7 @@ def top1_at(front: Sequence[Point], budget: float) -> float | None:
 
     None below its lowest and above its highest cost. Points of `front` that are not Pareto-optimal are ignored.
     """
-    on_front = [front[index] for index in pareto_front(front)]
-    place = bisect.bisect_left([point.cost for point in on_front], budget)
-    if place == len(on_front):
-        return None
-    high = on_front[place]
-    if high.cost == budget:
-        return high.top1
-    if place == 0:
-        return None
-    low = on_front[place - 1]
-    share = (budget - low.cost) / (high.cost - low.cost)
-    return low.top1 + share * (high.top1 - low.top1)
+    return _between([(front[index].cost, front[index].top1) for index in pareto_front(front)], budget)
 
 
 def seeds_reaching(group: Group, target: float) -> int:

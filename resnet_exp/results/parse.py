@@ -34,7 +34,7 @@ def curve(rows: list[dict[str, Any]]) -> Curve:
         if all(0 <= seconds < math.inf and 0 <= top1 <= 1 for seconds, top1 in found):
             return found
     except (KeyError, TypeError) as error:
-        raise ValueError("there are rows that are no evaluations") from error
+        raise ValueError("some rows are not evaluations") from error
     raise ValueError("there are numbers that cannot be")
 
 

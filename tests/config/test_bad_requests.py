@@ -114,13 +114,14 @@ REQUESTS = {
     "loggers=[wandb] loggers.wandb.artifacts=weights": "loggers.wandb.artifacts=weights: use a list such as [result]",
     "loggers=[csv] loggers.csv.format=xml": "loggers.csv.format=xml is unknown; use one of csv, jsonl",
     "recipe=hot data=synthetic": "data=synthetic cannot run algorithms.randaugment; "
-    "use data=ffcv|imagefolder|streaming or ~algorithms.randaugment",
+    "use data=ffcv|imagefolder|parquet|streaming or ~algorithms.randaugment",
     "data.decode=half": "data.decode=half is unknown; use one of full, scheduled",
     "data.decode=scheduled algorithms.progressive_resizing.mode=crop": "data.decode=scheduled cannot do "
     "algorithms.progressive_resizing.mode=crop; use data.decode=full",
     "data.num_workers=-1": "data.num_workers=-1 must be 0 or more (null: as many as fit the machine)",
     "data=imagefolder data.loader.decoder=turbo": "data.loader.decoder=turbo is unknown; use one of pillow, compiled",
     "data.prefetch_factor=0": "data.prefetch_factor=0 must be 1 or more",
+    "dataset.image_side=0": "dataset.image_side=0 must be 1 or more",
     "resolution.eval_resize=20": "resolution.eval_resize=20 is smaller than resolution.eval_crop=24; use the same or "
     "more",
     "dataset.mean=[1,2]": "dataset.mean=[1.0, 2.0]: use three numbers for red, green and blue, 0 to 255",

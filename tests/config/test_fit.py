@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,8 @@ def test_three_hundred_small_photographs(tmp_path: Path) -> None:
         "optimizer.lr=0.032 in proportion to the batch, not 2.048; algorithms.ema.half_life=50ba at most 1/16 of the "
         "run, not 100ba; resolution.train=36 for images of this size, not 176 (dataset.fit=none keeps the recipe's)"
     )
+    in_a_log = summary.row("fit", row, None).splitlines()
+    assert len(in_a_log) > 1 and max(map(len, in_a_log)) <= 100
     short = make_config(*words, "recipe=mild", "ssr=0.1")
     assert values(short)[2:5] == ["2ep", "3ba", "1ba"]
     assert "learn" not in " ".join(validate.notes(short))
@@ -93,10 +96,12 @@ def test_the_recipes_stay_as_they_are(words: tuple[str, ...], tmp_path: Path) ->
     assert make_config(*there, "recipe=mild", "hardware=cpu", "dataset.fit=none").run_id == config.run_id
 
 
-def test_the_digits_stay_as_they_are() -> None:
-    config = make_config("recipe=mild", "hardware=cpu")
-    assert values(config) == [64, 0.512, "8ep", "100ba", "20ba", 24, 24, 24]
-    assert make_config("recipe=mild", "hardware=cpu", "dataset.fit=none").run_id == config.run_id
+@pytest.mark.parametrize(("dataset", "sides"), [("digits", [24, 24, 24]), ("photos", [32, 40, 40])])
+def test_what_is_in_the_box_stays_as_it_is(dataset: str, sides: list[int]) -> None:
+    words = (f"dataset={dataset}", "recipe=mild", "hardware=cpu")
+    config = make_config(*words)
+    assert values(config) == [64, 0.512, "8ep", "100ba", "20ba", *sides]
+    assert make_config(*words, "dataset.fit=none").run_id == config.run_id
 
 
 def test_the_id_says_what_changed_and_not_how(tmp_path: Path) -> None:
@@ -117,9 +122,19 @@ def test_the_batch(images: int, size: int) -> None:
     assert fit.batch(2048, Facts(images, 224), 1) == size
 
 
-def test_a_wrong_value_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"^dataset.fit=some is unknown; use one of auto, none$"):
-        make_config("recipe=mild", "hardware=cpu", "dataset.fit=some")
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("dataset.fit=some", "is unknown; use one of auto, none"),
+        ("dataset.train_images=-5", "must be 1 or more"),
+        ("dataset.train_images=0", "must be 1 or more"),
+        ("dataset.image_side=0", "must be 1 or more"),
+    ],
+)
+def test_a_wrong_value_is_refused(word: str, why: str, tmp_path: Path) -> None:
+    words = ("dataset=imagefolder", photos(tmp_path / "photos", 300), "hardware=cpu", "recipe=mild")
+    with pytest.raises(RequestError, match=f"^{re.escape(f'{word} {why}')}$"):
+        make_config(*words, word)
 
 
 def test_a_run_that_cannot_learn_says_so(tmp_path: Path) -> None:

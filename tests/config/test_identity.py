@@ -16,13 +16,15 @@ from support.configs import make_config
 
 # Finished runs are found by these: one that changes orphans them all. A key that is added needs a default.
 GOLDEN = {
-    "recipe=baseline hardware=cpu": "baseline-ssr1.0-cpu-s17-631038fe",
+    "recipe=baseline hardware=cpu": "baseline-ssr1.0-cpu-s17-cf88ea59",
+    "recipe=baseline hardware=cpu data.loader.decoder=pillow": "baseline-ssr1.0-cpu-s17-631038fe",
     "recipe=mild hardware=cpu": "mild-ssr1.0-cpu-s17-36e8ea0c",
     "recipe=medium hardware=cpu ssr=0.3 seed=18": "medium-ssr0.3-cpu-s18-839ddfba",
-    "recipe=hot hardware=cpu ssr=0.5": "hot-ssr0.5-cpu-s17-ef20103d",
-    "recipe=hot hardware=a100x8 dataset=imagenet dataset.dir=/data/imagenet": "hot-ssr1.0-a100x8-s17-734c4e02",
+    "recipe=hot hardware=cpu ssr=0.5": "hot-ssr0.5-cpu-s17-b7037dc7",
+    "recipe=hot hardware=cpu ssr=0.5 data.loader.decoder=pillow": "hot-ssr0.5-cpu-s17-ef20103d",
+    "recipe=hot hardware=a100x8 dataset=imagenet dataset.dir=/data/imagenet": "hot-ssr1.0-a100x8-s17-bada4afd",
     "recipe=hot hardware=h100x8 dataset=imagenet dataset.dir=/data/imagenet ~algorithms.sam": (
-        "hot-ssr1.0-h100x8-s17-1802a289"
+        "hot-ssr1.0-h100x8-s17-522347cd"
     ),
     "recipe=mild hardware=p4d.24xlarge dataset=imagenet dataset.dir=/data/imagenet ssr=0.36": (
         "mild-ssr0.36-p4d.24xlarge-s17-573b4135"
@@ -38,16 +40,16 @@ GOLDEN = {
     "recipe=mild hardware=cpu dataset=imagefolder dataset.dir=/data/flowers dataset.num_classes=102": (
         "mild-ssr1.0-cpu-s17-d895eaae"
     ),
-    "recipe=mild hardware=cpu data=imagefolder data.num_workers=4 data.prefetch_factor=4": (
+    "recipe=mild hardware=cpu data=imagefolder data.loader.decoder=pillow data.num_workers=4 data.prefetch_factor=4": (
         "mild-ssr1.0-cpu-s17-2e15f401"
     ),
-    "recipe=mild hardware=cpu data=imagefolder data.loader.decoder=compiled": "mild-ssr1.0-cpu-s17-86a76b6a",
+    "recipe=mild hardware=cpu data=imagefolder": "mild-ssr1.0-cpu-s17-86a76b6a",
     "recipe=mild hardware=cpu data=streaming data.loader.max_resolution=null": "mild-ssr1.0-cpu-s17-de562e1f",
     "recipe=baseline hardware=cpu data=synthetic trace=true": "baseline-ssr1.0-cpu-s17-8ab98809",
     "recipe=mild hardware=cpu data.loader.write_mode=raw data.loader.train_file=/data/train.ffcv "
     "data.loader.val_file=/data/val.ffcv": "mild-ssr1.0-cpu-s17-888e475f",
     "recipe=baseline hardware=cpu +algorithms=[mixup,cutmix] algorithms.mixup.alpha=0.4": (
-        "baseline-ssr1.0-cpu-s17-d9a1b877"
+        "baseline-ssr1.0-cpu-s17-97297567"
     ),
     "recipe=mild hardware=cpu optimizer.lr=0.7 optimizer.nesterov=true train_batch_size=32 "
     "eval_interval=2ep": "mild-ssr1.0-cpu-s17-6122ae09",
@@ -57,7 +59,7 @@ GOLDEN = {
     "recipe=mild hardware=cpu +algorithms.mine._target_=fractions.Fraction "
     "+algorithms.mine.numerator=3": "mild-ssr1.0-cpu-s17-97b2772c",
     "recipe=baseline hardware=cpu model=resnet50 model.sync_batchnorm=false "
-    "schedule.max_duration=630ba schedule.warmup=56ba": "baseline-ssr1.0-cpu-s17-499f435d",
+    "schedule.max_duration=630ba schedule.warmup=56ba": "baseline-ssr1.0-cpu-s17-60189e43",
     "recipe=mild hardware=cpu speed=fast": "mild-ssr1.0-cpu-s17-af48b5d1",
 }
 

@@ -95,6 +95,7 @@ TARGET = "has no effect with target_top1=, which looks at all runs; it takes dat
 WITHOUT_EFFECT: dict[str, tuple[Program, str]] = {
     "recipe=mild dataset=digits dataset.dir=/no/such/dir": (cli.main, f"dataset.dir=/no/such/dir {DIGITS}"),
     "dataset=digits dataset.dir=/x": (convert.main, f"dataset.dir=/x {DIGITS}"),
+    "dataset=photos dataset.dir=/x": (plan.main, f"dataset.dir=/x {DIGITS.replace('digits', 'photos')}"),
     "-m hardware=cpu dataset=digits dataset.dir=/x seed=3": (plan.main, f"dataset.dir=/x {DIGITS}"),
     "hardware=auto hardware.devices=1": (plan.main, f"hardware.devices=1 {AUTO}"),
     "-m seed=1,2 hardware.gpu=A100": (plan.main, f"hardware.gpu=A100 {AUTO} (in the run with seed=1)"),
@@ -152,8 +153,9 @@ def test_words_that_are_not_used_are_refused(refused: Refused) -> None:
     {
         "data=synthetic data.num_workers=3": "data.num_workers=3 has no effect with data=synthetic, whose images are "
         "made in memory",
-        "data=imagefolder data.prefetch_factor=3": "data.prefetch_factor=3 has no effect without workers; set "
-        "data.num_workers",
+        "data=imagefolder data.loader.decoder=pillow data.prefetch_factor=3": (
+            "data.prefetch_factor=3 has no effect without workers; set data.num_workers"
+        ),
         "data.loader.write_mode=raw data.loader.jpeg_quality=4": "data.loader.jpeg_quality=4 has no effect with "
         "data.loader.write_mode=raw",
         "data.loader.train_file=a data.loader.val_file=b data.loader.write_mode=raw": "data.loader.write_mode=raw has "
@@ -256,7 +258,7 @@ def test_words_of_other_programs_are_known(typed: str, use: str | None) -> None:
         ("model", "ResNet-50", "(did you mean resnet50?)"),
         ("recipe", "resnet50_mild", "(did you mean mild?)"),
         ("dataset", "imagenet1k", "(did you mean imagenet?)"),
-        ("dataset", "cifar10", "use dataset.dir=PATH; or one of digits, imagefolder, imagenet"),
+        ("dataset", "cifar10", "use dataset.dir=PATH; or one of digits, imagefolder, imagenet, photos"),
         ("hardware", "a100", "(did you mean a100x1 or a100x8?)"),
         ("hardware", "8xA100", f"use hardware=a100x8; or one of {HARDWARE}"),
         ("data", "ffvc", "(did you mean ffcv?)"),

@@ -8,19 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from resnet_exp import convert, dashboard, evaluate, export, plan, plot, report, status
+from resnet_exp import clean, convert, dashboard, evaluate, export, plan, plot, report, status
 from resnet_exp.core.terminal.help_text import wrapped
 from resnet_exp.core.terminal.text import plural
+from resnet_exp.data import __main__ as data
 from support.terminal import COLUMNS, Terminal
 from support.warm import WarmPython
 
 WITH_OPTIONS = {
-    "status": (status.main, ["--kind", "nothing"], "argument --kind: invalid choice: 'nothing' (choose from "),
+    "status": (status.main, ["--kind", "failedd"], "resnet_exp status --kind failedd is unknown; did you mean failed?"),
+    "data": (data.main, ["spilt"], "resnet_exp data spilt is unknown; did you mean split?"),
+    "data imagenet": (
+        *(data.main, ["imagenet", ".", "--convert", "tar"]),
+        "resnet_exp data imagenet --convert tar is unknown; use one of ffcv, mds;",
+    ),
     "report": (report.main, ["runs"], "the following arguments are required: -o/--output; --help shows what there is"),
     "plot": (plot.main, [], "the following arguments are required: RUN_DIR; --help shows what there is"),
     "evaluate": (evaluate.main, [], "the following arguments are required: MODEL; --help shows what there is"),
     "export": (export.main, [], "the following arguments are required: MODEL; --help shows what there is"),
-    "dashboard": (dashboard.main, ["--nope", "a/b"], "unrecognized arguments: --nope; --help shows what there is"),
+    "dashboard": (dashboard.main, ["--nope", "a/b"], "--nope is not an option; --help shows what there is"),
+    "clean": (clean.main, ["--dayz=3"], "--dayz=3 is not an option; did you mean --days? --help shows what there is"),
+    "data split": (
+        *(data.main, ["split", ".", "--vall", "0.1"]),
+        "--vall is not an option; did you mean --val? --help shows what there is",
+    ),
 }
 
 

@@ -46,6 +46,7 @@ ANSWERS = {
     "dashboard": ("resnet_exp.dashboard", "me/project", "--dry-run", "dashboard.json"),
     "dashboard --help": ("resnet_exp.dashboard", "--help"),
     "doctor --help": ("resnet_exp.doctor", "--help"),
+    "pull --help": ("resnet_exp.pull", "--help"),
     "evaluate --help": ("resnet_exp.evaluate", "--help"),
     "export --help": ("resnet_exp.export", "--help"),
     "predict --help": ("resnet_exp.predict", "--help"),

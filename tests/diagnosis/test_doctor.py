@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ from resnet_exp import doctor
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, RequestError
 from resnet_exp.core.machine import torch_build
 from resnet_exp.core.terminal.finding import Finding, lines_of
-from resnet_exp.diagnosis import examine, subject, trackers
+from resnet_exp.diagnosis import examine, ranks, subject, trackers
 from resnet_exp.launch import preflight
 from support import wandb_service
 from support.commands import RunCli, command
@@ -65,6 +68,16 @@ def test_a_machine_that_is_ready(run_cli: RunCli, tmp_path: Path) -> None:
     assert "mosaicml 0.32.1" in rows["torch"] and "ffcv 1.0.2" in rows["torch"]
     assert rows["ranks"].startswith("2 ranks sum 32.1 MB of gradients in ") and rows["ranks"].endswith(" ms (gloo)")
     assert not (tmp_path / "runs").exists() and not (tmp_path / "cache").exists()
+
+
+def test_ranks_that_answer_at_once_do_not_share_a_line() -> None:
+    """Each write is a packet here; unbuffered output shows what ranks that share a file would mix up."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        line = [sys.executable, "-u", "-m", ranks.PROBE, "cpu", "0"]
+        subprocess.run(line, stdout=theirs.fileno(), env=os.environ | {"LOCAL_RANK": "1"}, check=True)
+        answer = ours.recv(1 << 16).decode()
+    assert answer.endswith("\n") and json.loads(answer)["rank"] == 0
 
 
 def test_digits_that_no_run_has_written_yet(look: Examine) -> None:
@@ -167,6 +180,10 @@ def test_converted_images_and_their_manifest(
     words = ("dataset=imagefolder", f"dataset.dir={photo_tree()}", "train_batch_size=8", "eval_batch_size=8")
     code, found = look(*DIGITS, "data=ffcv", *words)
     assert code == EXIT_DONE and finding("data", found)[1].startswith("not converted yet; data.cache_dir has ")
+    indexed = ("data=imagefolder", "data.loader.decoder=compiled", "data.loader.index=true")
+    code, found = look(*DIGITS, *indexed, *words)
+    assert code == EXIT_DONE and finding("data", found)[1].startswith("no index yet; data.cache_dir has ")
+    assert finding("data", found)[2].startswith("resnet_exp convert makes it ahead of the first run")
     places = command(tmp_path)[3:]
     assert warm_cli(*places, *words, module="resnet_exp.convert").returncode == EXIT_DONE
     code, found = look(*DIGITS, "data=ffcv", *words)

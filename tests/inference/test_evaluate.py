@@ -12,9 +12,11 @@ from torchmetrics.classification import MulticlassCalibrationError
 from torchvision import models
 
 from resnet_exp import api, evaluate
+from resnet_exp.core.errors import RequestError
 from resnet_exp.inference.evaluation import evaluate_model
 from resnet_exp.inference.metrics import BINS, Calibration, PerClass
 from resnet_exp.inference.models import open_model
+from resnet_exp.launch.config_file import read_config
 from resnet_exp.runs.folder import RunFolder
 from resnet_exp.runs.result import read_result
 from support.paths import TESTS
@@ -75,6 +77,23 @@ def test_images_get_the_models_class_numbers(hot_run: RunFolder) -> None:
     found, other = evaluate_model(model), evaluate_model(turned)
     assert other.top1 == 1 - found.top1
     assert [(one.name, one.images) for one in other.classes] == [("flower", 4), ("china", 4)]
+
+
+def test_val_is_enough(mild_run: RunFolder, hot_run: RunFolder, tmp_path: Path) -> None:
+    """A folder without ``train``; what the run was trained on may be converted files, which would need it."""
+    for run in (mild_run, hot_run):
+        config, folder = read_config(run), tmp_path / run.path.name
+        folder.mkdir()
+        (folder / "val").symlink_to(Path(config.dataset.root) / "val")
+        found = api.evaluate(run.path, f"dataset.dir={folder}")
+        result = read_result(run)
+        assert result is not None and found.images == result.val_images
+        if config.data.name == "imagefolder":
+            assert (found.top1, found.loss) == (result.top1, result.eval_loss)
+    with pytest.raises(RequestError, match=r"/train does not exist"):
+        api.evaluate(
+            hot_run.path, f"dataset.dir={tmp_path / hot_run.path.name}", "data=ffcv", f"data.cache_dir={tmp_path}"
+        )
 
 
 def test_a_library_gives_models_too(tmp_path: Path, photo_tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_a_file_with_other_answers_is_not_written(
         (["torchvision:resnet18", "-o", "TMP/out"], "is not a run: name a run folder"),
         (["RUN", "-o", "TMP"], "exists and is not an earlier export"),
         (["RUN", "-o", "/proc/out"], "-o /proc/out cannot be written"),
-        (["RUN", "-o", "TMP/out", "--formats", "tflite"], "tflite is not a format; use safetensors, onnx, pt2"),
+        (["RUN", "-o", "TMP/out", "--formats", "tflite"], "tflite is not a format; use one of safetensors, onnx, pt2"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_one_line(

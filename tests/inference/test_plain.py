@@ -34,7 +34,7 @@ def test_outputs_are_the_same(block: str, blur: bool | None, depth: dict[str, st
 
 
 def test_other_networks_are_refused() -> None:
-    with pytest.raises(ValueError, match="no weights of a ResNet"):
+    with pytest.raises(ValueError, match="not the weights of a ResNet"):
         plain.network_of({"linear.weight": torch.zeros(2, 2)})
     weights = build_model(ModelConfig("small", "basic", [1, 1, 1, 1], 3)).module.state_dict()
     with pytest.raises(ValueError, match=r"such as layer1.0.attention.weight"):

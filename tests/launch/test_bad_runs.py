@@ -131,7 +131,7 @@ def test_a_small_dev_shm_is_refused_before_anything_starts(tmp_path, photo_tree,
     mount = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64k none /dev/shm && exec "$@"', "sh"]
     if subprocess.run([*mount, "true"], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
-    data = (f"dataset.dir={photo_tree()}", "data=imagefolder", "data.num_workers=2")
+    data = (f"dataset.dir={photo_tree()}", "data=imagefolder", "data.loader.decoder=pillow", "data.num_workers=2")
     done = subprocess.run([*mount, *command(tmp_path, *tiny, *MINE, *data)], capture_output=True, text=True, timeout=60)
     line = (
         "/dev/shm has 65.5 kB free, data.num_workers=2 needs up to 123 kB; start the container with --shm-size=1g or "

@@ -19,6 +19,7 @@ from resnet_exp.data.images import fingerprint
 from resnet_exp.launch.dataset import changed_data, check_same_data, data_set_of, fingerprint_of
 from resnet_exp.launch.prepare import describe_data, prepare_data
 from resnet_exp.launch.run import launch_run
+from resnet_exp.results.datasets import KNOWN_IMAGES
 from support.commands import TINY, RunCli
 from support.configs import make_config
 from support.photos import PhotoTree
@@ -67,11 +68,14 @@ def test_every_format_records_the_same_classes_and_images(tmp_path: Path, photo_
     assert copied["train"]["times"] != found[0]["train"]["times"]
 
 
-def test_digits_and_synthetic_images_have_their_classes_too(tmp_path: Path) -> None:
+def test_images_in_the_box_and_synthetic_ones_have_their_classes_too(tmp_path: Path) -> None:
     where = ("hardware=cpu", f"data.cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}")
     digits = begin(make_config(*where, "data=imagefolder"))
     assert (digits["name"], digits["classes"]) == ("digits", [str(digit) for digit in range(10)])
     assert sum(digits["train"]["class_images"]) == 1437
+    photos = begin(make_config(*where, "data=imagefolder", "dataset=photos"))
+    assert (photos["name"], photos["classes"][:3]) == ("photos", ["astronaut", "brick", "cat"])
+    assert sum(photos["train"]["class_images"]) == KNOWN_IMAGES["photos"]
     made = begin(make_config(*where, "data=synthetic", "run_id=made"))
     assert (made["name"], made["classes"], made["fingerprint"]) == ("synthetic", digits["classes"], None)
 

@@ -68,7 +68,8 @@ def test_a_trained_sweep_becomes_a_report(trained: Path, tmp_path: Path, capsys:
     assert first["group"] == second["group"] and (first["seed"], second["seed"]) == ("1", "2")
     assert first["algorithms"].split() == sorted(first["algorithms"].split()) and "mixup" in first["algorithms"].split()
     data_set = read_json(RunFolder(Path(first["path"])).data_set)
-    assert data_set is not None and data_set["classes"] == ["china", "flower"] and first["dataset"] == "photos"
+    assert data_set is not None and data_set["classes"] == ["china", "flower"]
+    assert first["dataset"] == f"photos ({data_set['fingerprint'][:8]})", "photos alone is a data set in the box"
     assert first["sweep"] == "two" and first["protocol"] == "32 px" and first["clock"] == "training"
     code = git()
     assert first["commits"] == (code.commit if code else "")
@@ -325,16 +326,17 @@ def test_speed_up_and_saving_against_the_baseline(tmp_path: Path) -> None:
     assert cells["b0"] == ["1.00×", "0%"] and cells["elsewhere"] == ["–", "–"]
 
 
-def test_compiled_runs_are_a_series_of_their_own(tmp_path: Path) -> None:
-    for group, ssr, changes in (("a", 0.2, {}), ("b", 0.36, {}), ("c", 0.36, {"speed": "fast"})):
+def test_compiled_and_finetuned_runs_are_series_of_their_own(tmp_path: Path) -> None:
+    others = (("c", 0.36, {"speed": "fast"}), ("d", 0.36, {"init_from": "first"}))
+    for group, ssr, changes in (("a", 0.2, {}), ("b", 0.36, {}), *others):
         write_run(tmp_path / "runs", group, group=group, ssr=ssr, top1=0.5 + ssr / 2, **changes)
     assert make(tmp_path / "runs", "-o", tmp_path / "out", "--no-published") == 0
     table = sections_of(tmp_path / "out")["imagenet, evaluated at 224 px"]
     recipes = {cells[-1]: cells[1] for cells in cells_of(table)}
-    assert [recipes[group] for group in ("a", "b", "c")] == ["mild", "mild", "mild speed=fast"]
+    assert [recipes[group] for group in "abcd"] == ["mild", "mild", "mild speed=fast", "mild init\\_from=first"]
     groups = {group.key: group for group in groups_of(tmp_path / "runs")}
     lengths = frontier.all_lengths_of(list(groups.values()), groups["a"].runs[0])
-    assert [group.key for group in lengths] == ["a", "b"], "nothing is interpolated between the two"
+    assert [group.key for group in lengths] == ["a", "b"], "nothing is interpolated between them"
 
 
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str | None, str | None]] = {
         "remove it",
         "1 unreadable (cannot be read (Too many levels of symbolic links); give the right to, or remove it): bad",
     ),
-    "a manifest that is no JSON": (
+    "a manifest that is not JSON": (
         _sweep_file("demo.json", "{"),
         ".sweeps/demo.json  unreadable  TMP/runs/.sweeps/demo.json is damaged (Expecting property name enclosed in "
         "double quotes: line 1 column 2 (char 1)); remove it to run again",
@@ -224,7 +224,7 @@ def test_a_nested_configuration_ends_no_process(tmp_path: Path) -> None:
 
 def test_bad_evaluations_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_run(tmp_path, "bad")
-    for text, why in ((DEEP + "\n", NESTED), ("{}\n", "there are rows that are no evaluations")):
+    for text, why in ((DEEP + "\n", NESTED), ("{}\n", "some rows are not evaluations")):
         (folder / "metrics.jsonl").write_text(text)
         assert plot.main([str(folder), "-o", str(tmp_path / "curves.svg")]) == 2
         line = f"{folder}/metrics.jsonl cannot be drawn ({why}); leave this run out\n"

@@ -21,7 +21,7 @@ from support.run_folders import write_run
 ONE, OTHER = "a" * 16, "b" * 16
 
 
-def write(runs: Path, name: str, folder: str = "/data/photos", **changes: Any) -> None:
+def write(runs: Path, name: str, folder: str = "/data/pictures", **changes: Any) -> None:
     """A finished run on an image folder."""
     command = f"resnet_exp recipe=mild dataset=imagefolder 'dataset.dir={folder}'"
     plain = {"dataset": "imagefolder", "data_set": Path(folder).name, "command": command, "group": name}
@@ -43,12 +43,12 @@ def names(runs: Path) -> dict[str, str]:
 def test_a_data_set_is_its_images(tmp_path: Path) -> None:
     write(tmp_path, "a", data_set_fingerprint=ONE)
     write(tmp_path, "b", "/scratch/copy", data_set_fingerprint=ONE)
-    write(tmp_path, "c", "/scratch/photos", data_set_fingerprint=ONE)
-    assert set(names(tmp_path).values()) == {"photos"}, "one data set has one name: the most frequent"
-    write(tmp_path, "d", "/home/photos", data_set_fingerprint=OTHER)
+    write(tmp_path, "c", "/scratch/pictures", data_set_fingerprint=ONE)
+    assert set(names(tmp_path).values()) == {"pictures"}, "one data set has one name: the most frequent"
+    write(tmp_path, "d", "/home/pictures", data_set_fingerprint=OTHER)
     write(tmp_path, "e", "/data/animals", data_set_fingerprint="c" * 16)
     assert names(tmp_path) == {
-        **dict.fromkeys("abc", "photos (aaaaaaaa)"), "d": "photos (bbbbbbbb)", "e": "animals",
+        **dict.fromkeys("abc", "pictures (aaaaaaaa)"), "d": "pictures (bbbbbbbb)", "e": "animals",
     }  # fmt: skip
     groups = frontier.aggregate(collect.collect_runs([tmp_path]).runs)
     assert len(frontier.fronts(groups, "train_seconds")) == 3
@@ -64,18 +64,18 @@ def test_seeds_of_one_command_before_and_after_its_images_changed_are_two_config
 def test_results_of_an_earlier_version_are_told_apart_by_their_folder(tmp_path: Path) -> None:
     earlier(tmp_path, "a")
     earlier(tmp_path, "b", "/data/animals")
-    earlier(tmp_path, "c", "/other/photos")
+    earlier(tmp_path, "c", "/other/pictures")
     earlier(tmp_path, "d", command=None)
     assert names(tmp_path) == {
-        "a": "photos (/data/photos)", "b": "animals", "c": "photos (/other/photos)", "d": "imagefolder",
+        "a": "pictures (/data/pictures)", "b": "animals", "c": "pictures (/other/pictures)", "d": "imagefolder",
     }  # fmt: skip
     write(tmp_path, "e", data_set_fingerprint=ONE)
     found = names(tmp_path)
-    assert found["a"] == found["e"] == "photos (aaaaaaaa)", "of the same folder, with as many images"
+    assert found["a"] == found["e"] == "pictures (aaaaaaaa)", "of the same folder, with as many images"
     write(tmp_path, "f", data_set_fingerprint=OTHER, train_images=91)
     assert names(tmp_path)["a"] == found["a"]
     write(tmp_path, "g", data_set_fingerprint="c" * 16)
-    assert names(tmp_path)["a"] == "photos (/data/photos)", "of which one is not known"
+    assert names(tmp_path)["a"] == "pictures (/data/pictures)", "of which one is not known"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,8 @@ def test_results_of_an_earlier_version_are_told_apart_by_their_folder(tmp_path: 
         ({"data_set": "imagenet", "data_set_fingerprint": ONE, "train_images": 1281000}, "imagenet"),
         ({"data_set": "imagenet", "data_set_fingerprint": ONE, "train_images": 128116}, "imagenet (aaaaaaaa)"),
         ({"dataset": "digits", "train_images": 1437}, "digits"),
+        ({"dataset": "photos", "data_set": "photos", "data_set_fingerprint": ONE, "train_images": 1430}, "photos"),
+        ({"dataset": "imagefolder", "data_set": "photos", "data_set_fingerprint": ONE}, "photos (aaaaaaaa)"),
         ({"data": "synthetic"}, "synthetic"),
     ],
 )

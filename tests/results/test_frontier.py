@@ -18,7 +18,7 @@ from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Group, Point, Ratio
 from resnet_exp.results.record import RunRecord
 
-# No deadline: a machine that is busy is no failure.
+# No deadline: a busy machine is not a failure.
 MANY, FEW = settings(deadline=None), settings(max_examples=60, deadline=None)
 # Few values, so that ties and duplicates are common; some points that do not count.
 TOP1 = st.one_of(st.integers(0, 8).map(lambda eighths: eighths / 8), st.floats(0, 1))

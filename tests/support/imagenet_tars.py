@@ -46,7 +46,7 @@ def write_tars(folder: Path, classes: int = 3, train: int = 4, val: int = 2) -> 
         (number, wnid(number), f"class {number}", "", 0, np.zeros(0), 0, train + number)
         for number in range(1, classes + 1)
     ]
-    # The root of the tree of words, which is no class.
+    # The root of the tree of words, which is not a class.
     rows.append((classes + 1, "n00001740", "entity", "", classes, np.arange(1, classes + 1), 1, 0))
     synsets = np.array(rows, dtype=[(name, object) for name in FIELDS])
     table = io.BytesIO()

@@ -63,7 +63,7 @@ READINGS: list[Reading] = [
     _read("selected=x", "selected=x is not a run of this page", again=OWN),
     _read("selected=two", state={"selected": "two"}, again="dataset=own&selected=two"),
     _read("selected=twos", state={"selected": "twos"}, again="dataset=own&selected=twos"),
-    _read("only=x", "only=x is no series of this page", again=OWN),
+    _read("only=x", "only=x is not a series of this page", again=OWN),
     _read("only=others", state={"only": "others"}, again="dataset=own&only=others"),
     _read("only=my+box", state={"only": "my box"}, again="dataset=own&only=my+box"),
     _read("only=not+stated", state={"only": "not stated"}, again="dataset=own&only=not+stated"),
@@ -86,7 +86,7 @@ READINGS: list[Reading] = [
     _read("budget=10min", state={"budget": "10min"}, again="dataset=own&budget=10min"),
     _read("budget=.5usd", state={"budget": ".5usd"}, again="dataset=own&budget=.5usd"),
     *(
-        _read(f"budget={bad}", f"budget={bad} is no time or price; use 10min, 2h or 10usd", again=OWN)
+        _read(f"budget={bad}", f"budget={bad} is not a time or price; use 10min, 2h or 10usd", again=OWN)
         for bad in ("x", "0min", "-1h", "10", "10weeks", "min", "1e3s")
     ),
     _read("price.p4d=25.5", state={"own": [["p4d", 25.5]]}, again="dataset=own&price.p4d=25.5"),

@@ -27,7 +27,7 @@ def result_of(run_id: str, **changes: Any) -> dict[str, Any]:
             "name": "p4d.24xlarge", "cloud": "aws", "devices": 8, "nodes": 1, "precision": "amp_fp16",
             "gpu": "A100 40GB", "cpus": 96, "usd_per_node_hour": 21.957642, "price_date": "2026-11-09",
         },
-        "data_set": None, "data_set_fingerprint": None, "speed": "faithful",
+        "data_set": None, "data_set_fingerprint": None, "speed": "faithful", "init_from": None,
     }  # fmt: skip
     for key, value in changes.items():
         *outer, last = key.split("__")

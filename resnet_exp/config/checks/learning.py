@@ -6,7 +6,7 @@ from resnet_exp.config.checks.algorithm_values import known_class
 from resnet_exp.config.schedule import duration, scaled_duration
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.terminal.text import plural
-from resnet_exp.data.images import digits
+from resnet_exp.data.images import shipped
 
 # Batches below which fresh weights learn next to nothing; and the part of an average that may be the initial weights.
 FEWEST_BATCHES, MOST_INITIAL = 50, 0.05
@@ -39,7 +39,8 @@ def learning_notes(config: RunConfig) -> list[str]:
 def _batches(config: RunConfig) -> int | None:
     """Batches of the run; None if they are not known."""
     length, unit = scaled_duration(config)
-    images = digits.TRAIN_IMAGES if config.dataset.name == "digits" else config.dataset.train_images
+    in_the_box = shipped.ALL.get(config.dataset.name)
+    images = config.dataset.train_images if in_the_box is None else in_the_box.train_images
     if unit == "ba":
         return length
     return None if images is None else length * (images // config.train_batch_size)

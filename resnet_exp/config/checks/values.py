@@ -21,6 +21,7 @@ from resnet_exp.config.schema import (
     RunConfig,
 )
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.object_store import is_store
 from resnet_exp.core.terminal.text import printable
 from resnet_exp.data import formats
 from resnet_exp.data.imagefolder.decoders import DECODERS, PILLOW
@@ -73,6 +74,15 @@ def _check_names(config: RunConfig) -> None:
         raise RequestError(
             f"runs_dir={printable(config.runs_dir)}: no checkpoint can be kept below a folder with {found[0]!r} in "
             "its name; set runs_dir=PATH"
+        )
+    _check_mirror(config.mirror)
+
+
+def _check_mirror(mirror: str | None) -> None:
+    if mirror is not None and not is_store(mirror):
+        raise RequestError(
+            f"mirror={printable(mirror)} is not a folder of an object store; use a URL such as s3://BUCKET/FOLDER, or "
+            "for a disk that machines share, runs_dir=PATH alone"
         )
 
 

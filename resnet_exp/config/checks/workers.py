@@ -21,8 +21,8 @@ MOST_WORKERS = 32
 LABEL_BYTES = 8
 # Fewer cores for each GPU are worth a note: at 4 of them, FFCV files feed an H100 at most sizes.
 FEWEST_CORES = 4
-# Images a second that a core of an AMD EPYC loads at 176 pixels, by format or decoder (docs/performance.md).
-IMAGES_A_CORE = {formats.FFCV.name: 2900, formats.STREAMING.name: 1700, formats.IMAGE_FOLDER.name: 590, COMPILED: 1200}
+# As `DataFormat.images_a_core`, of image files with data.loader.decoder=compiled.
+COMPILED_A_CORE = 1100
 # Where loader workers put their batches; Docker's default has 64 MB of it.
 SHARED = Path("/dev/shm")
 
@@ -49,7 +49,7 @@ def core_notes(config: RunConfig) -> list[str]:
     """A warning if this machine has too few cores to feed the GPUs of a run."""
     ranks, cores = config.hardware.ranks_per_node, devices.usable_cpus()
     found = formats.format_of(config.data.loader)
-    if config.hardware.device == "cpu" or cores >= FEWEST_CORES * ranks or (found and found.name not in IMAGES_A_CORE):
+    if config.hardware.device == "cpu" or cores >= FEWEST_CORES * ranks or (found and found.images_a_core is None):
         return []
     speed = (
         f"; one loads about {_images_a_core(found, config.data.loader):,} images/s with data={found.name}"
@@ -64,7 +64,7 @@ def core_notes(config: RunConfig) -> list[str]:
 
 
 def _images_a_core(found: DataFormat, loader: Entry) -> int:
-    return IMAGES_A_CORE[COMPILED if loader.get("decoder") == COMPILED else found.name]
+    return COMPILED_A_CORE if loader.get("decoder") == COMPILED else found.images_a_core or 0
 
 
 def shared_bytes(config: RunConfig) -> int:

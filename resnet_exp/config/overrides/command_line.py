@@ -14,6 +14,7 @@ from omegaconf import ListConfig, OmegaConf
 
 from resnet_exp.config.overrides import hints
 from resnet_exp.core.errors import RequestError
+from resnet_exp.core.terminal.text import not_an_option
 
 PROGRAM = "resnet_exp"
 
@@ -25,12 +26,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         RequestError: an option is unknown, or its value is wrong.
     """
     # Imported late: ranks read the words of a command, without needing Hydra.
-    from hydra._internal.utils import get_args_parser
+    from resnet_exp.config.hydra_versions import args_parser
 
     def refuse(message: str) -> NoReturn:
-        raise RequestError(f"{message}; --help shows what there is")
+        raise RequestError(f"{message}{' ' if message.endswith('?') else '; '}--help shows what there is")
 
-    parser = get_args_parser()
+    parser = args_parser()
     parser.error = refuse
     parsed, rest = parser.parse_known_args(words)
     if parsed.experimental_rerun is not None:
@@ -39,7 +40,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         name = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
         if use := name if name in hints.known_keys() else hints.for_key(name):
             raise RequestError(f"{unknown[0]} is not an option: settings are words such as ssr=0.5; use {use}")
-        refuse(f"{unknown[0]} is not an option")
+        refuse(not_an_option(unknown[0], [name for action in parser._actions for name in action.option_strings]))
     # argparse accepts only the first group of overrides; it would report those after `-m` as unknown.
     parsed.overrides += rest
     return parsed

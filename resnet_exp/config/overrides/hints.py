@@ -54,8 +54,10 @@ OPTIONS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("gpu", "gpus", "cuda", "local", "here", "mps"), "hardware=auto"),
         **{"8xa100": "hardware=a100x8", "8xh100": "hardware=h100x8"},
     },
-    "dataset": dict.fromkeys(("cifar10", "cifar100", "mnist", "custom", "folder", "photos", "images", "mine"), FOLDER),
-    "data": dict.fromkeys(("digits", "imagenet"), "dataset=digits|imagenet; data= says how images are stored"),
+    "dataset": dict.fromkeys(("cifar10", "cifar100", "mnist", "custom", "folder", "images", "mine"), FOLDER),
+    "data": dict.fromkeys(
+        ("digits", "imagenet", "photos"), "dataset=digits|imagenet|photos; data= says how images are stored"
+    ),
     "hydra/launcher": dict.fromkeys(("local", "joblib"), "hydra/launcher=submitit_local"),
 }
 # Parts of the configuration that people take for a choice.

@@ -13,6 +13,7 @@ from resnet_exp.config.overrides import command_line
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.data import formats
+from resnet_exp.data.images import shipped
 
 # What ``hardware=auto`` finds on the machine.
 FOUND = ("name", "devices", "gpu", "cpus")
@@ -32,7 +33,6 @@ DATED = {
 LOADING = ("data.num_workers", "data.prefetch_factor", "dataset.crop_scale", "dataset.crop_ratio", "dataset.hflip")
 WRITING = ("write_mode", "max_resolution", "compress_probability", "jpeg_quality", "images_per_shard")
 
-DIGITS = "digits"
 # What ``dataset.dir=PATH`` means without a word that chooses a data set.
 OWN_FOLDER = "dataset=imagefolder"
 
@@ -47,7 +47,7 @@ def words_for_folder(overrides: Iterable[str], dataset: object) -> list[str]:
         dataset: ``dataset.name`` as it is composed.
     """
     words = words_by_key(overrides)
-    alone = dataset == DIGITS and "dataset.dir" in words and not {"dataset", "dataset.name"} & set(words)
+    alone = dataset == shipped.DIGITS.name and "dataset.dir" in words and not {"dataset", "dataset.name"} & set(words)
     return [OWN_FOLDER] if alone else []
 
 
@@ -69,9 +69,9 @@ def refuse_words(overrides: Iterable[str], dataset: object, device: object) -> N
         RequestError: a word has no effect.
     """
     words = words_by_key(overrides)
-    if dataset == DIGITS and "dataset.dir" in words:
+    if dataset in shipped.ALL and "dataset.dir" in words:
         raise RequestError(
-            f"{words['dataset.dir']} has no effect with dataset=digits; leave out dataset=digits, or use "
+            f"{words['dataset.dir']} has no effect with dataset={dataset}; leave out dataset={dataset}, or use "
             "dataset=imagenet for ImageNet"
         )
     for key in (f"hardware.{name}" for name in FOUND):
@@ -142,6 +142,8 @@ def _idle_writing(config: RunConfig) -> dict[str, str]:
     mode = loader.get("write_mode")
     if kind is formats.FFCV and mode != "proportion":
         idle["data.loader.compress_probability"] = f"with data.loader.write_mode={mode}"
+    if mode == "source":
+        idle["data.loader.max_resolution"] = "with data.loader.write_mode=source, which keeps every size"
     if kind is formats.FFCV and mode == "raw":
         idle["data.loader.jpeg_quality"] = "with data.loader.write_mode=raw"
     return idle

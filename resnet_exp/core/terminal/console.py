@@ -63,7 +63,7 @@ def _write(text: str, file: TextIO) -> None:
     # In a process of another program, such as submitit, the stream may refuse characters.
     encoding = file.encoding or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
-    # A status may stand on the line of a terminal. A terminal that was closed is no reason to end a run.
+    # A status may stand on the line of a terminal. A run goes on when its terminal is closed.
     with contextlib.suppress(OSError):
         file.write(CLEAR_LINE + text if file.isatty() or _is_relayed(file) else text)
         file.flush()

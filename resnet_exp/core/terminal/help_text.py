@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST
+from resnet_exp.core.terminal.text import not_an_option, one_of, printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -14,7 +15,21 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program."""
-        self.exit(EXIT_BAD_REQUEST, f"{message}; --help shows what there is\n")
+        separator = " " if message.endswith("?") else "; "
+        self.exit(EXIT_BAD_REQUEST, f"{message}{separator}--help shows what there is\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What argparse 3.10 to 3.14 has, without unknown options: a command of `data` passes them to its parent."""
+        options, rest = super().parse_known_args(args, namespace)
+        if unknown := next((word for word in rest if word.startswith("-")), None):
+            self.error(not_an_option(unknown, list(self._option_string_actions)))
+        return options, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # argparse lists the choices; only from Python 3.14 on can it name the near one.
+        if action.choices is not None and value not in action.choices:
+            typed = " ".join([self.prog, *action.option_strings[-1:], printable(value)])
+            raise argparse.ArgumentError(None, f"{typed} is unknown; {one_of(value, list(action.choices))}")
 
 
 def parser(name: str, description: str | None, epilog: str | None = None) -> Parser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
@@ -82,6 +83,19 @@ def fraction(text: str) -> float | None:
     return number if 0 < number < 1 else None
 
 
+def one_of(typed: str, known: Sequence[str], else_too: str = "") -> str:
+    """``did you mean split?``, or where no known word is near, ``use one of split, check`` and what else there is."""
+    near = difflib.get_close_matches(typed, known, n=3, cutoff=0.75)
+    return f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(known)}{else_too}"
+
+
+def not_an_option(typed: str, known: Sequence[str]) -> str:
+    """``--jsn is not an option; did you mean --json?``, without the question where no known option is near."""
+    name = typed.partition("=")[0]
+    near = difflib.get_close_matches(name, [option for option in known if option.startswith("--")], n=1, cutoff=0.75)
+    return f"{printable(typed)} is not an option{f'; did you mean {near[0]}?' if near else ''}"
+
+
 def one_line(text: object) -> str:
     """A text, or the message of an error, without line breaks and repeated spaces."""
     return " ".join(str(text).split())
@@ -94,7 +108,7 @@ def printable(text: str | Path) -> str:
 
 
 def _escape(character: str) -> str:
-    # Python has a byte of a path that is no UTF-8 as a lone surrogate.
+    # Python has a byte of a path that is not UTF-8 as a lone surrogate.
     byte = ord(character) - 0xDC00
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
 

@@ -208,7 +208,7 @@ function readSelected(state, value, page) {
 /** @type {Reader} */
 function readOnly(state, value, page) {
   const series = COMPARED.flatMap((compare) => page.runs.map((run) => seriesOf({ compare }, run)));
-  if (value !== OTHERS && !series.includes(value)) return `only=${value} is no series of this page`;
+  if (value !== OTHERS && !series.includes(value)) return `only=${value} is not a series of this page`;
   state.only = value;
 }
 
@@ -222,7 +222,7 @@ function readTarget(state, value) {
 
 /** @type {Reader} */
 function readBudget(state, value) {
-  if (parseBudget(value) === null) return `budget=${value} is no time or price; use 10min, 2h or 10usd`;
+  if (parseBudget(value) === null) return `budget=${value} is not a time or price; use 10min, 2h or 10usd`;
   state.budget = value;
 }
 
