@@ -231,9 +231,16 @@ def test_a_script_for_pyxis_replaces_the_container_of_a_lost_start(run_cli: RunC
     assert "export ENROOT_FORCE_OVERRIDE=yes\n" in (tmp_path / "job.sh").read_text()
 
 
-@pytest.mark.parametrize("restarts", [0, 50])
-def test_a_script_requeues_itself_before_its_time_limit(run_cli: RunCli, tmp_path: Path, restarts: int) -> None:
+@pytest.mark.parametrize(("restarts", "slow"), [(0, False), (50, False), (0, True)])
+def test_a_script_requeues_itself_before_its_time_limit(
+    run_cli: RunCli, tmp_path: Path, restarts: int, slow: bool
+) -> None:
+    """Also if it is told so before its shell has read the line after srun."""
     plan(run_cli, *DIGITS, "--write", "slurm", "job.sh")
+    if slow:
+        text = (tmp_path / "job.sh").read_text()
+        assert text.count(" &\n") == 1
+        (tmp_path / "job.sh").write_text(text.replace(" &\n", " &\nsleep 0.5\n"))
     tool(tmp_path, "srun", "#!/bin/bash\ntrap 'sleep 0.3; exit 130' USR2\ntouch ready\nwhile :; do sleep 0.05; done\n")
     tool(tmp_path, "scontrol")
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}

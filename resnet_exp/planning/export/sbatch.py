@@ -24,10 +24,12 @@ LAUNCHER = "hydra/launcher=slurm"
 
 # srun passes USR2 on to the run, which saves a checkpoint and ends.
 LAST = """\
+again=
+step=
+trap 'again=yes; [ -z "$step" ] || kill -USR2 "$step"' USR2
 srun {options} "${{words[@]}}" &
 step=$!
-again=
-trap 'again=yes; kill -USR2 "$step"' USR2
+[ -z "$again" ] || kill -USR2 "$step"
 wait "$step"; code=$?
 while kill -0 "$step" 2>/dev/null; do wait "$step"; code=$?; done
 if [ -n "$again" ] && [ "$code" != 0 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {most} ]; then
