@@ -14,7 +14,7 @@ from resnet_exp.core.terminal.text import byte_size, plural
 from resnet_exp.data import formats
 from resnet_exp.diagnosis.subject import Subject, ask_child
 from resnet_exp.launch.preflight import Findings
-from resnet_exp.launch.rendezvous import Rendezvous, find_rendezvous
+from resnet_exp.launch.rendezvous import Rendezvous, find_rendezvous, held_port
 
 PROBE = "resnet_exp.training.rank.probe"
 # The imports may come from a cold network disk.
@@ -33,10 +33,11 @@ def check_ranks(subject: Subject) -> Findings:
     if alone is not None:
         yield alone
     ranks = hardware.ranks_per_node
-    launcher = [] if ranks * place.nodes == 1 else _launcher(ranks, place)
     size = disk_usage.weight_bytes(config)
     try:
-        said = ask_child(PROBE, hardware.device, str(size), seconds=PATIENCE_SECONDS, launcher=launcher)
+        with held_port(place) as port:
+            launcher = [] if ranks * place.nodes == 1 else _launcher(ranks, place, port)
+            said = ask_child(PROBE, hardware.device, str(size), seconds=PATIENCE_SECONDS, launcher=launcher)
     except RequestError as error:
         yield Finding("torch", "bad", f"a rank that does nothing but import and compute ends badly: {error}", INSTALL)
         return
@@ -61,9 +62,9 @@ def _place(hardware: HardwareConfig) -> tuple[Rendezvous, Finding | None]:
         return find_rendezvous(replace(hardware, nodes=1)), Finding("nodes", "note", found, fix)
 
 
-def _launcher(ranks: int, place: Rendezvous) -> list[str]:
+def _launcher(ranks: int, place: Rendezvous, port: int) -> list[str]:
     node = (f"--nnodes={place.nodes}", f"--node-rank={place.node}")
-    address = (f"--master-addr={place.host}", f"--master-port={place.port}")
+    address = (f"--master-addr={place.host}", f"--master-port={port}")
     return ["-m", "torch.distributed.run", *node, f"--nproc-per-node={ranks}", *address]
 
 

@@ -19,7 +19,7 @@ from resnet_exp.core.machine.cpu_shares import Cpus
 from resnet_exp.core.machine.processes import how_it_ended
 from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.relay import Relay
-from resnet_exp.launch.rendezvous import Rendezvous
+from resnet_exp.launch.rendezvous import Rendezvous, held_port
 from resnet_exp.runs.failure import Ended, failure_now, write_failure, write_report
 from resnet_exp.runs.folder import OWNED, RunFolder
 
@@ -46,9 +46,9 @@ def run_ranks(
     the CPUs of each rank; without any, all ranks run on all. `settings` are added to the environment of each.
     """
     world = {"WORLD_SIZE": str(ranks * place.nodes), "LOCAL_WORLD_SIZE": str(ranks), "NODE_RANK": str(place.node)}
-    world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(place.port), **settings}
     processes: list[subprocess.Popen[bytes]] = []
-    with _Signals() as signals, contextlib.ExitStack() as logs:
+    with _Signals() as signals, held_port(place) as port, contextlib.ExitStack() as logs:
+        world |= {"MASTER_ADDR": place.host, "MASTER_PORT": str(port), **settings}
         relay = logs.enter_context(contextlib.closing(Relay()))
         try:
             for local in range(ranks):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from resnet_exp.config.schema import HardwareConfig
@@ -16,7 +18,7 @@ FIRST_PORT, PORTS = 20000, 12000
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """This node among those of a run, and the address at which the ranks connect."""
+    """This node among those of a run, and the address at which the ranks connect; port 0 is any that is free."""
 
     nodes: int
     node: int
@@ -35,7 +37,7 @@ def find_rendezvous(hardware: HardwareConfig) -> Rendezvous:
     """
     nodes = hardware.nodes
     if nodes == 1:
-        return Rendezvous(1, 0, "127.0.0.1", _free_port())
+        return Rendezvous(1, 0, "127.0.0.1", 0)
     tasks = os.environ.get("SLURM_STEP_NUM_TASKS")
     if tasks is None:
         raise RequestError(
@@ -66,7 +68,17 @@ def _job_port() -> int:
     return FIRST_PORT + (int(os.environ["SLURM_JOB_ID"]) * 7 + slurm.restarts()) % PORTS
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@contextlib.contextmanager
+def held_port(place: Rendezvous) -> Generator[int]:
+    """The port of a rendezvous; one that was free is given to no other process until the end of the block.
+
+    The first rank listens on it all the same: torch allows it to others (SO_REUSEADDR), and so does this process, which
+    does not listen itself.
+    """
+    if place.port:
+        yield place.port
+        return
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("", 0))
+        yield held.getsockname()[1]
