@@ -10,6 +10,8 @@ from typing import Any
 from composer.core import Callback, State
 from composer.loggers import Logger
 
+from support.stopping import await_stop
+
 
 class Interrupter(Callback):
     """``INTERRUPT=6:SIGINT:launcher``: after batch 6; ``end:SIGKILL:rank``: after the last checkpoint.
@@ -18,12 +20,12 @@ class Interrupter(Callback):
     """
 
     def batch_end(self, state: State, logger: Logger) -> None:
-        self._act(str(state.timestamp.batch.value))
+        self._act(str(state.timestamp.batch.value), state)
 
     def fit_end(self, state: State, logger: Logger) -> None:
-        self._act("end")
+        self._act("end", state)
 
-    def _act(self, moment: str) -> None:
+    def _act(self, moment: str, state: State) -> None:
         when, name, whom = os.environ.get("INTERRUPT", "never::").split(":")
         if when == moment and whom == "machine":
             self._await_mirror(*os.environ["INTERRUPT_MIRRORED"].rsplit(":", 1))
@@ -31,7 +33,7 @@ class Interrupter(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
         elif when == moment:
             os.kill(os.getppid() if whom == "launcher" else os.getpid(), signal.Signals[name])
-            time.sleep(1)  # until it has come back from the launcher
+            await_stop(state)
 
     def _await_mirror(self, url: str, checkpoint: str) -> None:
         from s3fs import S3FileSystem

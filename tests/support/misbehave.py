@@ -11,6 +11,8 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
+from support.stopping import is_asked_to_stop
+
 GIB = 2**30
 
 
@@ -27,7 +29,12 @@ class Misbehave(Callback):
     def batch_end(self, state: State, logger: Logger) -> None:
         """Do it; the clock counts finished batches by now."""
         time.sleep(self.seconds)
-        while self.gate and state.timestamp.batch.value >= 6 and not Path(self.gate).exists() and not _stops(state):
+        while (
+            self.gate
+            and state.timestamp.batch.value >= 6
+            and not Path(self.gate).exists()
+            and not is_asked_to_stop(state)
+        ):
             time.sleep(0.1)
         if state.timestamp.batch.value != 3 or dist.get_global_rank() != self.rank:
             return
@@ -38,7 +45,3 @@ class Misbehave(Callback):
         if self.how == "memory":
             taken = bytearray(16 * GIB)
             taken[::4096] = bytes(len(taken[::4096]))
-
-
-def _stops(state: State) -> bool:
-    return any(getattr(callback, "requested", False) for callback in state.callbacks)

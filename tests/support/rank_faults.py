@@ -14,6 +14,7 @@ from composer.utils import dist, module_surgery
 from torch import nn
 
 from resnet_exp.training.step import exchange
+from support.stopping import await_stop
 
 
 def _group_norm(module: nn.Module, index: int) -> nn.Module:
@@ -53,6 +54,6 @@ class Fault(Callback):
             state.batch_set_item(0, state.batch_get_item(0) * float("nan"))
         elif self.what.startswith("launcher-"):
             os.kill(os.getppid(), signal.Signals[self.what.removeprefix("launcher-")])
-            time.sleep(1)  # until it has come back from the launcher
+            await_stop(state)
         else:
             os.kill(os.getpid(), signal.Signals[self.what])
