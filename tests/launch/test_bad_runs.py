@@ -19,6 +19,7 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_json, read_lines
 from resnet_exp.runs.folder import RunFolder, acquire
 from support.commands import RunCli, command, words_of
+from support.conversions import many_photos
 from support.paths import TESTS
 from support.photos import PhotoTree
 
@@ -107,8 +108,16 @@ def test_a_full_disk_is_refused_before_anything_starts(key, line, train_cli: Run
     assert [name for name in files_in(place) if not name.endswith(".lock")] == []
 
 
-def test_a_disk_that_fills_up_costs_no_checkpoint(train_cli: RunCli, photo_tree, tiny, small_disk):
-    runs = small_disk("runs", "250m")
+def gated(gate: Path) -> tuple[str, ...]:
+    """The words that have a run wait at a gate from batch 5 on, for `support.misbehave`."""
+    return ("+callbacks.misbehave._target_=support.misbehave.Misbehave", f"+callbacks.misbehave.gate={gate}")
+
+
+def test_a_disk_that_fills_up_costs_no_checkpoint(
+    train_cli: RunCli, tmp_path: Path, photo_tree, tiny, small_disk, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    runs, gate = small_disk("runs", "250m"), tmp_path / "gate"
     run = RunFolder(runs / "mine")
 
     def fill() -> None:
@@ -116,9 +125,10 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(train_cli: RunCli, photo_tree,
         while not run.latest_checkpoint.exists():
             time.sleep(0.01)
         (runs / "another").write_bytes(bytes(100 * 2**20))
+        gate.touch()
 
     threading.Thread(target=fill, daemon=True).start()
-    done = train_cli(*tiny, *MINE, f"dataset.dir={photo_tree()}", "data=imagefolder")
+    done = train_cli(*tiny, *MINE, *gated(gate), f"dataset.dir={photo_tree()}", "data=imagefolder")
     line = f"runs_dir={runs} is full; free some space, then rerun the same command to continue from the last checkpoint"
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
     failure = read_json(run.failure)
@@ -132,7 +142,9 @@ def test_a_small_dev_shm_is_refused_before_anything_starts(tmp_path, photo_tree,
     if subprocess.run([*mount, "true"], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     data = (f"dataset.dir={photo_tree()}", "data=imagefolder", "data.loader.decoder=pillow", "data.num_workers=2")
-    done = subprocess.run([*mount, *command(tmp_path, *tiny, *MINE, *data)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*mount, *command(tmp_path, *tiny, *MINE, *data)], capture_output=True, text=True, timeout=300
+    )
     line = (
         "/dev/shm has 65.5 kB free, data.num_workers=2 needs up to 123 kB; start the container with --shm-size=1g or "
         "--ipc=host, or use data.num_workers=0\n"
@@ -179,7 +191,7 @@ class Started:
         return wait_for(find)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """The first true value of `condition`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -206,34 +218,36 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
     train_cli: RunCli, tmp_path, photo_tree: PhotoTree, tiny, monkeypatch
 ):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    # Slow enough to be still there when the rival has come and gone.
-    slow = ("+callbacks.slow._target_=support.misbehave.Misbehave", "+callbacks.slow.seconds=0.6")
+    gate = tmp_path / "gate"
+    # The second one is slow enough to be killed before its end.
+    slow = (*gated(gate), "+callbacks.misbehave.seconds=0.6")
     args = (*tiny, *MINE, *slow, f"dataset.dir={photo_tree()}", "data=imagefolder", "ssr=0.0667")  # 6 epochs
     run = RunFolder(tmp_path / "runs" / "mine")
 
     first = Started(tmp_path, *args)
     rank = first.child("resnet_exp.train")
     wait_for(run.latest_checkpoint.exists)
-    rival = train_cli(*args, timeout=60)
+    rival = train_cli(*args)
     assert (rival.returncode, rival.stderr.count("\n")) == (2, 1)
     assert f"{run.path} is already running (by process {first.launcher.pid} on " in rival.stderr
     assert first.launcher.poll() is None and not ended(rank)
 
     rank.kill()
-    assert first.launcher.wait(timeout=30) == 1
+    assert first.launcher.wait(timeout=300) == 1
     failure = read_json(run.failure)
     assert failure is not None and "rank 0 was ended by SIGKILL" in failure["error"]
     assert first.log.read_text() == failure["error"] + "\n"
 
+    gate.touch()
     second = Started(tmp_path, *args)
     rank = second.child("resnet_exp.train")
     evaluated = len(list(read_lines(run.metrics)))
     wait_for(lambda: len(list(read_lines(run.metrics))) > evaluated)
     second.launcher.kill()
-    second.launcher.wait(timeout=10)
-    wait_for(lambda: ended(rank), seconds=20)
+    second.launcher.wait(timeout=300)
+    wait_for(lambda: ended(rank))
     # The kernel frees the lock with the last thread of a process, some 100 ms after its first.
-    wait_for(lambda: is_free(run), seconds=5)
+    wait_for(lambda: is_free(run))
 
     done = train_cli(*args)
     result = read_json(run.result)
@@ -244,9 +258,10 @@ def test_a_run_survives_a_rival_and_the_kill_of_each_of_its_processes(
 
 
 def test_a_conversion_does_not_outlive_its_command(tmp_path, photo_tree: PhotoTree, tiny):
-    started = Started(tmp_path, *tiny, *MINE, f"dataset.dir={photo_tree()}", "data=ffcv")
+    many_photos(photo_tree(), 4000)
+    started = Started(tmp_path, *tiny, *MINE, f"dataset.dir={tmp_path / 'photos'}", "data=ffcv")
     writer = started.child("resnet_exp.data.writer")
     started.launcher.kill()
-    started.launcher.wait(timeout=10)
-    wait_for(lambda: ended(writer), seconds=10)
+    started.launcher.wait(timeout=300)
+    wait_for(lambda: ended(writer))
     assert [name for name in files_in(tmp_path / "cache") if name == "train.ffcv"] == []

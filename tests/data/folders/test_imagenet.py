@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,18 +77,27 @@ def test_only_the_missing_classes_are_written(tmp_path: Path, extract: Said) -> 
     assert files_of(tmp_path / "out") == files and kept.stat().st_mtime_ns == before
 
 
+# Killed while it writes the first image after the third class.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from resnet_exp.data.__main__ import main
+tars, out = map(Path, sys.argv[1:])
+def audit(event, words):
+    if event == "open" and str(words[0]).endswith(".JPEG") and len(list(out.glob("train/*"))) >= 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(audit)
+main(["imagenet", str(tars), "-o", str(out)])
+"""
+
+
 def test_it_goes_on_after_it_was_killed(tmp_path: Path, extract: Said) -> None:
     write_tars(tmp_path / "tars", classes=30, train=120)
     out = tmp_path / "out"
-    line = [sys.executable, "-m", "resnet_exp.data", "imagenet", str(tmp_path / "tars"), "-o", str(out)]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(out.glob("train/*")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "tars"), str(out)]
+    assert subprocess.run(words, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
     whole = {path.name: len(list(path.iterdir())) for path in out.glob("train/*")}
-    assert 0 < len(whole) < 30 and all(count == 9000 - int(name[1:]) + 120 for name, count in whole.items())
+    assert 3 <= len(whole) < 30 and all(count == 9000 - int(name[1:]) + 120 for name, count in whole.items())
     code, said, _ = extract()
     assert code == EXIT_DONE and " images are there from an earlier try" in said
     assert len(files_of(out)) == 30 * 120 + sum(range(1, 31)) + 60 and not (out / imagenet.UNFINISHED).exists()
