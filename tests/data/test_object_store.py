@@ -26,6 +26,7 @@ from support.commands import TINY, command
 from support.conversions import picture
 from support.loaders import epoch_of, same, shard_settings, split_of
 from support.photos import PhotoTree
+from support.ports import unused_port
 from support.shards import open_shards, prepare, run
 from support.warm import WarmPython
 
@@ -216,7 +217,7 @@ def test_a_store_that_says_nothing_is_waited_for_only_so_long(store: Any, monkey
 
 
 class _Slowly(BaseHTTPRequestHandler):
-    """Sends a file in pieces, which take longer than `object_store.STALL_SECONDS` together."""
+    """Sends a file in pieces, which take longer than `object_store.STALL_SECONDS` together, and far less each."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -224,7 +225,7 @@ class _Slowly(BaseHTTPRequestHandler):
         self.end_headers()
         for _ in range(7):
             self.wfile.write(bytes(2**16))
-            time.sleep(0.3)
+            time.sleep(0.8)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -240,6 +241,7 @@ def test_a_store_is_given_up_when_nothing_more_arrives(tmp_path: Path, monkeypat
             object_store.Remote(url).get("a", tmp_path / "a")
         with pytest.raises(RunFailed, match=r"http://.*/a cannot be read \(TimeoutError: no answer within 1.5 s\)"):
             object_store.Remote(url).read_part("a", 0, 5)
+    monkeypatch.setattr(object_store, "STALL_SECONDS", 5)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Slowly) as server:
         threading.Thread(target=server.serve_forever).start()
         (tmp_path / "a").write_bytes(bytes(2**20))  # of an earlier try
@@ -259,12 +261,9 @@ def test_a_store_that_is_not_there_or_has_nothing_is_a_line(
         2,
         "data.loader.remote=s3://shards/nothing has no train/index.json; convert the dataset there first\n",
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{free.getsockname()[1]}"
-    absent = run(
-        warm_python, tmp_path, *command(tmp_path, *words, S3, "dataset.num_classes=2"), AWS_ENDPOINT_URL=closed
-    )
+    with unused_port() as port:
+        line = command(tmp_path, *words, S3, "dataset.num_classes=2")
+        absent = run(warm_python, tmp_path, *line, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
     assert (absent.returncode, absent.stderr.count("\n")) == (1, 1), absent.stderr
     assert absent.stderr.startswith("s3://shards/photos/train/index.json cannot be read (")
     assert not (tmp_path / "runs").exists() or list((tmp_path / "runs").iterdir()) == []

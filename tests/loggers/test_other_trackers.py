@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,15 +18,18 @@ from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_lines
 from resnet_exp.loggers import metric_names
 from support.photos import write_photos
+from support.ports import unused_port
 from support.training import BATCHES, EPOCHS, folders_of, train
 from support.warm import WarmPython
 
 
 @pytest.fixture
 def mlflow_server(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with unused_port() as port:
+        yield from _serve(tmp_path, port)
+
+
+def _serve(tmp_path: Path, port: int) -> Iterator[str]:
     words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--artifacts-destination", str(tmp_path)]
     with (tmp_path / "mlflow.log").open("w") as log:

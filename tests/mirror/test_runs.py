@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from resnet_exp.mirror.claim import mirror_of
 from support.commands import Finished, RunCli
 from support.object_store import minutes_pass
 from support.photos import PhotoTree
+from support.ports import unused_port
 from support.same_run import assert_same, only_run
 from support.training import train
 from support.warm import WarmPython
@@ -42,7 +42,7 @@ def test_a_run_goes_on_elsewhere_to_the_last_bit(
     assert killed.returncode == -9, killed.stderr + killed.stdout
     # A machine that was heard of just now may live.
     began = time.monotonic()
-    minutes_pass("runs/", 50)
+    minutes_pass("runs/", 30)
     again = run("b", MIRROR)
     assert again.returncode == 0, again.stderr + again.stdout
     assert "waiting up to" in again.stdout and "brought from s3://shards/runs/" in again.stdout
@@ -136,10 +136,9 @@ def test_mirrors_of_no_use_are_refused(
 def test_a_store_that_does_not_answer_is_refused(
     tmp_path: Path, store: Any, warm_cli: RunCli, tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
-    done = warm_cli(*tiny, MIRROR)
+    with unused_port() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        done = warm_cli(*tiny, MIRROR)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith("s3://shards/runs cannot be read (") and os.listdir(tmp_path) == []
 

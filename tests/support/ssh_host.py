@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.ports import unused_port
+
 PROGRAMS = {"sshd": "openssh-server", "ssh": "openssh-client", "rsync": "rsync"}
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 
@@ -84,9 +86,11 @@ def ssh_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
     folder = tmp_path_factory.mktemp("ssh")
     for key in ("host", "me"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with unused_port() as port:
+        yield from _host(folder, port)
+
+
+def _host(folder: Path, port: int) -> Iterator[SshHost]:
     (folder / "config").write_text(
         f"Host login\n HostName 127.0.0.1\n Port {port}\n User root\n IdentityFile {folder}/me\n"
         f" UserKnownHostsFile {folder}/known\n StrictHostKeyChecking accept-new\n IdentitiesOnly yes\n BatchMode yes\n"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch.distributed
@@ -14,10 +14,10 @@ from resnet_exp.core.errors import RunFailed
 from resnet_exp.training.worker import has_lost_peer
 
 PROGRAM = """
-import os, signal, torch
+import os, signal, sys, torch
 import torch.distributed as dist
 from resnet_exp.training.worker import has_lost_peer
-dist.init_process_group("gloo")
+dist.init_process_group("gloo", init_method=sys.argv[1], rank=int(sys.argv[2]), world_size=2)
 dist.all_reduce(torch.ones(1))
 if dist.get_rank() == 1:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -31,18 +31,10 @@ except Exception as error:
 
 
 @pytest.mark.slow
-def test_a_rank_whose_peer_was_killed_says_so() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    environ = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM], env={**environ, "RANK": rank}, stdout=subprocess.PIPE, text=True
-        )
-        for rank in ("0", "1")
-    ]
-    said = [rank.communicate(timeout=120)[0] for rank in ranks]
+def test_a_rank_whose_peer_was_killed_says_so(tmp_path: Path) -> None:
+    words, environ = [sys.executable, "-c", PROGRAM, f"file://{tmp_path}/store"], {**os.environ, "OMP_NUM_THREADS": "1"}
+    ranks = [subprocess.Popen([*words, rank], env=environ, stdout=subprocess.PIPE, text=True) for rank in ("0", "1")]
+    said = [rank.communicate(timeout=200)[0] for rank in ranks]
     assert said == ["True\n", ""]
 
 
