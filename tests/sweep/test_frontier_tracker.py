@@ -69,7 +69,7 @@ def end_client() -> None:
 
 def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
     """A sweep of runs that log to W&B, with its manifest."""
-    logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 20, "finish_seconds": 20}
+    logger = {"_target_": WANDB, "project": "tests", "entity": None, "init_seconds": 100, "finish_seconds": 100}
     loggers = {"progress": {"_target_": "any.Progress"}, "wandb": {**logger, "artifacts": [], **settings}}
     runs = [PlannedRun(RunConfig(run_id=run_id, runs_dir=str(runs_dir), loggers=loggers), (), ()) for run_id in run_ids]
     sweep_manifest.write_manifest(runs_dir, SweepManifest(sweep="lengths", runs=tuple(map(SweepRun, run_ids))))
@@ -78,7 +78,7 @@ def sweep_of(runs_dir: Path, *run_ids: str, **settings: Any) -> Sweep:
 
 def counts(service: Service) -> list[int]:
     """How many runs had ended at each picture."""
-    return [row[metric_names.FRONTIER_RUNS] for run in service.runs.values() for row in run.rows("history")]
+    return [row[metric_names.FRONTIER_RUNS] for run in list(service.runs.values()) for row in run.rows("history")]
 
 
 def until(holds: Callable[[], bool]) -> None:
