@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from support.commands import TINY, Finished
 from support.configs import make_config
 from support.run_folders import write_run
 from support.slurm_cluster import SlurmCluster
+from support.slurm_play import HOLD
 from support.ssh_host import SshHost
 from support.warm import WarmPython
 
@@ -139,7 +139,8 @@ def test_a_sweep_runs_there_and_its_results_come_here(
     laptop: Laptop, slurm: SlurmCluster, tmp_path: Path, warm_python: WarmPython
 ) -> None:
     laptop.host.start(**home(slurm, tmp_path))
-    seeds = ("seed=1,2", *SHORT)
+    # Held until two machines have looked at them.
+    seeds = ("seed=1,2", *SHORT, HOLD)
     # The laptop is closed as soon as the jobs are submitted.
     with laptop.start(*seeds) as closed:
         assert closed.stdout is not None
@@ -152,11 +153,11 @@ def test_a_sweep_runs_there_and_its_results_come_here(
         assert process.stdout is not None
         assert any("left alone" in line for line in process.stdout), "none is submitted twice"
         assert any("sweep far; " in line for line in process.stdout)
-        time.sleep(1)
         process.send_signal(signal.SIGINT)
         assert "left; the jobs keep running on login" in process.stdout.read()
     assert process.returncode == 130
 
+    slurm.run("scontrol", "release", slurm.run("squeue", "-h", "-n", "far", "-o", "%F"))
     done = other.run(*seeds)
     assert done.returncode == 0, done.stderr + done.stdout
     here = {path.parent.name: json.loads(path.read_text()) for path in (other.folder / "runs").glob("*/result.json")}

@@ -24,7 +24,7 @@ from resnet_exp.sweep.launchers.common import end_sweep
 from resnet_exp.sweep.launchers.slurm import check_settings
 from resnet_exp.sweep.launchers.watch import watch_sweep
 from resnet_exp.sweep.planned import PlannedRun, Sweep
-from resnet_exp.sweep.remote.host import Host, connected, last_line
+from resnet_exp.sweep.remote.host import Finished, Host, connected, last_line
 from resnet_exp.sweep.remote.login_node import MODULE, SentRun, SentSweep
 
 # Each asks the cluster's controller, which serves many users.
@@ -54,10 +54,11 @@ def on_host(sweep: Sweep, settings: SlurmLauncherConfig) -> int:
             host.check()
             # The manifest there keeps the runs that are done here, and a search's earlier ones.
             part = len(todo) < len(sweep.runs)
-            code = _submit(host, replace(sweep, runs=todo, continued=sweep.continued or part), settings)
+            done = _submit(host, replace(sweep, runs=todo, continued=sweep.continued or part), settings)
+            submitted = done.code == EXIT_DONE
+            code = _show(host, done)
             if code != EXIT_DONE or not settings.wait:
                 return code
-            submitted = True
             return _follow(host, sweep, todo)
         except KeyboardInterrupt:
             if submitted:
@@ -85,8 +86,8 @@ def _check(config: RunConfig) -> None:
         raise RequestError(f"init_from={start} is a file of this machine; with hydra.launcher.host, name known weights")
 
 
-def _submit(host: Host, sweep: Sweep, settings: SlurmLauncherConfig) -> int:
-    """Send the runs; returns the exit code of their submission."""
+def _submit(host: Host, sweep: Sweep, settings: SlurmLauncherConfig) -> Finished:
+    """Send the runs; returns what submits them there."""
     default = paths.default_cache(str(sweep.runs_dir))
     submitit = paths.expanded("hydra.launcher.submitit_folder", settings.submitit_folder)
     sent = SentSweep(
@@ -102,6 +103,11 @@ def _submit(host: Host, sweep: Sweep, settings: SlurmLauncherConfig) -> int:
     console.status(f"sending {plural(len(sweep.runs), 'run')} to {host.name}")
     done = host.run(host.module(MODULE), json.dumps(asdict(sent)))
     console.status("")
+    return done
+
+
+def _show(host: Host, done: Finished) -> int:
+    """Say what a submission has said; returns its exit code."""
     for line in done.output.splitlines():
         console.say(f"{host.name}: {line}")
     for line in done.errors.splitlines():
