@@ -88,7 +88,7 @@ def test_a_job_near_its_time_limit_starts_again(scenario: Scenario, runtime: tup
     s.wait_batches("limit", "41", 1)
     job = s.states("limit")["41"]["job"]
     s.slurm.run("scancel", "--signal=USR2", job)
-    s.wait("a checkpoint", lambda: "no scontrol in this container" in s.log("limit", "41").read_text())
+    s.wait_said(s.log("limit", "41"), "no scontrol in this container")
     s.gate("limit").touch()
     assert f"job {job} requeued\n" in check(s, "limit")
 

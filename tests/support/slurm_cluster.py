@@ -50,7 +50,7 @@ class SlurmCluster:
         """Cancel all jobs and end the cluster."""
         subprocess.run([SCRIPTS / "down.sh", self.folder], check=True, start_new_session=True)
 
-    def run(self, *command: str | Path, timeout: float = 30) -> str:
+    def run(self, *command: str | Path, timeout: float = 300) -> str:
         """Standard output of ``sinfo``, ``scontrol`` and the like; a failure raises with what it said."""
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=timeout)
         if done.returncode:
@@ -66,7 +66,7 @@ class SlurmCluster:
         lines = self.run("sacct", "-X", "-n", "-P", "-o", "State", "-j", job).splitlines()
         return lines[-1].split()[0] if lines else ""
 
-    def wait_state(self, job: str, *states: str, timeout: float = 30) -> str:
+    def wait_state(self, job: str, *states: str, timeout: float = 300) -> str:
         """Wait until the job is in one of `states` and return it."""
         end = time.monotonic() + timeout
         while (state := self.state(job)) not in states:
@@ -79,7 +79,7 @@ class SlurmCluster:
         """End slurmctld: jobs go on, but squeue and sbatch fail until `start_controller`."""
         pid = int((self.folder / "run" / "slurmctld.pid").read_text())
         os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self._environ(pid):
             if time.monotonic() > end:
                 raise TimeoutError("slurmctld does not end")
@@ -92,7 +92,7 @@ class SlurmCluster:
         assert program
         quiet = subprocess.DEVNULL
         subprocess.run([program], env=self.env, check=True, stdin=quiet, stdout=quiet, stderr=quiet)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while "UP" not in subprocess.run(["scontrol", "ping"], env=self.env, capture_output=True, text=True).stdout:
             if time.monotonic() > end:
                 raise TimeoutError("slurmctld does not answer")
@@ -119,7 +119,7 @@ class SlurmCluster:
 
     def _wait_for_nodes(self) -> None:
         """Wait until each node has answered the controller: before that it takes no job."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while re.search(r"\*|unk", states := self.run("sinfo", "-h", "-N", "-o", "%N %T")):
             if time.monotonic() > end:
                 raise TimeoutError(f"nodes do not answer: {states}")

@@ -45,13 +45,13 @@ class Scenario:
         data = ("recipe=mild", "dataset=imagefolder", f"dataset.dir={self.photos}", "data=imagefolder", *TINY)
         return command(self.folder, "-m", *data, *PACE, *PLACE, *args)
 
-    def submit(self, *args: str, timeout: float = 60, **environ: str) -> Finished:
+    def submit(self, *args: str, **environ: str) -> Finished:
         """Submit, and do not wait for the jobs."""
-        return self.execute(self.line(*args, "hydra.launcher.wait=false"), timeout, **environ)
+        return self.execute(self.line(*args, "hydra.launcher.wait=false"), 200, **environ)
 
     def accept(self, *args: str, **environ: str) -> None:
         """Submit what must not be refused."""
-        done = self.submit(*args, timeout=60, **environ)
+        done = self.submit(*args, **environ)
         assert done.returncode == 0, done.stderr
 
     def execute(self, line: list[str], timeout: float, **environ: str) -> Finished:
@@ -67,7 +67,7 @@ class Scenario:
     def status(self, *args: str) -> list[dict[str, Any]]:
         """What ``resnet_exp status --json`` says."""
         line = [command(self.folder)[0], "-m", "resnet_exp.status", str(self.runs), "--json", *args]
-        done = self.execute(line, 60)
+        done = self.execute(line, 200)
         assert done.returncode in (0, 1), done.stderr
         return [json.loads(row) for row in done.stdout.splitlines()]
 
@@ -106,6 +106,10 @@ class Scenario:
         """
         trace = self.folder_of(sweep, name) / "trace.jsonl"
         self.wait(f"batch {batches} of {name}", lambda: trace.exists() and trace.read_text().count("\n") >= batches)
+
+    def wait_said(self, log: Path, text: str, times: int = 1) -> None:
+        """Wait until a job, which may not have begun, has said something so many times."""
+        self.wait(f"{text} in {log}", lambda: log.exists() and log.read_text().count(text) >= times)
 
     def wait_checkpoint(self, sweep: str, name: str, batches: int) -> None:
         """Wait until a run would go on from the end of so many batches."""

@@ -53,7 +53,7 @@ def test_sbatch_refuses_in_one_line(scenario: Scenario, tmp_path: Path) -> None:
     ],
 )
 def test_settings_of_no_use_are_refused(scenario: Scenario, tmp_path: Path, setting: str, says: str) -> None:
-    done = scenario.execute(scenario.line(f"hydra.launcher.{setting}", "sweep=useless"), 60)
+    done = scenario.execute(scenario.line(f"hydra.launcher.{setting}", "sweep=useless"), 200)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith(says)
     assert not list((tmp_path / "runs").glob("mild*"))
@@ -72,7 +72,7 @@ def test_a_submission_without_slurm_says_so(tmp_path: Path) -> None:
         env={**os.environ, "PATH": "/nonexistent"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 2
     assert "use a login node of the cluster" in done.stderr
@@ -104,7 +104,7 @@ def test_a_sweep_above_the_largest_array_is_submitted_in_parts(scenario: Scenari
 def diagnosis(scenario: Scenario, *args: str, **environ: str) -> tuple[int, list[str]]:
     """The exit code of the doctor on this line, and what it says of SLURM."""
     line = ["resnet_exp.doctor" if word == "resnet_exp" else word for word in scenario.line(*args)]
-    done = scenario.execute(line, 60, **environ)
+    done = scenario.execute(line, 200, **environ)
     assert done.stderr == ""
     return done.returncode, re.findall(r"^\S+ +SLURM +(.*)$", done.stdout, re.MULTILINE)
 
@@ -120,7 +120,7 @@ def test_the_doctor_asks_sbatch_and_submits_nothing(scenario: Scenario, tmp_path
     code, said = diagnosis(scenario, "hydra.launcher.cpus_per_task=3000")
     refused = "sbatch would refuse the sweep (allocation failure: Requested node configuration is not available)"
     assert (code, said[1:]) == (1, [refused])
-    assert not scenario.slurm.run("squeue", "--noheader") and not (tmp_path / "runs").exists()
+    assert not scenario.slurm.run("squeue", "--noheader", "--name=examined") and not (tmp_path / "runs").exists()
 
 
 def test_the_doctor_compares_the_limits(scenario: Scenario) -> None:

@@ -98,8 +98,8 @@ remove_networks() {
   for i in 1 2; do ip netns del "slurmtest$number-n$i" || true; ip link del "slurmt$number-$i" || true; done
   ip link del "slurmtest$number" || true
 }
-choose_port() { # eight free ports, below those that the kernel gives to clients
-  until port=$((16000 + RANDOM % 1900 * 8)) &&
+choose_port() { # eight free ports, below those of runs over several nodes, and those that the kernel gives to clients
+  until port=$((16000 + RANDOM % 500 * 8)) &&
     [ -z "$(ss -Hltn "sport >= $port and sport < $((port + 8))")" ]; do :; done
 }
 if [ ! -s "$dir/network" ]; then
@@ -222,15 +222,15 @@ if ! alive mariadbd; then
     --pid-file="$dir/run/mariadbd.pid" --skip-networking --innodb-buffer-pool-size=64M \
     --innodb-log-file-size=32M --innodb-lock-wait-timeout=900 --innodb-flush-log-at-trx-commit=0 \
     >"$dir/log/mariadbd.log" 2>&1
-  await 30 sql "create database if not exists slurm"
+  await 120 sql "create database if not exists slurm"
 fi
 if ! alive slurmdbd; then
   launch slurmdbd
-  await 30 sacctmgr -n list cluster
+  await 120 sacctmgr -n list cluster
   sacctmgr -n list cluster format=cluster | grep -qw test || sacctmgr -i add cluster test
 fi
 alive slurmctld || launch slurmctld
-await 15 scontrol ping
+await 120 scontrol ping
 for node in n1 n2; do
   alive $node && continue
   # SLURMD_NODENAME tells which node a slurmstepd belongs to, as it does for the processes of jobs.
@@ -244,4 +244,4 @@ for node in n1 n2; do
   fi
 done
 ready() { [ "$(sinfo -h -N -p main -o %T | grep -cxE 'idle|mixed|allocated|completing')" = 2 ]; }
-await 30 ready
+await 120 ready
