@@ -71,6 +71,11 @@ def column(page: Page, name: str) -> list[str]:
     return [row[name] for row in rows(page)]
 
 
+def href(page: Page) -> str:
+    """The address of the page as it is: `Page.url` is what Playwright has heard of."""
+    return page.evaluate("location.href")
+
+
 def chart(page: Page, expression: str) -> Any:
     """An expression of Plotly's `chart` in the page."""
     return page.locator("#chart").evaluate(f"chart => {expression}")
