@@ -171,6 +171,9 @@ def _become(request: Request, descriptors: list[int]) -> list[str]:
     os.environ.update(request.environ)
     # Where ``python -m`` looks first, and then on PYTHONPATH.
     sys.path[:] = [request.cwd, *filter(None, request.environ.get("PYTHONPATH", "").split(":")), *SYSTEM_PATH]
+    # Which torch reads when it is imported.
+    if "torch" in sys.modules and (threads := request.environ.get("OMP_NUM_THREADS")):
+        sys.modules["torch"].set_num_threads(int(threads))
     if request.new_session:
         os.setsid()
     if request.first is not None:
