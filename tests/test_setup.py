@@ -38,7 +38,7 @@ CLEAN_ENV = {
 
 def call(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=cwd, env=CLEAN_ENV | env, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=cwd, env=CLEAN_ENV | env, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -134,13 +134,19 @@ def test_make_without_goal_lists_every_target() -> None:
     assert "PYTHON=" in listed
 
 
+def cpu_seconds() -> float:
+    """What processes have spent that were waited for; unlike the time that passes, it does not grow with the load."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
 @pytest.mark.skipif(not STAMP.exists(), reason="this checkout was not set up by make")
 def test_second_setup_does_nothing() -> None:
     assert call("make", "setup").returncode == 0
     before = (STAMP.stat().st_mtime_ns, (ROOT / ".venv/pyvenv.cfg").stat().st_mtime_ns)
-    began = time.monotonic()
+    began = cpu_seconds()
     done = call("make", "setup")
-    assert time.monotonic() - began < 2
+    assert cpu_seconds() - began < 2
     assert (done.returncode, done.stderr) == (0, "")
     assert (STAMP.stat().st_mtime_ns, (ROOT / ".venv/pyvenv.cfg").stat().st_mtime_ns) == before
 

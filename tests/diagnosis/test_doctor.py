@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from resnet_exp import doctor
@@ -22,8 +21,9 @@ from resnet_exp.core.terminal.finding import Finding, lines_of
 from resnet_exp.diagnosis import examine, ranks, subject, trackers
 from resnet_exp.launch import preflight
 from support import wandb_service
-from support.commands import RunCli, command
+from support.commands import RunCli, command, left_running
 from support.configs import make_config
+from support.conversions import wait_for
 from support.fake_nvml import FakeGpu, fake_nvml
 from support.photos import PhotoTree
 from support.run_folders import write_run
@@ -218,7 +218,7 @@ def test_a_run_is_refused_by_the_same_line(tmp_path: Path) -> None:
     """In a shell that allows no files of 96 MB: the run says what the doctor says, and leaves nothing."""
     line = command(tmp_path, *DIGITS)
     shell = ["bash", "-c", 'ulimit -S -f 1000; exec "$@"', "bash"]
-    done = subprocess.run([*shell, *line], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*shell, *line], capture_output=True, text=True, timeout=300)
     said = "ulimit -f allows files of 1.0 MB, a checkpoint has 96.4 MB; run ulimit -f unlimited\n"
     assert (done.returncode, done.stderr) == (EXIT_BAD_REQUEST, said)
     assert not (tmp_path / "runs").exists()
@@ -244,20 +244,15 @@ def test_what_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     began = time.monotonic()
     with pytest.raises(RequestError, match="no answer within 1 s"):
         subject.ask_child("hanging", seconds=1)
-    assert time.monotonic() - began < 10
-    time.sleep(0.2)
-    left = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(tmp_path) in " ".join(process.info["cmdline"] or [])
-    ]
-    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert time.monotonic() - began < 60
+    # Killed, which takes a moment.
+    wait_for(lambda: left_running(tmp_path) == [])
 
 
 @pytest.mark.parametrize("how", ["logged in", "silent", "no login"])
 def test_the_login_of_wandb(look: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 3 if how == "silent" else 30)
+    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 3 if how == "silent" else 120)
     with wandb_service.running() as service:
         for name, value in service.environ().items():
             monkeypatch.setenv(name, value)

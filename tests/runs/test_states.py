@@ -90,7 +90,7 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
     write(tmp_path / "done", result=RESULT)
     write(tmp_path / "failed", failure={"error": "ValueError: no"}, progress={**PROGRESS, "time": 0})
     write(tmp_path / "stopped", checkpoint=True, progress={**PROGRESS, "time": 0})
-    write(tmp_path / "running", progress={**PROGRESS, "time": time.time()})
+    write(tmp_path / "running", progress={**PROGRESS, "eta_seconds": 900.0, "time": time.time()})
     write(tmp_path / "queued")
     plan(tmp_path, "done", "failed", "stopped", "running", "queued", "missing", jobs={"queued": "7_4"})
     with locked(tmp_path / "running" / ".lock"):
@@ -100,7 +100,7 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
     assert (found["done"].top1, found["done"].train_seconds) == (0.75, 61.0)
     assert found["failed"].why == "ValueError: no"
     assert (found["running"].epochs, found["running"].top1) == ("3/16 epochs", 0.5)
-    assert 80 < (found["running"].eta_seconds or 0) <= 90
+    assert 700 < (found["running"].eta_seconds or 0) <= 900
     assert (found["queued"].job, found["queued"].why) == ("7_4", "pending")
 
 
@@ -161,7 +161,10 @@ def test_asking_does_not_disturb_a_run_that_starts(tmp_path: Path) -> None:
     asker = os.open(lock, os.O_RDONLY)
     fcntl.flock(asker, fcntl.LOCK_SH)
     program = (
-        "from pathlib import Path; from resnet_exp.runs.folder import RunFolder, acquire; print(flush=True); "
+        "from pathlib import Path; from resnet_exp.core import locks; "
+        "from resnet_exp.runs.folder import RunFolder, acquire; "
+        # For as long as this process may take to look away, on a busy machine.
+        "assert locks.LOCK_TRIES > 1; locks.LOCK_TRIES = 600; print(flush=True); "
         f"acquire(RunFolder(Path({str(folder)!r})))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as starter:
@@ -279,7 +282,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_status_needs_neither_torch_nor_hydra() -> None:
     program = "import sys, resnet_exp.status; sys.exit(bool({'torch', 'hydra', 'omegaconf'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], timeout=300).returncode == 0
 
 
 def test_a_table_that_does_not_fit_shows_what_is_urgent(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ class Terminal:
     def __init__(self, command: list[str]) -> None:
         self.process, self.descriptor = pty.fork()
         if self.process == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
             os.execv(command[0], command)
-        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
         self.raw = ""
 
     def read_until(self, pattern: str | None, seconds: float = 120) -> None:

@@ -194,11 +194,13 @@ def test_a_controller_that_stays_away_ends_the_run_in_one_line(tmp_path: Path, m
         (tmp_path / name).write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/asked\nexit 1\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(slurm_job, "CONTROLLER_SECONDS", 1)
+    monkeypatch.setattr(slurm_job, "CONTROLLER_SECONDS", 3)
     with pytest.raises(RunFailed) as failed:
         slurm_job.SlurmJob("/runs/mine", 5, None).start_again("7_1")
     assert str(failed.value) == (
         "job 7_1 could not be requeued: SLURM's controller does not answer; rerun the same command to "
         "continue from the last checkpoint"
     )
-    assert (tmp_path / "asked").read_text().split() == ["scontrol", "squeue"] * 2
+    asked = (tmp_path / "asked").read_text().split()
+    # Every two seconds; fewer times on a busy machine.
+    assert len(asked) >= 4 and asked == ["scontrol", "squeue"] * (len(asked) // 2)

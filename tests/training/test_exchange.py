@@ -91,7 +91,11 @@ def train_ranks(threads: Threads, act: Callable[[int, int, exchange.Exchange], f
 
 
 @pytest.mark.parametrize("when", [0, 20, 23, 27])
-def test_a_stop_of_one_rank_ends_all_within_eight_batches(threads: Threads, when: int) -> None:
+def test_a_stop_of_one_rank_ends_all_within_eight_batches(
+    threads: Threads, when: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "MOST_SECONDS", 1e9)  # however slow this machine is
+
     def ask(rank: int, batch: int, mine: exchange.Exchange) -> float:
         mine.requested |= rank == 1 and batch == when
         return 1.0
@@ -133,11 +137,11 @@ def test_a_signal_to_one_of_two_ranks_stops_both_within_eight_batches(
     )  # fmt: skip
     run = RunFolder(tmp_path / "runs" / "mine")
     monkeypatch.setenv("FAULT", "12:SIGTERM:1")
-    stopped = train_cli(*words, timeout=300)
+    stopped = train_cli(*words)
     assert stopped.returncode == 130, stopped.stderr + stopped.stdout
     batches = int(run.latest_checkpoint.resolve().name.removeprefix("stopped-ba").partition("-")[0])
     assert 12 <= batches < 12 + WITHIN
     assert run.trace.read_text().count("\n") == batches and left_running(tmp_path) == []
     monkeypatch.setenv("FAULT", "-1::-1")
-    assert train_cli(*words, timeout=300).returncode == 0
+    assert train_cli(*words).returncode == 0
     assert run.trace.read_text().count("\n") == 32

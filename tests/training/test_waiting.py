@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_what_is_done_once_is_in_no_other_time(run: RunFolder, train_cli: RunCli
 
 def test_a_batch_that_never_comes_ends_the_run(run: RunFolder, train_cli: RunCli, tiny: list[str]) -> None:
     limits = (IMPATIENT, "+callbacks.impatient.limit=2", "+callbacks.impatient.stop=60")
-    done = train_cli(*tiny, *MINE, "+data.loader.at=2", *limits, timeout=60)
+    done = train_cli(*tiny, *MINE, "+data.loader.at=2", *limits, timeout=200)
     line = (
         "the loader of train delivered no batch within 2 s; the log shows where its threads and workers stand; rerun "
         "the same command to continue from the last checkpoint"
@@ -61,8 +62,9 @@ def test_a_signal_ends_a_run_that_waits_for_a_batch(run: RunFolder, tmp_path: Pa
     with subprocess.Popen(line, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as launcher:
         while not run.trace.exists() or run.trace.read_text().count("\n") < 2:
             assert launcher.poll() is None
+            time.sleep(0.05)
         launcher.send_signal(signal.SIGINT)
-        said, _ = launcher.communicate(timeout=60)
+        said, _ = launcher.communicate(timeout=200)
     assert launcher.returncode == 130
     assert said.endswith(f"stopped; rerun the same command to continue: {run.path}\n")
     assert run.latest_checkpoint.resolve().name == "stopped-ba2-rank0.pt"
@@ -76,6 +78,6 @@ def test_batches_come_whatever_the_length_of_tmpdir(
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     data = ("data=imagefolder", "dataset=imagefolder", f"dataset.dir={photo_tree()}", "data.num_workers=2")
-    done = run_cli("recipe=mild", *tiny, *data, timeout=100)
+    done = run_cli("recipe=mild", *tiny, *data)
     assert (done.returncode, done.stderr) == (0, "")
     assert list(folder.iterdir()) == []
