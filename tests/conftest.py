@@ -81,7 +81,7 @@ def rank_left() -> Iterator[None]:
 def run_cli(tmp_path: Path) -> RunCli:
     """Run the command line in `tmp_path`: runs in ``runs``, caches in ``cache``."""
 
-    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
+    def run(*args: str, timeout: float = 300, module: str = "resnet_exp") -> Finished:
         line = command(tmp_path, *args) if module == "resnet_exp" else [sys.executable, "-m", module, *args]
         return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
 

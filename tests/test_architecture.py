@@ -38,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "resnet_exp" / "newcomer.py").write_text("")
     program = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
     environ = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "300"}
-    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr
     return done.stdout
 

@@ -27,7 +27,7 @@ CITATION, WORKFLOW = ROOT / "CITATION.cff", ROOT / ".github" / "workflows" / "re
 FAMILIES = ("apache", "bsd", "mit", "psf", "mpl", "python software foundation")
 
 
-def call(*command: str | Path, cwd: Path = ROOT, timeout: float = 120, **env: str) -> str:
+def call(*command: str | Path, cwd: Path = ROOT, timeout: float = 300, **env: str) -> str:
     """Standard output of a command that must succeed."""
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=timeout

@@ -25,7 +25,7 @@ SCRIPT = Path(sys.executable).parent / "resnet_exp"
 @pytest.fixture
 def resnet_exp(tmp_path: Path, warm_python: WarmPython) -> RunCli:
     """``resnet_exp WORDS`` in the test's folder, as the script of the package starts it."""
-    return lambda *words, timeout=60, module="resnet_exp": warm_python.run([module, *words], tmp_path, timeout=timeout)
+    return lambda *words, timeout=300, module="resnet_exp": warm_python.run([module, *words], tmp_path, timeout=timeout)
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train"])
@@ -127,5 +127,7 @@ def test_bash_completes(tmp_path: Path) -> None:
     ask = 'COMP_LINE="resnet_exp repo"; COMP_POINT=15; COMP_WORDS=(resnet_exp repo); COMP_CWORD=1'
     script = f'eval "$(resnet_exp -sc install=bash)"; {ask}; hydra_bash_completion; echo "${{COMPREPLY[@]}}"'
     environ = {**os.environ, "PATH": f"{SCRIPT.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "report\n", "")

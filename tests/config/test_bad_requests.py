@@ -226,7 +226,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch):
 
 def refused(run_cli: RunCli, tmp_path: Path, *args: str) -> str:
     """The one line that refuses `args`, with the test's folder called TMP."""
-    done = run_cli(*args, timeout=60)
+    done = run_cli(*args)
     assert done.stderr.endswith("\n") and done.stderr.count("\n") == 1, done.stderr
     assert (done.returncode, done.stdout) == (2, "")
     runs = tmp_path / "runs"
@@ -270,7 +270,7 @@ def test_a_wrong_file_of_ones_own_is_refused_in_one_line(fault, run_cli, tmp_pat
 
 
 def test_options_may_stand_among_the_overrides(run_cli):
-    done = run_cli("ssr=0", "-m", "seed=1,2", timeout=60)
+    done = run_cli("ssr=0", "-m", "seed=1,2")
     assert (done.returncode, done.stderr.splitlines()) == (2, [f"ssr=0.0 {SSR} (in the run with seed=1)"])
 
 
@@ -279,7 +279,7 @@ def test_a_damaged_result_is_not_shown(content, run_cli, tmp_path):
     folder = tmp_path / "runs" / "mine"
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(content)
-    done = run_cli("hardware=cpu", "run_id=mine", timeout=60)
+    done = run_cli("hardware=cpu", "run_id=mine")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert str(folder / "result.json") in done.stderr and "remove it to run again" in done.stderr
 
@@ -304,7 +304,7 @@ def test_a_folder_without_a_good_configuration_is_refused(content, says, rank, r
     folder.mkdir(parents=True)
     if content is not None:
         (folder / "config.yaml").write_text(content)
-    done = run_cli(str(folder), module="resnet_exp.train", timeout=60)
+    done = run_cli(str(folder), module="resnet_exp.train")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert says in done.stderr and str(folder) in done.stderr
     assert [path.name for path in folder.iterdir()] == ["config.yaml"] * (content is not None)
@@ -314,7 +314,7 @@ def test_a_cut_off_checkpoint_is_refused_before_anything_starts(run_cli, tmp_pat
     latest = tmp_path / "runs" / "mine" / "checkpoints" / "latest-rank0.pt"
     latest.parent.mkdir(parents=True)
     latest.write_bytes(b"PK\x03\x04 the first half")
-    done = run_cli("hardware=cpu", "run_id=mine", timeout=60)
+    done = run_cli("hardware=cpu", "run_id=mine")
     expected = f"checkpoint {latest} is damaged; remove {latest.parent} to train from the beginning\n"
     assert (done.returncode, done.stderr) == (2, expected)
     assert latest.read_bytes() == b"PK\x03\x04 the first half"
@@ -324,7 +324,7 @@ def test_a_checkpoint_that_is_gone_is_refused_before_anything_starts(run_cli, tm
     latest = tmp_path / "runs" / "mine" / "checkpoints" / "latest-rank0.pt"
     latest.parent.mkdir(parents=True)
     latest.symlink_to("ep3-ba9-rank0.pt")
-    done = run_cli("hardware=cpu", "run_id=mine", timeout=60)
+    done = run_cli("hardware=cpu", "run_id=mine")
     expected = (
         f"checkpoint {latest} names ep3-ba9-rank0.pt, which is gone; bring it back, or remove {latest.parent} to train "
         "from the beginning\n"
@@ -338,7 +338,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(run_cli, tmp_path):
     folder.path.mkdir(parents=True)
     owner = acquire(folder)
     try:
-        done = run_cli("hardware=cpu", "run_id=mine", "data=synthetic", timeout=60)
+        done = run_cli("hardware=cpu", "run_id=mine", "data=synthetic")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert f"{folder.path} is already running (by process " in done.stderr
         assert [path.name for path in folder.path.iterdir()] == [".lock"]

@@ -91,7 +91,7 @@ def shell(line: str, folder: Path, **environ: str) -> subprocess.CompletedProces
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
 
 
@@ -144,7 +144,7 @@ def test_an_interrupt_is_no_traceback(tmp_path: Path) -> None:
         open(tmp_path / "fifo", "w"),  # it reads
     ):
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=200)
     assert (process.returncode, error) == (EXIT_INTERRUPTED, "")
 
 

@@ -84,7 +84,7 @@ def originals(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("originals")
     names = [f"{mode}-{longest}" for mode, longest in WRITTEN]
     line = [sys.executable, str(TESTS / "support" / "ffcv_original.py"), str(mixed / "train"), str(folder), *names]
-    subprocess.run(line, check=True, capture_output=True, timeout=120, cwd=ROOT)
+    subprocess.run(line, check=True, capture_output=True, timeout=300, cwd=ROOT)
     return folder
 
 

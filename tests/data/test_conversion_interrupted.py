@@ -31,7 +31,7 @@ from support.conversions import (
 from support.ffcv_files import SETTINGS, convert, samples_of
 from support.photos import PhotoTree
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.slow, pytest.mark.usefixtures("leaves_nothing")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("leaves_nothing")]
 
 
 def journaled(folder: Path) -> int:
@@ -55,7 +55,7 @@ def test_a_conversion_that_is_killed_goes_on(
         for process in others:  # a killed process would leave it behind
             assert "/dev/shm" not in Path(f"/proc/{process.pid}/maps").read_text()
         os.kill(started.pid if victim < 0 else others[victim].pid, signal.SIGKILL)
-        _, errors = started.communicate(timeout=20)
+        _, errors = started.communicate(timeout=300)
     finally:
         started.kill()
     wait_for(lambda: left_running(tmp_path) == [])
@@ -91,7 +91,7 @@ def test_workers_that_hang_end_the_conversion(tmp_path: Path, photo_tree: PhotoT
         wait_for(lambda: all(worker.status() == psutil.STATUS_RUNNING for worker in workers))
         for worker in workers:
             worker.suspend()
-        _, errors = started.communicate(timeout=40)
+        _, errors = started.communicate(timeout=300)
     finally:
         started.kill()
     assert started.returncode == 1
@@ -141,6 +141,6 @@ def test_two_conversions_at_once_write_once(tmp_path: Path, photo_tree: PhotoTre
         subprocess.Popen(line_of(tmp_path), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=50) for process in both]
+    said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sum("train.ffcv: 234 images in " in out for out, _ in said) == 1

@@ -26,7 +26,7 @@ from support.conversions import (
 from support.ffcv_files import SETTINGS, convert
 from support.photos import PhotoTree
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.slow, pytest.mark.usefixtures("leaves_nothing")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("leaves_nothing")]
 
 
 def make_stale(train: Path, photos: Path) -> None:

@@ -95,7 +95,7 @@ def test_one_of_several_processes_compiles(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    assert sorted(process.communicate(timeout=100)[0] for process in processes) == ["0\n", "0\n", "1\n"]
+    assert sorted(process.communicate(timeout=300)[0] for process in processes) == ["0\n", "0\n", "1\n"]
 
 
 def test_compiled_code_of_a_folder_that_cannot_be_written_is_used(tmp_path: Path) -> None:

@@ -109,7 +109,6 @@ def test_pages_hold_the_largest_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["ffcv", pytest.param("streaming", marks=pytest.mark.soak)])
 @pytest.mark.slow
-@pytest.mark.timeout(180)  # the first one compiles the kernels
 def test_a_conversion_that_is_killed_goes_on(
     kind: str, tmp_path: Path, photo_tree: PhotoTree, run_convert: RunConvert
 ) -> None:
@@ -121,9 +120,9 @@ def test_a_conversion_that_is_killed_goes_on(
         line_of(tmp_path, *words, *more), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_for(lambda: written(tmp_path) >= 2, 120)
+        wait_for(lambda: written(tmp_path) >= 2)
         os.kill(processes_of(started, WRITER)[1].pid, signal.SIGKILL)
-        _, errors = started.communicate(timeout=20)
+        _, errors = started.communicate(timeout=300)
     finally:
         started.kill()
     assert started.returncode == 1 and "was ended by SIGKILL" in errors

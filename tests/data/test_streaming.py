@@ -187,7 +187,7 @@ def test_a_conversion_that_is_killed_goes_on(
         wait_for(lambda: journaled() >= 3)
         others = processes_of(started, WRITER)
         os.kill(others[victim].pid, signal.SIGKILL)
-        _, errors = started.communicate(timeout=20)
+        _, errors = started.communicate(timeout=300)
     finally:
         started.kill()
     if victim == 1:

@@ -69,7 +69,7 @@ def test_a_worker_that_hangs_is_not_waited_for() -> None:
     batches = iter(loader)
     began = time.monotonic()
     loader.close()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
     del batches
 
 

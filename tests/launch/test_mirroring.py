@@ -68,5 +68,5 @@ def test_other_nodes_wait_until_the_run_was_brought(
     other = threading.Thread(target=lambda: ended.append(launch_run(here)), daemon=True)
     other.start()
     with mirroring.mirrored(here.folder, here):
-        other.join(60)
+        other.join(300)
     assert ended == [EXIT_DONE] and not list(here.folder.path.glob("rank*.log"))

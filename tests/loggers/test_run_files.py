@@ -42,7 +42,7 @@ def test_every_file_of_a_real_run_is_listed(train_cli: RunCli, tmp_path: Path, m
     of_run, of_runs = listed()
     words = ("dataset=digits", "data=imagefolder", *TINY, "train_batch_size=64", "eval_batch_size=64", "run_id=all")
     loggers = f"loggers=[{','.join(LOGGERS)}]"
-    done = train_cli("-m", "recipe=mild", *words, loggers, "trace=true", timeout=300)
+    done = train_cli("-m", "recipe=mild", *words, loggers, "trace=true")
     assert done.returncode == 0, done.stdout + done.stderr
     found = names(tmp_path / "runs" / "all")
     assert found <= of_run and {"train.csv", "eval.jsonl", "trace.jsonl", "wandb/", "weights.pt"} <= found

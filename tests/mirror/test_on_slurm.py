@@ -94,7 +94,7 @@ def test_a_run_of_two_nodes_goes_on_on_another_cluster_to_the_last_bit(clusters:
     assert [states[seed]["kind"] for seed in ("41", "42")] == ["done", "done"], states
     assert "already done" in late.log("mirrored", "41").read_text()
     job = states["41"]["job"]
-    assert late.slurm.wait_state(job, "COMPLETED", "FAILED", "TIMEOUT", timeout=60) == "COMPLETED"
+    assert late.slurm.wait_state(job, "COMPLETED", "FAILED", "TIMEOUT", timeout=300) == "COMPLETED"
     assert_same(RunFolder(late.folder_of("mirrored", "41")), only_run(whole.runs))
 
 

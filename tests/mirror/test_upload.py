@@ -77,7 +77,7 @@ def mirrored(run: RunFolder) -> Iterator[Mirror]:
         upload.finish()
 
 
-def wait(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -246,11 +246,11 @@ def test_a_script_requeues_itself_before_its_time_limit(
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     environ |= {"SLURM_RESTART_COUNT": str(restarts)}
     script = subprocess.Popen(["bash", "job.sh"], cwd=tmp_path, env={**os.environ, **environ})
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not (tmp_path / "ready").exists() and time.monotonic() < end:
         time.sleep(0.02)
     os.kill(script.pid, 12)
-    assert script.wait(20) == 130
+    assert script.wait(120) == 130
     asked = tmp_path / "words"
     assert (asked.read_text() if asked.exists() else "") == ("" if restarts else "requeue\x007\x00")
 
@@ -282,7 +282,7 @@ def test_a_script_runs_on_a_cluster(
     listed = run_cli("runs", "--sweep", "two", "--json", module="resnet_exp.status")
     assert [json.loads(line)["job"] for line in listed.stdout.splitlines()] == [f"{job}_0", f"{job}_1"]
     slurm.run("scancel", "--signal=USR2", "--batch", f"{job}_0")
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while "REQUEUED" not in slurm.run("sacct", "-D", "-X", "-n", "-P", "-o", "State", "-j", f"{job}_0"):
         assert time.monotonic() < end, log_of(tmp_path, job, 0)
         time.sleep(0.5)
@@ -341,7 +341,7 @@ def test_skypilot_reads_a_task(run_cli: RunCli, tmp_path: Path) -> None:
     catalog.write_text("\n".join([COLUMNS, *MACHINES, ""]))
     done = subprocess.run(
         [tools / "python", "-c", READ_TASKS, "task.yaml", "mirrored.yaml"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env={**os.environ, "HOME": str(tmp_path / "home")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -261,7 +261,7 @@ def test_measuring_command_is_one_run(run_cli: RunCli) -> None:
 def test_plan_of_a_thousand_runs_is_short(run_cli: RunCli) -> None:
     models = "resnet18,resnet34,resnet50,resnet101,resnet152"
     asked = ("-m", "recipe=mild,hot", f"model={models}", "dataset=imagenet", "ssr=0.1,0.36", "seed=range(1,51)")
-    done = run_cli(*asked, "hardware=p4d.24xlarge", module=PLAN, timeout=300)
+    done = run_cli(*asked, "hardware=p4d.24xlarge", module=PLAN)
     lines = done.stdout.splitlines()
     assert ": 1,000 runs" in lines[0]
     assert len(lines) <= 25
@@ -293,7 +293,7 @@ def test_runs_are_left_as_they_are(run_cli: RunCli, tmp_path: Path) -> None:
 
 def test_torch_is_not_imported(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", PLAN, "-m", *P4D, "ssr=0.1,0.36"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "hydra" in imported
     assert not imported & {"torch", "composer", "ffcv", "optuna", "matplotlib", "sklearn"}

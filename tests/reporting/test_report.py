@@ -100,7 +100,7 @@ def test_the_command_of_a_run_makes_the_same_run(trained: Path) -> None:
     words = shlex.split(run.command)
     assert words[0] == "resnet_exp" and f"seed={run.seed}" in words
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=trained, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", *words], cwd=trained, capture_output=True, text=True, check=True, timeout=300
     )
     assert f"already done: {run.path}" in done.stdout
 
@@ -129,7 +129,7 @@ def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
         f"code = report.main(['{tmp_path / 'runs'}', '-o', '{tmp_path / 'out'}']); "
         "print(code, [name for name in ('torch', 'hydra', 'omegaconf', 'wandb') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert (done.stdout.splitlines()[-1], done.stderr) == ("0 []", "")
 
 
@@ -153,7 +153,7 @@ def test_all_runs_are_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         assert make(runs, "-o", tmp_path / "out", "--no-published") == 0
     finally:
-        holder.communicate(b"\n", timeout=30)
+        holder.communicate(b"\n", timeout=300)
     said = capsys.readouterr().out
     assert "6 runs: 1 done, 1 running, 2 failed, 1 stopped, 1 missing" in said
     assert "2 failed (RunFailed: loss is nan): failed-1, ..." in said and "notes" not in said

@@ -175,7 +175,7 @@ def test_a_folder_without_permission_does_not_hide_the_others(tmp_path: Path) ->
             preexec_fn=_without_rights,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
     finally:
         secret.chmod(0o755)

@@ -30,7 +30,7 @@ Finished = subprocess.CompletedProcess[str]
 class RunCli(Protocol):
     """``run_cli("recipe=hot", timeout=60)``: the finished process, its output as text."""
 
-    def __call__(self, *args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
+    def __call__(self, *args: str, timeout: float = 300, module: str = "resnet_exp") -> Finished:
         """Run ``python -m module args`` in the test's folder; a hang fails the test."""
         ...
 

@@ -31,7 +31,7 @@ class Engine:
     environ: dict[str, str]
     image: str
 
-    def ask(self, *words: str, timeout: float = 120) -> str:
+    def ask(self, *words: str, timeout: float = 300) -> str:
         """What the engine prints; a failure raises with what it said."""
         done = self._execute([self.program, *words], timeout)
         assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}{done.stderr[-3000:]}"

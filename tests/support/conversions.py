@@ -31,7 +31,7 @@ def line_of(folder: Path, *args: str) -> list[str]:
 @pytest.fixture
 def run_convert(warm_python: WarmPython, tmp_path: Path) -> RunConvert:
     """Convert ``photos`` of the test's folder, on the command line."""
-    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=50)
+    return lambda *args: warm_python.run(line_of(tmp_path, *args)[2:], tmp_path, timeout=300)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def many_photos(photos: Path, count: int, large: Image.Image | None = None) -> N
             os.link(photos / "train" / name / "large.jpg", photos / "train" / name / f"large{number:04d}.jpg")
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 40) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

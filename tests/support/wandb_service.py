@@ -146,7 +146,7 @@ def sync(service: Service, folders: list[Path], home: Path) -> str:
     words = [sys.executable, "-m", "wandb", "sync", *map(str, folders)]
     # It leaves a folder of logs where it is called.
     done = subprocess.run(
-        words, env=environ, cwd=home, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        words, env=environ, cwd=home, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

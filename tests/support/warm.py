@@ -45,7 +45,7 @@ class WarmPython:
         words: list[str],
         cwd: Path,
         environ: dict[str, str] | None = None,
-        timeout: float = 120,
+        timeout: float = 300,
         stdout: int | None = None,
     ) -> Finished:
         """The finished process of ``python -m WORDS``, its output as text; a hang raises TimeoutError.
@@ -158,7 +158,7 @@ def warm_training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPyth
 
 
 def _run_cli(folder: Path, warm: WarmPython) -> RunCli:
-    def run(*args: str, timeout: float = 120, module: str = "resnet_exp") -> Finished:
+    def run(*args: str, timeout: float = 300, module: str = "resnet_exp") -> Finished:
         words = command(folder, *args)[2:] if module == "resnet_exp" else [module, *args]
         return warm.run(words, folder, timeout=timeout)
 

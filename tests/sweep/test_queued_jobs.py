@@ -43,7 +43,7 @@ def run_job(submitit_folder: Path, job: str) -> subprocess.CompletedProcess[str]
     """Run a pickled job as submitit's batch script does."""
     environ = {**os.environ, "SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_JOB_ID": job}
     command = [sys.executable, "-m", "submitit.core._submit", str(submitit_folder)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
 
 
 def test_jobs_of_this_version_can_be_loaded_by_later_ones() -> None:

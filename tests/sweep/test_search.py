@@ -31,13 +31,13 @@ def test_interrupted_search_goes_on(train_cli: RunCli, tmp_path: Path, monkeypat
     line = ("-cn", "adaptive", *DIGITS, interrupter, "ssr=tag(log,interval(0.0112,0.022))")
 
     monkeypatch.setenv("INTERRUPT", "6:SIGINT:launcher")
-    stopped = train_cli(*line, "hydra.sweeper.n_trials=2", timeout=300)
+    stopped = train_cli(*line, "hydra.sweeper.n_trials=2")
     assert stopped.returncode == 130, stopped.stdout + stopped.stderr
     (trial,) = re.findall(r"^trial 1 of 2: .*", stopped.stdout, re.MULTILINE)
     (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.name != ".sweeps")
 
     monkeypatch.setenv("INTERRUPT", "never::")
-    done = train_cli(*line, "hydra.sweeper.n_trials=2", timeout=300)
+    done = train_cli(*line, "hydra.sweeper.n_trials=2")
     assert done.returncode == 0, done.stdout + done.stderr
     trials = re.findall(r"^trial . of 2: .*", done.stdout, re.MULTILINE)
     assert trials[0] == trial and len(trials) == 2 and trials[1].startswith("trial 2")
@@ -46,9 +46,9 @@ def test_interrupted_search_goes_on(train_cli: RunCli, tmp_path: Path, monkeypat
     assert record["runs"][0]["run_id"] == folder.name and len(record["runs"]) == 2
     assert "sweep adaptive: 2 trials; no run is both better and faster" in done.stdout
 
-    again = train_cli(*line, "hydra.sweeper.n_trials=2", timeout=30)
+    again = train_cli(*line, "hydra.sweeper.n_trials=2")
     assert again.returncode == 0 and "trial " not in again.stdout and "sweep adaptive: 2 trials;" in again.stdout
-    other = train_cli(*line, "hydra.sweeper.n_trials=3", "seed=3", timeout=30)
+    other = train_cli(*line, "hydra.sweeper.n_trials=3", "seed=3")
     assert other.returncode == 2 and re.match(r"sweep=adaptive was begun with other settings: .*\n$", other.stderr)
 
 

@@ -220,7 +220,7 @@ def test_installed_wheel_has_the_sweeps(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.soak
 def test_demo_is_trained_once(train_cli: RunCli, tmp_path: Path) -> None:
     line = ("-cn", "demo", *DIGITS, "recipe=baseline,mild", "ssr=0.0112", "seed=17")
-    first = train_cli(*line, timeout=300)
+    first = train_cli(*line)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 runs: 2 done" in first.stdout
     record = sweep_manifest.read_manifest(tmp_path / "runs", "demo")
@@ -228,6 +228,6 @@ def test_demo_is_trained_once(train_cli: RunCli, tmp_path: Path) -> None:
     results = [read_json(RunFolder(tmp_path / "runs" / run.run_id).result) for run in record.runs]
     assert [result["recipe"] for result in results if result] == ["baseline", "mild"]
     stamps = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")]
-    again = train_cli(*line, timeout=30)
+    again = train_cli(*line)
     assert again.returncode == 0 and "2 of 2 runs are already done and are skipped" in again.stdout
     assert [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*-*/*")] == stamps

@@ -95,7 +95,7 @@ def call(folder: Path, *words: str, address: str = NOBODY, login: str | None = L
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -216,5 +216,5 @@ def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
         f"code = dashboard.main(['me/project', '--dry-run', {str(tmp_path / 'out.json')!r}]); "
         "print(code, [name for name in ('torch', 'hydra', 'omegaconf') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.stdout.splitlines()[-1] == "0 []"

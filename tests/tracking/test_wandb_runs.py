@@ -62,7 +62,7 @@ def report_of_wandb(folder: Path, address: str, *arguments: str) -> subprocess.C
     own = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_ERROR_REPORTING": "false"}
     places = {"HOME": str(folder), "WANDB_DIR": str(folder), "NO_PROXY": "127.0.0.1", "PATH": "/usr/bin:/bin"}
     words = [sys.executable, "-m", "resnet_exp.report", "-o", "out", "--wandb", "me/project", *arguments]
-    return subprocess.run(words, cwd=folder, env={**own, **places}, capture_output=True, text=True, timeout=120)
+    return subprocess.run(words, cwd=folder, env={**own, **places}, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.slow

@@ -92,10 +92,10 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path: Path, monkeypa
             if state.timestamp.batch.value == 3:
                 assert not training.run.latest_checkpoint.exists()
                 goes_on.set()
-                training.saver._writing.result(30)
+                training.saver._writing.result(300)
 
     def save(values: Any, file: Any) -> None:
-        assert goes_on.wait(60)
+        assert goes_on.wait(300)
         real_save(values, file)
 
     monkeypatch.setattr("resnet_exp.training.speed.checkpoints.torch.save", save)
@@ -122,12 +122,12 @@ def test_a_kill_leaves_the_last_whole_one(tmp_path: Path, monkeypatch: pytest.Mo
         file.flush()
         file.truncate(file.tell() // 2)
         half.set()
-        killed.wait(60)
+        killed.wait(300)
         raise OSError("killed")
 
     monkeypatch.setattr("resnet_exp.training.speed.checkpoints.torch.save", save_half)
     writing = saver._writing = saver._writer.submit(saver._write, "ep2-ba4-rank0.pt", {"epoch": 2}, None)
-    assert half.wait(60)
+    assert half.wait(300)
     assert (run.checkpoints / "ep2-ba4-rank0.pt").exists(), "it is being written"
     checkpoints.check_checkpoint(run)
     checkpoints.repair(run)  # as the next attempt does

@@ -153,7 +153,7 @@ def test_runs_with_and_without_it_are_the_same(train_cli: RunCli, tmp_path: Path
     runs = [RunFolder(tmp_path / name / "run") for name in ("with", "without")]
     for run, asked in zip(runs, ("true", "false"), strict=True):
         places = (f"runs_dir={run.path.parent}", "run_id=run")
-        done = train_cli(*RANKS, f"hardware.check_memory={asked}", *places, timeout=300)
+        done = train_cli(*RANKS, f"hardware.check_memory={asked}", *places)
         assert done.returncode == 0, done.stderr + done.stdout
     assert runs[0].trace.read_bytes() == runs[1].trace.read_bytes() != b""
     one, other = (torch.load(run.weights) for run in runs)
@@ -166,7 +166,7 @@ def test_one_rank_of_little_memory_ends_the_run_in_one_line(
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     small = ["+callbacks.small._target_=support.small_memory.SmallMemory", "+callbacks.small.rank=1"]
     pixels = f"+callbacks.small.pixels={3 * 28**2}"
-    done = train_cli(*RANKS, "hardware.check_memory=true", *small, pixels, timeout=120)
+    done = train_cli(*RANKS, "hardware.check_memory=true", *small, pixels)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     line = "hardware.device_train_microbatch_size=4: training on 4 images of 28 px needs more memory than there is ("
     assert done.stderr.startswith(line) and done.stderr.endswith("; use hardware.device_train_microbatch_size=2\n")

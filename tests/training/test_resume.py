@@ -38,7 +38,7 @@ class Command:
 
     def __call__(self, runs: Path, interrupt: str = "never::") -> Any:
         self.environment.setenv("INTERRUPT", interrupt)
-        return self.train_cli(*self.arguments, f"runs_dir={runs}", timeout=300)
+        return self.train_cli(*self.arguments, f"runs_dir={runs}")
 
 
 @pytest.fixture

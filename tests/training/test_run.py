@@ -78,7 +78,7 @@ def test_two_ranks_evaluate_every_image_once(
     tree = photo_tree()
     next((tree / "val" / "china").iterdir()).unlink()  # 7 images: no share of two ranks is whole
     common = [*tiny, f"data={data}", "dataset=imagefolder", f"dataset.dir={tree}", "recipe=mild", "eval_batch_size=4"]
-    done = train_cli(*common, "hardware.devices=2", timeout=300)
+    done = train_cli(*common, "hardware.devices=2")
     assert done.returncode == 0, done.stderr + done.stdout
     run = only_run(tmp_path / "runs")
     result = read_json(run.result)
@@ -118,7 +118,7 @@ def test_hot_on_schedule_from_any_format(
     common = [*tiny, *data_words, "dataset=imagefolder", f"dataset.dir={tree}", "recipe=hot", "ssr=0.1"]
     rows = {}
     for decode in ("full", "scheduled"):
-        done = train_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}", timeout=300)
+        done = train_cli(*common, f"data.decode={decode}", "trace=true", f"runs_dir={tmp_path / decode}")
         assert done.returncode == 0, done.stderr + done.stdout
         rows[decode] = list(read_lines(only_run(tmp_path / decode).trace))
     full, scheduled = ([(row["height"], row["width"]) for row in rows[decode]] for decode in ("full", "scheduled"))
@@ -132,7 +132,7 @@ def test_the_rank_that_fails_first_says_why(tmp_path: Path, train_cli: Any, tiny
     broken = sorted((tree / "train" / "flower").iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:200])
     common = [*tiny, "data=imagefolder", "dataset=imagefolder", f"dataset.dir={tree}", "recipe=mild"]
-    done = train_cli(*common, "hardware.devices=2", timeout=300)
+    done = train_cli(*common, "hardware.devices=2")
     assert done.returncode == 1
     assert done.stderr.startswith(f"image {broken} cannot be read")
     failure = read_json(only_run(tmp_path / "runs").failure)
