@@ -27,6 +27,7 @@ from resnet_exp.training.rank import external_ranks
 from support.commands import TINY, Finished, RunCli, left_running
 from support.paths import TESTS
 from support.photos import PhotoTree
+from support.ports import unused_port
 
 MINE = ("data=imagefolder", "dataset=imagefolder", "run_id=mine", "trace=true")
 Train = Callable[..., Finished]
@@ -136,7 +137,9 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     assert failure["rank"] == 1 and "rank_faults.py" in failure["traceback"]
 
     monkeypatch.setenv("FAULT", "19:launcher-SIGKILL:1")
-    assert launched([str(Path(sys.executable).parent / "composer"), "-n", "2"], cut).returncode == -9
+    programs = Path(sys.executable).parent
+    with unused_port() as port:
+        assert launched([str(programs / "composer"), "-n", "2", f"--master_port={port}"], cut).returncode == -9
     wait_for_end(tmp_path)
     assert "-ba19-" in cut.latest_checkpoint.resolve().name
 
@@ -145,7 +148,8 @@ def test_two_ranks_end_the_same_whoever_starts_and_stops_them(
     whole.path.mkdir()
     whole.config.write_text(cut.config.read_text())
     write_json(whole.failure, {"error": "of an earlier try"})
-    done = launched([str(Path(sys.executable).parent / "torchrun"), "--nproc-per-node=2"], whole)
+    with unused_port() as port:
+        done = launched([str(programs / "torchrun"), "--nproc-per-node=2", f"--master-port={port}"], whole)
     assert done.returncode == 0, done.stderr + done.stdout
     assert_same(cut, whole)
     assert read_json(whole.failure) is None

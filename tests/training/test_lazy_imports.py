@@ -20,6 +20,7 @@ from resnet_exp.training.patches import cpu_name
 from resnet_exp.training.rank import lazy_imports
 from resnet_exp.training.rank.lazy_imports import UNUSED, Known
 from support.paths import TESTS
+from support.ports import unused_port
 
 # Imported the usual way before the rank imports anything.
 EVERYTHING = f"import {', '.join(UNUSED)}, composer, sys; from resnet_exp import train; sys.exit(train.main())"
@@ -54,8 +55,9 @@ def test_a_rank_trains_the_same_without_what_it_does_not_use(
     second = RunFolder(tmp_path / "second")
     second.path.mkdir()
     (second.path / first.config.name).write_bytes(first.config.read_bytes())
-    environ = {**os.environ, "RANK": "0"}
-    subprocess.run([sys.executable, "-c", EVERYTHING, str(second.path)], env=environ, check=True, timeout=300)
+    with unused_port() as port:
+        environ = {**os.environ, "RANK": "0", "MASTER_PORT": str(port)}
+        subprocess.run([sys.executable, "-c", EVERYTHING, str(second.path)], env=environ, check=True, timeout=300)
     assert {*UNUSED, "mcli.api", "scipy.stats"} <= loaded(names)
 
     assert first.trace.read_bytes() == second.trace.read_bytes() != b""
