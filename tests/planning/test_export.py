@@ -241,7 +241,9 @@ def test_a_script_requeues_itself_before_its_time_limit(
         text = (tmp_path / "job.sh").read_text()
         assert text.count(" &\n") == 1
         (tmp_path / "job.sh").write_text(text.replace(" &\n", " &\nsleep 0.5\n"))
-    tool(tmp_path, "srun", "#!/bin/bash\ntrap 'sleep 0.3; exit 130' USR2\ntouch ready\nwhile :; do sleep 0.05; done\n")
+    # It does not outlive the script, whatever becomes of that.
+    waits = "while kill -0 $PPID; do sleep 0.05; done"
+    tool(tmp_path, "srun", f"#!/bin/bash\ntrap 'sleep 0.3; exit 130' USR2\ntouch ready\n{waits}\n")
     tool(tmp_path, "scontrol")
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     environ |= {"SLURM_RESTART_COUNT": str(restarts)}
