@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from resnet_exp.core.machine.processes import variables_kept
 from resnet_exp.launch.ranks import RENDEZVOUS
@@ -28,6 +29,10 @@ from support.warm import train_cli as train_cli
 from support.warm import warm_cli as warm_cli
 from support.warm import warm_python as warm_python
 from support.warm import warm_training as warm_training
+
+# A busy machine is not a failure.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Files of minutes, the longest first: none of them shall begin when the others are done.
 LONGEST = (

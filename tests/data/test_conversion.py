@@ -252,7 +252,7 @@ def test_a_wrong_request_is_refused_in_a_line(word, line, run_cli: RunCli, photo
     assert not (tmp_path / "cache").exists()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(FORMATS)), seed=st.integers(0, 2**32 - 1), changes=st.integers(1, 40))
 def test_a_damaged_image_is_pixels_or_a_line(name: str, seed: int, changes: int, mixed: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(seed)

@@ -59,7 +59,7 @@ def random_box(height: int, width: int, random: np.random.Generator) -> Box:
 SIDES = st.integers(1, 520)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     *(SIDES, SIDES, st.integers(1, 200), st.integers(1, EIGHTHS), st.booleans()),
     *(st.sampled_from(sorted(SAMPLINGS)), st.integers(0, 2**32)),
@@ -212,7 +212,7 @@ def test_sides_that_are_not_those_of_the_jpeg_are_left_to_the_decoder() -> None:
     assert window_of(jpeg, (375, 499), (0, 0, 9, 9))[0].size == window_of(jpeg, (374, 500), (0, 0, 9, 9))[0].size == 0
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(0, 2**32))
 def test_damage_stays_within_the_bytes_that_there_are(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -77,7 +77,7 @@ def test_real_photographs_keep_every_pixel() -> None:
     assert done >= 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     *(st.integers(1, 300), st.integers(1, 300), st.sampled_from(sorted(SAMPLINGS))),
     *(st.integers(1, 100), st.sampled_from([0, 0, 0, 2]), st.integers(0, 7), st.integers(0, 255)),
@@ -124,7 +124,7 @@ def test_files_that_are_not_indexed() -> None:
     assert points_of(tiny).size == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_a_damaged_index_is_not_used(seed: int) -> None:
     random, jpeg = np.random.default_rng(seed), photo()
@@ -135,7 +135,7 @@ def test_a_damaged_index_is_not_used(seed: int) -> None:
     assert assert_same_crops(jpeg, points, 2, random) == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_a_damaged_file_is_what_it_is_without_skipping(seed: int) -> None:
     random, data = np.random.default_rng(seed), np.frombuffer(photo(), np.uint8).copy()

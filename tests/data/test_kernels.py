@@ -67,7 +67,7 @@ def rounded(rows: Floats, length: float, size: int, start: float) -> Pixels:
     return out
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 90), st.integers(1, 500), st.booleans(), st.integers(0, 2**32))
 def test_a_resized_crop_is_sums_of_floats_in_a_fixed_order(size: int, side: int, flip: bool, seed: int) -> None:
     random, side = np.random.default_rng(seed), max(size, side)

@@ -169,7 +169,7 @@ def image_of(pixels: np.ndarray[Any, Any], crop: Crop, size: int, flip: bool, bi
 SIDES = st.integers(1, 500)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SIDES, SIDES, st.integers(1, 224), st.booleans(), st.integers(0, 2**32))
 def test_resizing_is_that_of_opencv(height: int, width: int, size: int, flip: bool, seed: int) -> None:
     from ffcv import libffcv  # FFCV compiles for seconds when it is imported
@@ -185,7 +185,7 @@ def test_resizing_is_that_of_opencv(height: int, width: int, size: int, flip: bo
     assert np.abs(difference).max() <= 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SIDES, SIDES, st.integers(1, 224), st.booleans(), st.integers(0, 2**32))
 def test_bilinear_resizing_is_that_of_pillow(height: int, width: int, size: int, flip: bool, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -200,7 +200,7 @@ def test_bilinear_resizing_is_that_of_pillow(height: int, width: int, size: int,
     assert np.abs(difference).max() <= 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SIDES, SIDES, st.integers(1, 224), st.integers(0, 64), st.integers(0, 2**32))
 def test_a_center_crop_is_that_of_torchvision(height: int, width: int, size: int, more: int, seed: int) -> None:
     assume(max(height, width) < 20 * min(height, width))  # else Pillow makes images of thousands of pixels

@@ -75,7 +75,7 @@ def test_real_photographs_keep_every_pixel() -> None:
     assert done >= 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     *(st.integers(1, 300), st.integers(1, 300), st.sampled_from(sorted(SAMPLINGS))),
     *(st.integers(1, 100), st.sampled_from([0, 0, 1, 2, 7]), st.integers(0, 7), st.integers(0, 255)),
@@ -190,7 +190,7 @@ def test_files_that_cannot_be_marked() -> None:
     assert trailing is not None and np.array_equal(by_pillow(trailing.content.tobytes()), by_pillow(plain))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_damage_is_found_or_changes_no_more_pixels(seed: int) -> None:
     random = np.random.default_rng(seed)

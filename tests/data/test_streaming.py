@@ -126,7 +126,7 @@ def test_damage_of_a_shard_of_the_library_is_found(theirs: tuple[list[Any], Path
     st.lists(st.integers(1, 40), min_size=1, max_size=12),
     st.integers(1, 4), st.integers(1, 60), st.integers(0, 99), st.integers(0, 9),
 )  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_order_of_an_epoch(sizes: list[int], nodes: int, block: int, seed: int, epoch: int) -> None:
     starts = np.cumsum([0, *sizes])
     nodes = min(nodes, int(starts[-1]))

@@ -55,7 +55,7 @@ def labels_of(loader: ThreadLoader, epoch: int) -> list[list[int]]:
     return [labels.tolist() for _, labels in loader]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 9), st.integers(0, 3))
 def test_ranks_share_the_images(images: int, ranks: int, batch: int, epoch: int) -> None:
     def labels(train: bool) -> list[list[list[int]]]:

@@ -18,8 +18,6 @@ from resnet_exp.results import frontier
 from resnet_exp.results.frontier import Group, Point, Ratio
 from resnet_exp.results.record import RunRecord
 
-# No deadline: a busy machine is not a failure.
-MANY, FEW = settings(deadline=None), settings(max_examples=60, deadline=None)
 # Few values, so that ties and duplicates are common; some points that do not count.
 TOP1 = st.one_of(st.integers(0, 8).map(lambda eighths: eighths / 8), st.floats(0, 1))
 COST = st.one_of(st.integers(1, 6).map(float), st.floats(1e-3, 1e6))
@@ -99,7 +97,6 @@ def front_of(points: Sequence[Point]) -> list[Point]:
 # Fronts
 
 
-@MANY
 @given(POINTS)
 def test_the_front_is_what_nothing_dominates(points: list[Point]) -> None:
     expected = [
@@ -111,7 +108,6 @@ def test_the_front_is_what_nothing_dominates(points: list[Point]) -> None:
     assert sorted(front) == expected
 
 
-@MANY
 @given(POINTS)
 def test_cost_and_top1_rise_along_the_front(points: list[Point]) -> None:
     front = front_of(points)
@@ -119,7 +115,6 @@ def test_cost_and_top1_rise_along_the_front(points: list[Point]) -> None:
         assert cheap.cost < dear.cost and cheap.top1 < dear.top1
 
 
-@MANY
 @given(POINTS, st.randoms(use_true_random=False))
 def test_the_order_of_points_does_not_matter(points: list[Point], shuffle: random.Random) -> None:
     shuffled = list(points)
@@ -127,7 +122,6 @@ def test_the_order_of_points_does_not_matter(points: list[Point], shuffle: rando
     assert front_of(shuffled) == front_of(points)
 
 
-@MANY
 @given(POINTS, st.lists(USELESS, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_points_without_a_finite_top1_or_a_finite_cost_above_0_are_as_if_absent(
     points: list[Point], useless: list[Point], shuffle: random.Random
@@ -160,7 +154,6 @@ def test_small_fronts(points: list[Point], front: list[int]) -> None:
 # Costs at a target
 
 
-@MANY
 @given(st.lists(POINT, min_size=1, max_size=12))
 def test_a_front_goes_through_its_points_and_ends_with_them(points: list[Point]) -> None:
     front = front_of(points)
@@ -170,7 +163,6 @@ def test_a_front_goes_through_its_points_and_ends_with_them(points: list[Point])
     assert frontier.cost_at(front, math.nextafter(front[-1].top1, 2)) is None
 
 
-@MANY
 @given(st.lists(POINT, min_size=2, max_size=12), st.floats(0, 1))
 def test_between_two_points_the_front_is_straight(points: list[Point], share: float) -> None:
     front = front_of(points)
@@ -182,7 +174,6 @@ def test_between_two_points_the_front_is_straight(points: list[Point], share: fl
         assert frontier.cost_at(front, target) == pytest.approx(float(exact), rel=1e-9)
 
 
-@MANY
 @given(st.lists(POINT, min_size=1, max_size=12), st.floats(0, 1), st.floats(0, 1))
 def test_more_quality_costs_more(points: list[Point], one: float, other: float) -> None:
     low, high = (frontier.cost_at(points, target) for target in sorted((one, other)))
@@ -190,7 +181,6 @@ def test_more_quality_costs_more(points: list[Point], one: float, other: float) 
         assert low <= high * (1 + 1e-12)
 
 
-@MANY
 @given(st.lists(POINT, min_size=1, max_size=12), st.floats(0, 1), st.floats(0.01, 100))
 def test_costs_scale_with_the_price(points: list[Point], target: float, price: float) -> None:
     dearer = [Point(point.top1, point.cost * price) for point in points]
@@ -200,7 +190,6 @@ def test_costs_scale_with_the_price(points: list[Point], target: float, price: f
         assert after == pytest.approx(before * price, rel=1e-9)
 
 
-@MANY
 @given(POINTS, st.floats(0, 1))
 def test_the_cheapest_that_reaches_a_target(points: list[Point], target: float) -> None:
     found = frontier.cheapest_reaching(points, target)
@@ -228,7 +217,6 @@ def test_the_published_headline() -> None:
     assert frontier.at_same_quality([Point(0.766, 116)], Point(0.766, 14.77)) == Ratio(116 / 14.77, at_least=False)
 
 
-@MANY
 @given(st.lists(POINT, min_size=1, max_size=8), POINT)
 def test_a_ratio_has_the_three_cases_of_its_definition(baseline: list[Point], point: Point) -> None:
     ratio = frontier.at_same_quality(baseline, point)
@@ -244,7 +232,6 @@ def test_a_ratio_has_the_three_cases_of_its_definition(baseline: list[Point], po
         assert cost is not None and ratio == Ratio(cost / point.cost, at_least=False)
 
 
-@MANY
 @given(st.lists(POINT, min_size=1, max_size=8))
 def test_the_baseline_saves_nothing_against_itself(baseline: list[Point]) -> None:
     for point in front_of(baseline):
@@ -281,7 +268,6 @@ def test_each_hardware_and_protocol_has_its_own_baseline() -> None:
 # Seeds
 
 
-@MANY
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
 def test_the_standard_error_is_that_of_the_statistics_module(values: list[float]) -> None:
     found = frontier.spread(values)
@@ -290,7 +276,6 @@ def test_the_standard_error_is_that_of_the_statistics_module(values: list[float]
     assert found.sem == pytest.approx(statistics.stdev(values) / math.sqrt(len(values)), rel=1e-6, abs=1e-12)
 
 
-@MANY
 @given(st.floats(0, 1), st.integers(2, 7))
 def test_equal_seeds_have_their_value_as_mean_and_no_error(value: float, n: int) -> None:
     assert frontier.spread([value] * n) == frontier.Spread(value, 0.0, n)
@@ -316,7 +301,6 @@ def test_a_group_without_times_has_no_costs_and_one_with_some_says_how_many(unkn
     assert unpriced.cost_usd is None and unpriced.train_seconds is not None
 
 
-@MANY
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([224, 256]), TOP1), max_size=10))
 def test_every_run_is_in_one_group_of_its_own_kind(rows: list[tuple[str, int, float]]) -> None:
     runs = [
@@ -361,7 +345,7 @@ def mean_top1(groups: Sequence[Group]) -> float:
     return groups[0].top1.mean
 
 
-@FEW
+@settings(max_examples=60)
 @given(st.floats(0.2, 0.8), st.lists(st.floats(0, 0.2), min_size=1, max_size=4), st.integers(0, 2**32))
 def test_a_bootstrap_interval_of_symmetric_seeds_contains_their_mean(
     center: float, distances: list[float], seed: int
