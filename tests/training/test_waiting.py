@@ -77,6 +77,8 @@ def test_batches_come_whatever_the_length_of_tmpdir(
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
+    # Which torch makes there when it is imported, unless an earlier test of this process has set it.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     data = ("data=imagefolder", "dataset=imagefolder", f"dataset.dir={photo_tree()}", "data.num_workers=2")
     done = run_cli("recipe=mild", *tiny, *data)
     assert (done.returncode, done.stderr) == (0, "")
