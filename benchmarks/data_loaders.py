@@ -47,8 +47,6 @@ NAMES = (
     *([f"datasets + torchvision, Parquet, {FULL}"] if find_spec("datasets") else []),
     f"torchvision ImageFolder, {FULL}",
     f"torchvision.io, {FULL}",
-    "libjpeg-turbo alone, images whole",
-    "floor: libjpeg-turbo alone, crops",
 )
 
 
@@ -74,8 +72,6 @@ def generate(root: Path) -> float:
 
 def make(name: str, root: Path, threads: int = 1) -> Epoch:
     """A loader of the images of a folder; `threads` decode, or as many worker processes if there are more than one."""
-    if "libjpeg-turbo" in name:
-        return _decoder(name, root)
     if name.startswith("ours"):
         return partial(_sizes, ours(name, root, threads))
     if name.startswith("mosaicml"):
@@ -269,27 +265,6 @@ def _mosaic(root: Path, threads: int) -> Any:
     folder = MDSShards(**SHARDS, cache_dir=str(root.parent / "cache")).place_of(str(root), "train")
     dataset = Images(local=str(folder), shuffle=True, batch_size=BATCH, num_canonical_nodes=1)
     return DataLoader(dataset, batch_size=BATCH, drop_last=True, **_workers(threads))
-
-
-def _decoder(name: str, root: Path) -> Epoch:
-    import jpeg_passes
-    import numpy as np
-
-    from resnet_exp.data.conversion.encode import restart_interval
-    from resnet_exp.data.kernels.jpeg import EIGHTHS
-
-    if "whole" in name:
-        files: list[Any] = [np.fromfile(path, np.uint8) for path in sorted((root / "train").rglob("*.jpg"))]
-        work = jpeg_passes.whole(files, EIGHTHS)
-    else:
-        files = jpeg_passes.encoded(root, restart_interval(jpeg_passes.WIDTH))
-        work = jpeg_passes.crops(files)
-
-    def decode() -> Iterator[int]:
-        work()
-        yield len(files)
-
-    return decode
 
 
 def prepare(root: Path) -> None:

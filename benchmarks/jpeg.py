@@ -1,10 +1,10 @@
-"""Cost and benefit of restart markers: libjpeg-turbo's time for JPEGs without them, with them, and for crops.
+"""The decoder alone: ours against libjpeg-turbo, for whole photographs and for crops.
 
     python benchmarks/jpeg.py
 
-CPU time an image, over the photographs of ``benchmarks/data.py`` encoded again with quality 90, as in FFCV files. Crops
-are those of a training epoch of ``benchmarks/data.py``; finding and copying their segments is included. At an eighth of
-the size, a block of eight by eight pixels becomes one: all Huffman codes are read, and little else is done.
+CPU time an image on one thread, over the photographs of ``benchmarks/data.py`` as they are, with restart markers as
+``write_mode=source`` puts them in, and with an index. Crops are those of torchvision's ``RandomResizedCrop``. Both
+make the same pixels, with the accurate transform; files are in memory, and nothing is resized.
 """
 
 from __future__ import annotations
@@ -13,47 +13,108 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from data_loaders import generate
-from jpeg_passes import WIDTH, crops, encoded, whole
+from torchvision.transforms import RandomResizedCrop
 
 from resnet_exp.core.terminal import console
-from resnet_exp.data.conversion.encode import restart_interval
-from resnet_exp.data.kernels.jpeg import EIGHTHS
+from resnet_exp.data.kernels.batch import make_scratch, to_read
+from resnet_exp.data.kernels.decoder.window import decode
+from resnet_exp.data.kernels.jit import kernel, sources_digest
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, decode_whole, window_for_crop
+from resnet_exp.data.kernels.lossless import source
 
 ROUNDS = 7
+HEIGHT, WIDTH = SHAPE = 375, 500
+SCALE, RATIO = [0.08, 1.0], [3 / 4, 4 / 3]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def _make(sources: str) -> Callable[..., tuple[bool, int]]:
+    def run(data: Any, points: Any, need: Any, ours: bool, scratch: Any) -> Any:
+        good, length = False, len(sources)
+        if ours:
+            good, _ = decode(
+                data, points, SHAPE, need, EIGHTHS, False, scratch.decoder, scratch.header, scratch.decoded
+            )
+        else:
+            good = decode_whole(data, scratch.decoded, HEIGHT, WIDTH, False) == 0
+        return good, length
+
+    return kernel(run)
+
+
+_run = _make(sources_digest())
+
+
+def passes(files: list[Bytes], points: list[Bytes], needs: list[Window], ours: bool = True) -> Callable[[], None]:
+    """A function that decodes every image once."""
+    scratch = make_scratch(*SHAPE, 176)
+
+    def work() -> None:
+        for file, known, need in zip(files, points, needs, strict=True):
+            if not _run(file, known, need, ours, scratch)[0]:
+                raise RuntimeError("a photograph cannot be decoded")
+
+    return work
+
+
+def _photographs() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "photos"
+        generate(root)
+        return [path.read_bytes() for path in sorted((root / "train").rglob("*.jpg"))]
+
+
+def _marked(content: bytes) -> Bytes:
+    marked = source.marked(content)
+    assert marked is not None
+    return to_read(marked.content)
+
+
+def _points(content: bytes) -> Bytes:
+    return to_read(np.frombuffer(source.points_of(content).astype(">u8").tobytes(), np.uint8))
 
 
 def main() -> int:
     """Command line; returns the exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "photos"
-        generate(root)
-        ours = restart_interval(WIDTH)
-        files = {interval: encoded(root, interval) for interval in (0, ours, 1)}
-    sizes = {interval: float(np.mean([file.size for file in files[interval]])) for interval in files}
-    console.say(f"{len(files[0])} photographs; bytes on average:")
-    for interval, size in sizes.items():
-        console.say(f"interval {interval}: {size:,.0f}, {100 * (size / sizes[0] - 1):+.1f} %")
+    contents = _photographs()
+    plain = [to_read(np.frombuffer(content, np.uint8)) for content in contents]
+    marked = [_marked(content) for content in contents]
+    points = [
+        to_read(np.frombuffer(source.points_of(content).astype(">u8").tobytes(), np.uint8)) for content in contents
+    ]
+    none = [to_read(np.empty(0, np.uint8))] * len(plain)
+    for name, found in (("marked", marked), ("index", points)):
+        share = sum(map(len, found)) / sum(map(len, plain))
+        console.say(f"{name}: {100 * share:.2f} % of the bytes of {len(plain)} photographs")
+    torch.manual_seed(17)
+    boxes = [RandomResizedCrop.get_params(torch.empty(3, *SHAPE), SCALE, RATIO) for _ in plain]
+    crops, wholes = [window_for_crop(box, *SHAPE, EIGHTHS) for box in boxes], [Window(0, 0, *SHAPE)] * len(plain)
     variants = {
-        "whole, no markers": whole(files[0], EIGHTHS),
-        "whole, no markers, at 1/8": whole(files[0], 1),
-        **{f"whole, interval {interval}": whole(files[interval], EIGHTHS) for interval in (ours, 1)},
-        **{f"crops, interval {interval}": crops(files[interval]) for interval in (ours, 1)},
+        "libjpeg-turbo, whole": passes(plain, none, wholes, ours=False),
+        "libjpeg-turbo, whole, marked": passes(marked, none, wholes, ours=False),
+        "ours, whole": passes(plain, none, wholes),
+        "ours, crops": passes(plain, none, crops),
+        "ours, crops, marked": passes(marked, none, crops),
+        "ours, crops, index": passes(plain, points, crops),
     }
-    found: dict[str, list[float]] = {name: [] for name in variants}
+    times: dict[str, list[float]] = {name: [] for name in variants}
     # The first pass compiles.
     for number in range(ROUNDS + 1):
         for name, work in variants.items():
             began = time.process_time()
             work()
             if number:
-                found[name].append(1000 * (time.process_time() - began) / len(files[0]))
-    for name, values in found.items():
-        ratios = [value / plain for value, plain in zip(values, found["whole, no markers"], strict=True)]
-        console.say(f"{name:<28}{_spread(values)} ms an image, {_spread(ratios)} of the first")
+                times[name].append(1000 * (time.process_time() - began) / len(plain))
+    for name, values in times.items():
+        ratios = [value / first for value, first in zip(values, times["libjpeg-turbo, whole"], strict=True)]
+        console.say(f"{name:<30}{_spread(values)} ms an image, {_spread(ratios)} of the first")
     return 0
 
 

@@ -156,8 +156,7 @@ class _Memory:
         room = max(self._room[0], int(samples.height.max())), max(self._room[1], int(samples.width.max()))
         if room != self._room:
             self._room = room
-            count, as_pillow = decoders(self._split), self._as_pillow
-            self._scratch = [make_scratch(*room, self._split.crop, as_pillow) for _ in range(count)]
+            self._scratch = [make_scratch(*room, self._split.crop) for _ in range(decoders(self._split))]
         return self._scratch
 
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from resnet_exp.data.kernels.jpeg import cut, window_for_crop
 from resnet_exp.data.kernels.lossless import huffman, source
+from support.decoding import Decoders
 from support.jpegs import SAMPLINGS, Bytes, encoded, pixels_of, real_jpegs
 from support.mixed_tree import packaged_pictures
 
@@ -125,15 +125,15 @@ def test_crops_are_cut_out_of_what_is_marked(mode: str) -> None:
     Image.open(io.BytesIO(photo())).convert(mode).save(file, "JPEG", quality=95)
     marked = source.marked(file.getvalue())
     assert marked is not None
-    shape = marked.height, marked.width
-    out = np.empty(len(marked.content) + 2, np.uint8)
-    size, window = cut(marked.content, *shape, window_for_crop((100, 200, 90, 120), *shape, 8), out)
-    assert 0 < size < marked.content.size / 3
-    rows, columns = slice(window.top, window.top + window.height), slice(window.left, window.left + window.width)
-    # Away from the edges: there the decoder spreads colors in its own way.
-    inside = (slice(4, -4), slice(4, -4))
-    part = by_pillow(out[:size].tobytes())
-    assert np.array_equal(part[inside], by_pillow(file.getvalue())[rows, columns][inside])
+    decoders, box = Decoders((marked.height, marked.width)), (100, 200, 90, 120)
+    expected = decoders.decode(file.getvalue(), box).whole
+    window, _, place = decoders.decode(marked.content.tobytes(), box)
+    # What is above the crop is not looked at: there is a marker behind it.
+    above = marked.content.copy()
+    above[above.size // 8 : above.size // 8 + 20] = 0
+    without = decoders.decode(above.tobytes(), box).window
+    assert place.top > 0 and window is not None and without is not None and expected is not None
+    assert np.array_equal(window, expected) and np.array_equal(without, expected)
 
 
 def test_a_table_that_lacks_a_difference_gets_it() -> None:

@@ -14,20 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_exp.data.kernels.crops import Box, Crop, ExactBox
+from resnet_exp.data.kernels.decoder.colors import BEYOND
+from resnet_exp.data.kernels.decoder.ready import Decoder, make_decoder
+from resnet_exp.data.kernels.decoder.window import decode
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
-from resnet_exp.data.kernels.jpeg import (
-    EIGHTHS,
-    Window,
-    cut,
-    decode_accurately,
-    decode_jpeg,
-    is_marked,
-    mark,
-    shorten,
-    window_for_crop,
-)
-from resnet_exp.data.kernels.lossless.crops import Tools, extract, make_tools, room_beside, skip
+from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, decode_whole, window_for_crop
+from resnet_exp.data.kernels.lossless.header import MOST_ADDED
 from resnet_exp.data.kernels.randaugment import randaugment
 from resnet_exp.data.kernels.resize import (
     LEAST,
@@ -63,16 +56,11 @@ def to_read(data: Pixels) -> Pixels:
     return view
 
 
-# Of the units down to the end of a crop, the share that the crop may have at most for others to be skipped: this takes
-# about two fifths of the time of decoding at full size, and three fifths of that at smaller sizes.
-MOST_OF_WHOLE, MOST_OF_PART = 0.6, 0.4
-
-
 class Scratch(NamedTuple):
     """Memory that one thread works in."""
 
     decoded: Pixels
-    jpeg: Pixels
+    header: Pixels
     row: Floats
     numbers: Numbers
     weights: Floats
@@ -80,16 +68,16 @@ class Scratch(NamedTuple):
     image: Pixels
     counts: Numbers
     table: Pixels
-    tools: Tools | None  # None where JPEGs are decoded as FFCV does: then no code for it is compiled
+    decoder: Decoder
 
 
-def make_scratch(height: int, width: int, side: int, as_pillow: bool = False) -> Scratch:
+def make_scratch(height: int, width: int, side: int) -> Scratch:
     """Memory for images of at most `height` x `width` pixels and outputs of at most `side`."""
     taps = 2 * max(height, width) + 2 * side
     return Scratch(
-        decoded=np.empty(height * width * 3, np.uint8),
-        # A JPEG that is larger than its pixels is decoded whole.
-        jpeg=np.empty(height * width * 3 + room_beside(height, width), np.uint8),
+        decoded=np.empty(height * width * 3 + BEYOND, np.uint8),
+        # Of a JPEG; one that is larger than its pixels is decoded whole.
+        header=np.empty(height * width * 3 + MOST_ADDED, np.uint8),
         # One more than is used: `weighted_pixel` reads four numbers at a time.
         row=np.zeros(3 * width + 1, np.float32),
         numbers=np.empty(2 * side, np.int64),
@@ -98,7 +86,7 @@ def make_scratch(height: int, width: int, side: int, as_pillow: bool = False) ->
         image=np.empty(side * side * 3, np.uint8),
         counts=np.empty((3, 256), np.int64),
         table=np.empty((3, 256), np.uint8),
-        tools=make_tools(height, width) if as_pillow else None,
+        decoder=make_decoder(height, width),
     )
 
 
@@ -175,76 +163,38 @@ def _at(box: Box | ExactBox, share: float) -> ExactBox:
 
 
 @inner
-def _pays(need: Window, width: int, part: int) -> bool:
-    """Whether decoding less of a JPEG is worth what finding the points around a window costs."""
-    share = need.height * need.width / ((need.top + need.height) * width)
-    return share < (MOST_OF_WHOLE if part == EIGHTHS else MOST_OF_PART)
-
-
-@inner
-def _decoded(
-    address: int, size: int, window: Window, place: Window, part: int, as_pillow: bool, scratch: Scratch
-) -> int:
-    """Decode a JPEG of `window` at `part` eighths of its size, to the pixels of `place`; 0 or what the decoder says."""
-    to = scratch.decoded.ctypes.data
-    if as_pillow:
-        return decode_accurately(address, size, to, place.height, place.width)
-    high, wide = np.uint32(window.height), np.uint32(window.width)
-    return decode_jpeg(
-        address, np.uint64(size), high, wide, to, high, wide, np.uint32(0), np.uint32(0), np.uint32(part),
-        np.uint32(EIGHTHS), np.int32(0), np.int32(0),
-    )  # fmt: skip
-
-
-@inner
 def load_jpeg(
     data: Pixels, points: Pixels, shape: tuple[int, int], crop: Crop, part: int, as_pillow: bool, flip: bool,
-    scratch: Scratch, tools: Tools | None, out: Pixels,
+    scratch: Scratch, out: Pixels,
 ) -> int:  # fmt: skip
     """Make an image of a JPEG.
+
+    Damage behind what the crop needs is passed over.
 
     Args:
         data: the JPEG.
         points: of it in an index, as bytes; empty without any.
         shape: height and width of its image, in pixels.
         crop: of it.
-        part: eighths of its size at which it is decoded.
-        as_pillow: resize as Pillow, and do not decode what is below the crop. Damage that the decoder only warns of is
-            then passed over, as Pillow does.
+        part: eighths of its size at which it is decoded: 8, 4, 2 or 1.
+        as_pillow: decode and resize as Pillow.
         flip: mirror left and right.
         scratch: memory to work in.
-        tools: likewise, if `as_pillow`.
         out: the result, uint8 HWC.
 
     Returns:
         0, or else what the JPEG decoder says.
     """
-    height, width = shape
-    need = window_for_crop(crop.box, height, width, part)
-    size, window = 0, Window(0, 0, height, width)
-    # Compiled only where there are tools.
-    if tools is not None:
-        size, window = extract(data, points, height, width, need, tools, scratch.jpeg)
-        if size == 0 and _pays(need, width, part):
-            size, window = skip(data, height, width, need, tools, scratch.jpeg)
-    if size == 0:
-        size, window = cut(data, height, width, need, scratch.jpeg)
-    brief = as_pillow and size == 0
-    if brief:
-        size, window = shorten(data, height, width, need, scratch.jpeg)
-    share = part / EIGHTHS
-    place = Window(
-        _scaled(window.top, part), _scaled(window.left, part), _scaled(window.height, part), _scaled(window.width, part)
+    high, wide = _scaled(shape[0], part), _scaled(shape[1], part)
+    need, status = window_for_crop(crop.box, shape[0], shape[1], part), 0
+    good, place = decode(
+        data, points, shape, need, part, not as_pillow, scratch.decoder, scratch.header, scratch.decoded
     )
-    last = scratch.decoded[3 * (place.height - 1) * place.width : 3 * place.height * place.width]
-    if brief:
-        mark(last)
-    address, count = (data.ctypes.data, len(data)) if size == 0 else (scratch.jpeg.ctypes.data, size)
-    status = _decoded(address, count, window, place, part, as_pillow, scratch)
-    if brief and size > 0 and not is_marked(last):
-        status = 0  # a warning
+    if not good:
+        status, place = decode_whole(data, scratch.decoded, high, wide, not as_pillow), Window(0, 0, high, wide)
+    share = part / EIGHTHS
     resized(
-        scratch.decoded, place, (_scaled(height, part), _scaled(width, part)), _at(crop.exact, share),
+        scratch.decoded, place, (high, wide), _at(crop.exact, share),
         _at(crop.box, share), as_pillow, flip, out,
         scratch.row, scratch.numbers, scratch.weights,
     )  # fmt: skip
@@ -263,7 +213,7 @@ def load_one(memory: Pixels, samples: Samples, number: int, rule: Rule, scratch:
     if samples.is_jpeg[number]:
         part = jpeg_scale(rule, crop.exact, out)
         points = memory[offset + size : offset + size + samples.points_size[number]]
-        return load_jpeg(data, points, (height, width), crop, part, as_pillow, flip, scratch, scratch.tools, out)
+        return load_jpeg(data, points, (height, width), crop, part, as_pillow, flip, scratch, out)
     resized(
         data, Window(0, 0, height, width), (height, width), crop.exact, _at(crop.box, 1.0), as_pillow, flip, out,
         row, numbers, weights,

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-INDEX, BYTE, WORD = ir.IntType(32), ir.IntType(8), ir.IntType(64)
+INDEX, BYTE, SHORT, WORD = ir.IntType(32), ir.IntType(8), ir.IntType(16), ir.IntType(64)
 # Red, green, blue, and one more number that is ignored.
 LANES = 4
 
@@ -99,6 +99,17 @@ def _load_entry(_typing: Any, address: Any, at: Any) -> Any:
     return types.int64(address, at), generate
 
 
+@intrinsic
+def _store_short(_typing: Any, address: Any, at: Any, number: Any) -> Any:
+    """Write number `at` of the int16 that begin at an address."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        builder.store(builder.trunc(arguments[2], SHORT), _place(builder, arguments, SHORT), align=2)
+        return context.get_dummy_value()
+
+    return types.void(address, at, types.int64), generate
+
+
 def _place(builder: Any, arguments: Any, kind: Any) -> Any:
     base = builder.inttoptr(arguments[0], (BYTE if kind is WORD else kind).as_pointer())
     return builder.bitcast(builder.gep(base, [arguments[1]]), kind.as_pointer())
@@ -108,3 +119,4 @@ def _place(builder: Any, arguments: Any, kind: Any) -> Any:
 load_word = cast(Callable[[int, int], np.uint64], _load_word)
 store_word = cast(Callable[[int, int, np.uint64], None], _store_word)
 load_entry = cast(Callable[[int, int], int], _load_entry)
+store_short = cast(Callable[[int, int, int], None], _store_short)

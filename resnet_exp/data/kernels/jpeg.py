@@ -35,7 +35,6 @@ RESTARTS = 8
 COLORS = 3
 # As Pillow has it: a file that claims more is made to exhaust the memory.
 MOST_PIXELS = 178_956_970
-MOST_FRAME_BYTES = 10 + 3 * COLORS
 
 find_byte = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
 copy_bytes = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
@@ -50,17 +49,9 @@ def libffcv() -> str:
     return library.origin
 
 
-# FFCV 1.0.2's decoder, without its package. Called by name, since compiled code is kept for later processes, in which
-# the function has another address.
+# TurboJPEG's functions, whose library FFCV's has loaded. Called by name, since compiled code is kept for later
+# processes, in which a function has another address.
 llvmlite.binding.load_library_permanently(libffcv())
-decode_jpeg = types.ExternalFunction(
-    "imdecode",
-    types.int32(
-        *(types.uintp, types.uint64, types.uint32, types.uint32, types.uintp, types.uint32, types.uint32),
-        *(types.uint32, types.uint32, types.uint32, types.uint32, types.int32, types.int32),
-    ),
-)
-# TurboJPEG's own functions, whose library FFCV's has loaded.
 _make_decoder = types.ExternalFunction("tjInitDecompress", types.uintp())
 _end_decoder = types.ExternalFunction("tjDestroy", types.int32(types.uintp))
 _decompress = types.ExternalFunction(
@@ -70,22 +61,23 @@ _decompress = types.ExternalFunction(
         *(types.int32, types.int32),
     ),
 )
-RGB, ACCURATE = 0, 4096
+RGB, FAST, ACCURATE = 0, 2048, 4096
 
 
 @inner
-def decode_accurately(address: int, size: int, to: int, height: int, width: int) -> int:
-    """Decode a JPEG to `height` x `width` pixels, RGB, with the transform that Pillow has.
+def decode_whole(data: Pixels, to: Pixels, height: int, width: int, fast: bool) -> int:
+    """Decode a JPEG with libjpeg-turbo to `height` x `width` pixels, RGB.
 
-    Its own size, or 1/2, 1/4 or 1/8 of it, rounded up. Returns 0, or else what the decoder says.
+    Its own size, or 1/2, 1/4 or 1/8 of it, rounded up; with the transform that FFCV has if `fast`, or else Pillow's.
+    Returns 0, or else what the decoder says.
     """
     # One decoder for each image: it would keep the tables of an image for the next one that has none.
     decoder = _make_decoder()
     if decoder == 0:
         return -1
     status = _decompress(
-        decoder, address, np.uint64(size), to, np.int32(width), np.int32(0), np.int32(height), np.int32(RGB),
-        np.int32(ACCURATE),
+        decoder, data.ctypes.data, np.uint64(len(data)), to.ctypes.data, np.int32(width), np.int32(0), np.int32(height),
+        np.int32(RGB), np.int32(FAST if fast else ACCURATE),
     )  # fmt: skip
     _end_decoder(decoder)
     return status
@@ -141,16 +133,6 @@ class Window(NamedTuple):
     width: int
 
 
-class _Layout(NamedTuple):
-    """A JPEG's header: where the frame's segment and the first code begin; 0 for a JPEG that cannot be cut."""
-
-    frame: int
-    codes: int
-    unit_height: int  # of the unit that is coded together, in pixels
-    unit_width: int
-    interval: int  # units between two restart markers; 0 without any
-
-
 @inner
 def byte_at(data: Pixels, at: int) -> int:
     """A byte as a number."""
@@ -171,37 +153,7 @@ def put_word(data: Pixels, at: int, value: int) -> None:
 
 
 @inner
-def _layout(data: Pixels) -> _Layout:
-    at, frame, high, wide, interval, parts = 2, 0, 0, 0, 0, 0
-    if len(data) < 4 or data[0] != 0xFF or data[1] != START_OF_IMAGE:
-        return _Layout(0, 0, 0, 0, 0)
-    while at + MOST_FRAME_BYTES <= len(data) and data[at] == 0xFF:
-        marker, length = byte_at(data, at + 1), word_at(data, at + 2)
-        if not has_length(marker) or length < 2:
-            break
-        if marker == START_OF_SCAN:
-            if frame == 0 or length != 6 + 2 * parts or data[at + 4] != parts:
-                break
-            return _Layout(frame, at + 2 + length, high, wide, interval)
-        if marker in (BASELINE, EXTENDED) and data[at + 4] == 8:
-            parts = byte_at(data, at + 9)
-            if parts not in (1, COLORS) or length != 8 + 3 * parts:
-                break
-            # Gray has one block a unit. Brightness may have more samples than the two colors, which must have one.
-            sampling = byte_at(data, at + 11) if parts == COLORS else 0x11
-            if parts == COLORS and (data[at + 14] != 0x11 or data[at + 17] != 0x11):
-                break
-            if sampling not in (0x11, 0x21, 0x12, 0x22):
-                break
-            frame, high, wide = at, 8 * (sampling & 15), 8 * (sampling >> 4)
-        elif marker == INTERVAL:
-            interval = word_at(data, at + 4)
-        at += 2 + length
-    return _Layout(0, 0, 0, 0, 0)
-
-
-@inner
-def _next_marker(data: Pixels, at: int) -> int:
+def next_marker(data: Pixels, at: int) -> int:
     """Where the next marker is, -1 if there is none."""
     base, last = data.ctypes.data, len(data) - 1
     while at < last:
@@ -225,98 +177,3 @@ def window_for_crop(box: Box, height: int, width: int, part: int) -> Window:
     first_row, first_column = max(0, top * EIGHTHS // part), max(0, left * EIGHTHS // part)
     last_row, last_column = min(height, -(-bottom * EIGHTHS // part)), min(width, -(-right * EIGHTHS // part))
     return Window(first_row, first_column, last_row - first_row, last_column - first_column)
-
-
-@inner
-def cut(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tuple[int, Window]:
-    """Write a JPEG of the units that cover a window into `out`.
-
-    The header is copied with a new size, then the pieces between restart markers, whose markers are renumbered.
-
-    Args:
-        data: a JPEG.
-        height: of its image, in pixels.
-        width: likewise.
-        need: what it must contain.
-        out: at least two bytes more than `data`.
-
-    Returns:
-        Its size in bytes, and what it contains; 0 and the whole image if the JPEG cannot be cut, or need not be.
-    """
-    whole = Window(0, 0, height, width)
-    layout = _layout(data)
-    if layout.codes == 0 or layout.interval == 0 or len(out) < len(data) + 2:
-        return 0, whole
-    units, rows = -(-width // layout.unit_width), -(-height // layout.unit_height)
-    if units % layout.interval != 0 or (height, width) != (
-        word_at(data, layout.frame + 5),
-        word_at(data, layout.frame + 7),
-    ):
-        return 0, whole
-    step, pieces = layout.unit_width * layout.interval, units // layout.interval
-    first_row, first_piece = need.top // layout.unit_height, need.left // step
-    last_row, last_piece = -(-(need.top + need.height) // layout.unit_height), -(-(need.left + need.width) // step)
-    if (last_row - first_row) * (last_piece - first_piece) == rows * pieces:
-        return 0, whole
-    top, left = first_row * layout.unit_height, first_piece * step
-    part = Window(top, left, min(height, last_row * layout.unit_height) - top, min(width, last_piece * step) - left)
-    copy_bytes(out.ctypes.data, data.ctypes.data, layout.codes)
-    put_word(out, layout.frame + 5, part.height)
-    put_word(out, layout.frame + 7, part.width)
-    at, to, written = layout.codes, layout.codes, 0
-    for number in range(last_row * pieces):
-        end = _next_marker(data, at)
-        expected = END_OF_IMAGE if number == rows * pieces - 1 else FIRST_RESTART + number % RESTARTS
-        if end < 0 or data[end + 1] != expected:
-            return 0, whole
-        if number >= first_row * pieces and first_piece <= number % pieces < last_piece:
-            copy_bytes(out.ctypes.data + to, data.ctypes.data + at, end - at)
-            to += end - at
-            out[to], out[to + 1] = 0xFF, FIRST_RESTART + written % RESTARTS
-            written, to = written + 1, to + 2
-        at = end + 2
-    out[to - 1] = END_OF_IMAGE
-    return to, part
-
-
-@inner
-def shorten(data: Pixels, height: int, width: int, need: Window, out: Pixels) -> tuple[int, Window]:
-    """Write a JPEG that ends below a window into `out`: with a smaller height, and rows that the decoder skips.
-
-    The decoder warns of what it skips. The end of the file must be there: it does not tell that from missing rows.
-
-    Args:
-        data: a JPEG.
-        height: of its image, in pixels.
-        width: likewise.
-        need: what it must contain.
-        out: at least as many bytes as `data`.
-
-    Returns:
-        Its size in bytes, and what it contains; 0 and the whole image if the JPEG cannot be shortened, or need not be.
-    """
-    whole, layout, end = Window(0, 0, height, width), _layout(data), len(data)
-    if layout.codes == 0 or len(out) < end or data[end - 2] != 0xFF or data[end - 1] != END_OF_IMAGE:
-        return 0, whole
-    rows = min(height, -(-(need.top + need.height) // layout.unit_height) * layout.unit_height)
-    if rows == height or (height, width) != (word_at(data, layout.frame + 5), word_at(data, layout.frame + 7)):
-        return 0, whole
-    copy_bytes(out.ctypes.data, data.ctypes.data, end)
-    put_word(out, layout.frame + 5, rows)
-    return end, Window(0, 0, rows, width)
-
-
-@inner
-def mark(row: Pixels) -> None:
-    """Write what no row of pixels is."""
-    for at in range(len(row)):
-        row[at] = (37 * at + 11) & 0xFF
-
-
-@inner
-def is_marked(row: Pixels) -> bool:
-    """Whether nothing was written since `mark`."""
-    same = 0
-    for at in range(len(row)):
-        same += row[at] == (37 * at + 11) & 0xFF
-    return same == len(row)

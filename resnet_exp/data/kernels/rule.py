@@ -22,9 +22,8 @@ from resnet_exp.data.kernels.randaugment import Augment
 from resnet_exp.data.kernels.resize import Pixels
 from resnet_exp.data.kernels.rng import CROP, FLIP, Stream, epoch_key, seed_stream, uniform
 
-# Whose images a loader makes. Those of FFCV: JPEGs decoded at full size, or with ``data.decode=scheduled`` at any
-# eighths of it; resized by the mean of an area. Or those of torchvision's transforms on Pillow: bilinear, and JPEGs at
-# sizes for which libjpeg-turbo has vector instructions (1, 1/2, 1/4 and 1/8).
+# Whose images a loader makes. Those of FFCV: JPEGs decoded at full size, or with ``data.decode=scheduled`` at one that
+# covers the image; resized by the mean of an area. Or those of torchvision's transforms on Pillow: bilinear.
 AS_FFCV, AS_FFCV_SCHEDULED, AS_PILLOW = range(3)
 
 
@@ -64,7 +63,7 @@ def rule_of(split: Split, epoch: int, like: int, augment: Augment) -> Rule:
 
 @inner
 def jpeg_scale(rule: Rule, box: ExactBox, out: Pixels) -> int:
-    """Eighths of its size at which a JPEG is decoded: as few of those that the rule allows as cover the output.
+    """Eighths of its size at which a JPEG is decoded: 8, 4, 2 or 1, the least that covers the output.
 
     With `AS_PILLOW` it covers `PILLOW_MARGIN` of the output's sides.
     """
@@ -73,13 +72,10 @@ def jpeg_scale(rule: Rule, box: ExactBox, out: Pixels) -> int:
     need = max(out.shape[0] / box[2], out.shape[1] / box[3])
     if rule.like == AS_PILLOW:
         need *= PILLOW_MARGIN
-    part = min(EIGHTHS, max(1, int(np.ceil(need * EIGHTHS))))
-    if rule.like == AS_FFCV_SCHEDULED:
-        return part
-    allowed = EIGHTHS
-    while allowed >= 2 * part:
-        allowed //= 2
-    return allowed
+    part = EIGHTHS
+    while part > 1 and part >= 2 * need * EIGHTHS:
+        part //= 2
+    return part
 
 
 @inner

@@ -139,13 +139,12 @@ def _join(quick: Entries) -> None:
 
 
 @inner
-def entry_of(entries: int, base: int, kind: int, least: int, word: np.uint64) -> int:
-    """The entry of the one code of `least` bits or more that `word` begins with; `UNKNOWN` if there is none.
+def code_of(entries: int, base: int, least: int, word: np.uint64) -> tuple[int, int]:
+    """Length and symbol of the one code of `least` bits or more that `word` begins with; zeros if there is none.
 
     Args:
         entries: address of the tables.
         base: where the table begins.
-        kind: of the table.
         least: bits.
         word: the next bits, the first one the highest.
     """
@@ -153,5 +152,12 @@ def entry_of(entries: int, base: int, kind: int, least: int, word: np.uint64) ->
     for length in range(least, LENGTHS + 1):
         if peek < load_entry(entries, base + LIMITS + length):
             place = (peek >> (LENGTHS - length)) + load_entry(entries, base + OFFSETS + length)
-            return _entry(kind, length, load_entry(entries, base + SYMBOLS + place))
-    return UNKNOWN
+            return length, load_entry(entries, base + SYMBOLS + place)
+    return 0, 0
+
+
+@inner
+def entry_of(entries: int, base: int, kind: int, least: int, word: np.uint64) -> int:
+    """The entry of a code; `UNKNOWN` if there is none. See `code_of`."""
+    length, symbol = code_of(entries, base, least, word)
+    return _entry(kind, length, symbol) if length > 0 else UNKNOWN

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from resnet_exp.data.kernels.intrinsics import load_word, store_word
+from resnet_exp.data.kernels.intrinsics import load_word
 from resnet_exp.data.kernels.jit import inlined, inner, kernel, sources_digest
 from resnet_exp.data.kernels.jpeg import COLORS, END_OF_IMAGE, find_byte
 from resnet_exp.data.kernels.lossless.header import Header, rewrite
@@ -94,42 +94,28 @@ def _found(data: Pixels, header: Header, points: int, memory: Memory, out: Words
     return word >= 0 and rest < 8 and marker < len(data) and data[marker] == END_OF_IMAGE
 
 
+@inlined
+def point_at(points: int, number: int) -> int:
+    """Point `number` of those that begin at an address."""
+    return int(np.int64(load_word(points, WORD_BYTES * (1 + number))))
+
+
 @inner
-def locate_ends(data: Pixels, header: Header, part: Part, memory: Memory, out: Words) -> bool:
-    """Find the points at both ends of each row of a part, without an index.
-
-    Args:
-        data: a JPEG without restart markers.
-        header: of it, with tables that are ready to read codes.
-        part: of its units; codes behind it are not looked at.
-        memory: to work in.
-        out: gets the points from its second word on, in the order of a file.
-
-    Returns:
-        False if the file is damaged.
-    """
-    address = memory.values.ctypes.data
-    work = Work(memory.codes.ctypes.data, memory.piece.ctypes.data, memory.entries.ctypes.data, address)
-    size, _ = unstuffed(data, header.codes, memory.codes)
-    reset(work, True, True)
-    bits, at = first_bits(work.codes), 1
-    for row in range(part.last_row):
-        for unit in range(header.units + 1):
-            if row >= part.first_row and (unit == part.left or unit == part.right):
-                word = _packed(address, position(bits))
-                if word < 0:
-                    return False
-                out[at], at = word, at + 1
-                if unit == part.right and row == part.last_row - 1:
-                    break
-            if unit < header.units:
-                good, bits, _, _ = pass_unit(work, header, bits, 0, Place(0, np.uint64(0)), False)
-                if not good or position(bits) > 8 * size:
-                    return False
-    _count_stuffed(data, header.codes, out, at - 1)
-    for number in range(1, at):
-        store_word(out.ctypes.data, WORD_BYTES * number, out[number])
-    return True
+def is_intact(points: Pixels, header: Header, size: int) -> bool:
+    """Whether the points are those of this header, and what was written."""
+    if len(points) < WORD_BYTES:
+        return False
+    columns = int(np.int64(load_word(points.ctypes.data, 0) >> np.uint64(32)))
+    count = header.rows * columns + 1
+    if columns < 1 or columns > header.units or len(points) != WORD_BYTES * (1 + count):
+        return False
+    total, before = BASIS, 0
+    for number in range(count):
+        word = point_at(points.ctypes.data, number)
+        if word >> VALUES < before or (word >> VALUES) + 8 * header.codes > 8 * (size - 1):
+            return False
+        before, total = word >> VALUES, checksum(total, np.uint64(word))
+    return total >> np.uint64(32) == load_word(points.ctypes.data, 0) & np.uint64(0xFFFFFFFF)
 
 
 @inner

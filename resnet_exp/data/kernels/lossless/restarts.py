@@ -24,6 +24,8 @@ from resnet_exp.data.kernels.jpeg import (
 )
 from resnet_exp.data.kernels.lossless.header import MOST_ADDED, Header, rewrite
 from resnet_exp.data.kernels.lossless.huffman import (
+    INDEX_BITS,
+    OTHERS,
     ROOM,
     TABLE_BYTES,
     TABLES,
@@ -31,6 +33,7 @@ from resnet_exp.data.kernels.lossless.huffman import (
     base_of,
     prepare,
 )
+from resnet_exp.data.kernels.lossless.numbers import prepare_numbers
 from resnet_exp.data.kernels.lossless.units import (
     VALUE_BYTES,
     WORD_BITS,
@@ -66,6 +69,7 @@ class Memory(NamedTuple):
     last: Pixels  # those that `entries` are made of
     selected: Pixels
     entries: Entries
+    numbers: Entries  # of each table of other coefficients; none where coefficients are not read
     values: Numbers
 
 
@@ -172,6 +176,8 @@ def _prepared(memory: Memory, kind: int, number: int) -> bool:
     if same == TABLE_BYTES:
         return True
     good = prepare(memory.entries, kind, number, table)
+    if good and kind == OTHERS and len(memory.numbers) > 0:
+        prepare_numbers(memory.numbers[number << INDEX_BITS : (number + 1) << INDEX_BITS], table)
     for place in range(TABLE_BYTES):
         last[place] = table[place] if good else NO_TABLE
     return good
@@ -180,13 +186,16 @@ def _prepared(memory: Memory, kind: int, number: int) -> bool:
 @inner
 def prepare_tables(memory: Memory, header: Header) -> bool:
     """Make the tables of a JPEG ready to read its codes; False if they cannot be."""
-    for kind in range(2):
-        for component in range(header.components):
+    for component in range(header.components):
+        for kind in range(2):
             number = int(np.int64(memory.selected[kind, component]))
             if not _prepared(memory, kind, number):
                 return False
             place, base = VALUE_BYTES * component + 8 * (2 + kind), np.uint64(base_of(kind, number))
             store_word(memory.values.ctypes.data, place, base)
+        number = int(np.int64(memory.selected[OTHERS, component]))
+        address = memory.numbers.ctypes.data + (number << INDEX_BITS) * memory.numbers.itemsize
+        store_word(memory.values.ctypes.data, VALUE_BYTES * component + 32, np.uint64(address))
     return True
 
 
@@ -225,7 +234,7 @@ mark = _make_mark(sources_digest())
 
 
 def memory_for(size: int, writes: bool = True) -> Memory:
-    """Memory for JPEGs of at most `size` bytes; without `writes` they are only read."""
+    """Memory for JPEGs of at most `size` bytes; without `writes` they are only read, and their coefficients, too."""
     return Memory(
         out=np.empty(2 * size + MOST_ADDED if writes else 0, np.uint8),
         codes=np.empty(size + SLACK, np.uint8),
@@ -235,5 +244,6 @@ def memory_for(size: int, writes: bool = True) -> Memory:
         last=np.full((2, TABLES, TABLE_BYTES), NO_TABLE, np.uint8),
         selected=np.zeros((2, COLORS), np.uint8),
         entries=np.zeros(2 * TABLES * ROOM, np.int32),
+        numbers=np.zeros(0 if writes else TABLES << INDEX_BITS, np.int32),
         values=np.zeros(VALUE_BYTES // 8 * COLORS, np.int64),
     )

@@ -27,7 +27,7 @@ from resnet_exp.data.kernels.lossless.huffman import (
 )
 
 # Bytes of `Work.values` for a component.
-VALUE_BYTES = 32
+VALUE_BYTES = 72
 WORD_BITS, COPIED_BITS, LEAST_LEFT = 64, 56, 56
 
 
@@ -38,7 +38,7 @@ class Work(NamedTuple):
     piece: int
     entries: int
     # Of each component, eight bytes each: the last first coefficient as it is read; what is taken from it where it is
-    # written anew; where its tables begin.
+    # written anew; where its tables begin; what `resnet_exp.data.kernels.decoder` has there.
     values: int
 
 
@@ -87,7 +87,7 @@ def copied_to(work: Work, bit: int, end: int, place: Place) -> Place:
 
 
 @inlined
-def _passed(codes: int, bits: Bits, count: int) -> Bits:
+def passed(codes: int, bits: Bits, count: int) -> Bits:
     """Without `count` bits, 0 to 55, and with 56 to 63 left."""
     left = bits.left - count
     word = (bits.word << count) | (load_word(codes, bits.at) >> left)
@@ -97,7 +97,7 @@ def _passed(codes: int, bits: Bits, count: int) -> Bits:
 @inlined
 def first_bits(codes: int) -> Bits:
     """At the beginning."""
-    return _passed(codes, Bits(np.uint64(0), 0, 0), 0)
+    return passed(codes, Bits(np.uint64(0), 0, 0), 0)
 
 
 @inlined
@@ -122,13 +122,13 @@ def _others(work: Work, bits: Bits, base: int) -> tuple[bool, Bits]:
             entry = entry_of(work.entries, base, OTHERS, least, bits.word)
             if at + ((entry >> NEED) & NEED_MASK) > BLOCK:
                 return False, bits
-        bits = _passed(work.codes, bits, entry & BITS_MASK)
+        bits = passed(work.codes, bits, entry & BITS_MASK)
         at += entry >> STEP
     return True, bits
 
 
 @inlined
-def _difference(work: Work, bits: Bits, base: int) -> tuple[bool, int, Bits]:
+def difference_of(work: Work, bits: Bits, base: int) -> tuple[bool, int, Bits]:
     """Pass a first coefficient's difference; False if there is none."""
     entry = _quick(work, base, bits)
     if entry == UNKNOWN:
@@ -139,7 +139,7 @@ def _difference(work: Work, bits: Bits, base: int) -> tuple[bool, int, Bits]:
     # In two steps, since no shift is by as many bits as there are.
     value = int(np.int64(((bits.word << length) >> (WORD_BITS - 1 - MOST_BITS)) >> (MOST_BITS + 1 - size)))
     value -= 0 if (value << 1) >> size else (1 << size) - 1
-    return True, value, _passed(work.codes, bits, length + size)
+    return True, value, passed(work.codes, bits, length + size)
 
 
 @inlined
@@ -164,7 +164,7 @@ def pass_unit(work: Work, header: Header, bits: Bits, copied: int, place: Place,
         base, others = int(np.int64(load_word(values, 16))), int(np.int64(load_word(values, 24)))
         for block in range(header.luma if component == 0 else 1):
             begin = position(bits)
-            good, difference, bits = _difference(work, bits, base)
+            good, difference, bits = difference_of(work, bits, base)
             value = int(np.int64(load_word(values, 0))) + difference
             store_word(values, 0, np.uint64(value))
             if first and block == 0:
