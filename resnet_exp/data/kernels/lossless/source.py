@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from resnet_exp.data.kernels.jpeg import EIGHTHS, MOST_PIXELS, libffcv, measure
+from resnet_exp.data.kernels.jpeg import MOST_PIXELS, check, measure
 from resnet_exp.data.kernels.lossless.points import Words, locate, most_words
 from resnet_exp.data.kernels.lossless.restarts import Memory, mark, memory_for
 from resnet_exp.data.kernels.resize import Pixels
@@ -57,16 +56,4 @@ def as_it_is(file: bytes) -> JPEG | None:
     if not 0 < height * width <= MOST_PIXELS:
         return None
     out = np.empty(3 * height * width, np.uint8)
-    failed = _decoder()(
-        content.ctypes.data, content.size, height, width, out.ctypes.data, height, width, 0, 0, EIGHTHS, EIGHTHS, 0, 0
-    )
-    return None if failed else JPEG(content, height, width)
-
-
-@cache
-def _decoder() -> ctypes._NamedFuncPointer:
-    decoder = ctypes.CDLL(libffcv()).imdecode
-    address, side = ctypes.c_void_p, ctypes.c_uint32
-    flags = (ctypes.c_int32, ctypes.c_int32)
-    decoder.argtypes = (address, ctypes.c_uint64, side, side, address, *(side,) * 6, *flags)
-    return decoder
+    return JPEG(content, height, width) if check(content, out, height, width)[0] else None
