@@ -78,7 +78,7 @@ def test_real_photographs() -> None:
     assert done >= 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     *(st.integers(1, 300), st.integers(1, 300), st.sampled_from(sorted(SAMPLINGS))),
     *(st.integers(1, 100), st.sampled_from([0, 0, 0, 1, 2, 7, 300]), st.integers(0, 7), st.integers(0, 255)),
@@ -197,7 +197,7 @@ def test_files_that_are_not_indexed() -> None:
     assert points_of(tiny).size == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_a_damaged_index_is_not_used(seed: int) -> None:
     random, jpeg = np.random.default_rng(seed), photo()
@@ -209,7 +209,7 @@ def test_a_damaged_index_is_not_used(seed: int) -> None:
     assert window is not None and whole is not None and np.array_equal(window, whole)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_a_damaged_file_that_the_library_takes_has_its_pixels(seed: int) -> None:
     random, data = np.random.default_rng(seed), bytearray(photo(restart_marker_blocks=seed % 3))
