@@ -18,7 +18,7 @@ from resnet_exp.data.kernels.jpeg import (
     put_word,
     word_at,
 )
-from resnet_exp.data.kernels.lossless.huffman import FIRST, LENGTHS, OTHERS, TABLES, complete
+from resnet_exp.data.kernels.lossless.huffman import BLOCK, FIRST, LENGTHS, OTHERS, TABLES, complete
 from resnet_exp.data.kernels.resize import Pixels
 
 HUFFMAN, QUANTIZATION, JFIF, ADOBE = 0xC4, 0xDB, 0xE0, 0xEE
@@ -90,7 +90,10 @@ def rewrite(data: Pixels, tables: Pixels, selected: Pixels, out: Pixels) -> Head
                 break
             frame, frame_at = at, to
         elif marker == QUANTIZATION:
-            known |= _quantization(data, at + 4, end)
+            found = _quantization(data, at + 4, end)
+            if found == 0:
+                break
+            known |= found
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             break
         if marker in KEPT or marker in (BASELINE, EXTENDED):
@@ -132,14 +135,15 @@ def _is_whole(data: Pixels, at: int, length: int, frame: int, known: int) -> boo
 
 @inner
 def _quantization(data: Pixels, at: int, end: int) -> int:
-    """A bit for each table that a segment defines."""
+    """A bit for each table that a segment defines; 0 if it is damaged."""
     known = 0
     while at < end:
         number, wide = byte_at(data, at) & 15, byte_at(data, at) >> 4
-        at += 1 + 64 * (1 + wide)
-        if number < TABLES and at <= end:
-            known |= 1 << number
-    return known
+        if number >= TABLES or wide > 1:
+            return 0
+        known |= 1 << number
+        at += 1 + BLOCK * (1 + wide)
+    return known if at == end else 0
 
 
 @inner
