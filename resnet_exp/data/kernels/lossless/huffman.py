@@ -104,7 +104,7 @@ def prepare(entries: Entries, kind: int, number: int, table: Pixels) -> bool:
         own[OFFSETS + length] = found - code
         for _ in range(np.int64(table[length - 1])):
             symbol = int(np.int64(table[LENGTHS + found]))
-            if code >= 1 << length:
+            if code >= (1 << length) - 1:  # no code is of ones alone
                 return False
             if length <= INDEX_BITS:
                 first = code << (INDEX_BITS - length)
