@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from resnet_exp.data.kernels.batch import load, make_scratch, to_read
-from resnet_exp.data.kernels.rule import AS_PILLOW
+from resnet_exp.data.kernels.rule import AS_FFCV, AS_PILLOW
 from support.damaged_jpegs import rule_for, sample_of, segment, segments_of
 from support.jpegs import Bytes
 
@@ -35,6 +35,30 @@ def noise() -> bytes:
     pixels, file = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8), io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=100, subsampling=0)
     return file.getvalue()
+
+
+def with_tables(tables: bytes) -> bytes:
+    """A JPEG that has `tables` instead of its segments of quantization tables."""
+    jpeg = noise()
+    (first, _), *_ = found = [(start, end) for start, end in segments_of(jpeg) if jpeg[start + 1] == 0xDB]
+    for start, end in reversed(found):
+        jpeg = jpeg[:start] + jpeg[end:]
+    return jpeg[:first] + tables + jpeg[first:]
+
+
+# libjpeg-turbo passes over a number of lines (DNL); the project's decoder leaves such a file to it.
+REFUSED = segment(0xDC, b"\0\0")
+
+
+@pytest.mark.parametrize("like", [AS_FFCV, AS_PILLOW])
+@pytest.mark.parametrize("factor", [1, 8, 255, 1000, 40000, 65535])
+def test_overflow(like: int, factor: int) -> None:
+    """Coefficients that no image has: sums of more than 16 bits are those of libjpeg-turbo."""
+    tables = b"".join(segment(0xDB, bytes([16 + number]) + factor.to_bytes(2, "big") * 64) for number in range(2))
+    status, pixels = loaded(with_tables(tables), like)
+    status_theirs, theirs = loaded(with_tables(tables + REFUSED), like)
+    assert status == status_theirs == 0
+    assert np.array_equal(pixels, theirs)
 
 
 def test_code_of_ones() -> None:

@@ -105,7 +105,7 @@ def read_header(data: Pixels, height: int, width: int, decoder: Decoder, out: Pi
 def _put_factors(decoder: Decoder, component: int, table: int, fast: bool) -> None:
     half = 1 << (FACTOR_BITS - BETWEEN_BITS - 1)
     for place in range(BLOCK):
-        factor = np.int64(decoder.tables[table * BLOCK + place])
+        factor = np.int64(np.uint16(decoder.tables[table * BLOCK + place]))
         if fast:
             factor = (factor * decoder.fast_factors[place] + half) >> (FACTOR_BITS - BETWEEN_BITS)
         decoder.factors[component * BLOCK + place] = factor

@@ -36,12 +36,16 @@ def fill(kind: Any, value: int) -> Any:
     return ir.Constant(kind, [value] * kind.count)
 
 
+def limited(builder: Any, vector: Any, least: int, most: int) -> Any:
+    """Signed numbers, of which smaller and larger ones are replaced by a limit."""
+    low, high = fill(vector.type, least), fill(vector.type, most)
+    vector = builder.select(builder.icmp_signed("<", vector, low), low, vector)
+    return builder.select(builder.icmp_signed(">", vector, high), high, vector)
+
+
 def clamped(builder: Any, vector: Any) -> Any:
     """Signed numbers as bytes: smaller ones are 0, larger ones 255."""
-    zero, most = fill(vector.type, 0), fill(vector.type, MOST)
-    vector = builder.select(builder.icmp_signed("<", vector, zero), zero, vector)
-    vector = builder.select(builder.icmp_signed(">", vector, most), most, vector)
-    return builder.trunc(vector, ir.VectorType(BYTE, vector.type.count))
+    return builder.trunc(limited(builder, vector, 0, MOST), ir.VectorType(BYTE, vector.type.count))
 
 
 class _Arithmetic:
@@ -59,8 +63,15 @@ class _Arithmetic:
     def subtract(self, one: Any, other: Any) -> Any:
         return self.builder.sub(one, other)
 
+    def wide(self, vector: Any) -> Any:
+        return vector if vector.type == INTEGERS else self.builder.sext(vector, INTEGERS)
+
+    def narrow(self, vector: Any) -> Any:
+        """The nearest 16-bit numbers."""
+        return self.builder.trunc(limited(self.builder, vector, -(2**15), 2**15 - 1), SHORTS)
+
     def times(self, vector: Any, factor: float) -> Any:
-        return self.builder.mul(vector, fill(INTEGERS, round(factor * (1 << CONSTANT_BITS))))
+        return self.builder.mul(self.wide(vector), fill(INTEGERS, round(factor * (1 << CONSTANT_BITS))))
 
     def weighted(self, rows: Vectors, factors: dict[int, float]) -> Any:
         return self.add(*(self.times(rows[number], factor) for number, factor in factors.items()))
@@ -90,13 +101,16 @@ class _Arithmetic:
 
 def _whole(a: _Arithmetic, rows: Vectors) -> Vectors:
     """The accurate transform in one dimension: of each column of a block if the vectors are its rows."""
+    # Too large sums of these pairs are wrapped, all others are of 32 bits.
+    sum_04, less_04 = a.add(rows[0], rows[4]), a.subtract(rows[0], rows[4])
+    sum_73, sum_51 = a.wide(a.add(rows[7], rows[3])), a.wide(a.add(rows[5], rows[1]))
+    rows = [a.wide(row) for row in rows]
     even = a.times(a.add(rows[2], rows[6]), 0.541196100)
     two, three = a.subtract(even, a.times(rows[6], 1.847759065)), a.add(even, a.times(rows[2], 0.765366865))
-    zero, one = a.times(a.add(rows[0], rows[4]), 1), a.times(a.subtract(rows[0], rows[4]), 1)
-    both = a.times(a.add(rows[7], rows[3], rows[5], rows[1]), 1.175875602)
+    zero, one = a.times(sum_04, 1), a.times(less_04, 1)
+    both = a.times(a.add(sum_73, sum_51), 1.175875602)
     first, second = a.times(a.add(rows[7], rows[1]), -0.899976223), a.times(a.add(rows[5], rows[3]), -2.562915447)
-    third = a.add(a.times(a.add(rows[7], rows[3]), -1.961570560), both)
-    fourth = a.add(a.times(a.add(rows[5], rows[1]), -0.390180644), both)
+    third, fourth = a.add(a.times(sum_73, -1.961570560), both), a.add(a.times(sum_51, -0.390180644), both)
     odds = [
         a.add(a.times(rows[1], 1.501321110), first, fourth),
         a.add(a.times(rows[3], 3.072711026), second, third),
@@ -149,9 +163,9 @@ def _accurately(transform: Callable[[_Arithmetic, Vectors], Vectors], more: int)
 
     def run(a: _Arithmetic, rows: Vectors, dropped: int) -> Vectors:
         bits = CONSTANT_BITS + more + dropped
-        sums = transform(a, [a.builder.sext(row, INTEGERS) for row in rows])
+        sums = transform(a, rows)
         half, shift = fill(INTEGERS, 1 << (bits - 1)), fill(INTEGERS, bits)
-        return [a.builder.trunc(a.builder.ashr(a.add(total, half), shift), SHORTS) for total in sums]
+        return [a.narrow(a.builder.ashr(a.add(total, half), shift)) for total in sums]
 
     return run
 
@@ -188,7 +202,9 @@ def _make(run: Callable[..., Vectors]) -> Callable[[int, int, int, int], None]:
             count, address = len(rows), arguments[2]
             order = ir.Constant(ir.VectorType(INTEGER, count), list(range(count)))
             for row in a.transposed(rows)[:count]:
-                pixels = clamped(builder, builder.add(row, fill(SHORTS, CENTER)))
+                # Limits are applied first: no sum is too large then.
+                row = builder.add(limited(builder, row, -CENTER, MOST - CENTER), fill(SHORTS, CENTER))
+                pixels = builder.trunc(row, BYTES)
                 pixels = builder.shuffle_vector(pixels, pixels, order)
                 builder.store(pixels, builder.inttoptr(address, pixels.type.as_pointer()), align=1)
                 address = builder.add(address, arguments[3])
