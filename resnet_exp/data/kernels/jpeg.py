@@ -1,10 +1,6 @@
-"""JPEG files without decoding them: their size, and the part of one around a crop as a JPEG of its own.
+"""JPEG files: their size, the pixels that a crop needs, their markers, and libjpeg-turbo, which decodes them whole.
 
-Both are compiled: Pillow takes longer to read a header than libjpeg-turbo to decode a small image.
-
-A JPEG can be cut at its restart markers (ITU-T T.81, annexes B.2 and E.1.4): what is between two of them is coded
-without regard to what comes before. JPEGs that this project writes have restart markers in every row of blocks
-(`resnet_exp.data.conversion.encode`), so that what is outside of a crop is neither Huffman-decoded nor transformed.
+Pillow takes longer to read a header than libjpeg-turbo to decode a small image.
 """
 
 from __future__ import annotations

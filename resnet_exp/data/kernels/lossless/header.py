@@ -1,4 +1,4 @@
-"""The header of a JPEG that restart markers can be put into, and the one that it gets instead (ITU-T T.81, annex B)."""
+"""The header of a JPEG that is read here, and the one that it gets instead (ITU-T T.81, annex B)."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Header(NamedTuple):
     codes: int  # where the first code begins, in the file
     frame_at: int  # where the frame's segment is written
     interval_at: int  # where the new interval is written
-    size: int  # of the new header; 0 for a JPEG that cannot be marked
+    size: int  # of the new header; 0 for a JPEG that is not read here
 
 
 @inner
 def no_header() -> Header:
-    """Of a JPEG that can neither be marked nor cut."""
+    """Of a JPEG that is neither marked nor decoded here."""
     return Header(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -105,7 +105,7 @@ def rewrite(data: Pixels, tables: Pixels, selected: Pixels, out: Pixels) -> Head
 
 @inner
 def _is_plain(data: Pixels, at: int, length: int) -> bool:
-    """Whether a frame is one that `resnet_exp.data.kernels.jpeg` cuts."""
+    """Whether a frame is of 8 bits, gray or of three components, of which only the first may have several blocks."""
     parts = byte_at(data, at + 9) if length > 7 else 0
     if parts not in (1, COLORS) or length != 8 + 3 * parts or data[at + 4] != 8:
         return False
