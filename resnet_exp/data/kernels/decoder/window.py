@@ -61,7 +61,6 @@ from resnet_exp.data.kernels.lossless.units import (
     pass_unit,
     passed,
     position,
-    reset,
 )
 from resnet_exp.data.kernels.resize import Pixels
 
@@ -97,13 +96,13 @@ def _decode_unit(
 
 @inner
 def _decode_units(
-    header: Header, part: Part, fast: bool, decoder: Decoder, work: Work, size: int, skipped: int, first: int, end: int
-) -> bool:
-    """Decode what the part has of the units from `first` to `end`; their codes are `size` bytes without first bits."""
+    header: Header, part: Part, fast: bool, decoder: Decoder, work: Work, size: int, skipped: int, row: int,
+    column: int, count: int,
+) -> bool:  # fmt: skip
+    """Decode what the part has of `count` units; their codes are `size` bytes, the first bits of which are skipped."""
     order, block = decoder.order.ctypes.data, decoder.block.ctypes.data
     bits = passed(work.codes, first_bits(work.codes), skipped)
-    row, column = first // header.units, first % header.units
-    for _ in range(first, end):
+    for _ in range(count):
         if row >= part.first_row and part.left <= column < part.right:
             good, bits = _decode_unit(work, header, order, block, fast, bits, row - part.first_row, column - part.left)
         else:
@@ -118,33 +117,40 @@ def _decode_units(
 
 
 @inlined
-def _is_needed(part: Part, units: int, first: int, end: int) -> bool:
-    """Whether the part has any of the units from `first` to `end`."""
-    for row in range(max(part.first_row, first // units), min(part.last_row, (end - 1) // units + 1)):
-        if max(first, row * units + part.left) < min(end, row * units + part.right):
+def _is_needed(part: Part, units: int, row: int, column: int, count: int) -> bool:
+    """Whether the part has any of `count` units."""
+    while count > 0:
+        here = min(count, units - column)
+        if part.first_row <= row < part.last_row and column < part.right and column + here > part.left:
             return True
+        row, column, count = row + 1, 0, count - here
     return False
 
 
 @inner
 def _decode_pieces(data: Pixels, header: Header, part: Part, fast: bool, decoder: Decoder, work: Work) -> bool:
     """Decode what is between restart markers, or all of the codes if there are none."""
-    count, last = header.units * header.rows, (part.last_row - 1) * header.units + part.right
-    interval = header.interval if header.interval > 0 else count
-    at, restarts = header.codes, 0
+    units = header.units
+    total, last = units * header.rows, (part.last_row - 1) * units + part.right
+    interval = header.interval if header.interval > 0 else total
+    at, restarts, row, column = header.codes, 0, 0, 0
     for first in range(0, last, interval):
-        end = min(first + interval, count)
-        if _is_needed(part, header.units, first, end):
+        count = min(interval, total - first)
+        if _is_needed(part, units, row, column, count):
             size, marker = unstuffed(data, at, decoder.memory.codes)
-            reset(work, True, True)
-            if not _decode_units(header, part, fast, decoder, work, size, 0, first, min(end, last)):
+            for component in range(header.components):
+                store_word(work.values, VALUE_BYTES * component, np.uint64(0))
+            used = min(count, last - first)
+            if not _decode_units(header, part, fast, decoder, work, size, 0, row, column, used):
                 return False
         else:
             marker = next_marker(data, at) + 1
-        expected = END_OF_IMAGE if end == count else FIRST_RESTART + restarts % RESTARTS
+        expected = END_OF_IMAGE if first + count == total else FIRST_RESTART + restarts % RESTARTS
         if marker < 1 or marker >= len(data) or data[marker] != expected:
             return False
-        at, restarts = marker + 1, restarts + 1
+        at, restarts, column = marker + 1, restarts + 1, column + count
+        while column >= units:
+            row, column = row + 1, column - units
     return True
 
 
@@ -179,9 +185,8 @@ def _decode_rows(
         for component in range(header.components):
             value = (start >> VALUE_BITS * (COLORS - 1 - component)) & ((1 << VALUE_BITS) - 1)
             store_word(work.values, VALUE_BYTES * component, np.uint64(value + LEAST_VALUE))
-        unit = row * header.units + unit_of(first, columns, header.units)
-        passed_bits, stop = (start >> VALUES) & 7, row * header.units + part.right
-        if not _decode_units(header, part, fast, decoder, work, size, passed_bits, unit, stop):
+        unit, skipped = unit_of(first, columns, header.units), (start >> VALUES) & 7
+        if not _decode_units(header, part, fast, decoder, work, size, skipped, row, unit, part.right - unit):
             return False
     return True
 
