@@ -35,10 +35,10 @@ class DataFormat:
     images_a_core: int | None = None
 
 
-FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=FFCVFiles, images_a_core=2900)
-IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader", images_a_core=590, files=IndexFiles)
-STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=MDSShards, images_a_core=1700)
-PARQUET = DataFormat("parquet", "resnet_exp.data.parquet.make_loader", files=ParquetFiles, images_a_core=1030)
+FFCV = DataFormat("ffcv", "resnet_exp.data.ffcv.make_loader", files=FFCVFiles, images_a_core=4100)
+IMAGE_FOLDER = DataFormat("imagefolder", "resnet_exp.data.imagefolder.make_loader", images_a_core=630, files=IndexFiles)
+STREAMING = DataFormat("streaming", "resnet_exp.data.streaming.make_loader", files=MDSShards, images_a_core=2400)
+PARQUET = DataFormat("parquet", "resnet_exp.data.parquet.make_loader", files=ParquetFiles, images_a_core=1500)
 SYNTHETIC = DataFormat("synthetic", "resnet_exp.data.synthetic.make_loader", augments=False, reads_images=False)
 ALL = (FFCV, IMAGE_FOLDER, PARQUET, STREAMING, SYNTHETIC)
 

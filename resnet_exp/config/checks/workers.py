@@ -22,7 +22,7 @@ LABEL_BYTES = 8
 # Fewer cores for each GPU are worth a note: at 4 of them, FFCV files feed an H100 at most sizes.
 FEWEST_CORES = 4
 # As `DataFormat.images_a_core`, of image files with data.loader.decoder=compiled.
-COMPILED_A_CORE = 1100
+COMPILED_A_CORE = 1900
 # Where loader workers put their batches; Docker's default has 64 MB of it.
 SHARED = Path("/dev/shm")
 
