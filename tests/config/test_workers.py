@@ -66,12 +66,12 @@ def test_processes_are_no_more_than_have_room_for_their_batches(cores: pytest.Mo
         ("hardware=h100x8 data=ffcv", 32, None),
         ("hardware=h100x8 data=synthetic", 1, None),
         ("hardware=cpu data=ffcv", 1, None),
-        ("hardware=h100x8 data=ffcv", 31, "31 CPU cores for 8 GPUs; one loads about 2,900 images/s with data=ffcv: the "
+        ("hardware=h100x8 data=ffcv", 31, "31 CPU cores for 8 GPUs; one loads about 4,100 images/s with data=ffcv: the "
          "GPUs will wait for data; ask for 4 cores or more for each"),
         ("hardware=h100x1 data=imagefolder", 2, "2 CPU cores for 1 GPU; one "
-         "loads about 1,100 images/s with data=imagefolder: the GPUs will wait for data; ask for 4 cores or more for "
+         "loads about 1,900 images/s with data=imagefolder: the GPUs will wait for data; ask for 4 cores or more for "
          "each, or use data=ffcv"),
-        ("hardware=h100x1 data=imagefolder data.loader.decoder=pillow", 1, "1 CPU core for 1 GPU; one loads about 590 "
+        ("hardware=h100x1 data=imagefolder data.loader.decoder=pillow", 1, "1 CPU core for 1 GPU; one loads about 630 "
          "images/s with data=imagefolder: the GPUs will wait for data; ask for 4 cores or more for each, or use "
          "data=ffcv"),
     ],
