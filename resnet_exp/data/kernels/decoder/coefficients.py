@@ -18,10 +18,8 @@ ZIGZAG = [
     for step in range(max(0, total - 7), min(total, 7) + 1)
 ]
 ORDER = [*ZIGZAG, *[BLOCK] * END]
-# Numbers of a block in memory: its coefficients, one beside it, and others for the next one to begin at 16 bytes.
+# Numbers of a block in memory: its coefficients, and one beside it; a multiple of eight.
 BLOCK_ROOM = BLOCK + 8
-
-
 # Bits that the first of two codes may take with its number: `passed` passes 55.
 MOST_FIRST = 55 - INDEX_BITS
 
