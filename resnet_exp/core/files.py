@@ -26,10 +26,10 @@ def is_full(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_regular(path: str | Path) -> Iterator[BinaryIO]:
+def open_regular(path: str | Path, buffering: int = -1) -> Iterator[BinaryIO]:
     """A regular file to read; raises `OSError` for a pipe or device, which could block its reader forever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
+    with open(descriptor, "rb", buffering) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         yield file
@@ -37,7 +37,7 @@ def open_regular(path: str | Path) -> Iterator[BinaryIO]:
 
 def read_bytes(path: str | Path) -> bytes:
     """The content of a regular file; raises `OSError` for a pipe or device."""
-    with open_regular(path) as file:
+    with open_regular(path, buffering=0) as file:
         return file.read()
 
 

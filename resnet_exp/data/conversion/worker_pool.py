@@ -51,7 +51,6 @@ class WorkerPool:
         self._current = mmap(-1, size * CURRENT.size)
         self._members: list[_Member] = []
         # A garbage collection in a worker would write to, and so copy, the memory that it shares with this process.
-        gc.collect()
         gc.freeze()
         for slot in range(size):
             CURRENT.pack_into(self._current, slot * CURRENT.size, NOTHING)

@@ -76,12 +76,29 @@ def put(piece: int, place: Place, bits: np.uint64, count: int) -> Place:
 
 
 @inlined
+def _copied(work: Work, bit: int, count: int, place: Place) -> Place:
+    read = load_word(work.codes, bit >> 3) << (bit & 7)
+    return put(work.piece, place, (read >> (WORD_BITS - count)) << (WORD_BITS - count), count)
+
+
+@inlined
 def copied_to(work: Work, bit: int, end: int, place: Place) -> Place:
     """Copy the bits from `bit` to `end`."""
+    # To where a byte begins, then whole words: none of them waits for the one before.
+    count = min(8 - (place.bit & 7), end - bit)
+    if count > 0:
+        place = _copied(work, bit, count, place)
+        bit += count
+    words = (end - bit) >> 6
+    at, to, skipped = bit >> 3, place.bit >> 3, bit & 7
+    for _ in range(words):
+        word = (load_word(work.codes, at) << skipped) | (load_word(work.codes, at + 1) >> (8 - skipped))
+        store_word(work.piece, to, word)
+        at, to = at + 8, to + 8
+    bit, place = bit + WORD_BITS * words, Place(place.bit + WORD_BITS * words, place.pending)
     while bit < end:
         count = min(COPIED_BITS, end - bit)
-        read = load_word(work.codes, bit >> 3) << (bit & 7)
-        place = put(work.piece, place, (read >> (WORD_BITS - count)) << (WORD_BITS - count), count)
+        place = _copied(work, bit, count, place)
         bit += count
     return place
 
@@ -107,8 +124,13 @@ def position(bits: Bits) -> int:
 
 
 @inlined
-def _quick(work: Work, base: int, bits: Bits) -> int:
-    return load_entry(work.entries, base + int(np.int64(bits.word >> (WORD_BITS - INDEX_BITS))))
+def _quick(work: Work, base: int, word: np.uint64) -> int:
+    return load_entry(work.entries, base + int(np.int64(word >> (WORD_BITS - INDEX_BITS))))
+
+
+@inlined
+def _too_many(at: int, entry: int) -> bool:
+    return at + ((entry >> NEED) & NEED_MASK) > BLOCK
 
 
 @inlined
@@ -116,21 +138,30 @@ def _others(work: Work, bits: Bits, base: int) -> tuple[bool, Bits]:
     """Pass the codes of a block without its first; False if they are none."""
     at = 1
     while at < BLOCK:
-        entry = _quick(work, base, bits)
-        if at + ((entry >> NEED) & NEED_MASK) > BLOCK:
+        entry = _quick(work, base, bits.word)
+        if _too_many(at, entry):
             least = INDEX_BITS + 1 if entry == UNKNOWN else 1
             entry = entry_of(work.entries, base, OTHERS, least, bits.word)
-            if at + ((entry >> NEED) & NEED_MASK) > BLOCK:
+            if _too_many(at, entry):
                 return False, bits
-        bits = passed(work.codes, bits, entry & BITS_MASK)
-        at += entry >> STEP
+            bits, at = passed(work.codes, bits, entry & BITS_MASK), at + (entry >> STEP)
+            continue
+        count, at = entry & BITS_MASK, at + (entry >> STEP)
+        if at >= BLOCK:
+            return True, passed(work.codes, bits, count)
+        # The bits of a second entry are there: each has 26 at most, an index and a number of 15.
+        entry = _quick(work, base, bits.word << count)
+        if _too_many(at, entry):
+            bits = passed(work.codes, bits, count)
+            continue
+        bits, at = passed(work.codes, bits, count + (entry & BITS_MASK)), at + (entry >> STEP)
     return True, bits
 
 
 @inlined
 def difference_of(work: Work, bits: Bits, base: int) -> tuple[bool, int, Bits]:
     """Pass a first coefficient's difference; False if there is none."""
-    entry = _quick(work, base, bits)
+    entry = _quick(work, base, bits.word)
     if entry == UNKNOWN:
         entry = entry_of(work.entries, base, FIRST, INDEX_BITS + 1, bits.word)
     length, size = entry & BITS_MASK, entry >> NEED
