@@ -73,7 +73,7 @@ def _load_word(_typing: Any, address: Any, at: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bswap(builder.load(_place(builder, arguments, WORD), align=1))
+        return builder.bswap(builder.load(_place(builder, arguments, WORD, BYTE), align=1))
 
     return types.uint64(address, at), generate
 
@@ -83,7 +83,7 @@ def _store_word(_typing: Any, address: Any, at: Any, word: Any) -> Any:
     """Write a uint64 to the eight bytes that begin `at` bytes behind an address: its highest byte to the first one."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        builder.store(builder.bswap(arguments[2]), _place(builder, arguments, WORD), align=1)
+        builder.store(builder.bswap(arguments[2]), _place(builder, arguments, WORD, BYTE), align=1)
         return context.get_dummy_value()
 
     return types.void(address, at, word), generate
@@ -100,6 +100,16 @@ def _load_entry(_typing: Any, address: Any, at: Any) -> Any:
 
 
 @intrinsic
+def _load_number(_typing: Any, address: Any, at: Any) -> Any:
+    """Number `at` of the int64 that begin at an address."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.load(_place(builder, arguments, WORD), align=8)
+
+    return types.int64(address, at), generate
+
+
+@intrinsic
 def _store_short(_typing: Any, address: Any, at: Any, number: Any) -> Any:
     """Write number `at` of the int16 that begin at an address."""
 
@@ -110,13 +120,15 @@ def _store_short(_typing: Any, address: Any, at: Any, number: Any) -> Any:
     return types.void(address, at, types.int64), generate
 
 
-def _place(builder: Any, arguments: Any, kind: Any) -> Any:
-    base = builder.inttoptr(arguments[0], (BYTE if kind is WORD else kind).as_pointer())
+def _place(builder: Any, arguments: Any, kind: Any, step: Any = None) -> Any:
+    """Where a number of `kind` is; those are counted, or the `step` type where it is given."""
+    base = builder.inttoptr(arguments[0], (step or kind).as_pointer())
     return builder.bitcast(builder.gep(base, [arguments[1]]), kind.as_pointer())
 
 
 # As they are called from compiled code.
 load_word = cast(Callable[[int, int], np.uint64], _load_word)
 store_word = cast(Callable[[int, int, np.uint64], None], _store_word)
+load_number = cast(Callable[[int, int], int], _load_number)
 load_entry = cast(Callable[[int, int], int], _load_entry)
 store_short = cast(Callable[[int, int, int], None], _store_short)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from resnet_exp.data.kernels.intrinsics import load_entry, load_word, store_short, store_word
-from resnet_exp.data.kernels.jit import inlined
-from resnet_exp.data.kernels.lossless.huffman import BLOCK, INDEX_BITS, code_of
-from resnet_exp.data.kernels.lossless.numbers import END, LOW, NUMBER, STEP, number_of, steps_of
+from resnet_exp.data.kernels.intrinsics import load_entry, load_number, load_word, store_short, store_word
+from resnet_exp.data.kernels.jit import inlined, inner
+from resnet_exp.data.kernels.lossless.huffman import BLOCK, code_of
+from resnet_exp.data.kernels.lossless.numbers import BOTH, END, LOW, NUMBER, PAIR_BITS, STEP, number_of, steps_of
 from resnet_exp.data.kernels.lossless.units import WORD_BITS, Bits, Work, difference_of, passed
 
 # Where the coefficients are in a block, row by row, in the order of the codes; then beside it, for codes that are none
@@ -20,13 +20,41 @@ ZIGZAG = [
 ORDER = [*ZIGZAG, *[BLOCK] * END]
 # Numbers of a block in memory: its coefficients, and one beside it; a multiple of eight.
 BLOCK_ROOM = BLOCK + 8
-# Bits that the first of two codes may take with its number: `passed` passes 55.
-MOST_FIRST = 55 - INDEX_BITS
 
 
 @inlined
 def _looked_up(numbers: int, word: np.uint64) -> int:
-    return load_entry(numbers, int(np.int64(word >> (WORD_BITS - INDEX_BITS))))
+    return load_number(numbers, int(np.int64(word >> (WORD_BITS - PAIR_BITS))))
+
+
+@inner
+def _alone(work: Work, values: int, entry: int, word: np.uint64) -> tuple[bool, int, int, int]:
+    """A code whose number, or itself, is longer than an index."""
+    length, symbol = entry & LOW, (entry >> NUMBER) & LOW
+    if entry == 0:
+        base = int(np.int64(load_word(values, 24)))
+        length, symbol = code_of(work.entries, base, PAIR_BITS + 1, word)
+    size, value = symbol & 15, 0
+    if size > 0:
+        value = number_of(int(np.int64((word << length) >> (WORD_BITS - size))), size)
+    return length > 0, steps_of(symbol), value, length + size
+
+
+@inlined
+def _is_whole(entry: int) -> bool:
+    return (entry >> STEP) & LOW > 0
+
+
+@inlined
+def _put_pair(order: int, block: int, at: int, entry: int) -> tuple[int, int]:
+    """Write what an entry stands for, up to the end of the block; returns what comes next, and the bits passed."""
+    first = at + ((entry >> STEP) & LOW)
+    store_short(block, load_entry(order, first - 1), entry >> NUMBER)
+    if first >= BLOCK:
+        return first, entry & LOW
+    at += (entry >> BOTH + STEP) & LOW
+    store_short(block, load_entry(order, at - 1), entry >> BOTH + NUMBER)
+    return at, (entry >> BOTH) & LOW
 
 
 @inlined
@@ -47,25 +75,17 @@ def read_block(work: Work, order: int, bits: Bits, values: int, block: int) -> t
     numbers, at = int(np.int64(load_word(values, 32))), 1
     while good and at < BLOCK:
         entry = _looked_up(numbers, bits.word)
-        count, steps, value = entry & LOW, (entry >> STEP) & LOW, entry >> NUMBER
-        if steps == 0:
-            length, symbol = count, value & LOW
-            if entry == 0:
-                base = int(np.int64(load_word(values, 24)))
-                length, symbol = code_of(work.entries, base, INDEX_BITS + 1, bits.word)
-            size, steps, value = symbol & 15, steps_of(symbol), 0
-            if size > 0:
-                value = number_of(int(np.int64((bits.word << length) >> (WORD_BITS - size))), size)
-            count, good = length + size, length > 0
-        at += steps
-        store_short(block, load_entry(order, at - 1), value)
-        # Bits for a second one are there, in most cases: to look it up at once takes 0.97 of the time.
-        if at < BLOCK and count <= MOST_FIRST:
-            entry = _looked_up(numbers, bits.word << count)
-            more = (entry >> STEP) & LOW
-            if more > 0:
-                at += more
-                store_short(block, load_entry(order, at - 1), entry >> NUMBER)
-                count += entry & LOW
+        if not _is_whole(entry):
+            good, steps, value, count = _alone(work, values, entry, bits.word)
+            at += steps
+            store_short(block, load_entry(order, at - 1), value)
+        else:
+            at, count = _put_pair(order, block, at, entry)
+            # Bits for a second entry are there: neither has more than an index.
+            if at < BLOCK:
+                entry = _looked_up(numbers, bits.word << count)
+                if _is_whole(entry):
+                    at, more = _put_pair(order, block, at, entry)
+                    count += more
         bits = passed(work.codes, bits, count)
     return good and (at == BLOCK or at > END), bits

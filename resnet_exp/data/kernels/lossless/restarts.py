@@ -24,7 +24,6 @@ from resnet_exp.data.kernels.jpeg import (
 )
 from resnet_exp.data.kernels.lossless.header import MOST_ADDED, Header, rewrite
 from resnet_exp.data.kernels.lossless.huffman import (
-    INDEX_BITS,
     OTHERS,
     ROOM,
     TABLE_BYTES,
@@ -33,7 +32,7 @@ from resnet_exp.data.kernels.lossless.huffman import (
     base_of,
     prepare,
 )
-from resnet_exp.data.kernels.lossless.numbers import prepare_numbers
+from resnet_exp.data.kernels.lossless.numbers import PAIR_BITS, Pairs, prepare_numbers
 from resnet_exp.data.kernels.lossless.units import (
     VALUE_BYTES,
     WORD_BITS,
@@ -69,7 +68,7 @@ class Memory(NamedTuple):
     last: Pixels  # those that `entries` are made of
     selected: Pixels
     entries: Entries
-    numbers: Entries  # of each table of other coefficients; none where coefficients are not read
+    numbers: Pairs  # of each table of other coefficients; none where coefficients are not read
     values: Numbers
 
 
@@ -177,7 +176,7 @@ def _prepared(memory: Memory, kind: int, number: int) -> bool:
         return True
     good = prepare(memory.entries, kind, number, table)
     if good and kind == OTHERS and len(memory.numbers) > 0:
-        prepare_numbers(memory.numbers[number << INDEX_BITS : (number + 1) << INDEX_BITS], table)
+        prepare_numbers(memory.numbers[number << PAIR_BITS : (number + 1) << PAIR_BITS], table)
     for place in range(TABLE_BYTES):
         last[place] = table[place] if good else NO_TABLE
     return good
@@ -194,7 +193,7 @@ def prepare_tables(memory: Memory, header: Header) -> bool:
             place, base = VALUE_BYTES * component + 8 * (2 + kind), np.uint64(base_of(kind, number))
             store_word(memory.values.ctypes.data, place, base)
         number = int(np.int64(memory.selected[OTHERS, component]))
-        address = memory.numbers.ctypes.data + (number << INDEX_BITS) * memory.numbers.itemsize
+        address = memory.numbers.ctypes.data + (number << PAIR_BITS) * memory.numbers.itemsize
         store_word(memory.values.ctypes.data, VALUE_BYTES * component + 32, np.uint64(address))
     return True
 
@@ -244,6 +243,6 @@ def memory_for(size: int, writes: bool = True) -> Memory:
         last=np.full((2, TABLES, TABLE_BYTES), NO_TABLE, np.uint8),
         selected=np.zeros((2, COLORS), np.uint8),
         entries=np.zeros(2 * TABLES * ROOM, np.int32),
-        numbers=np.zeros(0 if writes else TABLES << INDEX_BITS, np.int32),
+        numbers=np.zeros(0 if writes else TABLES << PAIR_BITS, np.int64),
         values=np.zeros(VALUE_BYTES // 8 * COLORS, np.int64),
     )
