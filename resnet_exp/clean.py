@@ -51,10 +51,19 @@ def main(arguments: list[str] | None = None) -> int:
         if not sys.stdin.isatty():
             console.complain("nothing was removed, since there is no terminal to ask; --yes removes without asking")
             return EXIT_FAILED
-        if input("remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+        if not _agreed():
             console.say("nothing was removed")
             return EXIT_DONE
     return _remove_all(found.items)
+
+
+def _agreed() -> bool:
+    """Ask. The end of the input (Ctrl-D) is a no."""
+    try:
+        return input("remove all of this? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        console.say("")
+        return False
 
 
 def parser() -> argparse.ArgumentParser:

@@ -211,10 +211,10 @@ def test_partial_files_and_caches_that_nobody_has_used(tmp_path: Path) -> None:
 def test_it_asks(tmp_path: Path) -> None:
     run = finished(tmp_path / "runs", "plain")
     words = [sys.executable, "-m", "resnet_exp", "clean", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
-    for answer, there in (("n", True), ("y", False)):
+    for typed, there in (("n\r", True), ("\x04", True), ("y\r", False)):  # Ctrl-D is a no
         terminal = Terminal(words)
         terminal.read_until(r"remove all of this\? \[y/N\] ")
-        terminal.type(f"{answer}\r")
+        terminal.type(typed)
         terminal.read_until(None)
         assert terminal.exit_code() == 0 and run.checkpoints.exists() == there
 
