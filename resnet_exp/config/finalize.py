@@ -225,8 +225,14 @@ def _class_names(composed: DictConfig) -> list[str]:
         if remote:
             raise RequestError(f"{error}, or data.loader.remote={remote} a train.json with the classes") from error
         raise
+    root = image_tree.folder(folder)
     if not names:
-        raise RequestError(image_tree.no_classes(image_tree.folder(folder) / "train"))
+        raise RequestError(image_tree.no_classes(root / "train", root))
+    if len(names) == 1:
+        raise RequestError(
+            f"dataset.dir: {root / 'train'} holds one class, {names[0]}; a classifier needs two or more: add a folder "
+            "for each of the others"
+        )
     return names
 
 

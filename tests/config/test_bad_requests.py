@@ -151,6 +151,11 @@ WRONG_TREES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (shutil.rmtree(root / "train"), (root / "train").mkdir()),
         f"dataset.dir: TMP/tree/train holds no class folders; {LAYOUT}",
     ),
+    "one class": (
+        lambda root: [shutil.rmtree(root / split / "dog") for split in ("train", "val")],
+        "dataset.dir: TMP/tree/train holds one class, cat; a classifier needs two or more: add a folder for each of "
+        "the others",
+    ),
     "an empty class": (
         lambda root: [file.unlink() for file in (root / "train" / "dog").iterdir()],
         "dataset.dir: TMP/tree/train/dog holds no images (.jpg, .jpeg, .jfif, .png, .ppm, .bmp, .pgm, .tif, .tiff, "

@@ -125,6 +125,10 @@ def classes_alone(root: Path) -> None:
     class_of(root)
 
 
+def images_alone(root: Path) -> None:
+    (root / "1.jpg").touch()
+
+
 def tars(root: Path) -> None:
     for name in image_layouts.IMAGENET_TARS:
         (root / name).touch()
@@ -158,6 +162,11 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str, str, bool]] = {
     "other names": (other_names, "", "it calls them otherwise: ", True),
     "no splits": (
         classes_alone, "", "it holds n01440764 and no train and val: resnet_exp data split 'TMP/my data'", False,
+    ),
+    "no classes": (
+        images_alone, "",
+        "it holds images such as 1.jpg: put those of each class into a folder of its own there, "
+        "then resnet_exp data split 'TMP/my data'", False,
     ),
     "no val": (
         lambda root: class_of(root / "train"), "",

@@ -79,9 +79,10 @@ def _splits(survey: Survey) -> Findings:
 
 
 def _classes(survey: Survey) -> Findings:
-    for names in survey.classes.values():
+    for split, names in survey.classes.items():
         if len(names) == 1:
-            yield ImageFinding("classes", "bad", f"one class, {printable(names[0])}", "add the others: two or more")
+            found = f"one class{f' in {split}' * bool(split)}, {printable(names[0])}"
+            yield ImageFinding("classes", "bad", found, "add the others: two or more")
     empty = [
         f"{split}/{name}".lstrip("/")
         for split in survey.classes

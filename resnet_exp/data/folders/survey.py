@@ -83,7 +83,7 @@ def survey(root: Path, quiet: bool) -> Survey:
     left_out = LeftOut()
     classes = {split: image_tree.class_names(root / split) for split in splits}
     if not any(classes.values()):
-        raise RequestError(image_tree.no_classes(root / splits[0]))
+        raise RequestError(image_tree.no_classes(root / splits[0], root))
     listed = [
         (split, classes[split][image.label], str(root / split / image.name))
         for split in splits

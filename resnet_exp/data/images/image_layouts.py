@@ -131,18 +131,25 @@ def _renamed(root: Path) -> str | None:
 
 
 def _flat(root: Path) -> str | None:
-    """A split has its images without class folders, or there are class folders and no splits."""
+    """There are images without class folders, or class folders without splits."""
     for split in ("val", "train"):
-        folder = root / split
-        images = [name for name in _names(folder, folders=False) if name.lower().endswith(IMAGE_SUFFIXES)]
-        if images and not _names(folder, folders=True):
-            return f"{split} holds images such as {images[0]}: {_sort_into_classes(folder)}"
+        if image := _unsorted(root / split):
+            return f"{split} holds images such as {image}: {_sort_into_classes(root / split)}"
+    if image := _unsorted(root):
+        way = f"put those of each class into a folder of its own there, then resnet_exp data split {_quoted(root)}"
+        return f"it holds images such as {image}: {way}"
     there = _names(root, folders=True)
     if there and not {"train", "val"}.intersection(there):
         return f"it holds {', '.join(there[:3])} and no train and val: resnet_exp data split {_quoted(root)}"
     if "train" in there and "val" not in there:
         return f"it has no val: resnet_exp data split {_quoted(root / 'train')} -o {_quoted(split_name(root))}"
     return None
+
+
+def _unsorted(folder: Path) -> str | None:
+    """The first image of a folder that has images and no folders of them."""
+    images = (name for name in _names(folder, folders=False) if name.lower().endswith(IMAGE_SUFFIXES))
+    return None if _names(folder, folders=True) else next(images, None)
 
 
 def split_name(root: Path) -> Path:

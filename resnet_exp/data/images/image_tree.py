@@ -277,7 +277,7 @@ def check_tree(
 def _check_classes(path: Path, names: dict[str, list[str]]) -> None:
     for split, found in names.items():
         if not found:
-            raise RequestError(no_classes(path / split))
+            raise RequestError(no_classes(path / split, path))
     train, val = (set(names.get(split, names["val"])) for split in SPLITS)
     missing, extra = sorted(train - val), sorted(val - train)
     if missing or extra:
@@ -288,9 +288,9 @@ def _check_classes(path: Path, names: dict[str, list[str]]) -> None:
         )
 
 
-def no_classes(split_dir: Path) -> str:
-    """What is said of a split without class folders."""
-    return f"dataset.dir: {split_dir} holds no class folders; {image_layouts.way_on(split_dir.parent)}"
+def no_classes(folder: Path, root: Path) -> str:
+    """What is said of a folder without class folders: a split below `root`, or `root` itself."""
+    return f"dataset.dir: {printable(folder)} holds no class folders; {image_layouts.way_on(root)}"
 
 
 def _few(names: list[str]) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED
 from resnet_exp.data.__main__ import main
+from resnet_exp.data.images.image_layouts import LAYOUT
 from support.photos import PhotoTree
 
 Check = Callable[[Path], tuple[int, dict[str, dict[str, Any]]]]
@@ -39,6 +40,9 @@ def spoil(root: Path, what: str) -> None:
     elif what == "empty class":
         for split in ("train", "val"):
             (root / split / "owl").mkdir()
+    elif what == "one class":
+        shutil.rmtree(root / "train" / "flower")
+        shutil.rmtree(root / "val" / "flower")
     elif what == "only in train":
         shutil.copytree(china, root / "train" / "owl")
         for number, path in enumerate(sorted((root / "train" / "owl").iterdir())):
@@ -76,6 +80,7 @@ def spoil(root: Path, what: str) -> None:
 FAULTS = {
     "truncated": ("bad unreadable", "1 image cannot be decoded (", "repair or remove"),
     "empty class": ("bad empty classes", "2 class folders without images: train/owl, val/owl", "add images, or remove"),
+    "one class": ("bad classes", "one class in val, china", "add the others: two or more"),
     "only in train": ("bad classes", "1 in train and not in val: owl", "give val these folders"),
     "in both": ("bad duplicates", "1 image in train and in val: top-1 would be too high: ", "remove one of each pair"),
     "two classes": ("bad duplicates", "1 image under two classes: one of them is wrong: ", "keep one of each"),
@@ -114,7 +119,14 @@ def test_a_good_folder(photo_tree: PhotoTree, check: Check, capfd: pytest.Captur
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty").mkdir()
-    for name, line in {"none": "is not a folder; give one", "empty": "holds no class folders; "}.items():
+    for name in ("empty", "flat", "beside/class"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "flat" / "1.jpg").touch()
+    lines = {
+        "none": "is not a folder; give one",
+        "empty": f"holds no class folders; {LAYOUT}\n",
+        "flat": "holds no class folders; it holds images such as 1.jpg: ",
+    }
+    for name, line in lines.items():
         assert main(["check", str(tmp_path / name)]) == EXIT_BAD_REQUEST
         assert line in capfd.readouterr().err
