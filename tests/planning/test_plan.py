@@ -103,12 +103,13 @@ def test_published_time_and_todays_price(run_cli: RunCli) -> None:
     cost = seconds / 3600 * 21.957642
     assert row(done.stdout, "cost") == f"about ${cost:.2f} to train, at $21.96 an hour (price of 2026-11-09)"
     assert row(done.stdout, "top-1") == "76.60% after as many epochs, 1 run, published"
-    assert row(done.stdout, "disk").startswith("up to 716 MB in the run folder, 102 MB when it is done; about 202 GB")
+    assert row(done.stdout, "disk").startswith("up to 716 MB in the run folder, 102 MB when it is done; about 378 GB")
     assert row(done.stdout, "state") == "not started"
     fast = run_cli(*P4D, "ssr=0.36", "speed=fast", module=PLAN)
     assert row(fast.stdout, "top-1").endswith(", published, with speed=faithful")
-    source = run_cli(*P4D, "ssr=0.36", "data.loader.write_mode=source", module=PLAN)
-    assert "about 157 GB of FFCV files" in row(source.stdout, "disk")
+    for mode, size in {"source": 157, "jpg": 73, "raw": 683}.items():
+        written = run_cli(*P4D, "ssr=0.36", f"data.loader.write_mode={mode}", module=PLAN)
+        assert f"about {size} GB of FFCV files" in row(written.stdout, "disk")
     words = ("data=imagefolder", "data.loader.decoder=compiled", "data.loader.index=true")
     indexed = run_cli(*P4D, "ssr=0.36", *words, module=PLAN)
     assert row(indexed.stdout, "disk").endswith("; about 3 GB of an index in data.cache_dir, written once")
