@@ -32,7 +32,7 @@ Converts an image folder, train and val, to FFCV files or MDS shards that every 
   resnet_exp convert dataset=imagenet dataset.dir=PATH verify=true
   resnet_exp convert dataset=imagenet dataset.dir=PATH data=streaming data.loader.remote=s3://BUCKET/FOLDER
 
-  data.loader.write_mode=proportion|raw|jpg   pixels, JPEG, or JPEG for data.loader.compress_probability of the images
+  data.loader.write_mode=raw|jpg|proportion   pixels, JPEG, or JPEG for data.loader.compress_probability of the images
   data.loader.write_mode=source               the JPEGs of the files, of every size: nothing is decoded
   data.loader.max_resolution=500              longest side in pixels; null keeps every size
   data.loader.jpeg_quality=90
@@ -115,7 +115,7 @@ def convert(config: RunConfig, most_skipped: int = 0) -> int:
         console.say(setting("data.loader.remote", str(remote.remote)))
         return EXIT_DONE
     for split, place in places.items():
-        console.say(f"{files.named(split, place)}  ({_bytes(place) / 2**20:,.1f} MiB)")
+        console.say(f"{files.named(split, place)}  ({byte_size(_bytes(place))})")
     return EXIT_DONE
 
 
