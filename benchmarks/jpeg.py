@@ -24,6 +24,7 @@ from torchvision.transforms import RandomResizedCrop
 
 from resnet_exp.core.terminal import console
 from resnet_exp.data.kernels.batch import make_scratch, to_read
+from resnet_exp.data.kernels.decoder.ready import sizes_of
 from resnet_exp.data.kernels.decoder.window import decode
 from resnet_exp.data.kernels.jit import kernel, sources_digest
 from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, decode_whole, window_for_crop
@@ -54,7 +55,7 @@ _run = _make(sources_digest())
 
 def passes(files: list[Bytes], points: list[Bytes], needs: list[Window], ours: bool = True) -> Callable[[], None]:
     """A function that decodes every image once."""
-    scratch = make_scratch(*SHAPE, 176)
+    scratch = make_scratch(sizes_of(*SHAPE), 176)
 
     def work() -> None:
         for file, known, need in zip(files, points, needs, strict=True):

@@ -21,6 +21,7 @@ from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.data.contract import IGNORED, Batch, Split
 from resnet_exp.data.device_copy import DeviceCopy, use_device_of
 from resnet_exp.data.kernels.batch import Samples, Scratch, load, make_scratch, to_read
+from resnet_exp.data.kernels.decoder.ready import Sizes, sizes_of
 from resnet_exp.data.kernels.randaugment import NOTHING, augment_with
 from resnet_exp.data.kernels.resize import Numbers, Pixels
 from resnet_exp.data.kernels.rule import AS_FFCV, AS_FFCV_SCHEDULED, AS_PILLOW, Rule, rule_of
@@ -141,7 +142,7 @@ class _Memory:
 
     def __init__(self, split: Split, as_pillow: bool) -> None:
         """Allocate slots: one batch in use, one in the making, and those that are ready."""
-        self._split, self._as_pillow, self._room = split, as_pillow, (0, 0)
+        self._split, self._as_pillow, self._sizes = split, as_pillow, sizes_of(0, 0)
         self._scratch: list[Scratch] = []
         count = split.prefetch_factor + 2
         self.slots: list[Slot]
@@ -153,10 +154,10 @@ class _Memory:
 
     def scratch(self, samples: Samples) -> list[Scratch]:
         """Memory of each thread that decodes, large enough for these images; it grows."""
-        room = max(self._room[0], int(samples.height.max())), max(self._room[1], int(samples.width.max()))
-        if room != self._room:
-            self._room = room
-            self._scratch = [make_scratch(*room, self._split.crop) for _ in range(decoders(self._split))]
+        sizes = Sizes(*map(max, self._sizes, sizes_of(samples.height, samples.width)))
+        if sizes != self._sizes:
+            self._sizes = sizes
+            self._scratch = [make_scratch(sizes, self._split.crop) for _ in range(decoders(self._split))]
         return self._scratch
 
 

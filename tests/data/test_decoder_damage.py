@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from resnet_exp.data.kernels.batch import load, make_scratch, to_read
+from resnet_exp.data.kernels.decoder.ready import sizes_of
 from resnet_exp.data.kernels.rule import AS_FFCV, AS_PILLOW
 from support.damaged_jpegs import rule_for, sample_of, segment, segments_of
 from support.jpegs import Bytes
@@ -23,7 +24,7 @@ SIDE = 32
 def loaded(jpeg: bytes, like: int) -> tuple[int, Bytes]:
     """What the decoder says of a JPEG, and all of its pixels, as a loader makes them."""
     out, number = np.zeros((1, SIDE, SIDE, 3), np.uint8), np.zeros(1, np.int64)
-    sample, scratch = sample_of(SIDE, SIDE, len(jpeg), 0), make_scratch(2 * SIDE, 2 * SIDE, SIDE)
+    sample, scratch = sample_of(SIDE, SIDE, len(jpeg), 0), make_scratch(sizes_of(2 * SIDE, 2 * SIDE), SIDE)
     status = number.copy()
     data, rule = to_read(np.frombuffer(jpeg, np.uint8).copy()), rule_for(like, False, SIDE)
     load(data, sample, rule, scratch, number, out, status)

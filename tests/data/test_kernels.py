@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import resnet_exp
 from resnet_exp.data.kernels import jit
 from resnet_exp.data.kernels.batch import make_scratch, resized
+from resnet_exp.data.kernels.decoder.ready import sizes_of
 from resnet_exp.data.kernels.jpeg import Window
 from resnet_exp.data.kernels.resize import Floats, Pixels, area_taps
 from support.paths import TESTS
@@ -75,7 +76,7 @@ def test_a_resized_crop_is_sums_of_floats_in_a_fixed_order(size: int, side: int,
     pixels[:, -1] = 255
     high, wide = (int(random.integers(size, limit + 1)) for limit in pixels.shape[:2])
     top, left = int(random.integers(0, side - high + 1)), side + 7 - wide
-    scratch, out = make_scratch(side, side + 7, size), np.empty((size, size, 3), np.uint8)
+    scratch, out = make_scratch(sizes_of(side, side + 7), size), np.empty((size, size, 3), np.uint8)
     box = (float(top), float(left), float(high), float(wide))
     resized(
         pixels.reshape(-1), Window(0, 0, side, side + 7), (side, side + 7), box, box, False, flip, out,
@@ -138,4 +139,4 @@ def test_code_that_cannot_be_kept_is_said_once(
 
 
 def test_the_row_of_sums_reaches_one_number_beyond_the_last_pixel() -> None:
-    assert len(make_scratch(375, 500, 176).row) == 3 * 500 + 1
+    assert len(make_scratch(sizes_of(375, 500), 176).row) == 3 * 500 + 1

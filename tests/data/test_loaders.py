@@ -27,6 +27,7 @@ from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.ffcv.pages import held_pages
 from resnet_exp.data.kernels.batch import load, make_scratch, resized
 from resnet_exp.data.kernels.crops import Crop, crop_of, logarithms, random_box, resized_center_crop
+from resnet_exp.data.kernels.decoder.ready import sizes_of
 from resnet_exp.data.kernels.jpeg import Window
 from resnet_exp.data.kernels.rng import CROP, FLIP, epoch_key, seed_stream, uniform
 from support.loaders import epoch_of, file_settings, open_loader, same, split_of
@@ -156,7 +157,7 @@ def resize_ours(
 
 def image_of(pixels: np.ndarray[Any, Any], crop: Crop, size: int, flip: bool, bilinear: bool) -> Any:
     height, width = pixels.shape[:2]
-    scratch, out = make_scratch(height, width, size), np.empty((size, size, 3), np.uint8)
+    scratch, out = make_scratch(sizes_of(height, width), size), np.empty((size, size, 3), np.uint8)
     top, left, high, wide = map(float, crop.box)
     resized(
         pixels.reshape(-1), Window(0, 0, height, width), (height, width), crop.exact, (top, left, high, wide),

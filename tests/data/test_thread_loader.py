@@ -18,7 +18,7 @@ from resnet_exp.core.errors import RunFailed
 from resnet_exp.data.contract import IGNORED, Split
 from resnet_exp.data.kernels.batch import Samples
 from resnet_exp.data.kernels.resize import Pixels
-from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, in_order, shuffled
+from resnet_exp.data.thread_loader import Indices, Stored, ThreadLoader, _Memory, in_order, shuffled
 from support.loaders import split_of
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -92,6 +92,23 @@ def test_memory_is_used_again_when_its_batch_is_not_in_use() -> None:
     kept = loader._memory
     assert {images.data_ptr() for images, _ in loader} == {pixels for pixels, _ in places}, "the next epoch's too"
     assert loader._memory is kept is not None
+
+
+def test_memory_is_for_the_largest_image_and_not_for_the_longest_sides() -> None:
+    """A wide and a high image, in a batch or one after the other."""
+
+    def size(memory: Any) -> int:
+        return memory.nbytes if isinstance(memory, np.ndarray) else sum(map(size, memory))
+
+    def samples(heights: list[int], widths: list[int]) -> Samples:
+        high, wide = np.array(heights), np.array(widths)
+        return Samples(high > 0, high, wide, high, high, high, high.astype(np.uint64))
+
+    split: Split = split_of("", crop=32)  # pyright: ignore[reportArgumentType]
+    together, apart = _Memory(split, False), _Memory(split, False)
+    apart.scratch(samples([1], [30_000]))
+    several = together.scratch(samples([1, 30_000], [30_000, 1])), apart.scratch(samples([30_000], [1]))
+    assert all(size(scratch) < 2**25 for each in several for scratch in each)
 
 
 def test_a_job_begins_when_an_earlier_result_is_done_with() -> None:

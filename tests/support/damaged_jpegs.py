@@ -13,6 +13,7 @@ import numpy as np
 
 from resnet_exp.data.kernels.batch import Samples, load, make_scratch, to_read
 from resnet_exp.data.kernels.crops import logarithms
+from resnet_exp.data.kernels.decoder.ready import sizes_of
 from resnet_exp.data.kernels.jpeg import measure
 from resnet_exp.data.kernels.lossless import source
 from resnet_exp.data.kernels.lossless.points import BASIS, PRIME, VALUES, locate, most_words
@@ -133,7 +134,7 @@ class Loader:
         if not 0 < shape[0] * shape[1] <= MOST_PIXELS:
             return False
         if shape not in self._scratch:
-            self._scratch[shape] = guarded(make_scratch(*shape, SIDE), self._behind, self._kept)
+            self._scratch[shape] = guarded(make_scratch(sizes_of(*shape), SIDE), self._behind, self._kept)
         side, like = int(random.integers(1, SIDE + 1)), int(random.choice([AS_FFCV, AS_FFCV_SCHEDULED, AS_PILLOW]))
         out = self._out.hold(np.zeros((1, side, side, 3), np.uint8), self._behind)
         rule = rule_for(like, bool(random.integers(4)), side, int(random.integers(2**30)))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resnet_exp.data.kernels.batch import make_scratch, to_read
+from resnet_exp.data.kernels.decoder.ready import sizes_of
 from resnet_exp.data.kernels.decoder.window import decode
 from resnet_exp.data.kernels.jit import kernel, sources_digest
 from resnet_exp.data.kernels.jpeg import EIGHTHS, Window, decode_whole, measure, window_for_crop
@@ -55,7 +56,7 @@ class Decoders:
         """`shape` is height and width in pixels."""
         # Small images may have larger headers than pixels.
         self._shape, room = shape, (max(shape[0], 200), max(shape[1], 200))
-        self._scratch = make_scratch(*room, 32)
+        self._scratch = make_scratch(sizes_of(*room), 32)
         self._whole, self._out = (np.empty_like(self._scratch.decoded) for _ in range(2))
 
     def decode(

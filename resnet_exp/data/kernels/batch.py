@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from resnet_exp.data.kernels.crops import Box, Crop, ExactBox
 from resnet_exp.data.kernels.decoder.colors import BEYOND
-from resnet_exp.data.kernels.decoder.ready import Decoder, make_decoder
+from resnet_exp.data.kernels.decoder.ready import Decoder, Sizes, make_decoder
 from resnet_exp.data.kernels.decoder.window import decode
 from resnet_exp.data.kernels.intrinsics import take
 from resnet_exp.data.kernels.jit import inner, kernel, sources_digest
@@ -71,22 +71,22 @@ class Scratch(NamedTuple):
     decoder: Decoder
 
 
-def make_scratch(height: int, width: int, side: int) -> Scratch:
-    """Memory for images of at most `height` x `width` pixels and outputs of at most `side`."""
-    taps = 2 * max(height, width) + 2 * side
+def make_scratch(sizes: Sizes, side: int) -> Scratch:
+    """Memory for images of at most these sizes and outputs of at most `side`, in pixels."""
+    taps = 2 * sizes.side + 2 * side
     return Scratch(
-        decoded=np.empty(height * width * 3 + BEYOND, np.uint8),
+        decoded=np.empty(sizes.pixels * 3 + BEYOND, np.uint8),
         # Of a JPEG; one that is larger than its pixels is decoded whole.
-        header=np.empty(height * width * 3 + MOST_ADDED, np.uint8),
+        header=np.empty(sizes.pixels * 3 + MOST_ADDED, np.uint8),
         # One more than is used: `weighted_pixel` reads four numbers at a time.
-        row=np.zeros(3 * width + 1, np.float32),
+        row=np.zeros(3 * sizes.width + 1, np.float32),
         numbers=np.empty(2 * side, np.int64),
         weights=np.empty(2 * taps, np.float32),
         stream=np.empty(1, np.uint64),
         image=np.empty(side * side * 3, np.uint8),
         counts=np.empty((3, 256), np.int64),
         table=np.empty((3, 256), np.uint8),
-        decoder=make_decoder(height, width),
+        decoder=make_decoder(sizes),
     )
 
 

@@ -18,7 +18,7 @@ from resnet_exp.data.kernels.lossless.huffman import BLOCK, TABLES
 from resnet_exp.data.kernels.lossless.points import Part
 from resnet_exp.data.kernels.lossless.restarts import SLACK, Memory, memory_for, prepare_tables
 from resnet_exp.data.kernels.lossless.units import VALUE_BYTES
-from resnet_exp.data.kernels.resize import Pixels
+from resnet_exp.data.kernels.resize import Numbers, Pixels
 
 Shorts = npt.NDArray[np.int16]
 # Bytes before and behind a row of a component, which the arithmetic on rows reads and writes.
@@ -27,6 +27,24 @@ BESIDE = BEYOND
 FACTORS, PLANE, STRIDE, BLOCK_SIDE = 40, 48, 56, 64
 # The names of segments: their first five bytes as a number.
 JFIF_NAME, ADOBE_NAME = (int.from_bytes(name, "big") for name in (b"JFIF\0", b"Adobe"))
+
+
+class Sizes(NamedTuple):
+    """What memory depends on, of images: of each number the largest one, which need not be of the same image."""
+
+    side: int  # in pixels
+    width: int
+    pixels: int
+    line: int  # bytes of a row of a component
+    plane: int  # of all of its rows
+
+
+def sizes_of(heights: int | Numbers, widths: int | Numbers) -> Sizes:
+    """Of images of these sides, in pixels."""
+    lines = 2 * SIDE * -(-widths // (2 * SIDE)) + 2 * BESIDE
+    planes = 2 * SIDE * -(-heights // (2 * SIDE)) * lines
+    each = np.maximum(heights, widths), widths, heights * widths, lines, planes
+    return Sizes(*(int(np.max(numbers)) for numbers in each))
 
 
 class Decoder(NamedTuple):
@@ -42,20 +60,18 @@ class Decoder(NamedTuple):
     lines: Pixels  # of two colors, at the size of the image
 
 
-def make_decoder(height: int, width: int) -> Decoder:
-    """Memory for images of at most `height` x `width` pixels."""
-    wide = 2 * SIDE * -(-width // (2 * SIDE)) + 2 * BESIDE
-    high = 2 * SIDE * -(-height // (2 * SIDE))
+def make_decoder(sizes: Sizes) -> Decoder:
+    """Memory for images of at most these sizes."""
     return Decoder(
         # A JPEG that is larger than its pixels is not decoded here.
-        memory=memory_for(COLORS * height * width, writes=False),
+        memory=memory_for(COLORS * sizes.pixels, writes=False),
         order=np.array(ORDER, np.int32),
         block=np.zeros(BLOCK_ROOM, np.int16),
         tables=np.zeros(TABLES * BLOCK, np.int16),
         fast_factors=np.array(FAST_FACTORS, np.int64),
         factors=np.zeros(COLORS * BLOCK, np.int16),
-        planes=np.zeros(COLORS * high * wide, np.uint8),
-        lines=np.zeros(2 * wide, np.uint8),
+        planes=np.zeros(COLORS * sizes.plane, np.uint8),
+        lines=np.zeros(2 * sizes.line, np.uint8),
     )
 
 
