@@ -12,6 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig
 
+from resnet_exp.config.identity import outcome
 from resnet_exp.config.overrides.hydra_errors import explain_error
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import RequestError
@@ -84,7 +85,8 @@ def plan_sweep(
         search: as in `Sweep`.
 
     Raises:
-        RequestError: a run cannot be composed, or the runs would lie in several folders or sweeps.
+        RequestError: a run cannot be composed, two that differ have one run id, or the runs would lie in several
+            folders or sweeps.
     """
     composer = RunComposer(loader, master, remote)
     runs: dict[str, PlannedRun] = {}
@@ -95,7 +97,7 @@ def plan_sweep(
         varied = tuple(override for override in overrides if override not in shared)
         config = _composed(composer, jobs, overrides, varied)
         planned = PlannedRun(config, tuple(filter_overrides(list(overrides))), varied)
-        runs.setdefault(planned.run_id, planned)
+        _check_folder(runs.setdefault(planned.run_id, planned), planned)
         requested_ids.append(planned.run_id)
         if time.monotonic() - began > 1:
             console.status(f"composing runs: {number + 1} of {len(jobs)}")
@@ -105,6 +107,15 @@ def plan_sweep(
     planned_runs = list(runs.values())
     runs_dir = Path(_same("runs_dir", [run.config.runs_dir for run in planned_runs]))
     return Sweep(_name(planned_runs), runs_dir, planned_runs, requested_ids, continued, search)
+
+
+def _check_folder(first: PlannedRun, planned: PlannedRun) -> None:
+    """Refuse two runs that differ and would share a folder: only one of them would be trained."""
+    if first is not planned and outcome(first.config) != outcome(planned.config):
+        which = " and of ".join(" ".join(run.varied_overrides) for run in (first, planned))
+        raise RequestError(
+            f"run_id={planned.run_id} would be the folder of {which}; leave run_id out, and each run gets its own"
+        )
 
 
 def _composed(

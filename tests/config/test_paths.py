@@ -128,5 +128,6 @@ def test_a_run_of_odd_paths_trains_and_its_command_repeats_it(tmp_path: Path, wa
     assert not (tmp_path / "~").exists()
     again = warm_training.run(["resnet_exp", *words_of(result.command)], tmp_path, environ)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, f"already done: {run.path}")
-    several = warm_training.run(["resnet_exp.plan", "-m", *words_of(result.command), "seed=1,2"], tmp_path, environ)
+    shared = [word for word in words_of(result.command) if not word.startswith("run_id=")]
+    several = warm_training.run(["resnet_exp.plan", "-m", *shared, "seed=1,2"], tmp_path, environ)
     assert (several.returncode, several.stderr) == (0, "")

@@ -206,6 +206,13 @@ def test_wrong_sweeps_are_refused_in_one_line(case: str, asked: Asked, own: Call
     assert re.fullmatch(line, said.rstrip("\n")), said
 
 
+def test_runs_that_differ_never_share_a_folder(asked: Asked) -> None:
+    said = str(asked("-m", "hardware=cpu", "run_id=mine", "seed=1,2,1", code=2))
+    line = "run_id=mine would be the folder of seed=1 and of seed=2; leave run_id out, and each run gets its own\n"
+    assert said == line
+    assert chosen(asked("-m", "hardware=cpu", "run_id=mine", "seed=1,1"), "seed") == [(1,)]
+
+
 def test_installed_wheel_has_the_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
