@@ -115,7 +115,11 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, capsys: pytest.Capt
     write_run(tmp_path / "other", "one")
     (tmp_path / "other" / "one" / "result.json").rename(config.folder.result)
     assert api.train(config).top1 == result_of("one")["top1"]
-    assert "already done" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "already done" in said and "note: " not in said
+    api.train("hardware=cpu run_id=one data=synthetic seed=18 recipe=mild +algorithms=mixup")
+    note = "note: it was trained with other settings (seed=17, not 18; algorithms.mixup"
+    assert note in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("error", [RequestError("use another"), RunFailed("it ended"), RunStopped("go on")])

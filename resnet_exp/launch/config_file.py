@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import yaml
 from omegaconf import DictConfig, OmegaConf, basecontainer
 
 from resnet_exp.config.checks import import_check, validate
+from resnet_exp.config.identity import outcome
 from resnet_exp.config.overrides.hydra_errors import explain_error
 from resnet_exp.config.schema import TARGET, RunConfig, plain_values, run_config
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.files import read_bytes, write_text
+from resnet_exp.core.records import is_object
 from resnet_exp.runs.folder import RunFolder
 
 OURS = "resnet_exp."
@@ -64,6 +67,26 @@ def read_config(run: RunFolder) -> RunConfig:
     _refuse_earlier(run, config)
     validate.validate(config)
     return config
+
+
+def other_settings(run: RunFolder, config: RunConfig) -> list[str]:
+    """What counts in a run id and differs from the folder's configuration: ``ssr=0.1, not 0.2``."""
+    try:
+        before = stored_config(run)
+    except (OSError, ValueError, TypeError, yaml.YAMLError):
+        return []
+    there, now = (dict(_flat(asdict(each))) for each in (before, config))
+    keys = dict.fromkeys(key for each in (before, config) for key, _ in _flat(outcome(each)))
+    return [f"{key}={there.get(key)}, not {now.get(key)}" for key in keys if there.get(key) != now.get(key)]
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys and values of nested mappings."""
+    for name, value in values.items():
+        if is_object(value):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _refuse_earlier(run: RunFolder, config: RunConfig) -> None:

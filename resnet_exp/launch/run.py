@@ -24,7 +24,7 @@ from resnet_exp.core.machine import allocator, devices
 from resnet_exp.core.machine.cpu_shares import Cpus, shares_of
 from resnet_exp.core.terminal import console, program
 from resnet_exp.launch import preflight, rendezvous, summary
-from resnet_exp.launch.config_file import write_config
+from resnet_exp.launch.config_file import other_settings, write_config
 from resnet_exp.launch.dataset import check_same_data, read_data_set
 from resnet_exp.launch.mirroring import complete_mirror, is_brought, mirrored
 from resnet_exp.launch.prepare import describe_data, prepare_data
@@ -39,6 +39,8 @@ from resnet_exp.runs.result import Result, read_result
 
 # For the first node to write the configuration, and to bring the run from its mirror.
 FIRST_NODE_SECONDS, MIRROR_SECONDS = 600, 1800
+# Settings that a note names.
+SETTINGS_SHOWN = 3
 
 
 def launch_run(config: RunConfig, patience: float = 0) -> int:
@@ -123,6 +125,10 @@ def _show_done(folder: RunFolder, config: RunConfig) -> None:
     result = read_result(folder)
     assert result is not None
     console.say(f"already done: {folder.path}")
+    if differ := other_settings(folder, config):
+        rest = [f"and {len(differ) - SETTINGS_SHOWN} more"] * (len(differ) > SETTINGS_SHOWN)
+        shown = "; ".join([*differ[:SETTINGS_SHOWN], *rest])
+        console.say(f"note: it was trained with other settings ({shown}); another run_id trains with these")
     console.say(summary.table(result, folder.path, console.width()))
 
 
