@@ -73,4 +73,6 @@ def _refuse(word: str) -> NoReturn:
     shown = printable(word)
     if (Path(word) / "config.yaml").is_file():
         raise RequestError(f"{shown} is a run folder, not a command; use resnet_exp {TRAIN} {shown}")
+    if Path(word).is_dir():
+        raise RequestError(f"{shown} is a folder, not a command; use dataset.dir={shown}")
     raise RequestError(f"{shown} is not a command; {one_of(word, list(COMMANDS), ', or settings (ssr=0.5)')}")

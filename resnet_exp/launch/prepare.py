@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from resnet_exp.config.schema import RunConfig
+from resnet_exp.config.schema import NAMED_DATASETS, DatasetConfig, RunConfig
 from resnet_exp.core.errors import RequestError
 from resnet_exp.core.machine.devices import usable_cpus
 from resnet_exp.core.terminal import console
@@ -78,9 +78,17 @@ def _note_left_out(config: RunConfig, say: Say, splits: Sequence[str]) -> None:
 
 def _check_tree(config: RunConfig, splits: Sequence[str]) -> None:
     dataset = config.dataset
-    names = image_tree.check_tree(dataset.root, config.train_batch_size, dataset.min_images_per_class, splits)
-    if len(names) != dataset.num_classes:
-        raise RequestError(
-            f"dataset.dir={dataset.dir} has {len(names)} classes, dataset={dataset.name} says "
-            f"{dataset.num_classes}; use dataset=imagefolder or dataset.num_classes={len(names)}"
-        )
+    # Before the number of images: who takes a small folder for ImageNet needs no smaller batch.
+    found = len(image_tree.class_names(image_tree.folder(dataset.root) / splits[0]))
+    if found not in (0, dataset.num_classes):
+        raise RequestError(_other_classes(dataset, found))
+    image_tree.check_tree(dataset.root, config.train_batch_size, dataset.min_images_per_class, splits)
+
+
+def _other_classes(dataset: DatasetConfig, found: int) -> str:
+    """What is said of a folder with another number of classes than the configuration has."""
+    if dataset.name in NAMED_DATASETS:
+        fix = f"leave out dataset={dataset.name}, or set dataset.num_classes={found}"
+        return f"dataset.dir={dataset.dir} has {found} classes, dataset={dataset.name} {dataset.num_classes:,}; {fix}"
+    given = f"dataset.num_classes={dataset.num_classes}"
+    return f"{given} differs from the {found} classes of dataset.dir={dataset.dir}; leave it out"

@@ -72,6 +72,8 @@ def test_help_lists_the_commands_and_then_those_of_training(resnet_exp: RunCli) 
         (("repot", "runs"), "repot is not a command; did you mean report?"),
         (("xyz", "recipe=hot"), f"xyz is not a command; use one of {', '.join(COMMANDS)}, or settings (ssr=0.5)"),
         (("runs/mine",), "runs/mine is a run folder, not a command; use resnet_exp train runs/mine"),
+        (("runs",), "runs is a folder, not a command; use dataset.dir=runs"),
+        (("convert", "runs"), "runs is not key=value; use dataset.dir=runs"),
     ],
 )
 def test_a_mistyped_command(words: tuple[str, ...], says: str, resnet_exp: RunCli, tmp_path: Path) -> None:

@@ -128,6 +128,10 @@ REQUESTS = {
     "dataset.std=[0,1,1]": "dataset.std=[0.0, 1.0, 1.0]: use three numbers for red, green and blue, above 0",
     "model.num_classes=3": "model.num_classes=3 differs from the 10 classes of dataset=digits; leave model.num_classes "
     "out",
+    "dataset=imagenet dataset.dir=TMP/two": "dataset.dir=TMP/two has 2 classes, dataset=imagenet 1,000; leave out "
+    "dataset=imagenet, or set dataset.num_classes=2",
+    "dataset.dir=TMP/two dataset.num_classes=5": "dataset.num_classes=5 differs from the 2 classes of "
+    "dataset.dir=TMP/two; leave it out",
     "run_id=../x": "run_id=../x cannot name a folder; use letters, digits and . _ + -",
     "runs_dir=": "runs_dir is empty; use runs_dir=PATH",
     "runs_dir=/proc/x": "runs_dir=/proc/x cannot be written (No such file or directory); set runs_dir=PATH",
@@ -242,6 +246,7 @@ def refused(run_cli: RunCli, tmp_path: Path, *args: str) -> str:
 @pytest.mark.parametrize("request_line", REQUESTS)
 def test_a_bad_request_is_refused_in_one_line(request_line, run_cli, tmp_path):
     (tmp_path / "file").touch()
+    make_tree(tmp_path / "two")
     args = request_line.replace("TMP", str(tmp_path)).split()
     assert refused(run_cli, tmp_path, *args) == REQUESTS[request_line]
 

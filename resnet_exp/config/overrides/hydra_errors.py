@@ -50,6 +50,8 @@ def explain_error(error: Exception, words: Iterable[str] = (), key: str | None =
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, OverrideParseException):
+        if Path(error.override).is_dir():
+            return f"{error.override} is not key=value; use dataset.dir={error.override}"
         return f"{error.override} cannot be read as key=value; {_quoted(error.override)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _missing_option(error)
