@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sized
+from functools import partial
 from multiprocessing.util import get_temp_dir
 from typing import Any
 
@@ -95,7 +96,7 @@ class WorkerLoader(DataLoader[Batch]):
             num_workers=split.num_workers,
             persistent_workers=split.num_workers > 0,
             prefetch_factor=split.prefetch_factor if split.num_workers else None,
-            worker_init_fn=_begin_worker,
+            worker_init_fn=partial(_begin_worker, os.getpid()),
             # The default up to Python 3.13. Other ways import torch in each worker, and take no data set of lambdas.
             multiprocessing_context="fork" if split.num_workers else None,
             pin_memory=split.on_gpu,
@@ -151,10 +152,10 @@ def death_of_worker(error: Exception, *loaders: object) -> RunFailed | None:
     )
 
 
-def _begin_worker(worker: int) -> None:
+def _begin_worker(parent: int, worker: int) -> None:
     # A scheduler signals every process of a job, but workers must live until their rank has saved a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL, parent)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     worker_queue.send_errors(worker)

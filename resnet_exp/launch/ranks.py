@@ -96,7 +96,7 @@ def _start(
         pass_fds=[*([] if owner is None else [owner]), *terminal],
         # Otherwise a terminal would send Ctrl-C to ranks and data workers directly; `_wait` forwards it instead.
         start_new_session=True,
-        preexec_fn=partial(cpu_shares.begin_child, cpus),
+        preexec_fn=partial(cpu_shares.begin_child, os.getpid(), cpus),
     )
 
 

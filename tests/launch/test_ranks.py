@@ -256,7 +256,7 @@ def test_a_lone_rank_of_two_is_refused_in_one_line(
 
 
 def test_the_node_is_known_by_both_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external_ranks, "die_with_parent", lambda number: None)
+    monkeypatch.setattr(external_ranks, "die_with_parent", lambda number, parent: None)
     for name in external_ranks.SINGLE:
         # Restores it, which monkeypatch.delenv of a missing name would not.
         monkeypatch.setenv(name, "")

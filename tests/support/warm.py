@@ -134,7 +134,7 @@ def _start(kind: str, address: Path) -> subprocess.Popen[bytes]:
             env=environ,
             stdin=null,
             stdout=null,
-            preexec_fn=partial(die_with_parent, signal.SIGKILL),
+            preexec_fn=partial(die_with_parent, signal.SIGKILL, os.getpid()),
         )
 
 

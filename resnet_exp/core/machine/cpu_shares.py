@@ -59,9 +59,9 @@ def share_out(near: Sequence[Cpus], usable: Cpus) -> list[Cpus]:
     return shares if all(shares) else []
 
 
-def begin_child(cpus: Cpus | None) -> None:
-    """For `preexec_fn`: the child ends with its parent, and runs on these CPUs, None for those of its parent."""
-    die_with_parent(signal.SIGTERM)
+def begin_child(parent: int, cpus: Cpus | None) -> None:
+    """For `preexec_fn`: the child ends with its `parent`, and runs on these CPUs, None for those of its parent."""
+    die_with_parent(signal.SIGTERM, parent)
     if cpus:
         os.sched_setaffinity(0, cpus)
 

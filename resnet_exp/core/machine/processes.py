@@ -45,12 +45,20 @@ def variables_kept(names: Sequence[str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def die_with_parent(number: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent ends.
+def die_with_parent(number: signal.Signals, parent: int) -> None:
+    """Have the kernel send this process a signal when its parent ends, and end it now if the parent has.
 
     A parent that is killed with SIGKILL cannot end its children itself.
+
+    Args:
+        number: of the signal.
+        parent: process id of the parent, as it was known before it could end.
     """
     LIBC.prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        # It ended before the call, so no signal will come. Not `os.kill`: between fork and exec, the parent's handler
+        # would take the signal, and exec would go on.
+        os._exit(128 + number)
 
 
 def keep_memory() -> None:

@@ -131,7 +131,7 @@ def _run_writer(request: WriterRequest, lock: int) -> None:
         pass_fds=(lock,),
         # Workers are forked, and a fork has none of the threads that a numerical library started.
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        preexec_fn=partial(die_with_parent, signal.SIGKILL),
+        preexec_fn=partial(die_with_parent, signal.SIGKILL, os.getpid()),
     )
     try:
         _, errors = process.communicate()

@@ -63,9 +63,9 @@ class ImageWorker(ABC):
     settings: Settings
     waiting: deque[Any] = field(default_factory=deque, kw_only=True)
 
-    def run(self) -> None:
-        """Work until there is no more."""
-        die_with_parent(signal.SIGKILL)
+    def run(self, parent: int) -> None:
+        """Work until there is no more, or the process `parent` ends."""
+        die_with_parent(signal.SIGKILL, parent)
         keep_memory()
         warnings.simplefilter("ignore")
         try:

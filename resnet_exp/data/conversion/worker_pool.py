@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from mmap import mmap
@@ -55,7 +56,7 @@ class WorkerPool:
         for slot in range(size):
             CURRENT.pack_into(self._current, slot * CURRENT.size, NOTHING)
             ours, theirs = FORK.Pipe()
-            process = FORK.Process(target=_run, args=(make, theirs, self._current, slot), daemon=True)
+            process = FORK.Process(target=_run, args=(os.getpid(), make, theirs, self._current, slot), daemon=True)
             process.start()
             theirs.close()
             self._members.append(_Member(process, ours))
@@ -125,5 +126,5 @@ class WorkerPool:
         return None if number == NOTHING else number
 
 
-def _run(make: Make, theirs: Connection, current: mmap, slot: int) -> None:
-    make(theirs, current, slot).run()
+def _run(parent: int, make: Make, theirs: Connection, current: mmap, slot: int) -> None:
+    make(theirs, current, slot).run(parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -143,7 +144,7 @@ def _read(
     shown = not quiet or console.width() is not None
     progress = Progress(printable(root.name), images, 0)
     workers = max(1, min(usable_cpus(), len(tasks) // at_once))
-    pool = ProcessPoolExecutor(workers, get_context("fork"), _begin)
+    pool = ProcessPoolExecutor(workers, get_context("fork"), _begin, (os.getpid(),))
     try:
         for answer in pool.map(ask, tasks, chunksize=at_once):
             if shown:
@@ -156,9 +157,9 @@ def _read(
         console.status("")
 
 
-def _begin() -> None:
-    """In each process that decodes: end with this one, and leave Ctrl-C to it."""
-    die_with_parent(signal.SIGKILL)
+def _begin(parent: int) -> None:
+    """In each process that decodes: end with its `parent`, and leave Ctrl-C to it."""
+    die_with_parent(signal.SIGKILL, parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

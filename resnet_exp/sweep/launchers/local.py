@@ -78,6 +78,7 @@ class Pool:
         if not gpus:
             # Otherwise each run would use all cores, and they would slow each other down.
             environ.setdefault("OMP_NUM_THREADS", str(max(1, devices.usable_cpus() // self.parallel)))
+        cpus = frozenset[int]().union(*(self.cpus.get(gpu, ()) for gpu in gpus))
         with run.folder.launcher_log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "resnet_exp.train", str(run.folder.path)],
@@ -87,7 +88,7 @@ class Pool:
                 stderr=subprocess.STDOUT,
                 # In a session of its own: we forward Ctrl-C, once.
                 start_new_session=True,
-                preexec_fn=partial(begin_child, frozenset().union(*(self.cpus.get(gpu, ()) for gpu in gpus))),
+                preexec_fn=partial(begin_child, os.getpid(), cpus),
             )
 
     def stop(self) -> None:

@@ -29,7 +29,7 @@ SYNONYMS = {"NODE_RANK": "GROUP_RANK"}
 def complete_environment() -> None:
     """Set variables that the launcher left out, and exit when it dies: some launchers leave orphaned ranks."""
     if "WORLD_SIZE" in os.environ:
-        die_with_parent(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM, os.getppid())
     for name, value in SINGLE.items():
         os.environ.setdefault(name, os.environ.get(SYNONYMS.get(name, name), value))
 
