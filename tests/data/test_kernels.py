@@ -8,13 +8,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 import resnet_exp
+from resnet_exp.core.locks import is_locked
 from resnet_exp.data.kernels import jit
 from resnet_exp.data.kernels.batch import make_scratch, resized
 from resnet_exp.data.kernels.decoder.ready import sizes_of
@@ -119,6 +122,20 @@ def test_what_a_crash_has_left_is_compiled_anew(tmp_path: Path, monkeypatch: pyt
     for damaged in (index, code):
         damaged.write_bytes(damaged.read_bytes()[:20])
         assert [compiles("sources"), compiles("sources")] == [1, 0], damaged
+
+
+def test_a_kernel_that_cannot_be_compiled_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+
+    def wrong(number: int) -> Any:
+        return number.missing  # pyright: ignore[reportAttributeAccessIssue]
+
+    kernel: Any = jit.kernel(wrong)
+    for _ in range(2):
+        with pytest.raises(TypingError):
+            kernel(21)
+        (lock,) = tmp_path.rglob(".*.lock")
+        assert not is_locked(lock)
 
 
 def test_code_that_cannot_be_kept_is_said_once(

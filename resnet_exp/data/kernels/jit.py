@@ -63,7 +63,7 @@ class KernelCache(FunctionCache):
         self._compiling = contextlib.ExitStack()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Compiled code that is kept, else None: then this process has the lock until `save_overload`."""
+        """Compiled code that is kept, else None: then this process has the lock until it is compiled and saved."""
         if (found := self._load(sig, target_context)) is not None:
             return found
         console.status("starting: compiling the loader's code, once on this machine")
@@ -82,6 +82,19 @@ class KernelCache(FunctionCache):
             with contextlib.suppress(OSError):
                 self.flush()
             return None
+
+    def watch(self, compiler: Any) -> None:
+        """Give the lock back when a function's `compiler` fails, after which numba does not call `save_overload`."""
+        compile_now = compiler.compile
+
+        def compile_or_release(args: Any, return_type: Any) -> Any:
+            try:
+                return compile_now(args, return_type)
+            except BaseException:
+                self._compiling.close()
+                raise
+
+        compiler.compile = compile_or_release
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep compiled code, if that is possible."""
@@ -123,6 +136,7 @@ def kernel(function: Function) -> Function:
         warnings.simplefilter("ignore", NumbaWarning)
         try:
             compiled._cache = KernelCache(function)
+            compiled._cache.watch(compiled._compiler)
         except RuntimeError:  # numba's words name a function, not the folders
             _say_not_kept(f"neither {Path(__file__).parent} nor ~/.cache can be written")
     return compiled
