@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -84,6 +85,18 @@ def writing(named: str, fix: str = "") -> Iterator[None]:
     except OSError as error:
         fix = fix or f"set {named.partition('=')[0]}=PATH"
         raise RequestError(f"{named} cannot be written ({error.strerror or error}); {fix}") from error
+
+
+@contextlib.contextmanager
+def no_empty_folders(folder: Path) -> Iterator[None]:
+    """Remove at the end of the block `folder` and those above it that the block has made, as far as they are empty."""
+    new = list(itertools.takewhile(lambda path: not os.path.exists(path), (folder, *folder.parents)))
+    try:
+        yield
+    finally:
+        for path in new:
+            with contextlib.suppress(OSError):  # never made, or in use
+                path.rmdir()
 
 
 @contextlib.contextmanager

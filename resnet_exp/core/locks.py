@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from resnet_exp.core.errors import RequestError
+
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 5, 0.1
 
 
@@ -52,6 +54,21 @@ def held_lock(descriptor: int, waiting: Callable[[], None] | None = None) -> Ite
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def removed_if_refused(path: Path) -> Iterator[None]:
+    """Remove the file of a lock that this process holds if the block refuses the request; see `is_removed`."""
+    try:
+        yield
+    except RequestError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def is_removed(descriptor: int) -> bool:
+    """Whether the file of a lock was removed since it was opened: the lock excludes nobody who opens it anew."""
+    return os.fstat(descriptor).st_nlink == 0
 
 
 def is_locked(path: Path) -> bool:

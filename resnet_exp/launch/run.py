@@ -19,7 +19,7 @@ from resnet_exp.core.errors import (
     RunFailed,
     RunStopped,
 )
-from resnet_exp.core.files import is_full, writing
+from resnet_exp.core.files import is_full, no_empty_folders, writing
 from resnet_exp.core.machine import allocator, devices
 from resnet_exp.core.machine.cpu_shares import Cpus, shares_of
 from resnet_exp.core.terminal import console, program
@@ -94,6 +94,19 @@ def _carry_out(config: RunConfig, patience: float) -> int:
     if place.node > 0:
         return _run_other_node(folder, config, place)
     _check_folder(folder, config)
+    with no_empty_folders(folder.path):
+        return _run_first_node(folder, config, place, patience)
+
+
+def _check_folder(folder: RunFolder, config: RunConfig) -> None:
+    """Check that the run can go on from what its folder has; raises `RequestError` if not."""
+    read_data_set(folder)
+    checkpoints.check_checkpoint(folder)
+    check_same_data(config)
+
+
+def _run_first_node(folder: RunFolder, config: RunConfig, place: Rendezvous, patience: float) -> int:
+    """Lock the folder, prepare the data, and run the ranks of the first node."""
     new = not folder.path.exists()
     owner = _lock_folder(folder, patience)
     try:
@@ -109,13 +122,6 @@ def _carry_out(config: RunConfig, patience: float) -> int:
     finally:
         console.status("")
         os.close(owner)
-
-
-def _check_folder(folder: RunFolder, config: RunConfig) -> None:
-    """Check that the run can go on from what its folder has; raises `RequestError` if not."""
-    read_data_set(folder)
-    checkpoints.check_checkpoint(folder)
-    check_same_data(config)
 
 
 def _show_done(folder: RunFolder, config: RunConfig) -> None:
@@ -208,10 +214,6 @@ def _lock_folder(folder: RunFolder, patience: float) -> int:
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
-        except RequestError:
-            with contextlib.suppress(OSError):
-                folder.path.rmdir()  # removes the folder only if it is empty
-            raise
 
 
 def _make_ready(folder: RunFolder, config: RunConfig, new: bool) -> None:

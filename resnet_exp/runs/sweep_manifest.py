@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from resnet_exp.core.errors import RequestError
-from resnet_exp.core.files import SCHEMA, write_text, writing
-from resnet_exp.core.locks import held_lock, is_locked, open_lock, try_lock
+from resnet_exp.core.files import SCHEMA, no_empty_folders, write_text, writing
+from resnet_exp.core.locks import held_lock, is_locked, is_removed, open_lock, removed_if_refused, try_lock
 from resnet_exp.core.records import from_json, read_record
 from resnet_exp.core.terminal import console
 from resnet_exp.runs.command import Git
@@ -147,19 +147,22 @@ def jobs(manifests: Iterable[SweepManifest]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def own_sweep(runs_dir: Path, name: str) -> Generator[None]:
-    """Hold the lock of the sweep `name`, so that only this process runs it.
+    """Hold the lock of the sweep `name`, so that only this process runs it; it is gone if the block refuses the sweep.
 
     Raises:
         RequestError: another process is running it.
     """
-    with writing(f"runs_dir={runs_dir}"):
-        descriptor = open_lock(path_of(runs_dir, name).with_suffix(".lock"))
-    try:
-        if not try_lock(descriptor):
-            raise RequestError(f"sweep={name} in {runs_dir} is already running; wait for it or stop it")
-        yield
-    finally:
-        os.close(descriptor)
+    path = path_of(runs_dir, name).with_suffix(".lock")
+    with no_empty_folders(path.parent):
+        with writing(f"runs_dir={runs_dir}"):
+            descriptor = open_lock(path)
+        try:
+            if not try_lock(descriptor) or is_removed(descriptor):
+                raise RequestError(f"sweep={name} in {runs_dir} is already running; wait for it or stop it")
+            with removed_if_refused(path):
+                yield
+        finally:
+            os.close(descriptor)
 
 
 def is_sweep_owned(runs_dir: Path, name: str) -> bool:
@@ -169,8 +172,12 @@ def is_sweep_owned(runs_dir: Path, name: str) -> bool:
 
 @contextlib.contextmanager
 def submitting(runs_dir: Path) -> Generator[None]:
-    """Lock a folder of runs for a submission; other submissions wait for their turn."""
-    with writing(f"runs_dir={runs_dir}"):
-        descriptor = open_lock(runs_dir / FOLDER / ".submit.lock")
-    with held_lock(descriptor, lambda: console.say(f"waiting for another submission into {runs_dir} to end")):
-        yield
+    """Lock a folder of runs for a submission; others wait for their turn. The lock is gone if the block refuses it."""
+    path = runs_dir / FOLDER / ".submit.lock"
+    with no_empty_folders(path.parent):
+        with writing(f"runs_dir={runs_dir}"):
+            descriptor = open_lock(path)
+        with held_lock(descriptor, lambda: console.say(f"waiting for another submission into {runs_dir} to end")):
+            anew = submitting(runs_dir) if is_removed(descriptor) else removed_if_refused(path)
+            with anew:
+                yield

@@ -266,4 +266,4 @@ def test_a_store_that_is_not_there_or_has_nothing_is_a_line(
         absent = run(warm_python, tmp_path, *line, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
     assert (absent.returncode, absent.stderr.count("\n")) == (1, 1), absent.stderr
     assert absent.stderr.startswith("s3://shards/photos/train/index.json cannot be read (")
-    assert not (tmp_path / "runs").exists() or list((tmp_path / "runs").iterdir()) == []
+    assert not (tmp_path / "runs").exists()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,51 @@ def test_what_is_no_manifest_is_named(content: str, said: str, tmp_path: Path) -
     damaged: dict[Path, str] = {}
     assert sweep_manifest.read_manifests(tmp_path, damaged) == []
     assert damaged == {path: line}
+
+
+def refuse(lock: AbstractContextManager[None], before: Callable[[], object]) -> None:
+    with lock:
+        assert before()
+        raise RequestError("no such partition")
+
+
+def test_a_sweep_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    runs = tmp_path / "made" / "runs"
+    for lock in (sweep_manifest.own_sweep(runs, "demo"), sweep_manifest.submitting(runs)):
+        with pytest.raises(RequestError, match="no such partition"):
+            refuse(lock, runs.is_dir)
+        assert not list(tmp_path.iterdir())
+    with sweep_manifest.own_sweep(runs, "demo"):
+        with pytest.raises(RequestError, match="already running"):
+            refuse(sweep_manifest.own_sweep(runs, "demo"), runs.is_dir)
+        assert sweep_manifest.is_sweep_owned(runs, "demo")
+
+
+def test_a_submission_that_waited_for_one_that_is_refused_excludes_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has opened a lock whose file is gone by now."""
+    waiting, first, go_on, events = threading.Event(), threading.Event(), threading.Event(), list[str]()
+    monkeypatch.setattr(sweep_manifest.console, "say", lambda line: waiting.set())
+
+    def wait() -> None:
+        with sweep_manifest.submitting(tmp_path / "runs"):
+            first.set()
+            go_on.wait(60)
+            events.append("first")
+
+    def come_later() -> None:
+        with sweep_manifest.submitting(tmp_path / "runs"):
+            events.append("second")
+
+    threads = [threading.Thread(target=wait), threading.Thread(target=come_later)]
+    with pytest.raises(RequestError, match="no such partition"):
+        refuse(sweep_manifest.submitting(tmp_path / "runs"), lambda: threads[0].start() or waiting.wait(60))
+    assert first.wait(60)
+    waiting.clear()
+    threads[1].start()
+    assert waiting.wait(60)
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert events == ["first", "second"]

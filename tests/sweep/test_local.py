@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import command, left_running
+from support.commands import RunCli, command, left_running
 from support.paths import TESTS
 from support.trained_sweep import TrainedSweep
 
@@ -42,6 +42,13 @@ def test_a_run_that_cannot_start_says_why(train_cli, tmp_path):
     for path in (tmp_path / "runs").glob("*/failure.json"):
         assert "dataset.dir" in json.loads(path.read_text())["error"]
     assert done.stdout.count("dataset.dir") >= 3
+
+
+def test_a_sweep_that_this_machine_cannot_run_leaves_nothing(train_cli: RunCli, tmp_path: Path) -> None:
+    done = train_cli(*LOCAL, "hardware=h100x1", "recipe=mild")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("hardware=h100x1 needs 1 GPU, this machine has 0; use hardware=auto")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

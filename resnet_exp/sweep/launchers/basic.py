@@ -5,15 +5,16 @@ from __future__ import annotations
 from resnet_exp.core.errors import EXIT_DONE, EXIT_INTERRUPTED
 from resnet_exp.core.terminal import console
 from resnet_exp.runs import sweep_manifest
-from resnet_exp.sweep.launchers.common import Attempt, begin_sweep, end_sweep
+from resnet_exp.sweep.launchers.common import Attempt, end_sweep, runs_to_start
 from resnet_exp.sweep.launchers.frontier_tracker import tracked
-from resnet_exp.sweep.planned import Sweep
+from resnet_exp.sweep.planned import Sweep, write_sweep
 
 
 def in_turn(sweep: Sweep, attempt: Attempt) -> int:
     """Run one after the other in this process; `attempt` runs one configuration and returns its exit code."""
     with sweep_manifest.own_sweep(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
-        todo = begin_sweep(sweep, "basic")
+        todo = runs_to_start(sweep)
+        write_sweep(sweep, "basic", dict.fromkeys(run.run_id for run in todo))
         code, done = EXIT_DONE, len(sweep.runs) - len(todo)
         tracker.saw(done)
         for number, run in enumerate(todo, 1):

@@ -14,18 +14,11 @@ from resnet_exp.launch.dataset import check_same_data
 from resnet_exp.runs import environment, status_table, sweep_manifest
 from resnet_exp.runs.command import Git, git
 from resnet_exp.runs.states import UNREADABLE, RunState
-from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep
 
 Attempt = Callable[[RunConfig], int]
 SHOWN = 5
 LEFT_ALONE = ("running", "queued", UNREADABLE)
-
-
-def begin_sweep(sweep: Sweep, launcher: str) -> list[PlannedRun]:
-    """Write the manifest, and return the runs to start."""
-    todo = runs_to_start(sweep)
-    write_sweep(sweep, launcher, {run.run_id: None for run in todo})
-    return todo
 
 
 def runs_to_start(sweep: Sweep) -> list[PlannedRun]:

@@ -20,10 +20,10 @@ from resnet_exp.runs import sweep_manifest
 from resnet_exp.runs.command import this_command
 from resnet_exp.runs.failure import failure_now, write_failure
 from resnet_exp.runs.folder import RunFolder
-from resnet_exp.sweep.launchers.common import begin_sweep, end_sweep, forget_failure
+from resnet_exp.sweep.launchers.common import end_sweep, forget_failure, runs_to_start
 from resnet_exp.sweep.launchers.frontier_tracker import tracked
 from resnet_exp.sweep.launchers.watch import watch_sweep
-from resnet_exp.sweep.planned import PlannedRun, Sweep
+from resnet_exp.sweep.planned import PlannedRun, Sweep, write_sweep
 
 
 @dataclass
@@ -124,8 +124,9 @@ def pooled(sweep: Sweep, settings: LocalLauncherConfig) -> int:
     """Run on this machine, several at a time."""
     code = EXIT_DONE
     with sweep_manifest.own_sweep(sweep.runs_dir, sweep.name), tracked(sweep) as tracker:
-        todo = begin_sweep(sweep, "submitit_local")
-        pool = Pool(todo, settings.parallel)
+        todo = runs_to_start(sweep)
+        pool = Pool(todo, settings.parallel)  # refuses before anything is written
+        write_sweep(sweep, "submitit_local", dict.fromkeys(run.run_id for run in todo))
         try:
             watch_sweep(sweep, settle=0, alive=pool.advance, saw_done=tracker.saw)
         except KeyboardInterrupt:
