@@ -9,6 +9,7 @@ from resnet_exp.data.conversion.files import ConvertedFiles, FormatFiles, Known
 from resnet_exp.data.ffcv.files import FFCVFiles
 from resnet_exp.data.imagefolder.decoders import PILLOW
 from resnet_exp.data.imagefolder.files import IndexFiles
+from resnet_exp.data.images import image_tree
 from resnet_exp.data.parquet.files import ParquetFiles
 from resnet_exp.data.streaming.files import MDSShards
 
@@ -74,6 +75,20 @@ def needs_folder(loader: Mapping[str, object], cache_dir: str) -> bool:
     """Whether ``data.loader``, or what its images are converted with, reads the image folder; not asked of a user's."""
     found, files = format_of(loader), files_of(loader, cache_dir)
     return files.needs_folder() if files is not None else found is not None and found.reads_images
+
+
+def check_root(loader: Mapping[str, object], cache_dir: str, root: str) -> None:
+    """Check that `root` names the images, if they are read from there; whether it exists, only their reader can tell.
+
+    Raises:
+        RequestError: it names none.
+    """
+    if root:
+        return
+    if needs_folder(loader, cache_dir):
+        image_tree.folder(root)
+    elif format_of(loader) is PARQUET:
+        known(loader, cache_dir, root)
 
 
 def known(loader: Mapping[str, object], cache_dir: str, root: str) -> Known | None:

@@ -113,6 +113,11 @@ def write_data_set(config: RunConfig) -> None:
     files.write_json(config.folder.data_set, {"schema": files.SCHEMA, **asdict(data_set_of(config))})
 
 
+def check_images_named(config: RunConfig) -> None:
+    """Check that a run that other machines may carry out says where its images are; raises `RequestError` if not."""
+    formats.check_root(config.data.loader, config.data.cache_dir, config.dataset.root)
+
+
 def check_same_data(*runs: RunConfig) -> None:
     """Check that runs that are done, or go on, have the images that they were trained on.
 

@@ -63,6 +63,15 @@ def test_a_sweep_of_nothing_or_without_end_is_refused(refused: Refused) -> None:
         assert refused("-m hardware=cpu seed=range(5,1)", program) == SWEEPS["seed=range(5,1)"]
 
 
+def test_a_sweep_that_names_no_images_is_refused(refused: Refused) -> None:
+    """On a cluster, each job was refused after its time in the queue."""
+    launchers = ("slurm", "slurm hydra.launcher.host=me@login hydra.launcher.remote_dir=/runs", "submitit_local")
+    for launcher in (*launchers, "basic"):
+        for data in ("ffcv", "imagefolder", "parquet", "streaming"):
+            line = f"-m hydra/launcher={launcher} hardware=h100x1 recipe=mild dataset=imagenet data={data}"
+            assert refused(line).startswith("dataset.dir is not set; use dataset.dir=PATH"), line
+
+
 def test_a_search_of_nothing_or_without_end_is_refused(refused: Refused) -> None:
     for words in ("seed=range(5,1)", "seed=range(0,5,0)", "recipe=glob(zz*)", "ssr=range(0,inf)"):
         assert refused(f"-cn adaptive dataset=digits hardware=cpu {words}") == SWEEPS[words]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from resnet_exp.config.schema import RunConfig
 from resnet_exp.core.errors import EXIT_BAD_REQUEST, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from resnet_exp.core.terminal import console, program
-from resnet_exp.launch.dataset import check_same_data
+from resnet_exp.launch.dataset import check_images_named, check_same_data
 from resnet_exp.runs import environment, status_table, sweep_manifest
 from resnet_exp.runs.command import Git, git
 from resnet_exp.runs.states import UNREADABLE, RunState
@@ -25,8 +25,10 @@ def runs_to_start(sweep: Sweep) -> list[PlannedRun]:
     """Print which runs are already done, running or queued, and return the runs to start.
 
     Raises:
-        RequestError: a run was trained on other images than there are now.
+        RequestError: a run names no images, or was trained on others than there are now.
     """
+    for run in sweep.runs:
+        check_images_named(run.config)
     # A run that is done or goes on must not answer for other images.
     check_same_data(*(run.config for run in sweep.runs))
     states = {state.run_id: state for state in sweep.states()}

@@ -18,6 +18,7 @@ from resnet_exp.core.files import writing
 from resnet_exp.core.records import is_object
 from resnet_exp.core.terminal import console
 from resnet_exp.core.terminal.text import one_line, plural
+from resnet_exp.launch.dataset import check_images_named
 from resnet_exp.runs.result import read_result
 from resnet_exp.runs.states import UNREADABLE, RunState
 from resnet_exp.sweep.launchers.common import end_sweep
@@ -80,7 +81,8 @@ def _checked(settings: SlurmLauncherConfig) -> tuple[str, str]:
 
 
 def _check(config: RunConfig) -> None:
-    """Refuse what only this machine has."""
+    """Refuse what only this machine has, and a run without images."""
+    check_images_named(config)
     start = config.init_from
     if start is not None and initial_weights.weights_file(start) is not None:
         raise RequestError(f"init_from={start} is a file of this machine; with hydra.launcher.host, name known weights")
