@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from resnet_exp.config.initial_weights import EXPORTED
 from resnet_exp.core.errors import RequestError, RunFailed
-from resnet_exp.core.files import writing
+from resnet_exp.core.files import no_empty_folders, writing
 from resnet_exp.core.terminal import console
 from resnet_exp.inference import card, plain
 from resnet_exp.inference.data import READ, evaluation_config
@@ -85,14 +85,14 @@ def export_model(
     if folder.exists() and not (folder / EXPORTED).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"-o {folder} exists and is not an earlier export; give another folder")
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        with writing(f"-o {folder}", "give another folder"):
+    with no_empty_folders(folder), writing(f"-o {folder}", "give another folder"):
+        try:
             temporary.mkdir(parents=True)
             found = _write(model, temporary, formats, check, words)
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return found
 
 

@@ -98,7 +98,7 @@ def test_a_file_with_other_answers_is_not_written(
 ) -> None:
     monkeypatch.setattr(exporting, "_torch", lambda pixels, *_: lambda images: -pixels(images))
     with pytest.raises(RunFailed, match=r"pt2: 8 of 8 answers are others than the network's; nothing was written"):
-        api.export(hot_run.path, tmp_path / "out", formats=["pt2"])
+        api.export(hot_run.path, tmp_path / "made" / "out", formats=["pt2"])
     assert list(tmp_path.iterdir()) == []
 
 
