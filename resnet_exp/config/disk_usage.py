@@ -11,8 +11,8 @@ BYTES_PER_WEIGHT = 4
 # The last checkpoint stays until the next one is complete.
 CHECKPOINTS = 2
 # ImageNet at 500 px and quality 90, as others wrote it with FFCV. JPEGs alone: 68.7e9 bytes of train (libffcv/ffcv
-# issue 216); val and 1.7 % of markers come to it. Half pixels: 337 + 15 GB (libffcv/ffcv-imagenet issue 1), taken as GiB;
-# the 202 GB of FFCV's docs are not of halves. Pixels alone follow from the two.
+# issue 216); val and 1.7 % of markers come to it. Half pixels: 337 + 15 GB (libffcv/ffcv-imagenet issue 1), taken as
+# GiB; the 202 GB of FFCV's docs are not of halves. Pixels alone follow from the two.
 IMAGENET_JPEG_GB, IMAGENET_HALF_GB = 73, 378
 IMAGENET_RAW_GB = 2 * IMAGENET_HALF_GB - IMAGENET_JPEG_GB
 # Of its archives, in which 1.33 million files take half a kilobyte each beside their bytes: image-net.org says 147.9 GB

@@ -66,9 +66,15 @@ def removed_if_refused(path: Path) -> Iterator[None]:
         raise
 
 
-def is_removed(descriptor: int) -> bool:
-    """Whether the file of a lock was removed since it was opened: the lock excludes nobody who opens it anew."""
-    return os.fstat(descriptor).st_nlink == 0
+def is_removed(descriptor: int, path: Path) -> bool:
+    """Whether the file of a lock was removed since it was opened: the lock excludes nobody who opens it anew.
+
+    Its number of names would not say so on NFS, where a file that is open only gets another name.
+    """
+    try:
+        return not os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return True
 
 
 def is_locked(path: Path) -> bool:

@@ -157,7 +157,7 @@ def own_sweep(runs_dir: Path, name: str) -> Generator[None]:
         with writing(f"runs_dir={runs_dir}"):
             descriptor = open_lock(path)
         try:
-            if not try_lock(descriptor) or is_removed(descriptor):
+            if not try_lock(descriptor) or is_removed(descriptor, path):
                 raise RequestError(f"sweep={name} in {runs_dir} is already running; wait for it or stop it")
             with removed_if_refused(path):
                 yield
@@ -178,6 +178,6 @@ def submitting(runs_dir: Path) -> Generator[None]:
         with writing(f"runs_dir={runs_dir}"):
             descriptor = open_lock(path)
         with held_lock(descriptor, lambda: console.say(f"waiting for another submission into {runs_dir} to end")):
-            anew = submitting(runs_dir) if is_removed(descriptor) else removed_if_refused(path)
+            anew = submitting(runs_dir) if is_removed(descriptor, path) else removed_if_refused(path)
             with anew:
                 yield
