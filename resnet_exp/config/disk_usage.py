@@ -55,10 +55,10 @@ def converted_bytes(config: RunConfig) -> int | None:
         return IMAGENET_INDEX_GB * 10**9
     if found is not formats.FFCV:
         return None
-    mode, share = loader.get("write_mode"), loader.get("compress_probability", 0.5)
+    mode = str(loader.get("write_mode"))
     if mode == "source":
         return IMAGENET_SOURCE_GB * 10**9
-    jpegs = {"jpg": 1.0, "raw": 0.0}.get(mode, share)
+    jpegs = {"jpg": 1.0, "raw": 0.0}.get(mode, float(loader.get("compress_probability", 0.5)))
     return round(jpegs * IMAGENET_JPEG_GB + (1 - jpegs) * IMAGENET_RAW_GB) * 10**9
 
 
