@@ -184,5 +184,5 @@ def test_no_compiler_is_one_line(run_cli: RunCli, tmp_path: Path, tiny: list[str
     assert done.returncode == 2, done.stderr + done.stdout
     assert done.stderr.count("\n") == 1 and "speed.compile=true: torch cannot compile here (" in done.stderr
     assert "/bin/false" in done.stderr and "use speed=faithful" in done.stderr
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert not (tmp_path / "runs").exists()
     assert (tmp_path / "cache" / "inductor").is_dir(), "compiled code is kept with the other caches"
